@@ -1,0 +1,260 @@
+"""The YAML header that opens every release file.
+
+A file starts with the line ``---``, a mapping, the line ``---``, and then at once its body. The original
+reader looks for the second ``---`` in the first 1,024 bytes only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from bloxdb.codecs.columns import COLUMNS, is_list
+from bloxdb.errors import BloxFormatError
+from bloxdb.space import OPS, STAGES
+
+VERSION = 1
+MAX_BYTES = 1024
+MAX_EPOCHS = 65_535
+
+_MAX_NODES = 512  # a whole header has some 100 YAML nodes; aliases count each time they are used
+_DEVICE = re.compile(r"[a-zA-Z0-9-]+")
+_NATURAL = re.compile(r"0|[1-9][0-9]{0,17}")
+_KEYS = {
+    "static": (),
+    "training": ("seed", "epochs", "dataset", "part"),
+    "env": ("seed",),
+    "benchmarking": ("device",),
+}
+_CELL_SHAPE = [[3], [3, 2, 2, 2]]
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a release file says of itself, without its format.
+
+    Attributes
+    ----------
+    dataset_type
+        ``'static'``, ``'training'``, ``'env'`` or ``'benchmarking'``.
+    columns
+        Names in file order; ``'model_hash'`` is among them.
+    seed
+        Of training and env files.
+    epochs, dataset, part
+        Of training files; `part` is ``'base'`` or ``'ext'``. Every list has `epochs` values.
+    device
+        Of benchmarking files; letters, digits and ``-``.
+    """
+
+    dataset_type: str
+    columns: tuple[str, ...]
+    seed: int | None = None
+    epochs: int | None = None
+    dataset: str | None = None
+    part: str | None = None
+    device: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.dataset_type not in _KEYS:
+            raise BloxFormatError(
+                f"dataset_type {self.dataset_type!r} is none of {', '.join(_KEYS)}"
+            )
+        for key in ("seed", "epochs", "dataset", "part", "device"):
+            expected = key in _KEYS[self.dataset_type]
+            if expected != (getattr(self, key) is not None):
+                verb = "needs" if expected else "must not have"
+                raise BloxFormatError(f"the header of a {self.dataset_type} file {verb} {key!r}")
+        self._check_columns()
+        self._check_keys()
+
+    def _check_columns(self) -> None:
+        for name in self.columns:
+            if name not in COLUMNS:
+                raise BloxFormatError(f"there is no column {name!r} in a release file")
+            if is_list(name) and self.epochs is None:
+                raise BloxFormatError(f"a {self.dataset_type} file cannot have column {name!r}")
+        if len(set(self.columns)) != len(self.columns):
+            raise BloxFormatError("a column is named twice in the header")
+        if "model_hash" not in self.columns:
+            raise BloxFormatError("the header lacks the column 'model_hash', the key of each row")
+
+    def _check_keys(self) -> None:
+        if self.seed is not None and not 0 <= self.seed < 2**63:
+            raise BloxFormatError(f"seed {self.seed} is outside 0 … 2^63 - 1")
+        if self.epochs is not None and not 1 <= self.epochs <= MAX_EPOCHS:
+            raise BloxFormatError(f"epochs {self.epochs} is outside 1 … {MAX_EPOCHS}")
+        if self.part not in (None, "base", "ext"):
+            raise BloxFormatError(f"part {self.part!r} is neither 'base' nor 'ext'")
+        if self.dataset is not None and not self.dataset:
+            raise BloxFormatError("the header's dataset has no name")
+        if self.device is not None and not _DEVICE.fullmatch(self.device):
+            raise BloxFormatError(
+                f"device {self.device!r} may have only letters a-z, A-Z, digits and '-'"
+            )
+
+    @property
+    def stem(self) -> str:
+        """The file name that the release gives such a file, without its extension."""
+        if self.dataset_type == "static":
+            return "blox-info"
+        if self.dataset_type == "env":
+            return f"blox-env-{self.seed}"
+        if self.dataset_type == "benchmarking":
+            return f"blox-bench-{self.device}"
+        return f"blox-{self.part}-{self.seed}"
+
+
+@dataclass(frozen=True)
+class FileHeader:
+    """A parsed header: `header`, and what belongs to the file's format.
+
+    `format` is ``'custom'``, ``'pickle'`` or ``'csv'``; `column_types` is there for ``'custom'``;
+    `size` is the length in bytes, where the body begins.
+    """
+
+    header: Header
+    format: str
+    column_types: Mapping[str, str] | None
+    size: int
+
+
+def dump(header: Header, format_name: str, column_types: Mapping[str, str] | None = None) -> bytes:
+    """The bytes of a header, as the original writes them.
+
+    Raises
+    ------
+    BloxFormatError
+        It is longer than the original reader looks, or a text in it contains ``---``.
+    """
+    cell = [list(part) for part in _CELL_SHAPE]
+    mapping: dict[str, Any] = {
+        "version": VERSION,
+        # one list three times: YAML then writes an anchor and two aliases, as the original does
+        "search_space": {"shape": [cell] * STAGES, "nodes": 2, "stages": STAGES, "ops": list(OPS)},
+        "dataset_type": header.dataset_type,
+        "columns": list(header.columns),
+    }
+    for key in _KEYS[header.dataset_type]:
+        mapping[key] = getattr(header, key)
+    mapping["format"] = format_name
+    if column_types is not None:
+        mapping["column_types"] = dict(column_types)
+    text = yaml.safe_dump(mapping, sort_keys=False, allow_unicode=True)
+    data = f"---\n{text}---\n".encode()
+    if data.count(b"---") != 2:
+        raise BloxFormatError("a text in the header contains '---', which would end it early")
+    if len(data) > MAX_BYTES:
+        raise BloxFormatError(
+            f"the header would have {len(data)} bytes, and readers look at {MAX_BYTES} at the most: "
+            "use a shorter dataset or device name"
+        )
+    return data
+
+
+def parse(data: bytes | memoryview) -> FileHeader:
+    """Read the header at the start of a file; `data` holds at least its first 1,024 bytes.
+
+    Raises
+    ------
+    BloxFormatError
+        There is none, or it is not a header of a release file.
+    """
+    start = bytes(data[:MAX_BYTES])
+    end = start.find(b"\n---\n", 3)
+    if not start.startswith(b"---\n") or end < 0:
+        raise BloxFormatError(
+            f"no header: a release file starts with '---' and has a second '---' in its first "
+            f"{MAX_BYTES} bytes"
+        )
+    mapping = _load(start[4 : end + 1])
+    size = end + 5
+    known = {"version", "search_space", "dataset_type", "columns", "format", "column_types"}
+    unknown = set(mapping) - known - {key for keys in _KEYS.values() for key in keys}
+    if unknown:
+        raise BloxFormatError(f"the header has an unknown key {min(unknown)!r}")
+    _check_version(mapping)
+    header = Header(
+        dataset_type=_text(mapping, "dataset_type") or "",
+        columns=_texts(mapping, "columns"),
+        seed=_natural(mapping, "seed"),
+        epochs=_natural(mapping, "epochs"),
+        dataset=_text(mapping, "dataset"),
+        part=_text(mapping, "part"),
+        device=_text(mapping, "device"),
+    )
+    column_types = mapping.get("column_types")
+    if column_types is not None and (
+        not isinstance(column_types, dict)
+        or not all(isinstance(value, str) for value in column_types.values())
+        or set(column_types) != set(header.columns)
+    ):
+        raise BloxFormatError("the header's column_types do not give each column one type")
+    return FileHeader(header, _text(mapping, "format") or "", column_types, size)
+
+
+def _check_version(mapping: dict[str, Any]) -> None:
+    if mapping.get("version") != str(VERSION):
+        raise BloxFormatError(f"the header's version is not {VERSION}, the only one that is known")
+    shape = [[[str(n) for n in part] for part in _CELL_SHAPE]] * STAGES
+    expected = {"shape": shape, "nodes": "2", "stages": str(STAGES), "ops": list(OPS)}
+    if mapping.get("search_space") != expected:
+        raise BloxFormatError("the header's search_space is not that of Blox")
+
+
+def _load(text: bytes) -> dict[str, Any]:
+    """YAML as dicts, lists and plain texts: no tags, no types, no unbounded aliases."""
+    try:
+        node = yaml.compose(text.decode("utf-8"), Loader=yaml.BaseLoader)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise BloxFormatError(f"the header is not YAML in UTF-8: {reason[:200]}") from error
+    budget = [_MAX_NODES]
+    mapping = _plain(node, budget)
+    if not isinstance(mapping, dict):
+        raise BloxFormatError("the header is not a YAML mapping")
+    return mapping
+
+
+def _plain(node: yaml.Node | None, budget: list[int]) -> Any:
+    budget[0] -= 1
+    if budget[0] < 0:
+        raise BloxFormatError("the header's YAML aliases unfold to more than a header can hold")
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(child, budget) for child in node.value]
+    if isinstance(node, yaml.MappingNode):
+        mapping: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = _plain(key_node, budget)
+            if not isinstance(key, str) or key in mapping:
+                raise BloxFormatError("the header has a key twice, or one that is not a text")
+            mapping[key] = _plain(value_node, budget)
+        return mapping
+    return node.value if node is not None else None
+
+
+def _text(mapping: dict[str, Any], key: str) -> str | None:
+    value = mapping.get(key)
+    if value is not None and not isinstance(value, str):
+        raise BloxFormatError(f"the header's {key!r} is not a plain text")
+    return value
+
+
+def _texts(mapping: dict[str, Any], key: str) -> tuple[str, ...]:
+    value = mapping.get(key)
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise BloxFormatError(f"the header's {key!r} is not a list of names")
+    return tuple(value)
+
+
+def _natural(mapping: dict[str, Any], key: str) -> int | None:
+    value = _text(mapping, key)
+    if value is None:
+        return None
+    if not _NATURAL.fullmatch(value):
+        raise BloxFormatError(f"the header's {key!r} is not a whole number: {value[:40]!r}")
+    return int(value)

@@ -1,0 +1,104 @@
+"""Every error that bloxdb raises on purpose.
+
+::
+
+    BloxError
+    ├── InvalidArchError      (ValueError)   a vector outside the search space
+    ├── BloxFormatError       (ValueError)   a release file that cannot be read or written
+    ├── ReleaseError          (ValueError)   files that do not fit together, or not this database
+    │   └── ConflictError                    values that contradict what the database holds
+    ├── QueryError            (ValueError)   a question the database cannot be asked
+    ├── DatabaseError         (RuntimeError) the database refused
+    │   ├── NotADatabaseError                some other file
+    │   └── RevisionError                    an older or a newer database
+    ├── DatabaseNotFoundError (FileNotFoundError)
+    ├── DatabaseExistsError   (FileExistsError)
+    └── MissingExtraError     (ImportError)  an optional part that is not installed
+"""
+
+from __future__ import annotations
+
+
+class BloxError(Exception):
+    """The base of all errors of bloxdb; its text is a sentence to act on."""
+
+
+class InvalidArchError(BloxError, ValueError):
+    """An architecture vector is malformed or has no path from input to output."""
+
+
+class BloxFormatError(BloxError, ValueError):
+    """A release file is damaged, or a table does not fit a format.
+
+    Parameters
+    ----------
+    problem
+        What is wrong and what to do.
+    source
+        The file's name.
+    row, column, offset
+        Where: the row (from 0), the column's name, the byte offset in the file, or, for `.blox`,
+        in the inflated body. ``None`` where it does not apply.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        source: str = "",
+        row: int | None = None,
+        column: str | None = None,
+        offset: int | None = None,
+    ) -> None:
+        self.problem = problem
+        self.source = source
+        self.row = row
+        self.column = column
+        self.offset = offset
+        super().__init__(problem)
+
+    def __str__(self) -> str:
+        places = [self.source] if self.source else []
+        if self.row is not None:
+            places.append(f"row {self.row}")
+        if self.column is not None:
+            places.append(f"column {self.column}")
+        if self.offset is not None:
+            places.append(f"byte {self.offset}")
+        return f"{', '.join(places)}: {self.problem}" if places else self.problem
+
+
+class ReleaseError(BloxError, ValueError):
+    """Release files do not fit together, or the database cannot take or give them."""
+
+
+class ConflictError(ReleaseError):
+    """Values to import contradict values that the database holds."""
+
+
+class QueryError(BloxError, ValueError):
+    """A query names something that does not exist or asks what cannot be answered."""
+
+
+class DatabaseError(BloxError, RuntimeError):
+    """The database engine refused an operation."""
+
+
+class NotADatabaseError(DatabaseError):
+    """The file or URL is not a bloxdb database."""
+
+
+class RevisionError(DatabaseError):
+    """The database has another schema revision than this bloxdb."""
+
+
+class DatabaseNotFoundError(BloxError, FileNotFoundError):
+    """There is no database at the place given."""
+
+
+class DatabaseExistsError(BloxError, FileExistsError):
+    """There is already something where a new database should go."""
+
+
+class MissingExtraError(BloxError, ImportError):
+    """An optional part of bloxdb is not installed."""

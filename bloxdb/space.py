@@ -1,0 +1,360 @@
+"""The search space: cells, blocks, architecture vectors, indices and graphs.
+
+An architecture is three cells. A cell ``[[op1], [op2, prev, input, skip]]`` picks two operations and
+wires the second one: with ``x`` the cell's input, ``h1 = op1(x)``, ``h2 = op2(prev*h1 + input*x)``,
+``out = h2 + skip*h1``. The 72 raw cells fall into 45 classes of identical graphs, the *blocks*; nine
+have no path from input to output. 45 blocks in each of three stages give 91,125 architectures.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import operator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bloxdb import fingerprint
+from bloxdb.errors import InvalidArchError
+
+OPS = ("conv", "mbconv", "bconv")
+STAGES = 3
+
+Cell = tuple[int, int, int, int, int]
+"""One raw cell as ``(op1, op2, prev, input, skip)``."""
+
+ArchVec = list[list[list[int]]]
+"""Three cells, each ``[[op1], [op2, prev, input, skip]]``."""
+
+_FIELDS = ("op1", "op2", "prev", "input", "skip")
+_LIMITS = (len(OPS), len(OPS), 2, 2, 2)
+_SERIAL_SCHEMES = {(0, 0): "ST2", (1, 0): "ST3", (0, 1): "ST4", (1, 1): "ST5"}
+
+
+@dataclass(frozen=True)
+class Block:
+    """One of the 45 distinct cells.
+
+    Attributes
+    ----------
+    index
+        0 … 44.
+    scheme
+        How the operations are wired, ``'ST1'`` … ``'ST6'``.
+    op1, op2
+        Names of the operations; `op2` is ``None`` for ST1.
+    cell
+        The canonical raw cell.
+    """
+
+    index: int
+    scheme: str
+    op1: str
+    op2: str | None
+    cell: Cell
+
+    @property
+    def ops(self) -> tuple[int, ...]:
+        """Indices into `OPS` of the operations that the block runs."""
+        names = (self.op1,) if self.op2 is None else (self.op1, self.op2)
+        return tuple(OPS.index(name) for name in names)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """An architecture as a graph, without the nodes that no path uses.
+
+    Attributes
+    ----------
+    names
+        A readable name a node, as ``'stage1.op2:mbconv'``.
+    labels
+        An int a node: input -1, output -2, an operation ``op + 4*stage``, a reduction ``3 + 4*stage``.
+    edges
+        Pairs ``(from, to)`` of node positions, ``from < to``.
+    """
+
+    names: tuple[str, ...]
+    labels: tuple[int, ...]
+    edges: tuple[tuple[int, int], ...]
+
+
+def _cell_class(cell: Cell) -> tuple[str, int, int | None] | None:
+    """Scheme and operations of the graph that a raw cell stands for; None without a path."""
+    op1, op2, prev, inp, skip = cell
+    if prev:
+        return _SERIAL_SCHEMES[inp, skip], op1, op2
+    if inp and skip:
+        return "ST6", min(op1, op2), max(op1, op2)
+    if inp:
+        return "ST1", op2, None
+    return ("ST1", op1, None) if skip else None
+
+
+def _number_blocks() -> tuple[tuple[Block, ...], dict[Cell, int]]:
+    blocks: list[Block] = []
+    by_class: dict[tuple[str, int, int | None], int] = {}
+    by_cell: dict[Cell, int] = {}
+    for skip, inp, prev, op2, op1 in itertools.product(*(range(n) for n in reversed(_LIMITS))):
+        cell = (op1, op2, prev, inp, skip)
+        kind = _cell_class(cell)
+        if kind is None:
+            continue
+        if kind not in by_class:
+            scheme, a, b = kind
+            by_class[kind] = len(blocks)
+            blocks.append(
+                Block(len(blocks), scheme, OPS[a], None if b is None else OPS[b], cell)
+            )
+        by_cell[cell] = by_class[kind]
+    return tuple(blocks), by_cell
+
+
+BLOCKS, _BLOCK_OF_CELL = _number_blocks()
+NUM_BLOCKS = len(BLOCKS)
+NUM_ARCHS = NUM_BLOCKS**STAGES
+
+
+def parse(vec: object) -> tuple[Cell, Cell, Cell]:
+    """Check an architecture vector and return its three raw cells.
+
+    Parameters
+    ----------
+    vec
+        Nested lists ``[[[op1], [op2, prev, input, skip]], …]``, 15 flat integers in the same order (a
+        NumPy array of either will do), or the text of either as JSON.
+
+    Raises
+    ------
+    InvalidArchError
+        The vector is malformed. A cell without a path is accepted here and refused by `canonical`.
+
+    Examples
+    --------
+    >>> parse([0, 0, 1, 0, 0] * 3)
+    ((0, 0, 1, 0, 0), (0, 0, 1, 0, 0), (0, 0, 1, 0, 0))
+    """
+    if isinstance(vec, str):
+        try:
+            vec = json.loads(vec if vec.lstrip().startswith("[") else f"[{vec}]")
+        except json.JSONDecodeError as error:
+            raise InvalidArchError(
+                f"the text is not an architecture vector ({error}); write it like {_EXAMPLE}"
+            ) from error
+    if isinstance(vec, np.ndarray):
+        vec = vec.tolist()
+    if not isinstance(vec, list | tuple):
+        raise InvalidArchError(f"an architecture vector is a list like {_EXAMPLE}, not {vec!r}")
+    if len(vec) == STAGES * len(_FIELDS):
+        flat = list(vec)
+    elif len(vec) == STAGES:
+        flat = [number for stage, cell in enumerate(vec) for number in _flatten(cell, stage)]
+    else:
+        raise InvalidArchError(
+            f"an architecture vector has {STAGES} cells or {STAGES * len(_FIELDS)} flat integers, "
+            f"this one has {len(vec)} entries; write it like {_EXAMPLE}"
+        )
+    numbers = [_check_number(value, place) for place, value in enumerate(flat)]
+    a, b, c = (tuple(numbers[i : i + 5]) for i in (0, 5, 10))
+    return a, b, c  # type: ignore[return-value]
+
+
+_EXAMPLE = "[[[0],[0,1,0,0]],[[1],[2,1,1,0]],[[0],[0,0,1,1]]]"
+
+
+def _flatten(cell: object, stage: int) -> list[object]:
+    if (
+        isinstance(cell, list | tuple)
+        and len(cell) == 2
+        and isinstance(cell[0], list | tuple)
+        and isinstance(cell[1], list | tuple)
+        and (len(cell[0]), len(cell[1])) == (1, 4)
+    ):
+        return [*cell[0], *cell[1]]
+    raise InvalidArchError(
+        f"cell {stage + 1} of {STAGES} must look like [[op1], [op2, prev, input, skip]], "
+        f"but is {cell!r}"
+    )
+
+
+def _check_number(value: object, place: int) -> int:
+    stage, field = divmod(place, len(_FIELDS))
+    where = f"{_FIELDS[field]} of cell {stage + 1} of {STAGES}"
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise InvalidArchError(f"{where} must be an integer, not {value!r}") from error
+    if isinstance(value, bool) or not 0 <= number < _LIMITS[field]:
+        raise InvalidArchError(f"{where} must be in 0 … {_LIMITS[field] - 1}, not {value!r}")
+    return number
+
+
+def block_indices(vec: object) -> tuple[int, int, int]:
+    """Block index (0 … 44) of each of the three cells; `InvalidArchError` if one has no path."""
+    found = []
+    for stage, cell in enumerate(parse(vec)):
+        block = _BLOCK_OF_CELL.get(cell)
+        if block is None:
+            raise InvalidArchError(
+                f"cell {stage + 1} of {STAGES}, {_nest(cell)}, has no path from its input to its "
+                "output: set prev or input (op2 reads something) or skip (op1 joins the output)"
+            )
+        found.append(block)
+    return found[0], found[1], found[2]
+
+
+def arch_index(vec: object) -> int:
+    """Index of an architecture, ``b1 + 45*b2 + 2025*b3`` of its blocks.
+
+    Examples
+    --------
+    >>> arch_index([[[0], [0, 1, 0, 0]], [[0], [0, 0, 1, 0]], [[0], [0, 1, 0, 0]]])
+    405
+    """
+    b1, b2, b3 = block_indices(vec)
+    return b1 + NUM_BLOCKS * b2 + NUM_BLOCKS**2 * b3
+
+
+def blocks_of(index: int) -> tuple[Block, Block, Block]:
+    """The three blocks of the architecture with this index (0 … 91124)."""
+    if not 0 <= index < NUM_ARCHS:
+        raise InvalidArchError(f"an architecture index is in 0 … {NUM_ARCHS - 1}, not {index}")
+    rest, b1 = divmod(index, NUM_BLOCKS)
+    b3, b2 = divmod(rest, NUM_BLOCKS)
+    return BLOCKS[b1], BLOCKS[b2], BLOCKS[b3]
+
+
+def arch_vec(index: int) -> ArchVec:
+    """The canonical vector of the architecture with this index.
+
+    Examples
+    --------
+    >>> arch_vec(30)
+    [[[0], [0, 0, 1, 1]], [[0], [0, 1, 0, 0]], [[0], [0, 1, 0, 0]]]
+    """
+    return [_nest(block.cell) for block in blocks_of(index)]
+
+
+def canonical(vec: object) -> ArchVec:
+    """The canonical vector among all that describe the same network."""
+    return [_nest(BLOCKS[block].cell) for block in block_indices(vec)]
+
+
+def vec_text(vec: Sequence[Sequence[Sequence[int]]]) -> str:
+    """The compact text of a vector, as the database keeps it."""
+    return json.dumps(vec, separators=(",", ":"))
+
+
+def _nest(cell: Cell) -> list[list[int]]:
+    return [[cell[0]], list(cell[1:])]
+
+
+def graph(vec: object) -> Graph:
+    """The graph of a whole network, input to output.
+
+    Raises
+    ------
+    InvalidArchError
+        The vector is malformed or a cell has no path.
+    """
+    block_indices(vec)
+    return _graph_of_cells(parse(vec))
+
+
+def _graph_of_cells(cells: tuple[Cell, ...]) -> Graph:
+    names, labels = ["input"], [-1]
+    edges: list[tuple[int, int]] = []
+    source = 0
+    for stage, (op1, op2, prev, inp, skip) in enumerate(cells):
+        first, second, reduction = len(labels), len(labels) + 1, len(labels) + 2
+        names += [
+            f"stage{stage + 1}.op1:{OPS[op1]}",
+            f"stage{stage + 1}.op2:{OPS[op2]}",
+            f"stage{stage + 1}.reduction",
+        ]
+        labels += [op1 + 4 * stage, op2 + 4 * stage, 3 + 4 * stage]
+        edges.append((source, first))
+        edges += [(first, second)] * prev + [(source, second)] * inp
+        edges += [(first, reduction)] * skip + [(second, reduction)]
+        source = reduction
+    names.append("output")
+    labels.append(-2)
+    edges.append((source, len(labels) - 1))
+    return _prune(names, labels, edges)
+
+
+def _prune(names: list[str], labels: list[int], edges: list[tuple[int, int]]) -> Graph:
+    """Keep the nodes that lie on some path from the first node to the last."""
+    reached = {0}
+    for a, b in sorted(edges):
+        if a in reached:
+            reached.add(b)
+    useful = {len(labels) - 1}
+    for a, b in sorted(edges, key=lambda edge: -edge[1]):
+        if b in useful:
+            useful.add(a)
+    kept = sorted(reached & useful)
+    position = {node: i for i, node in enumerate(kept)}
+    return Graph(
+        tuple(names[node] for node in kept),
+        tuple(labels[node] for node in kept),
+        tuple((position[a], position[b]) for a, b in edges if a in position and b in position),
+    )
+
+
+def model_hash(vec: object) -> str:
+    """The key of an architecture in every release file: 32 hex digits.
+
+    Equal for all vectors that describe the same network. The fingerprint is described in
+    `bloxdb.fingerprint`.
+
+    Examples
+    --------
+    >>> model_hash([0, 0, 1, 0, 0] * 3)
+    '39554afd1b33a44663e653ad10137b9a'
+    """
+    found = graph(vec)
+    labels = np.array([found.labels], dtype=np.int64)
+    return fingerprint.digests(labels, found.edges)[0].tobytes().hex()
+
+
+@functools.cache
+def all_digests() -> npt.NDArray[np.uint8]:
+    """The hashes of all architectures as bytes, shape (91125, 16), in index order; read-only."""
+    digests = np.empty((NUM_ARCHS, 16), dtype=np.uint8)
+    for indices in _same_wiring():
+        graphs = _graph_of_cells(tuple(block.cell for block in blocks_of(int(indices[0]))))
+        digests[indices] = fingerprint.digests(_labels(indices), graphs.edges)
+    digests.flags.writeable = False
+    return digests
+
+
+def _same_wiring() -> Iterator[npt.NDArray[np.int64]]:
+    """Architecture indices, in groups whose graphs differ in labels only."""
+    schemes = sorted({block.scheme for block in BLOCKS})
+    members = [np.array([b.index for b in BLOCKS if b.scheme == s], np.int64) for s in schemes]
+    for m1, m2, m3 in itertools.product(members, repeat=STAGES):
+        grid = m1[:, None, None] + NUM_BLOCKS * m2[:, None] + NUM_BLOCKS**2 * m3
+        yield grid.ravel()
+
+
+def _labels(indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Node labels of architectures that share one wiring, shape (len(indices), nodes)."""
+    columns: list[npt.NDArray[np.int64]] = [np.full(len(indices), -1)]
+    for stage in range(STAGES):
+        blocks = indices // NUM_BLOCKS**stage % NUM_BLOCKS
+        ops = np.array([BLOCKS[b].ops for b in blocks.tolist()], dtype=np.int64) + 4 * stage
+        columns += [*ops.T, np.full(len(indices), 3 + 4 * stage)]
+    columns.append(np.full(len(indices), -2))
+    return np.stack(columns, axis=1)
+
+
+@functools.cache
+def all_model_hashes() -> tuple[str, ...]:
+    """`model_hash` of all 91,125 architectures, in index order."""
+    text = all_digests().tobytes().hex()
+    return tuple(text[i : i + 32] for i in range(0, len(text), 32))
