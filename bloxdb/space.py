@@ -107,9 +107,7 @@ def _number_blocks() -> tuple[tuple[Block, ...], dict[Cell, int]]:
         if kind not in by_class:
             scheme, a, b = kind
             by_class[kind] = len(blocks)
-            blocks.append(
-                Block(len(blocks), scheme, OPS[a], None if b is None else OPS[b], cell)
-            )
+            blocks.append(Block(len(blocks), scheme, OPS[a], None if b is None else OPS[b], cell))
         by_cell[cell] = by_class[kind]
     return tuple(blocks), by_cell
 
@@ -249,6 +247,16 @@ def vec_text(vec: Sequence[Sequence[Sequence[int]]]) -> str:
     return json.dumps(vec, separators=(",", ":"))
 
 
+def cell_text(cell: Cell) -> str:
+    """The compact text of one cell, a part of `vec_text`."""
+    return json.dumps(_nest(cell), separators=(",", ":"))
+
+
+def block_of_stage(indices: npt.NDArray[np.int64], stage: int) -> npt.NDArray[np.int64]:
+    """Block index in one stage (0, 1, 2) of many architecture indices at once."""
+    return indices // NUM_BLOCKS**stage % NUM_BLOCKS
+
+
 def _nest(cell: Cell) -> list[list[int]]:
     return [[cell[0]], list(cell[1:])]
 
@@ -346,8 +354,8 @@ def _labels(indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Node labels of architectures that share one wiring, shape (len(indices), nodes)."""
     columns: list[npt.NDArray[np.int64]] = [np.full(len(indices), -1)]
     for stage in range(STAGES):
-        blocks = indices // NUM_BLOCKS**stage % NUM_BLOCKS
-        ops = np.array([BLOCKS[b].ops for b in blocks.tolist()], dtype=np.int64) + 4 * stage
+        blocks = block_of_stage(indices, stage).tolist()
+        ops = np.array([BLOCKS[b].ops for b in blocks], dtype=np.int64) + 4 * stage
         columns += [*ops.T, np.full(len(indices), 3 + 4 * stage)]
     columns.append(np.full(len(indices), -2))
     return np.stack(columns, axis=1)

@@ -18,7 +18,17 @@ from bloxdb.codecs.table import Table
 from bloxdb.errors import BloxFormatError
 from bloxdb.files import replacing
 
-__all__ = ["FORMATS", "Extension", "Header", "Table", "decode", "encode", "read", "read_header", "write"]
+__all__ = [
+    "FORMATS",
+    "Extension",
+    "Header",
+    "Table",
+    "decode",
+    "encode",
+    "read",
+    "read_header",
+    "write",
+]
 
 
 class Format(Protocol):
@@ -90,7 +100,9 @@ def read_header(path: str | PathLike[str]) -> Header:
     return head.header
 
 
-def encode(table: Table, format: str, *, strict: bool = False) -> tuple[list[bytes], list[Extension]]:
+def encode(
+    table: Table, format: str, *, strict: bool = False
+) -> tuple[list[bytes], list[Extension]]:
     """The bytes of a release file, in parts, and the columns that needed an extension type.
 
     Parameters

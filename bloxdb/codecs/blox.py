@@ -80,9 +80,7 @@ def _find_fields(
             return starts, at
         reached = len(inflater.data)
         if reached - at >= most:
-            raise BloxFormatError(
-                f"a text is longer than {MAX_TEXT} bytes", row=row, offset=at
-            )
+            raise BloxFormatError(f"a text is longer than {MAX_TEXT} bytes", row=row, offset=at)
         inflater.reach(max(at + least * (rows - row), reached + _STEP))
         if len(inflater.data) == reached:
             raise _cut_off(row, reached)
@@ -199,7 +197,10 @@ def encode(table: Table) -> tuple[dict[str, str], list[bytes]]:
     chosen = {name: choose(name, table[name], epochs) for name in table.header.columns}
     fields = {name: _field_bytes(name, *choice, epochs) for name, choice in chosen.items()}
     sizes = np.array(
-        [np.broadcast_to(_sizes(fields[name], chosen[name][0], epochs), len(table)) for name in fields],
+        [
+            np.broadcast_to(_sizes(fields[name], chosen[name][0], epochs), len(table))
+            for name in fields
+        ],
         dtype=np.int64,
     )
     ends = np.cumsum(sizes.T).reshape(len(table), len(fields)).T + _START.size
@@ -224,7 +225,11 @@ def _field_bytes(name: str, kind: FieldType, values: Array, epochs: int) -> Arra
         op1, op2, prev, inp, skip = np.moveaxis(values, -1, 0)
         return np.ascontiguousarray((op1 * _CELL_RADIX + op2) << 3 | prev << 2 | inp << 1 | skip)
     wide = values.astype("<u4" if kind.base == "int" else "<f8")
-    return np.ascontiguousarray(wide).view(np.uint8).reshape(rows, kind.field_size(epochs) - kind.prefix)
+    return (
+        np.ascontiguousarray(wide)
+        .view(np.uint8)
+        .reshape(rows, kind.field_size(epochs) - kind.prefix)
+    )
 
 
 def _encode_texts(name: str, kind: FieldType, values: Array) -> list[bytes]:

@@ -116,9 +116,7 @@ def counts_to_milli(counts: npt.NDArray[np.int32], images: int) -> npt.NDArray[n
     )
 
 
-def milli_to_counts(
-    milli: npt.NDArray[np.int32], images: int
-) -> npt.NDArray[np.int32] | None:
+def milli_to_counts(milli: npt.NDArray[np.int32], images: int) -> npt.NDArray[np.int32] | None:
     """Counts of correct images, or None where some value is not the share of a count."""
     counts = np.rint(milli * (images / (100 * MILLI))).astype(np.int32)
     return counts if np.array_equal(counts_to_milli(counts, images), milli) else None

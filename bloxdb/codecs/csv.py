@@ -47,7 +47,9 @@ def _records(text: str, width: int) -> Iterator[list[str]]:
         match = _FIELD.match(text, at)
         if match is None:
             raise BloxFormatError(
-                "the line does not end, or a quote stands alone", row=row, offset=len(text[:at].encode())
+                "the line does not end, or a quote stands alone",
+                row=row,
+                offset=len(text[:at].encode()),
             )
         quoted, plain, end = match.groups()
         fields.append(plain if quoted is None else quoted.replace('""', '"'))
@@ -55,7 +57,9 @@ def _records(text: str, width: int) -> Iterator[list[str]]:
         if end == ",":
             continue
         if len(fields) != width:
-            raise BloxFormatError(f"{len(fields)} fields, but the header has {width} columns", row=row)
+            raise BloxFormatError(
+                f"{len(fields)} fields, but the header has {width} columns", row=row
+            )
         yield fields
         fields, row = [], row + 1
     if fields:
@@ -79,9 +83,7 @@ def _parse(name: str, field: str, row: int) -> Any:
             return [float(item) for item in field[1:-1].split(", ")]
     elif kind in (Kind.ACCURACY, Kind.FLOAT) and _FLOAT.fullmatch(field):
         return float(field)
-    raise BloxFormatError(
-        f"{field[:40]!r} is not the text of a {kind.value}", row=row, column=name
-    )
+    raise BloxFormatError(f"{field[:40]!r} is not the text of a {kind.value}", row=row, column=name)
 
 
 def encode(table: Table) -> tuple[None, list[bytes]]:

@@ -9,7 +9,9 @@ from bloxdb.errors import BloxFormatError
 
 try:
     from isal import isal_zlib as _fast
-except ImportError:  # no wheel for this machine; the standard library reads and writes the same streams
+except (
+    ImportError
+):  # no wheel for this machine; the standard library reads and writes the same streams
     _fast = zlib  # type: ignore[assignment]
 
 _STEP = 1 << 18  # compressed bytes a call, so that what a call leaves over stays small

@@ -1,0 +1,463 @@
+"""Opening databases: engine, pragmas, sessions, revisions, and the first fill."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
+
+from bloxdb import costs, migrations, space
+from bloxdb.errors import (
+    DatabaseError,
+    DatabaseExistsError,
+    DatabaseNotFoundError,
+    MissingExtraError,
+    NotADatabaseError,
+    RevisionError,
+)
+from bloxdb.files import replacing
+from bloxdb.schema import Arch, Base, Block, StaticInfo
+
+APPLICATION_ID = 0x424C4F58
+"""What SQLite keeps in bytes 68 … 71 of the file: 'BLOX'."""
+
+_SQLITE_MAGIC = b"SQLite format 3\0"
+_BUSY_MS = 30_000
+_BEGIN = (
+    "bloxdb_begin"  # an execution option: how SQLite begins a transaction, or "" for not at all
+)
+
+
+class Database:
+    """An open database; `bloxdb.open` and `bloxdb.create` make one.
+
+    Use it as a context manager, or call `close`.
+
+    Attributes
+    ----------
+    url
+        Where it is.
+    engine
+        The SQLAlchemy engine, for your own queries.
+    read_only
+        Whether writing is refused.
+    """
+
+    def __init__(self, url: URL, *, read_only: bool = False) -> None:
+        self.url = url
+        self.read_only = read_only
+        self.engine = _engine(url, read_only=read_only)
+        self._write = sessionmaker(self.engine)
+        options = {_BEGIN: ""} if self.path else {"isolation_level": "AUTOCOMMIT"}
+        self._readers = scoped_session(sessionmaker(self.engine.execution_options(**options)))
+
+    def __repr__(self) -> str:
+        mode = ", read only" if self.read_only else ""
+        return f"<Database {self.name}{mode}>"
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    @property
+    def name(self) -> str:
+        """The path, or the URL without its password."""
+        if self.path is not None:
+            return str(self.path)
+        return self.url.render_as_string(hide_password=True)
+
+    @property
+    def path(self) -> Path | None:
+        """The file; None for a server."""
+        return _path_of(self.url)
+
+    @property
+    def reader(self) -> Session:
+        """This thread's session for reading; it holds no transaction, so it never sees old data twice."""
+        return self._readers()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """A session that is committed at the end, or rolled back after an error.
+
+        Raises
+        ------
+        DatabaseError
+            The engine refused: a full disk, a lock that was not given up, a broken constraint.
+        """
+        if self.read_only:
+            raise DatabaseError(
+                f"{self.name} is open read only; open it without read_only to write"
+            )
+        try:
+            with self._write.begin() as session:
+                yield session
+        except DBAPIError as error:
+            raise DatabaseError(f"{self.name}: {error.orig}") from error
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Session]:
+        """A session whose queries all see the database as it is at the first of them."""
+        options: dict[str, Any] = {_BEGIN: "BEGIN"}
+        if self.path is None:
+            options = {"isolation_level": "REPEATABLE READ"}
+        with Session(self.engine.execution_options(**options)) as session:
+            yield session
+
+    def rows(self, sql: str, **values: object) -> list[dict[str, Any]]:
+        """The rows of a plain SQL query, as dicts; ``:name`` stands for a value.
+
+        Raises
+        ------
+        DatabaseError
+            The query is not SQL that this database understands.
+        """
+        try:
+            return [dict(row) for row in self.reader.execute(text(sql), values).mappings()]
+        except SQLAlchemyError as error:
+            reason = error.orig if isinstance(error, DBAPIError) else error
+            raise DatabaseError(f"{self.name}: {reason}") from error
+
+    def close(self) -> None:
+        """Close all connections of this object."""
+        self._readers.remove()
+        self.engine.dispose()
+        with _state_lock:
+            if _state.get("current") is self:
+                del _state["current"]
+
+
+_state: dict[str, Database] = {}
+_state_lock = threading.Lock()
+
+
+def current() -> Database:
+    """The database opened last, else the default one."""
+    with _state_lock:
+        found = _state.get("current")
+    return found or open()
+
+
+def open(path_or_url: str | os.PathLike[str] | None = None, *, read_only: bool = False) -> Database:
+    """Open a database and make it the one that `bloxdb.Arch.get`, `bloxdb.top`, … ask.
+
+    Parameters
+    ----------
+    path_or_url
+        A file, or an SQLAlchemy URL such as ``postgresql+psycopg://host/name``. None means
+        ``$BLOXDB_URL``, else ``blox.db`` in the user's data folder.
+    read_only
+        Refuse writing.
+
+    Raises
+    ------
+    DatabaseNotFoundError
+        There is none; the error says how to create one.
+    NotADatabaseError
+        There is something else.
+    RevisionError
+        It is older or newer than this bloxdb; the error says what to do.
+    """
+    return _open(locate(path_or_url), read_only, None)
+
+
+def _open(url: URL, read_only: bool, scripts: Path | None) -> Database:
+    _check_file(url)
+    db = Database(url, read_only=read_only)
+    try:
+        _check_revision(db, scripts)
+    except BaseException:
+        db.close()
+        raise
+    with _state_lock:
+        _state["current"] = db
+    return db
+
+
+def create(path_or_url: str | os.PathLike[str] | None = None) -> Database:
+    """Create a database, fill in blocks, architectures and their costs, and open it.
+
+    A file appears whole or not at all.
+
+    Raises
+    ------
+    DatabaseExistsError
+        There is a file or a database already; nothing was changed.
+    """
+    url = locate(path_or_url)
+    path = _path_of(url)
+    if path is None:
+        with _server_errors(url), Database(url) as db:
+            _check_empty(db)
+            _build(db)
+    else:
+        if path.exists():
+            raise DatabaseExistsError(f"{path} exists already; remove it, or choose another place")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            with Database(_file_url(temporary)) as db:
+                _build(db)
+    return _open(url, False, None)
+
+
+def upgrade(path_or_url: str | os.PathLike[str] | None = None) -> Path | None:
+    """Bring an older database to this bloxdb's revision, in one transaction.
+
+    Returns
+    -------
+    pathlib.Path or None
+        The copy that was kept of an SQLite file; None if there was nothing to do or it is a server.
+    """
+    return _upgrade(locate(path_or_url), None)
+
+
+def _upgrade(url: URL, scripts: Path | None) -> Path | None:
+    _check_file(url)
+    with _server_errors(url), Database(url) as db:
+        with db.engine.connect() as connection:
+            revision = migrations.current_revision(connection)
+        if revision is None:
+            raise NotADatabaseError(f"{db.name} is not a bloxdb database")
+        if revision == migrations.head(scripts):
+            return None
+        if not migrations.is_known(revision, scripts):
+            raise RevisionError(_newer(db, revision))
+        copy = _keep_copy(db, revision)
+        _migrate(db, scripts)
+        return copy
+
+
+def locate(path_or_url: str | os.PathLike[str] | None) -> URL:
+    """The URL that `open` means."""
+    place = path_or_url or os.environ.get("BLOXDB_URL")
+    if place is None:
+        import platformdirs
+
+        return _file_url(platformdirs.user_data_path("bloxdb") / "blox.db")
+    if "://" not in os.fspath(place):
+        return _file_url(Path(place).expanduser())
+    try:
+        url = make_url(os.fspath(place))
+    except ArgumentError as error:
+        raise DatabaseNotFoundError(f"{place!r} is not a database URL") from error
+    if url.get_backend_name() not in ("sqlite", "postgresql"):
+        raise DatabaseNotFoundError(
+            f"{url.get_backend_name()!r} databases are not supported; use SQLite or PostgreSQL"
+        )
+    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
+        raise DatabaseNotFoundError("a database in memory cannot be opened again; name a file")
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    return url
+
+
+@contextmanager
+def connect_for_developers(url: str) -> Iterator[Connection]:
+    """A connection for ``alembic`` at the command line, in a transaction that is committed."""
+    engine = _engine(locate(url), read_only=False)
+    with engine.begin() as connection:
+        yield connection
+    engine.dispose()
+
+
+def _file_url(path: Path) -> URL:
+    return URL.create("sqlite", database=str(path))
+
+
+def _path_of(url: URL) -> Path | None:
+    return Path(url.database or "") if url.get_backend_name() == "sqlite" else None
+
+
+def _engine(url: URL, *, read_only: bool) -> Engine:
+    path = _path_of(url)
+    if path is None:
+        try:
+            engine = create_engine(url)
+        except (ImportError, NoSuchModuleError) as error:
+            raise MissingExtraError(
+                f"{error}; PostgreSQL needs: pip install 'bloxdb[postgresql]'"
+            ) from error
+        if read_only:
+            engine = engine.execution_options(postgresql_readonly=True)
+        return engine
+    engine = create_engine(url, creator=lambda: _connect_sqlite(path, read_only))
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _connect_sqlite(path: Path, read_only: bool) -> sqlite3.Connection:
+    uri = path.absolute().as_uri()
+    if read_only:
+        uri += "?mode=ro"
+        beside = path.with_name(path.name + "-wal")
+        if not os.access(path.parent, os.W_OK) and not beside.exists():
+            uri += "&immutable=1"  # nobody can write there, and SQLite cannot make its lock files
+    connection = sqlite3.connect(
+        uri, uri=True, isolation_level=None, timeout=_BUSY_MS / 1000, check_same_thread=False
+    )
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA cache_size = -65536")
+    if read_only:
+        connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """The driver begins nothing by itself; writers take the lock at once, so that none has to upgrade."""
+    begin = connection.get_execution_options().get(_BEGIN, "BEGIN IMMEDIATE")
+    if begin:
+        connection.exec_driver_sql(begin)
+
+
+def _check_file(url: URL) -> None:
+    """Look at an SQLite file before SQLite does."""
+    path = _path_of(url)
+    if path is None:
+        return
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(100)
+    except FileNotFoundError as error:
+        raise DatabaseNotFoundError(
+            f"there is no database at {path}; create one with `bloxdb init --db {path}` or "
+            "bloxdb.create(path)"
+        ) from error
+    except OSError as error:
+        raise NotADatabaseError(f"{path} cannot be read: {error.strerror}") from error
+    if not start.startswith(_SQLITE_MAGIC):
+        raise NotADatabaseError(f"{path} is not an SQLite file")
+    if int.from_bytes(start[68:72], "big") != APPLICATION_ID:
+        raise NotADatabaseError(f"{path} is an SQLite file, but not a bloxdb database")
+
+
+def _check_revision(db: Database, scripts: Path | None) -> None:
+    with _server_errors(db.url), db.engine.connect() as connection:
+        revision = migrations.current_revision(connection)
+    if revision == migrations.head(scripts):
+        return
+    if revision is None:
+        raise NotADatabaseError(
+            f"{db.name} is not a bloxdb database; create one with `bloxdb init --db …`"
+        )
+    if not migrations.is_known(revision, scripts):
+        raise RevisionError(_newer(db, revision))
+    raise RevisionError(
+        f"{db.name} has the older revision {revision}; bring it up to date with "
+        f"`bloxdb upgrade --db {db.name}` (it keeps a copy)"
+    )
+
+
+def _newer(db: Database, revision: str) -> str:
+    return (
+        f"{db.name} has revision {revision}, which this bloxdb does not know: a newer bloxdb wrote it; "
+        "update with `pip install -U bloxdb`"
+    )
+
+
+def _check_empty(db: Database) -> None:
+    with db.engine.connect() as connection:
+        if migrations.current_revision(connection) is not None:
+            raise DatabaseExistsError(f"{db.name} is a bloxdb database already; open it instead")
+
+
+@contextmanager
+def _server_errors(url: URL) -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        name = url.render_as_string(hide_password=True)
+        raise DatabaseError(f"{name}: {' '.join(str(error.orig).split())}") from error
+
+
+def _build(db: Database) -> None:
+    with db.engine.connect() as connection:
+        if db.path is not None:
+            connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.rollback()
+    _migrate(db, None)
+    with db.transaction() as session:
+        _fill(session)
+    if db.path is not None:
+        with db.engine.execution_options(**{_BEGIN: ""}).connect() as connection:
+            connection.exec_driver_sql("ANALYZE")
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+
+
+def _migrate(db: Database, scripts: Path | None) -> None:
+    """All migrations in one transaction; foreign keys are off meanwhile, and checked at its end."""
+    with db.engine.execution_options(**{_BEGIN: ""}).connect() as connection:
+        if db.path is None:
+            migrations.migrate(connection, scripts)
+            connection.commit()
+            return
+        # a batch operation recreates tables, and with foreign keys on that deletes their children
+        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        try:
+            migrations.migrate(connection, scripts)
+            broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+            if broken:
+                raise DatabaseError(f"{db.name}: the migration broke {len(broken)} references")
+            connection.exec_driver_sql("COMMIT")
+        except BaseException:
+            connection.exec_driver_sql("ROLLBACK")
+            raise
+        finally:
+            connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+
+
+def _keep_copy(db: Database, revision: str) -> Path | None:
+    """A whole copy beside the file, under a name that is not taken."""
+    if db.path is None:
+        return None
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    copy = db.path.with_name(f"{db.path.stem}.{revision}.{stamp}{db.path.suffix}")
+    with db.engine.execution_options(**{_BEGIN: ""}).connect() as connection:
+        connection.execute(text("VACUUM INTO :copy"), {"copy": str(copy)})
+    return copy
+
+
+def _fill(session: Session) -> None:
+    """Blocks, architectures and costs: what the search space alone determines."""
+    session.execute(
+        insert(Base.metadata.tables["blocks"]),
+        [
+            {
+                Block.id.key: block.index,
+                "scheme": block.scheme,
+                "op1": block.op1,
+                "op2": block.op2,
+                "cell": space.cell_text(block.cell),
+            }
+            for block in space.BLOCKS
+        ],
+    )
+    hashes = space.all_model_hashes()
+    cells = [space.cell_text(block.cell) for block in space.BLOCKS]
+    columns = [
+        space.block_of_stage(np.arange(space.NUM_ARCHS), stage).tolist() for stage in range(3)
+    ]
+    archs = [
+        {"id": i, "hash": hashes[i], "block1_id": a, "block2_id": b, "block3_id": c,
+         "vec": f"[{cells[a]},{cells[b]},{cells[c]}]"}
+        for i, (a, b, c) in enumerate(zip(*columns, strict=True))
+    ]  # fmt: skip
+    session.execute(insert(Arch.__table__), archs)  # type: ignore[arg-type]
+    infos = [
+        {"arch_id": i, "flops": flops, "params": params}
+        for i, (flops, params) in enumerate(costs.all_costs().tolist())
+    ]
+    session.execute(insert(StaticInfo.__table__), infos)  # type: ignore[arg-type]

@@ -1,0 +1,69 @@
+"""Running the schema's revisions, which ship inside the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, inspect, text
+
+from bloxdb.schema import REVISION
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+
+def shipped_scripts() -> Path:
+    """The folder of the migrations, in a checkout as in an installed package."""
+    import bloxdb._migrations
+
+    return Path(bloxdb._migrations.__path__[0])
+
+
+def current_revision(connection: Connection) -> str | None:
+    """The revision of a database; None if it has none, so is no bloxdb database."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.scalar(text("SELECT version_num FROM alembic_version"))
+
+
+def head(scripts: Path | None = None) -> str:
+    """The newest revision: this code's, or that of another folder of scripts."""
+    if scripts is None:
+        return REVISION
+    return _directory(scripts).get_current_head() or ""
+
+
+def is_known(revision: str, scripts: Path | None = None) -> bool:
+    """Whether a revision is one of ours, so an older one if it is not the newest."""
+    from alembic.util import CommandError
+
+    try:
+        return _directory(scripts).get_revision(revision) is not None
+    except CommandError:
+        return False
+
+
+def migrate(connection: Connection, scripts: Path | None = None) -> None:
+    """Bring the database to the newest revision, within the transaction that is open."""
+    from alembic import command
+
+    config = _config(scripts)
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _directory(scripts: Path | None) -> ScriptDirectory:
+    from alembic.script import ScriptDirectory
+
+    return ScriptDirectory.from_config(_config(scripts))
+
+
+def _config(scripts: Path | None) -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(scripts or shipped_scripts()).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config

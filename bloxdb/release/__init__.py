@@ -1,0 +1,17 @@
+"""Database <-> Tables, a release folder at a time."""
+
+from bloxdb.release.exporter import ExportReport, export_release
+from bloxdb.release.folder import release_files
+from bloxdb.release.importer import ImportReport, import_release
+from bloxdb.release.verifier import FormatCheck, LoadedFile, verify_release
+
+__all__ = [
+    "ExportReport",
+    "FormatCheck",
+    "ImportReport",
+    "LoadedFile",
+    "export_release",
+    "import_release",
+    "release_files",
+    "verify_release",
+]

@@ -1,0 +1,338 @@
+"""Database to release files."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Select, func, or_, select
+from sqlalchemy.orm import Session
+
+from bloxdb import codecs, space
+from bloxdb.codecs import Header, Table
+from bloxdb.codecs.columns import BASE, BENCH, COLUMNS, ENV, ENV_COLUMNS, EXT, INFO, SCALES, is_list
+from bloxdb.codecs.fixed import Array, to_floats
+from bloxdb.database import Database
+from bloxdb.errors import QueryError, ReleaseError
+from bloxdb.queries import find_recipe
+from bloxdb.release.folder import Progress
+from bloxdb.release.keys import ArchKeys
+from bloxdb.schema import (
+    EPOCH_MEASURES,
+    Arch,
+    Device,
+    Env,
+    Epoch,
+    Latency,
+    Recipe,
+    Run,
+    StaticInfo,
+)
+
+
+@dataclass
+class ExportReport:
+    """What an export wrote.
+
+    Attributes
+    ----------
+    files
+        The paths, in the order they were written.
+    notes
+        Sentences on what a reader should know: columns that the original package cannot read, runs
+        that are not in the files.
+    """
+
+    files: list[Path] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def export_release(
+    folder: str | PathLike[str],
+    db: Database,
+    *,
+    format: str = "blox",
+    recipe: str | None = None,
+    seeds: Iterable[int] | None = None,
+    strict: bool = False,
+    progress: Progress | None = None,
+) -> ExportReport:
+    """Write all five kinds of file for what the database holds, whole or not at all.
+
+    Parameters
+    ----------
+    folder
+        Where to; made if needed. Files of the same names are replaced, others stay.
+    db
+        The database.
+    format
+        ``'blox'``, ``'pickle'`` or ``'csv'``.
+    recipe
+        Whose runs; needed where the database has several.
+    seeds
+        Which seeds; all if None.
+    strict
+        Refuse what the original package cannot read.
+    progress
+        Called before each file.
+
+    Raises
+    ------
+    QueryError
+        There is no such recipe or seed.
+    BloxFormatError, ReleaseError
+        The format cannot hold the data.
+    """
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    staging = target / f".export-{secrets.token_hex(4)}.tmp"
+    staging.mkdir()
+    report = ExportReport()
+    try:
+        with db.snapshot() as session:
+            source = _Source(session, _recipe(session, db, recipe), seeds, report)
+            steps = source.steps()
+            for done, name in enumerate(steps):
+                if progress is not None:
+                    progress(done, len(steps), name)
+                table = source.table(name)
+                if table is None:
+                    continue
+                path = staging / f"{table.header.stem}.{format}"
+                for extension in codecs.write(table, path, strict=strict):
+                    report.notes.append(
+                        f"{path.name}: column {extension.column} needs the type {extension.type}; "
+                        "the original package cannot read this file"
+                    )
+                report.files.append(target / path.name)
+        for path in report.files:
+            (staging / path.name).replace(path)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    if progress is not None:
+        progress(len(steps), len(steps), "done")
+    return report
+
+
+def _recipe(session: Session, db: Database, name: str | None) -> Recipe | None:
+    """The recipe to export; none where the database has none, and so only costs and latencies."""
+    if name is None and session.scalar(select(func.count()).select_from(Recipe)) == 0:
+        return None
+    return find_recipe(db, name)
+
+
+class _Source:
+    """The tables of one recipe, read in one transaction."""
+
+    def __init__(
+        self,
+        session: Session,
+        recipe: Recipe | None,
+        seeds: Iterable[int] | None,
+        report: ExportReport,
+    ) -> None:
+        self.session = session
+        self.recipe = recipe or Recipe(id=-1, name="(none)", dataset="", epochs=0)
+        self.report = report
+        query = select(Run.seed).where(Run.recipe_id == self.recipe.id)
+        known = list(session.scalars(query.distinct().order_by(Run.seed)))
+        self.seeds = known if seeds is None else list(dict.fromkeys(seeds))
+        for seed in self.seeds:
+            if seed not in known:
+                raise QueryError(
+                    f"recipe {self.recipe.name} has no runs of seed {seed}; it has {known}"
+                )
+        self.keys = ArchKeys(session)
+
+    def steps(self) -> list[str]:
+        """The kinds of table to write, with their seed or device."""
+        devices = self.session.scalars(select(Device.name).order_by(Device.name))
+        return [
+            "info",
+            *(f"{kind} {seed}" for seed in self.seeds for kind in ("base", "ext", "env")),
+            *(f"bench {device}" for device in devices),
+        ]
+
+    def table(self, step: str) -> Table | None:
+        """One table; None if the database holds no row of it."""
+        kind, _, name = step.partition(" ")
+        if kind == "info":
+            return self._info()
+        if kind == "bench":
+            return self._bench(name)
+        return self._env(int(name)) if kind == "env" else self._training(kind, int(name))
+
+    def _runs(self, seed: int, *columns: Any) -> Select[Any]:
+        """Finished runs of a seed, in the order of architectures."""
+        return (
+            select(*columns)
+            .where(Run.recipe_id == self.recipe.id, Run.seed == seed, Run.status == "finished")
+            .order_by(Run.arch_id)
+        )
+
+    def _info(self) -> Table | None:
+        """The architectures that the release speaks of; all of them if it has no runs at all."""
+        spoken_of = (
+            select(Run.arch_id)
+            .where(
+                Run.recipe_id == self.recipe.id, Run.status == "finished", Run.seed.in_(self.seeds)
+            )
+            .union(select(Latency.arch_id))
+        )
+        query = select(StaticInfo.arch_id, StaticInfo.params, StaticInfo.flops).order_by(
+            StaticInfo.arch_id
+        )
+        rows = self.session.execute(query.where(StaticInfo.arch_id.in_(spoken_of))).all()
+        if not rows:
+            rows = self.session.execute(query).all()
+        ids, params, flops = (
+            np.array(column, dtype=np.int64) for column in zip(*rows, strict=True)
+        )
+        cells = np.array([block.cell for block in space.BLOCKS], dtype=np.uint8)
+        blocks = np.stack(
+            [space.block_of_stage(ids, stage) for stage in range(space.STAGES)], axis=1
+        )
+        columns = {"params": params, "flops": flops, "arch_vec": cells[blocks]}
+        return self._make(Header("static", INFO), ids, columns)
+
+    def _training(self, part: str, seed: int) -> Table | None:
+        names = BASE[1:] if part == "base" else EXT[1:]
+        singles = [name for name in names if not is_list(name)]
+        measured = self._has_ext() if part == "ext" else Run.id.is_not(None)
+        query = self._runs(seed, Run.arch_id, Run.id, *(getattr(Run, name) for name in singles))
+        rows = self.session.execute(query.where(measured)).all()
+        if part == "ext":
+            self._note_missing_ext(seed, len(rows))
+        if not rows:
+            return None
+        ids = np.array([row[0] for row in rows], dtype=np.int64)
+        columns = {
+            name: _single(name, [row[2 + c] for row in rows]) for c, name in enumerate(singles)
+        }
+        lists = [name for name in names if is_list(name)]
+        columns |= self._lists(seed, lists, [row[1] for row in rows], measured)
+        header = Header(
+            "training",
+            BASE if part == "base" else EXT,
+            seed=seed,
+            epochs=self.recipe.epochs,
+            dataset=self.recipe.dataset,
+            part=part,
+        )
+        return self._make(header, ids, columns)
+
+    def _has_ext(self) -> Any:
+        """Whether anything of a run's ext data was measured."""
+        stored = [getattr(Epoch, EPOCH_MEASURES[name]) for name in EXT if is_list(name)]
+        in_epochs = select(Epoch.run_id).where(
+            Epoch.run_id == Run.id, or_(*(column.is_not(None) for column in stored))
+        )
+        return or_(Run.test_loss.is_not(None), Run.test_top5.is_not(None), in_epochs.exists())
+
+    def _note_missing_ext(self, seed: int, with_ext: int) -> None:
+        total = self.session.scalar(self._runs(seed, func.count()).order_by(None)) or 0
+        if total > with_ext:
+            self.report.notes.append(
+                f"seed {seed}: {total - with_ext} of {total} runs have no ext data, and are not in ext"
+            )
+        query = select(func.count()).where(
+            Run.recipe_id == self.recipe.id, Run.seed == seed, Run.status != "finished"
+        )
+        unfinished = self.session.scalar(query) or 0
+        if unfinished:
+            self.report.notes.append(
+                f"seed {seed}: {unfinished} runs are not finished, and not in the files"
+            )
+
+    def _lists(
+        self, seed: int, names: Sequence[str], run_ids: list[int], measured: Any
+    ) -> dict[str, Array]:
+        """Per-epoch columns of shape (runs, epochs): fixed point, or float64 with NaN for NULL."""
+        epochs = self.recipe.epochs
+        stored = [getattr(Epoch, EPOCH_MEASURES[name]) for name in names]
+        query = self._runs(seed, Epoch.run_id, Epoch.epoch, *stored).join(
+            Epoch, Epoch.run_id == Run.id
+        )
+        result = self.session.execute(query.where(measured).order_by(Epoch.epoch))
+        missing = np.iinfo(np.int64).min
+        found = np.full((len(names), len(run_ids) * epochs), missing, dtype=np.int64)
+        position = 0
+        for chunk in _chunks(result):
+            numbers = np.array(
+                [[missing if value is None else value for value in row] for row in chunk],
+                dtype=np.int64,
+            )
+            end = position + len(numbers)
+            place = np.arange(position, end)
+            wrong = np.ones(1) if end > found.shape[1] else numbers[:, 1] != place % epochs + 1
+            if np.any(wrong):
+                break
+            found[:, position:end] = numbers[:, 2:].T
+            position = end
+        if position != found.shape[1]:
+            raise ReleaseError(
+                f"a finished run of recipe {self.recipe.name}, seed {seed}, does not have the epochs "
+                f"1 … {epochs} that its recipe says; see the table epochs"
+            )
+        return {
+            name: _measure(name, column.reshape(-1, epochs), missing)
+            for name, column in zip(names, found, strict=True)
+        }
+
+    def _env(self, seed: int) -> Table | None:
+        columns = [getattr(Env, name) for name in ENV_COLUMNS]
+        query = self._runs(seed, Run.arch_id, *columns).join(Env, Env.id == Run.env_id)
+        rows = self.session.execute(query).all()
+        if not rows:
+            return None
+        texts: dict[str, Array] = {}
+        for c, name in enumerate(ENV_COLUMNS):
+            texts[name] = np.array([row[1 + c] for row in rows], dtype=object)
+        ids = np.array([row[0] for row in rows], dtype=np.int64)
+        return self._make(Header("env", ENV, seed=seed), ids, texts)
+
+    def _bench(self, device: str) -> Table | None:
+        query = (
+            select(Latency.arch_id, Latency.latency_ms)
+            .join(Device)
+            .where(Device.name == device)
+            .order_by(Latency.arch_id)
+        )
+        rows = self.session.execute(query).all()
+        if not rows:
+            return None
+        ids, latency = zip(*rows, strict=True)
+        header = Header("benchmarking", BENCH, device=device)
+        return self._make(header, np.array(ids), {"latency": np.array(latency, dtype=np.float64)})
+
+    def _make(self, header: Header, ids: Array, columns: dict[str, Array]) -> Table:
+        return Table(header, {"model_hash": self.keys.digests(ids), **columns})
+
+
+def _chunks(result: Any) -> Iterator[Sequence[Any]]:
+    while chunk := result.fetchmany(100_000):
+        yield chunk
+
+
+def _single(name: str, values: list[Any]) -> Array:
+    if COLUMNS[name] in SCALES:
+        return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+    for value in values:
+        if value is None:
+            raise ReleaseError(f"a finished run has no {name}; release files cannot leave it out")
+    return np.array(values, dtype=np.int64)
+
+
+def _measure(name: str, stored: Array, missing: int) -> Array:
+    """Stored integers as a column of a Table."""
+    scale = SCALES[COLUMNS[name]]
+    absent = stored == missing
+    if not absent.any() and np.all(np.abs(stored) < 2**31):
+        return stored.astype(np.int32)
+    return np.where(absent, np.nan, to_floats(np.where(absent, 0, stored), scale))

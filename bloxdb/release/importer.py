@@ -1,0 +1,331 @@
+"""Release files to database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from sqlalchemy import insert, select, update
+from sqlalchemy.orm import Session
+
+from bloxdb import codecs, space
+from bloxdb.codecs import Header, Table
+from bloxdb.codecs.columns import ENV_COLUMNS
+from bloxdb.codecs.fixed import Array
+from bloxdb.database import Database
+from bloxdb.errors import BloxFormatError, ConflictError, ReleaseError
+from bloxdb.release.folder import Progress, check_agreement, expand
+from bloxdb.release.keys import ArchKeys
+from bloxdb.release.runs import RunData, RunStore, merge_parts, run_data
+from bloxdb.schema import Device, Env, Latency, Recipe, Run, StaticInfo
+
+IMAGES = {
+    "cifar100": (45_000, 5_000, 10_000),
+    "cifar10": (45_000, 5_000, 10_000),
+    "digits": (1_257, 180, 360),
+}
+"""Training, validation and test images of the data sets that are known by name."""
+
+_SHOWN_CONFLICTS = 5
+_KINDS = ("static", "training", "env", "benchmarking")
+
+
+@dataclass
+class ImportReport:
+    """What an import did: the files, and how many rows of them were new, replaced or there already."""
+
+    files: list[Path] = field(default_factory=list)
+    added: int = 0
+    replaced: int = 0
+    unchanged: int = 0
+
+
+class Conflicts:
+    """Collects contradictions, so that the error can list the first few of all."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: list[str] = []
+
+    def add(self, sentence: str) -> None:
+        """Note one contradiction."""
+        self.count += 1
+        if len(self.first) < _SHOWN_CONFLICTS:
+            self.first.append(sentence)
+
+    def check(self) -> None:
+        """Raise `ConflictError` if there was any."""
+        if self.count:
+            raise ConflictError(
+                f"{self.count} values contradict the database, nothing was imported (replace "
+                f"overrides): {'; '.join(self.first)}{'; …' if self.count > len(self.first) else ''}"
+            )
+
+
+def import_release(
+    paths: str | PathLike[str] | Iterable[str | PathLike[str]],
+    db: Database,
+    *,
+    replace: bool = False,
+    recipe: str | None = None,
+    progress: Progress | None = None,
+) -> ImportReport:
+    """Bring release files into a database, all of them or none.
+
+    Values that are there already and agree change nothing.
+
+    Parameters
+    ----------
+    paths
+        Files, and folders of which every release file is taken (one format of each). Files of
+        different formats may be mixed. An ext or env file needs its base file, here or in the database.
+    db
+        The database.
+    replace
+        Let the files' values override those that contradict them.
+    recipe
+        The name that the runs' recipe has or gets; ``DATASET-EPOCHS`` if not given.
+    progress
+        Called before each step.
+
+    Raises
+    ------
+    BloxFormatError
+        A file is damaged.
+    ReleaseError
+        The files do not fit together or not into the database.
+    ConflictError
+        Values contradict the database.
+    """
+    places = [paths] if isinstance(paths, str | PathLike) else list(paths)
+    headers = {path: codecs.read_header(path) for path in expand(places)}
+    check_agreement(headers)
+    report = ImportReport(files=list(headers))
+    with db.transaction() as session:
+        Importer(session, headers, replace, recipe, report).run(progress)
+    return report
+
+
+class Importer:
+    """One import, in one transaction."""
+
+    def __init__(
+        self,
+        session: Session,
+        headers: dict[Path, Header],
+        replace: bool,
+        recipe: str | None,
+        report: ImportReport,
+    ) -> None:
+        self.session = session
+        self.headers = headers
+        self.replace = replace
+        self.recipe_name = recipe
+        self.report = report
+        self.conflicts = Conflicts()
+        self.keys = ArchKeys(session)
+
+    def run(self, progress: Progress | None) -> None:
+        steps = self._steps()
+        for done, step in enumerate(steps):
+            if progress is not None:
+                progress(done, len(steps), ", ".join(path.name for path in step))
+            kind = self.headers[step[0]].dataset_type
+            if kind == "static":
+                self._info(*step)
+            elif kind == "training":
+                self._training(step)
+            elif kind == "env":
+                self._env(*step)
+            else:
+                self._bench(*step)
+        self.conflicts.check()
+        if progress is not None:
+            progress(len(steps), len(steps), "done")
+
+    def _steps(self) -> list[list[Path]]:
+        """Files in the order to import them; training files of a seed go together."""
+        steps: dict[tuple[int, object, str], list[Path]] = {}
+        for path, head in sorted(self.headers.items()):
+            alone = "" if head.dataset_type == "training" else str(path)
+            key = (_KINDS.index(head.dataset_type), head.seed or 0, alone)
+            steps.setdefault(key, []).append(path)
+        return [steps[key] for key in sorted(steps)]
+
+    def _read(self, path: Path, columns: Iterable[str]) -> tuple[Table, Array]:
+        table = codecs.read(path)
+        lacking = [name for name in columns if name not in table.columns]
+        if lacking:
+            raise ReleaseError(f"{path} lacks the column {lacking[0]}")
+        return table, self.keys.ids(table, str(path))
+
+    def _info(self, path: Path) -> None:
+        table, ids = self._read(path, ("params", "flops", "arch_vec"))
+        for row, (index, vec) in enumerate(zip(ids.tolist(), table["arch_vec"], strict=True)):
+            if space.arch_index(vec.ravel()) != index:
+                raise BloxFormatError(
+                    f"the vector is not that of the hash, which stands for {space.arch_vec(index)}",
+                    source=str(path),
+                    row=row,
+                    column="arch_vec",
+                )
+        known = {
+            row.arch_id: (row.flops, row.params)
+            for row in self.session.execute(
+                select(StaticInfo.arch_id, StaticInfo.flops, StaticInfo.params)
+            )
+        }
+        changes = []
+        new = zip(ids.tolist(), table["flops"].tolist(), table["params"].tolist(), strict=True)
+        for index, flops, params in new:
+            if known[index] == (flops, params):
+                self.report.unchanged += 1
+                continue
+            changes.append({"arch_id": index, "flops": flops, "params": params})
+            self.differs(
+                f"{path.name}, architecture {index}: flops and params",
+                known[index],
+                (flops, params),
+            )
+        self._apply(StaticInfo, changes)
+
+    def _training(self, paths: list[Path]) -> None:
+        recipe = self._recipe(self.headers[paths[0]])
+        seed = self.headers[paths[0]].seed or 0
+        parts: dict[str, list[Path]] = {"base": [], "ext": []}
+        for path in paths:
+            parts[self.headers[path].part or ""].append(path)
+        store = RunStore(self.session, recipe, seed, self)
+        base, ext = ([self._part(path) for path in parts[part]] for part in ("base", "ext"))
+        if len(base) == len(ext) == 1:
+            merged, rest = merge_parts(base[0], ext[0])
+            store.save(merged, create=True)
+            store.save(rest, create=False)
+            return
+        for data in base:
+            store.save(data, create=True)
+        for data in ext:
+            store.save(data, create=False)
+
+    def _part(self, path: Path) -> RunData:
+        table, ids = self._read(path, ())
+        return run_data(table, ids, path)
+
+    def _recipe(self, head: Header) -> Recipe:
+        name = self.recipe_name or f"{head.dataset}-{head.epochs}"
+        found = self.session.scalar(select(Recipe).where(Recipe.name == name))
+        if found is None:
+            images = IMAGES.get(head.dataset or "", (None, None, None))
+            found = Recipe(
+                name=name,
+                dataset=head.dataset,
+                epochs=head.epochs,
+                train_images=images[0],
+                val_images=images[1],
+                test_images=images[2],
+            )
+            self.session.add(found)
+            self.session.flush()
+        elif (found.dataset, found.epochs) != (head.dataset, head.epochs):
+            raise ReleaseError(
+                f"the database's recipe {name} is {found.dataset} for {found.epochs} epochs, but the "
+                f"files are {head.dataset} for {head.epochs}; name another recipe"
+            )
+        return found
+
+    def _env_recipe(self, path: Path) -> Recipe:
+        """The recipe whose runs an env file speaks of; the file itself does not say."""
+        for head in self.headers.values():
+            if head.dataset_type == "training":
+                return self._recipe(head)
+        recipes = list(self.session.scalars(select(Recipe).order_by(Recipe.name)))
+        found = [one for one in recipes if self.recipe_name in (None, one.name)]
+        if len(found) == 1:
+            return found[0]
+        names = ", ".join(one.name for one in recipes) or "none yet"
+        raise ReleaseError(
+            f"{path} describes runs, but not of which recipe: import its base file with it, or name "
+            f"the recipe (there are: {names})"
+        )
+
+    def _env(self, path: Path) -> None:
+        table, ids = self._read(path, ENV_COLUMNS)
+        recipe = self._env_recipe(path)
+        query = select(Run.arch_id, Run.id, Run.env_id).where(
+            Run.recipe_id == recipe.id, Run.seed == table.header.seed
+        )
+        runs = {row.arch_id: (row.id, row.env_id) for row in self.session.execute(query)}
+        env_ids = self._env_ids()
+        columns = [table[name].tolist() for name in ENV_COLUMNS]
+        changes = []
+        for index, *values in zip(ids.tolist(), *columns, strict=True):
+            if index not in runs:
+                raise ReleaseError(
+                    f"{path}: architecture {index} has no run of seed {table.header.seed} and recipe "
+                    f"{recipe.name}; import its base file too"
+                )
+            run_id, old = runs[index]
+            new = self._env_id(tuple(values), env_ids)
+            if old == new:
+                self.report.unchanged += 1
+                continue
+            if old is None:
+                self.report.added += 1
+            else:
+                self.differs(f"{path.name}, architecture {index}: environment", old, new)
+            changes.append({"id": run_id, "env_id": new})
+        self._apply(Run, changes)
+
+    def _env_ids(self) -> dict[tuple[str, ...], int]:
+        columns = [getattr(Env, name) for name in ENV_COLUMNS]
+        rows = self.session.execute(select(Env.id, *columns))
+        return {tuple(row[1:]): row[0] for row in rows}
+
+    def _env_id(self, values: tuple[str, ...], known: dict[tuple[str, ...], int]) -> int:
+        if values not in known:
+            env = Env(**dict(zip(ENV_COLUMNS, values, strict=True)))
+            self.session.add(env)
+            self.session.flush()
+            known[values] = env.id
+        return known[values]
+
+    def _bench(self, path: Path) -> None:
+        table, ids = self._read(path, ("latency",))
+        device = self.session.scalar(select(Device).where(Device.name == table.header.device))
+        if device is None:
+            device = Device(name=table.header.device)
+            self.session.add(device)
+            self.session.flush()
+        query = select(Latency.arch_id, Latency.latency_ms).where(Latency.device_id == device.id)
+        known = {row.arch_id: row.latency_ms for row in self.session.execute(query)}
+        values = table.values("latency")
+        if np.isnan(values).any():
+            raise ReleaseError(f"{path} has a latency that is not a number")
+        added, changes = [], []
+        for index, latency in zip(ids.tolist(), values.tolist(), strict=True):
+            entry = {"arch_id": index, "device_id": device.id, "latency_ms": latency}
+            if index not in known:
+                added.append(entry)
+            elif known[index] == latency:
+                self.report.unchanged += 1
+            else:
+                changes.append(entry)
+                self.differs(f"{path.name}, architecture {index}: latency", known[index], latency)
+        if added:
+            self.session.execute(insert(Latency), added)
+        self.report.added += len(added)
+        self._apply(Latency, changes)
+
+    def differs(self, what: str, old: object, new: object) -> None:
+        """A value that is there and is not the file's: replaced, or a contradiction."""
+        if self.replace:
+            self.report.replaced += 1
+        else:
+            self.conflicts.add(f"{what} {old} here, {new} in the file")
+
+    def _apply(self, model: type, changes: list[dict[str, object]]) -> None:
+        if changes:
+            self.session.execute(update(model), changes)

@@ -1,0 +1,91 @@
+"""Does every file of a folder load, and do its formats tell the same?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+from bloxdb import codecs
+from bloxdb.codecs import Table
+from bloxdb.errors import BloxFormatError
+from bloxdb.release.folder import release_files
+
+
+@dataclass(frozen=True)
+class LoadedFile:
+    """One file: how many seconds it took and how many rows it has, or what is wrong with it."""
+
+    path: Path
+    seconds: float
+    rows: int | None
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class FormatCheck:
+    """One format: `compared` files of it stand there in another format too; how they differ."""
+
+    format: str
+    compared: int
+    differences: tuple[str, ...]
+
+    @property
+    def equal(self) -> bool:
+        """Whether all its files equal the others'."""
+        return not self.differences
+
+
+def verify_release(
+    folder: str | PathLike[str], on_file: Callable[[LoadedFile], None] | None = None
+) -> tuple[list[LoadedFile], list[FormatCheck]]:
+    """Load every file of a folder, and compare each format with the others.
+
+    Row order does not matter. `on_file` is called as each file is loaded. At the most one table of each
+    format is in memory.
+
+    Raises
+    ------
+    ReleaseError
+        There is no such folder, or no release file in it.
+    """
+    loaded: list[LoadedFile] = []
+    compared = dict.fromkeys(codecs.FORMATS, 0)
+    differences: dict[str, list[str]] = {name: [] for name in codecs.FORMATS}
+    present = set()
+    for stem, paths in release_files(folder).items():
+        present |= set(paths)
+        tables: dict[str, Table] = {}
+        for name, path in paths.items():
+            file, table = _load(path)
+            loaded.append(file)
+            if on_file is not None:
+                on_file(file)
+            if table is None:
+                differences[name].append(f"{path.name} does not load")
+            else:
+                tables[name] = table.sorted()
+        for name, table in tables.items():
+            others = [other for other in tables if other != name]
+            compared[name] += bool(others)
+            for other in others:
+                difference = table.difference(tables[other])
+                if difference is not None:
+                    differences[name].append(f"{stem}: .{name} and .{other} differ: {difference}")
+    checks = [
+        FormatCheck(name, compared[name], tuple(differences[name]))
+        for name in codecs.FORMATS
+        if name in present
+    ]
+    return loaded, checks
+
+
+def _load(path: Path) -> tuple[LoadedFile, Table | None]:
+    start = time.perf_counter()
+    try:
+        table = codecs.read(path)
+    except BloxFormatError as error:
+        return LoadedFile(path, time.perf_counter() - start, None, str(error)), None
+    return LoadedFile(path, time.perf_counter() - start, len(table), None), table

@@ -1,0 +1,392 @@
+"""The ORM classes: one a table of the database.
+
+Accuracies read as percent and losses as they are. `Epoch` stores them as integers (thousandths of a percent,
+millionths of a loss), and shows the natural numbers through virtual generated columns.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Computed,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from bloxdb import space
+from bloxdb.errors import InvalidArchError
+
+if TYPE_CHECKING:
+    from bloxdb.database import Database
+
+REVISION = "0001"
+"""The schema revision that this code reads and writes; alembic's."""
+
+STATUSES = ("pending", "running", "finished", "failed", "diverged")
+
+
+class Base(DeclarativeBase):
+    """The registry of all tables."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class Block(Base):
+    """One of the 45 distinct cells."""
+
+    __tablename__ = "blocks"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    scheme: Mapped[str] = mapped_column(String(3))
+    op1: Mapped[str] = mapped_column(String(8))
+    op2: Mapped[str | None] = mapped_column(String(8))
+    cell: Mapped[str] = mapped_column(String(32))
+
+    def __repr__(self) -> str:
+        ops = self.op1 if self.op2 is None else f"{self.op1}, {self.op2}"
+        return f"<Block {self.id}: {self.scheme}({ops})>"
+
+
+class StaticInfo(Base):
+    """FLOPs (multiply-accumulates for one 3x32x32 image) and parameters of an architecture."""
+
+    __tablename__ = "static_info"
+    __table_args__ = (Index(None, "flops"), Index(None, "params"))
+
+    arch_id: Mapped[int] = mapped_column(ForeignKey("archs.id"), primary_key=True)
+    flops: Mapped[int] = mapped_column(BigInteger)
+    params: Mapped[int] = mapped_column(BigInteger)
+
+
+class Arch(Base):
+    """One architecture.
+
+    Attributes
+    ----------
+    id
+        The architecture index, 0 … 91124.
+    hash
+        `model_hash`, 32 hex digits.
+    vec
+        The canonical vector, nested lists.
+    flops, params
+        Multiply-accumulates for one image, and trainable parameters.
+    runs
+        All its runs, by recipe and seed.
+    latencies
+        Measured latencies, one a device.
+    """
+
+    __tablename__ = "archs"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    hash: Mapped[str] = mapped_column(String(32), unique=True)
+    block1_id: Mapped[int] = mapped_column(ForeignKey("blocks.id"))
+    block2_id: Mapped[int] = mapped_column(ForeignKey("blocks.id"))
+    block3_id: Mapped[int] = mapped_column(ForeignKey("blocks.id"))
+    vec_text: Mapped[str] = mapped_column("vec", Text)
+
+    block1: Mapped[Block] = relationship(foreign_keys=[block1_id])
+    block2: Mapped[Block] = relationship(foreign_keys=[block2_id])
+    block3: Mapped[Block] = relationship(foreign_keys=[block3_id])
+    static_info: Mapped[StaticInfo] = relationship()
+    runs: Mapped[list[Run]] = relationship(
+        back_populates="arch", order_by="Run.recipe_id, Run.seed", viewonly=True
+    )
+    latencies: Mapped[list[Latency]] = relationship(order_by="Latency.device_id", viewonly=True)
+
+    @classmethod
+    def get(cls, key: object, db: Database | None = None) -> Arch | None:
+        """Look an architecture up.
+
+        Parameters
+        ----------
+        key
+            A vector (nested lists, 15 integers, or its text; any that describes the network), a model
+            hash, or an architecture index.
+        db
+            The database to ask; the one opened last, or the default one, if not given.
+
+        Returns
+        -------
+        Arch or None
+            None if no architecture has this hash or index.
+
+        Raises
+        ------
+        InvalidArchError
+            A vector is malformed or has no path.
+        """
+        from bloxdb.database import current
+
+        session = (db or current()).reader
+        index = arch_key(key)
+        if isinstance(index, str):
+            return session.query(cls).filter_by(hash=index).populate_existing().one_or_none()
+        return session.get(cls, index, populate_existing=True)
+
+    @property
+    def vec(self) -> space.ArchVec:
+        """The canonical vector."""
+        vec: space.ArchVec = json.loads(self.vec_text)
+        return vec
+
+    @property
+    def blocks(self) -> tuple[Block, Block, Block]:
+        """The block of each stage."""
+        return self.block1, self.block2, self.block3
+
+    @property
+    def flops(self) -> int:
+        """Multiply-accumulates for one 3x32x32 image."""
+        return self.static_info.flops
+
+    @property
+    def params(self) -> int:
+        """Trainable parameters."""
+        return self.static_info.params
+
+    @property
+    def epochs(self) -> list[Epoch]:
+        """The epochs of its run; of the lowest seed where there are several, empty without a run.
+
+        With several recipes, of the run of the first of them.
+        """
+        return self.runs[0].epochs if self.runs else []
+
+    def __repr__(self) -> str:
+        runs = f"{len(self.runs)} run{'' if len(self.runs) == 1 else 's'}"
+        return (
+            f"<Arch {self.id} {self.hash[:8]}… {self.vec_text}: {self.flops / 1e6:.1f} MFLOPs, "
+            f"{self.params / 1e6:.2f} M params, {runs}>"
+        )
+
+
+def arch_key(key: object) -> int | str:
+    """What `Arch.get` takes as an architecture index or a hash."""
+    if isinstance(key, str):
+        text = key.strip().lower()
+        if len(text) == 32 and all(digit in "0123456789abcdef" for digit in text):
+            return text
+        if text.isascii() and text.isdigit():
+            return int(text)
+    if isinstance(key, bool):
+        raise InvalidArchError(f"{key!r} is not an architecture: give a vector, a hash or an index")
+    if hasattr(key, "__index__") and not hasattr(key, "__len__"):
+        return int(key)  # type: ignore[call-overload, no-any-return]
+    return space.arch_index(key)
+
+
+class Env(Base):
+    """The software and hardware of runs: one row a distinct environment, in the release's 12 fields."""
+
+    __tablename__ = "envs"
+    __table_args__ = (
+        UniqueConstraint(
+            "codebase_commit",
+            "codebase_version",
+            "cuda",
+            "driver",
+            "gpu",
+            "platform",
+            "ptflops_version",
+            "python",
+            "torch_commit",
+            "torch_cuda_version",
+            "torch_version",
+            "torchvision_version",
+            name="uq_envs_fields",
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    codebase_commit: Mapped[str] = mapped_column(Text)
+    codebase_version: Mapped[str] = mapped_column(Text)
+    cuda: Mapped[str] = mapped_column(Text)
+    driver: Mapped[str] = mapped_column(Text)
+    gpu: Mapped[str] = mapped_column(Text)
+    platform: Mapped[str] = mapped_column(Text)
+    ptflops_version: Mapped[str] = mapped_column(Text)
+    python: Mapped[str] = mapped_column(Text)
+    torch_commit: Mapped[str] = mapped_column(Text)
+    torch_cuda_version: Mapped[str] = mapped_column(Text)
+    torch_version: Mapped[str] = mapped_column(Text)
+    torchvision_version: Mapped[str] = mapped_column(Text)
+
+    def __repr__(self) -> str:
+        return f"<Env {self.id}: {self.gpu}, torch {self.torch_version}, Python {self.python}>"
+
+
+class Recipe(Base):
+    """What runs were trained on and how."""
+
+    __tablename__ = "recipes"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    dataset: Mapped[str] = mapped_column(String(200))
+    epochs: Mapped[int]
+    train_images: Mapped[int | None]
+    val_images: Mapped[int | None]
+    test_images: Mapped[int | None]
+    config: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+
+    def __repr__(self) -> str:
+        return f"<Recipe {self.name}: {self.dataset}, {self.epochs} epochs>"
+
+
+class Run(Base):
+    """One training of an architecture: accuracies in percent, `train_time_s` in whole seconds.
+
+    `val_top1` is that of the best epoch, whose weights made `test_top1`, `test_top5` and `test_loss`.
+    """
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        UniqueConstraint("arch_id", "recipe_id", "seed"),
+        CheckConstraint(f"status IN {STATUSES}", name="status"),
+        Index(None, "recipe_id", "seed", "arch_id"),
+        Index(None, "test_top1"),
+        Index(None, "val_top1"),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    arch_id: Mapped[int] = mapped_column(ForeignKey("archs.id"))
+    recipe_id: Mapped[int] = mapped_column(ForeignKey("recipes.id"))
+    seed: Mapped[int] = mapped_column(BigInteger)
+    env_id: Mapped[int | None] = mapped_column(ForeignKey("envs.id"))
+    status: Mapped[str] = mapped_column(String(8))
+    best_epoch: Mapped[int | None]
+    val_top1: Mapped[float | None] = mapped_column(Double)
+    test_top1: Mapped[float | None] = mapped_column(Double)
+    test_top5: Mapped[float | None] = mapped_column(Double)
+    test_loss: Mapped[float | None] = mapped_column(Double)
+    train_time_s: Mapped[int | None] = mapped_column(BigInteger)
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    heartbeat_at: Mapped[datetime | None]
+    worker: Mapped[str | None] = mapped_column(Text)
+
+    arch: Mapped[Arch] = relationship(back_populates="runs")
+    recipe: Mapped[Recipe] = relationship()
+    env: Mapped[Env | None] = relationship()
+    epochs: Mapped[list[Epoch]] = relationship(order_by="Epoch.epoch", viewonly=True)
+
+    def __repr__(self) -> str:
+        accuracy = "" if self.test_top1 is None else f", test_top1 {self.test_top1:.2f} %"
+        return (
+            f"<Run {self.id}: arch {self.arch_id}, recipe {self.recipe_id}, seed {self.seed}, "
+            f"{self.status}{accuracy}>"
+        )
+
+
+def _shown(stored: str, scale: int) -> Any:
+    # the cast makes both SQLite and PostgreSQL divide floats, the one and the same double
+    return mapped_column(Double, Computed(f"CAST({stored} AS DOUBLE PRECISION) / {scale}"))
+
+
+class Epoch(Base):
+    """One epoch of a run: `epoch` counts from 1; accuracies in percent."""
+
+    __tablename__ = "epochs"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    epoch: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    train_top1_milli: Mapped[int | None]
+    train_top5_milli: Mapped[int | None]
+    train_loss_micro: Mapped[int | None] = mapped_column(BigInteger)
+    val_top1_milli: Mapped[int | None]
+    val_top5_milli: Mapped[int | None]
+    val_loss_micro: Mapped[int | None] = mapped_column(BigInteger)
+    train_top1: Mapped[float | None] = _shown("train_top1_milli", 1_000)
+    train_top5: Mapped[float | None] = _shown("train_top5_milli", 1_000)
+    train_loss: Mapped[float | None] = _shown("train_loss_micro", 1_000_000)
+    val_top1: Mapped[float | None] = _shown("val_top1_milli", 1_000)
+    val_top5: Mapped[float | None] = _shown("val_top5_milli", 1_000)
+    val_loss: Mapped[float | None] = _shown("val_loss_micro", 1_000_000)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Epoch {self.epoch} of run {self.run_id}: train_top1 {self.train_top1}, "
+            f"val_top1 {self.val_top1}, val_loss {self.val_loss}>"
+        )
+
+
+EPOCH_MEASURES = {
+    "train_top1": "train_top1_milli",
+    "train_top5": "train_top5_milli",
+    "train_loss": "train_loss_micro",
+    "val_top1": "val_top1_milli",
+    "val_top5": "val_top5_milli",
+    "val_loss": "val_loss_micro",
+}
+"""Measures of an epoch, and the columns that store them."""
+
+
+class Device(Base):
+    """A device that latencies were measured on."""
+
+    __tablename__ = "devices"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+
+    def __repr__(self) -> str:
+        return f"<Device {self.name}>"
+
+
+class Latency(Base):
+    """Milliseconds that one inference takes on a device."""
+
+    __tablename__ = "latencies"
+    __table_args__ = (Index(None, "device_id", "latency_ms"),)
+
+    arch_id: Mapped[int] = mapped_column(ForeignKey("archs.id"), primary_key=True)
+    device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), primary_key=True)
+    latency_ms: Mapped[float] = mapped_column(Double)
+
+    device: Mapped[Device] = relationship()
+
+    def __repr__(self) -> str:
+        return f"<Latency on {self.device.name}: {self.latency_ms} ms>"
+
+
+LEADERBOARD_COLUMNS = (
+    "arch_id",
+    "hash",
+    "vec",
+    "recipe",
+    "seed",
+    "flops",
+    "params",
+    "val_top1",
+    "test_top1",
+    "train_time_s",
+)
+
+leaderboard = Table("leaderboard", MetaData(), *(Column(name) for name in LEADERBOARD_COLUMNS))
+"""The view of finished runs, for queries; its definition is a migration."""

@@ -1,0 +1,1 @@
+"""Revisions of the schema; each freezes the tables it needs and imports nothing from bloxdb."""
