@@ -33,9 +33,7 @@ APPLICATION_ID = 0x424C4F58
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _BUSY_MS = 30_000
-_BEGIN = (
-    "bloxdb_begin"  # an execution option: how SQLite begins a transaction, or "" for not at all
-)
+_BEGIN = "bloxdb_begin"  # an execution option: how SQLite begins a transaction, or "" for not at all
 
 
 class Database:
@@ -98,9 +96,7 @@ class Database:
             The engine refused: a full disk, a lock that was not given up, a broken constraint.
         """
         if self.read_only:
-            raise DatabaseError(
-                f"{self.name} is open read only; open it without read_only to write"
-            )
+            raise DatabaseError(f"{self.name} is open read only; open it without read_only to write")
         try:
             with self._write.begin() as session:
                 yield session
@@ -206,9 +202,8 @@ def create(path_or_url: str | os.PathLike[str] | None = None) -> Database:
         if path.exists():
             raise DatabaseExistsError(f"{path} exists already; remove it, or choose another place")
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            with Database(_file_url(temporary)) as db:
-                _build(db)
+        with replacing(path) as temporary, Database(_file_url(temporary)) as db:
+            _build(db)
     return _open(url, False, None)
 
 
@@ -286,9 +281,7 @@ def _engine(url: URL, *, read_only: bool) -> Engine:
         try:
             engine = create_engine(url)
         except (ImportError, NoSuchModuleError) as error:
-            raise MissingExtraError(
-                f"{error}; PostgreSQL needs: pip install 'bloxdb[postgresql]'"
-            ) from error
+            raise MissingExtraError(f"{error}; PostgreSQL needs: pip install 'bloxdb[postgresql]'") from error
         if read_only:
             engine = engine.execution_options(postgresql_readonly=True)
         return engine
@@ -349,9 +342,7 @@ def _check_revision(db: Database, scripts: Path | None) -> None:
     if revision == migrations.head(scripts):
         return
     if revision is None:
-        raise NotADatabaseError(
-            f"{db.name} is not a bloxdb database; create one with `bloxdb init --db …`"
-        )
+        raise NotADatabaseError(f"{db.name} is not a bloxdb database; create one with `bloxdb init --db …`")
     if not migrations.is_known(revision, scripts):
         raise RevisionError(_newer(db, revision))
     raise RevisionError(
@@ -383,10 +374,9 @@ def _server_errors(url: URL) -> Iterator[None]:
 
 
 def _build(db: Database) -> None:
-    with db.engine.connect() as connection:
-        if db.path is not None:
+    if db.path is not None:
+        with db.engine.execution_options(**{_BEGIN: ""}).connect() as connection:
             connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.rollback()
     _migrate(db, None)
     with db.transaction() as session:
         _fill(session)
@@ -447,9 +437,7 @@ def _fill(session: Session) -> None:
     )
     hashes = space.all_model_hashes()
     cells = [space.cell_text(block.cell) for block in space.BLOCKS]
-    columns = [
-        space.block_of_stage(np.arange(space.NUM_ARCHS), stage).tolist() for stage in range(3)
-    ]
+    columns = [space.block_of_stage(np.arange(space.NUM_ARCHS), stage).tolist() for stage in range(3)]
     archs = [
         {"id": i, "hash": hashes[i], "block1_id": a, "block2_id": b, "block3_id": c,
          "vec": f"[{cells[a]},{cells[b]},{cells[c]}]"}

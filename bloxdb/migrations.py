@@ -25,7 +25,8 @@ def current_revision(connection: Connection) -> str | None:
     """The revision of a database; None if it has none, so is no bloxdb database."""
     if not inspect(connection).has_table("alembic_version"):
         return None
-    return connection.scalar(text("SELECT version_num FROM alembic_version"))
+    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
 
 
 def head(scripts: Path | None = None) -> str:

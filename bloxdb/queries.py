@@ -1,4 +1,4 @@
-"""The questions people ask first: the best architectures, the Pareto front, what is there and what is missing."""
+"""The questions people ask first: the best architectures, the Pareto front, what is missing."""
 
 from __future__ import annotations
 
@@ -241,5 +241,5 @@ def _device_id(db: Database, name: str) -> int:
     return found
 
 
-def _rows(db: Database, query: Select[Any]) -> list[Row]:
+def _rows(db: Database, query: Select[*tuple[Any, ...]]) -> list[Row]:
     return [dict(row) for row in db.reader.execute(query).mappings()]

@@ -196,7 +196,7 @@ def arch_key(key: object) -> int | str:
     if isinstance(key, bool):
         raise InvalidArchError(f"{key!r} is not an architecture: give a vector, a hash or an index")
     if hasattr(key, "__index__") and not hasattr(key, "__len__"):
-        return int(key)  # type: ignore[call-overload, no-any-return]
+        return int(key)
     return space.arch_index(key)
 
 

@@ -174,8 +174,7 @@ def _flatten(cell: object, stage: int) -> list[object]:
     ):
         return [*cell[0], *cell[1]]
     raise InvalidArchError(
-        f"cell {stage + 1} of {STAGES} must look like [[op1], [op2, prev, input, skip]], "
-        f"but is {cell!r}"
+        f"cell {stage + 1} of {STAGES} must look like [[op1], [op2, prev, input, skip]], but is {cell!r}"
     )
 
 
@@ -254,7 +253,8 @@ def cell_text(cell: Cell) -> str:
 
 def block_of_stage(indices: npt.NDArray[np.int64], stage: int) -> npt.NDArray[np.int64]:
     """Block index in one stage (0, 1, 2) of many architecture indices at once."""
-    return indices // NUM_BLOCKS**stage % NUM_BLOCKS
+    blocks: npt.NDArray[np.int64] = indices // NUM_BLOCKS**stage % NUM_BLOCKS
+    return blocks
 
 
 def _nest(cell: Cell) -> list[list[int]]:
@@ -327,7 +327,8 @@ def model_hash(vec: object) -> str:
     """
     found = graph(vec)
     labels = np.array([found.labels], dtype=np.int64)
-    return fingerprint.digests(labels, found.edges)[0].tobytes().hex()
+    digest: bytes = fingerprint.digests(labels, found.edges)[0].tobytes()
+    return digest.hex()
 
 
 @functools.cache

@@ -38,9 +38,7 @@ class Format(Protocol):
     SUFFIX: str
 
     @staticmethod
-    def decode(
-        header: Header, column_types: Mapping[str, str] | None, body: memoryview
-    ) -> Table: ...
+    def decode(header: Header, column_types: Mapping[str, str] | None, body: memoryview) -> Table: ...
 
     @staticmethod
     def encode(table: Table) -> tuple[dict[str, str] | None, list[bytes]]: ...
@@ -100,9 +98,7 @@ def read_header(path: str | PathLike[str]) -> Header:
     return head.header
 
 
-def encode(
-    table: Table, format: str, *, strict: bool = False
-) -> tuple[list[bytes], list[Extension]]:
+def encode(table: Table, format: str, *, strict: bool = False) -> tuple[list[bytes], list[Extension]]:
     """The bytes of a release file, in parts, and the columns that needed an extension type.
 
     Parameters
@@ -174,7 +170,7 @@ def _format_of(file: Path) -> Format:
 
 def _codec_named(head: FileHeader, expected: Format | None) -> Format:
     """The codec that the header names; the file's name must not say another."""
-    found = next((codec for codec in FORMATS.values() if codec.NAME == head.format), None)
+    found = next((codec for codec in FORMATS.values() if head.format == codec.NAME), None)
     if found is None:
         raise BloxFormatError(f"the header names an unknown format {head.format[:40]!r}")
     if expected is not None and found is not expected:

@@ -149,9 +149,7 @@ def _check_lengths(
         )
 
 
-def _read_texts(
-    body: bytearray, name: str, kind: FieldType, starts: npt.NDArray[np.int64]
-) -> Array:
+def _read_texts(body: bytearray, name: str, kind: FieldType, starts: npt.NDArray[np.int64]) -> Array:
     size, encoding = (1, "ascii") if kind.base == "str" else (4, "utf-8")
     texts = np.empty(len(starts), dtype=object)
     seen: dict[bytes, str] = {}
@@ -197,10 +195,7 @@ def encode(table: Table) -> tuple[dict[str, str], list[bytes]]:
     chosen = {name: choose(name, table[name], epochs) for name in table.header.columns}
     fields = {name: _field_bytes(name, *choice, epochs) for name, choice in chosen.items()}
     sizes = np.array(
-        [
-            np.broadcast_to(_sizes(fields[name], chosen[name][0], epochs), len(table))
-            for name in fields
-        ],
+        [np.broadcast_to(_sizes(fields[name], chosen[name][0], epochs), len(table)) for name in fields],
         dtype=np.int64,
     )
     ends = np.cumsum(sizes.T).reshape(len(table), len(fields)).T + _START.size
@@ -225,11 +220,7 @@ def _field_bytes(name: str, kind: FieldType, values: Array, epochs: int) -> Arra
         op1, op2, prev, inp, skip = np.moveaxis(values, -1, 0)
         return np.ascontiguousarray((op1 * _CELL_RADIX + op2) << 3 | prev << 2 | inp << 1 | skip)
     wide = values.astype("<u4" if kind.base == "int" else "<f8")
-    return (
-        np.ascontiguousarray(wide)
-        .view(np.uint8)
-        .reshape(rows, kind.field_size(epochs) - kind.prefix)
-    )
+    return np.ascontiguousarray(wide).view(np.uint8).reshape(rows, kind.field_size(epochs) - kind.prefix)
 
 
 def _encode_texts(name: str, kind: FieldType, values: Array) -> list[bytes]:

@@ -111,9 +111,7 @@ def counts_to_milli(counts: npt.NDArray[np.int32], images: int) -> npt.NDArray[n
     """Thousandths of a percent, rounded as ``round(count / images * 100, 3)`` rounds them."""
     numerator = 100 * MILLI
     shared = int(np.gcd(numerator, images))
-    return (counts * np.int32(numerator // shared) + images // shared // 2) // np.int32(
-        images // shared
-    )
+    return (counts * np.int32(numerator // shared) + images // shared // 2) // np.int32(images // shared)
 
 
 def milli_to_counts(milli: npt.NDArray[np.int32], images: int) -> npt.NDArray[np.int32] | None:

@@ -30,9 +30,7 @@ def decode(header: Header, column_types: Mapping[str, str] | None, body: memoryv
     try:
         text = str(body, "utf-8")
     except UnicodeDecodeError as error:
-        raise BloxFormatError(
-            f"the body is not UTF-8: {error.reason}", offset=error.start
-        ) from error
+        raise BloxFormatError(f"the body is not UTF-8: {error.reason}", offset=error.start) from error
     rows = [
         [_parse(name, field, row) for name, field in zip(header.columns, fields, strict=True)]
         for row, fields in enumerate(_records(text, len(header.columns)))
@@ -57,9 +55,7 @@ def _records(text: str, width: int) -> Iterator[list[str]]:
         if end == ",":
             continue
         if len(fields) != width:
-            raise BloxFormatError(
-                f"{len(fields)} fields, but the header has {width} columns", row=row
-            )
+            raise BloxFormatError(f"{len(fields)} fields, but the header has {width} columns", row=row)
         yield fields
         fields, row = [], row + 1
     if fields:

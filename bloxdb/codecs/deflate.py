@@ -7,12 +7,13 @@ from typing import Any
 
 from bloxdb.errors import BloxFormatError
 
+_fast: Any = zlib
 try:
-    from isal import isal_zlib as _fast
-except (
-    ImportError
-):  # no wheel for this machine; the standard library reads and writes the same streams
-    _fast = zlib  # type: ignore[assignment]
+    from isal import isal_zlib
+
+    _fast = isal_zlib
+except ImportError:
+    pass  # no wheel for this machine; the standard library reads and writes the same streams
 
 _STEP = 1 << 18  # compressed bytes a call, so that what a call leaves over stays small
 
@@ -31,6 +32,7 @@ class Inflater:
     def __init__(self, stream: bytes | memoryview) -> None:
         self._stream = memoryview(stream)
         self._inflate: Any = _fast.decompressobj()
+        self._error: type[Exception] = _fast.error
         self._read = 0
         self._pending: bytes | memoryview = b""
         self.data = bytearray()
@@ -63,7 +65,7 @@ class Inflater:
         fed = len(self._pending)
         try:
             out = self._inflate.decompress(self._pending, limit)
-        except (zlib.error, _fast.error) as error:
+        except (zlib.error, self._error) as error:
             raise BloxFormatError(
                 f"the compressed body is damaged: {error}", offset=len(self.data)
             ) from error

@@ -30,7 +30,8 @@ def to_fixed(values: npt.NDArray[np.float64], scale: int) -> npt.NDArray[np.int3
 
 def to_floats(fixed: npt.NDArray[np.signedinteger[Any]], scale: int) -> npt.NDArray[np.float64]:
     """The floats that integers of 1/`scale` stand for."""
-    return np.divide(fixed, float(scale), dtype=np.float64)
+    floats: npt.NDArray[np.float64] = np.divide(fixed, float(scale), dtype=np.float64)
+    return floats
 
 
 def compact(values: Array, scale: int) -> Array:

@@ -61,9 +61,7 @@ class Header:
 
     def __post_init__(self) -> None:
         if self.dataset_type not in _KEYS:
-            raise BloxFormatError(
-                f"dataset_type {self.dataset_type!r} is none of {', '.join(_KEYS)}"
-            )
+            raise BloxFormatError(f"dataset_type {self.dataset_type!r} is none of {', '.join(_KEYS)}")
         for key in ("seed", "epochs", "dataset", "part", "device"):
             expected = key in _KEYS[self.dataset_type]
             if expected != (getattr(self, key) is not None):
@@ -93,9 +91,7 @@ class Header:
         if self.dataset is not None and not self.dataset:
             raise BloxFormatError("the header's dataset has no name")
         if self.device is not None and not _DEVICE.fullmatch(self.device):
-            raise BloxFormatError(
-                f"device {self.device!r} may have only letters a-z, A-Z, digits and '-'"
-            )
+            raise BloxFormatError(f"device {self.device!r} may have only letters a-z, A-Z, digits and '-'")
 
     @property
     def stem(self) -> str:

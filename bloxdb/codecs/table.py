@@ -69,9 +69,7 @@ class Table:
         listed = list(rows)
         for i, row in enumerate(listed):
             if not isinstance(row, list | tuple) or len(row) != len(header.columns):
-                raise BloxFormatError(
-                    f"a row must be a list of {len(header.columns)} values", row=i
-                )
+                raise BloxFormatError(f"a row must be a list of {len(header.columns)} values", row=i)
         columns = {
             name: _column_of(name, [row[c] for row in listed], header.epochs or 0)
             for c, name in enumerate(header.columns)
@@ -217,7 +215,7 @@ def _column_of(name: str, values: list[Any], epochs: int) -> Array:
     """Python values of one column as an array."""
     kind = COLUMNS[name]
     convert = _CONVERTERS[kind] if not is_list(name) else _floats_of_length(epochs)
-    converted = []
+    converted: list[Any] = []
     for i, value in enumerate(values):
         try:
             converted.append(convert(value))

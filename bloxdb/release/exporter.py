@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import Select, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from bloxdb import codecs, space
 from bloxdb.codecs import Header, Table
@@ -25,7 +25,6 @@ from bloxdb.release.folder import Progress
 from bloxdb.release.keys import ArchKeys
 from bloxdb.schema import (
     EPOCH_MEASURES,
-    Arch,
     Device,
     Env,
     Epoch,
@@ -145,9 +144,7 @@ class _Source:
         self.seeds = known if seeds is None else list(dict.fromkeys(seeds))
         for seed in self.seeds:
             if seed not in known:
-                raise QueryError(
-                    f"recipe {self.recipe.name} has no runs of seed {seed}; it has {known}"
-                )
+                raise QueryError(f"recipe {self.recipe.name} has no runs of seed {seed}; it has {known}")
         self.keys = ArchKeys(session)
 
     def steps(self) -> list[str]:
@@ -172,6 +169,7 @@ class _Source:
         """Finished runs of a seed, in the order of architectures."""
         return (
             select(*columns)
+            .select_from(Run)
             .where(Run.recipe_id == self.recipe.id, Run.seed == seed, Run.status == "finished")
             .order_by(Run.arch_id)
         )
@@ -180,25 +178,17 @@ class _Source:
         """The architectures that the release speaks of; all of them if it has no runs at all."""
         spoken_of = (
             select(Run.arch_id)
-            .where(
-                Run.recipe_id == self.recipe.id, Run.status == "finished", Run.seed.in_(self.seeds)
-            )
+            .where(Run.recipe_id == self.recipe.id, Run.status == "finished", Run.seed.in_(self.seeds))
             .union(select(Latency.arch_id))
         )
-        query = select(StaticInfo.arch_id, StaticInfo.params, StaticInfo.flops).order_by(
-            StaticInfo.arch_id
-        )
+        query = select(StaticInfo.arch_id, StaticInfo.params, StaticInfo.flops).order_by(StaticInfo.arch_id)
         rows = self.session.execute(query.where(StaticInfo.arch_id.in_(spoken_of))).all()
         if not rows:
             rows = self.session.execute(query).all()
-        ids, params, flops = (
-            np.array(column, dtype=np.int64) for column in zip(*rows, strict=True)
-        )
+        ids, params, flops = (np.array(column, dtype=np.int64) for column in zip(*rows, strict=True))
         cells = np.array([block.cell for block in space.BLOCKS], dtype=np.uint8)
-        blocks = np.stack(
-            [space.block_of_stage(ids, stage) for stage in range(space.STAGES)], axis=1
-        )
-        columns = {"params": params, "flops": flops, "arch_vec": cells[blocks]}
+        blocks = np.stack([space.block_of_stage(ids, stage) for stage in range(space.STAGES)], axis=1)
+        columns: dict[str, Array] = {"params": params, "flops": flops, "arch_vec": cells[blocks]}
         return self._make(Header("static", INFO), ids, columns)
 
     def _training(self, part: str, seed: int) -> Table | None:
@@ -212,9 +202,7 @@ class _Source:
         if not rows:
             return None
         ids = np.array([row[0] for row in rows], dtype=np.int64)
-        columns = {
-            name: _single(name, [row[2 + c] for row in rows]) for c, name in enumerate(singles)
-        }
+        columns = {name: _single(name, [row[2 + c] for row in rows]) for c, name in enumerate(singles)}
         lists = [name for name in names if is_list(name)]
         columns |= self._lists(seed, lists, [row[1] for row in rows], measured)
         header = Header(
@@ -229,9 +217,10 @@ class _Source:
 
     def _has_ext(self) -> Any:
         """Whether anything of a run's ext data was measured."""
-        stored = [getattr(Epoch, EPOCH_MEASURES[name]) for name in EXT if is_list(name)]
-        in_epochs = select(Epoch.run_id).where(
-            Epoch.run_id == Run.id, or_(*(column.is_not(None) for column in stored))
+        epoch = aliased(Epoch)
+        stored = [getattr(epoch, EPOCH_MEASURES[name]) for name in EXT if is_list(name)]
+        in_epochs = select(epoch.run_id).where(
+            epoch.run_id == Run.id, or_(*(column.is_not(None) for column in stored))
         )
         return or_(Run.test_loss.is_not(None), Run.test_top5.is_not(None), in_epochs.exists())
 
@@ -246,19 +235,13 @@ class _Source:
         )
         unfinished = self.session.scalar(query) or 0
         if unfinished:
-            self.report.notes.append(
-                f"seed {seed}: {unfinished} runs are not finished, and not in the files"
-            )
+            self.report.notes.append(f"seed {seed}: {unfinished} runs are not finished, and not in the files")
 
-    def _lists(
-        self, seed: int, names: Sequence[str], run_ids: list[int], measured: Any
-    ) -> dict[str, Array]:
+    def _lists(self, seed: int, names: Sequence[str], run_ids: list[int], measured: Any) -> dict[str, Array]:
         """Per-epoch columns of shape (runs, epochs): fixed point, or float64 with NaN for NULL."""
         epochs = self.recipe.epochs
         stored = [getattr(Epoch, EPOCH_MEASURES[name]) for name in names]
-        query = self._runs(seed, Epoch.run_id, Epoch.epoch, *stored).join(
-            Epoch, Epoch.run_id == Run.id
-        )
+        query = self._runs(seed, Epoch.run_id, Epoch.epoch, *stored).join(Epoch, Epoch.run_id == Run.id)
         result = self.session.execute(query.where(measured).order_by(Epoch.epoch))
         missing = np.iinfo(np.int64).min
         found = np.full((len(names), len(run_ids) * epochs), missing, dtype=np.int64)

@@ -129,6 +129,7 @@ class Importer:
         self.keys = ArchKeys(session)
 
     def run(self, progress: Progress | None) -> None:
+        """Import all files; `ConflictError` at the end if any value contradicts."""
         steps = self._steps()
         for done, step in enumerate(steps):
             if progress is not None:
@@ -174,9 +175,7 @@ class Importer:
                 )
         known = {
             row.arch_id: (row.flops, row.params)
-            for row in self.session.execute(
-                select(StaticInfo.arch_id, StaticInfo.flops, StaticInfo.params)
-            )
+            for row in self.session.execute(select(StaticInfo.arch_id, StaticInfo.flops, StaticInfo.params))
         }
         changes = []
         new = zip(ids.tolist(), table["flops"].tolist(), table["params"].tolist(), strict=True)

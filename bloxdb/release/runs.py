@@ -103,9 +103,7 @@ def merge_parts(base: RunData, ext: RunData) -> tuple[RunData, RunData]:
     matched = base.ids[order][place] == ext.ids if len(order) else np.zeros(len(ext.ids), bool)
     rows = order[place[matched]]
     measures = base.measures.copy()
-    measures[rows] = np.where(
-        ext.measures[matched] == MISSING, measures[rows], ext.measures[matched]
-    )
+    measures[rows] = np.where(ext.measures[matched] == MISSING, measures[rows], ext.measures[matched])
     results = {name: values.copy() for name, values in base.results.items()}
     for name, values in results.items():
         given = ext.results[name][matched]
@@ -170,9 +168,7 @@ class RunStore:
         self._insert_epochs(run_ids, data.measures)
         self.report.added += len(data.ids)
 
-    def _insert_epochs(
-        self, run_ids: npt.NDArray[np.int64], measures: npt.NDArray[np.int64]
-    ) -> None:
+    def _insert_epochs(self, run_ids: npt.NDArray[np.int64], measures: npt.NDArray[np.int64]) -> None:
         epochs = measures.shape[1]
         names = ["run_id", "epoch", *EPOCH_MEASURES.values()]
         columns = [
@@ -198,9 +194,7 @@ class RunStore:
         for name in _RESULTS:
             self._compare_field(data, name, old.results[name], data.results[name], np.nan, changed)
         for m, name in enumerate(_MEASURES):
-            self._compare_field(
-                data, name, old.measures[:, :, m], data.measures[:, :, m], MISSING, changed
-            )
+            self._compare_field(data, name, old.measures[:, :, m], data.measures[:, :, m], MISSING, changed)
         self.report.unchanged += int((~changed).sum())
         if changed.any():
             self._rewrite(old.take(changed), data.take(changed), known)
@@ -236,8 +230,7 @@ class RunStore:
             if run_id in place and epoch <= measures.shape[1]:
                 measures[place[run_id], epoch - 1] = [MISSING if v is None else v for v in values]
         results = {
-            name: np.array([getattr(run, name) for run in runs], dtype=np.float64)
-            for name in _RESULTS
+            name: np.array([getattr(run, name) for run in runs], dtype=np.float64) for name in _RESULTS
         }
         return RunData(data.name, data.ids, results, measures)
 
@@ -272,7 +265,8 @@ def _best_epochs(measures: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     is_best = top1 == top1.max(axis=1, keepdims=True)
     last = np.iinfo(np.int64).max
     rank = np.where(is_best, np.where(loss == MISSING, last - 1, loss), last)
-    return rank.argmin(axis=1)
+    best: npt.NDArray[np.int64] = rank.argmin(axis=1)
+    return best
 
 
 def _summary(data: RunData, row: int, best: npt.NDArray[np.int64]) -> dict[str, object]:

@@ -101,15 +101,9 @@ def upgrade() -> None:
         sa.Column("block2_id", sa.Integer(), nullable=False),
         sa.Column("block3_id", sa.Integer(), nullable=False),
         sa.Column("vec", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["block1_id"], ["blocks.id"], name=op.f("fk_archs_block1_id_blocks")
-        ),
-        sa.ForeignKeyConstraint(
-            ["block2_id"], ["blocks.id"], name=op.f("fk_archs_block2_id_blocks")
-        ),
-        sa.ForeignKeyConstraint(
-            ["block3_id"], ["blocks.id"], name=op.f("fk_archs_block3_id_blocks")
-        ),
+        sa.ForeignKeyConstraint(["block1_id"], ["blocks.id"], name=op.f("fk_archs_block1_id_blocks")),
+        sa.ForeignKeyConstraint(["block2_id"], ["blocks.id"], name=op.f("fk_archs_block2_id_blocks")),
+        sa.ForeignKeyConstraint(["block3_id"], ["blocks.id"], name=op.f("fk_archs_block3_id_blocks")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_archs")),
         sa.UniqueConstraint("hash", name=op.f("uq_archs_hash")),
     )
@@ -119,9 +113,7 @@ def upgrade() -> None:
         sa.Column("device_id", sa.Integer(), nullable=False),
         sa.Column("latency_ms", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(["arch_id"], ["archs.id"], name=op.f("fk_latencies_arch_id_archs")),
-        sa.ForeignKeyConstraint(
-            ["device_id"], ["devices.id"], name=op.f("fk_latencies_device_id_devices")
-        ),
+        sa.ForeignKeyConstraint(["device_id"], ["devices.id"], name=op.f("fk_latencies_device_id_devices")),
         sa.PrimaryKeyConstraint("arch_id", "device_id", name=op.f("pk_latencies")),
     )
     op.create_index(
@@ -154,13 +146,9 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(["arch_id"], ["archs.id"], name=op.f("fk_runs_arch_id_archs")),
         sa.ForeignKeyConstraint(["env_id"], ["envs.id"], name=op.f("fk_runs_env_id_envs")),
-        sa.ForeignKeyConstraint(
-            ["recipe_id"], ["recipes.id"], name=op.f("fk_runs_recipe_id_recipes")
-        ),
+        sa.ForeignKeyConstraint(["recipe_id"], ["recipes.id"], name=op.f("fk_runs_recipe_id_recipes")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_runs")),
-        sa.UniqueConstraint(
-            "arch_id", "recipe_id", "seed", name=op.f("uq_runs_arch_id_recipe_id_seed")
-        ),
+        sa.UniqueConstraint("arch_id", "recipe_id", "seed", name=op.f("uq_runs_arch_id_recipe_id_seed")),
     )
     op.create_index(
         op.f("ix_runs_recipe_id_seed_arch_id"),
@@ -175,9 +163,7 @@ def upgrade() -> None:
         sa.Column("arch_id", sa.Integer(), nullable=False),
         sa.Column("flops", sa.BigInteger(), nullable=False),
         sa.Column("params", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["arch_id"], ["archs.id"], name=op.f("fk_static_info_arch_id_archs")
-        ),
+        sa.ForeignKeyConstraint(["arch_id"], ["archs.id"], name=op.f("fk_static_info_arch_id_archs")),
         sa.PrimaryKeyConstraint("arch_id", name=op.f("pk_static_info")),
     )
     op.create_index(op.f("ix_static_info_flops"), "static_info", ["flops"], unique=False)

@@ -1,0 +1,96 @@
+"""What commands share: options, tables, progress bars."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from bloxdb.release.folder import Progress as Report
+
+Row = dict[str, Any]
+
+db_option = click.option(
+    "--db", metavar="PATH|URL", help="The database: a file, or a URL such as postgresql://host/name."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+_NUMBERS = {"flops", "params"}
+
+
+def show_rows(rows: Sequence[Row], *, as_json: bool = False, as_csv: bool = False) -> None:
+    """Rows on stdout: a table on a terminal, tab-separated when piped, or what the options ask for."""
+    if as_json:
+        click.echo(json.dumps(list(rows), indent=2, default=str))
+    elif as_csv:
+        out = io.StringIO(newline="")
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerows([list(rows[0]), *(row.values() for row in rows)] if rows else [])
+        click.echo(out.getvalue(), nl=False)
+    elif not rows:
+        click.echo("(no rows)", err=True)
+    elif sys.stdout.isatty():
+        _show_table(rows)
+    else:
+        for line in ([list(rows[0])] if rows else []) + [list(row.values()) for row in rows]:
+            click.echo("\t".join("" if value is None else str(value) for value in line))
+
+
+def _show_table(rows: Sequence[Row]) -> None:
+    table = Table(header_style="bold", box=None, pad_edge=False)
+    for name, value in rows[0].items():
+        table.add_column(name, justify="left" if isinstance(value, str) else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(name, value) for name, value in row.items()))
+    Console().print(table)
+
+
+def _cell(name: str, value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if name in _NUMBERS and isinstance(value, int) else str(value)
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Report]:
+    """A bar with an ETA on stderr, gone at the end; a function to call with done, total and what is next."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn(title),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+
+        def report(done: int, total: int, what: str) -> None:
+            bar.update(task, completed=done, total=total, description=what)
+
+        yield report
+
+
+def note(text: str) -> None:
+    """A message for a person, on stderr."""
+    click.echo(text, err=True)
+
+

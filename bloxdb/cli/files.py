@@ -1,0 +1,94 @@
+"""`import`, `export`, `verify`: release files."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+import bloxdb
+from bloxdb import codecs
+from bloxdb.cli.common import db_option, note, progress_bar
+from bloxdb.release import LoadedFile, verify_release
+
+
+@click.command("import")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@db_option
+@click.option("--recipe", help="The name of the runs' recipe; DATASET-EPOCHS if not given.")
+@click.option("--replace", is_flag=True, help="Override values that the files contradict.")
+def import_(paths: tuple[str, ...], db: str | None, recipe: str | None, replace: bool) -> None:
+    """Bring release files or folders into a database, all of them or none.
+
+    The database is created if there is none. Importing twice changes nothing.
+    """
+    try:
+        opened = bloxdb.open(db)
+    except bloxdb.DatabaseNotFoundError:
+        opened = bloxdb.create(db)
+        note(f"created {opened.name}")
+    with opened, progress_bar("importing") as progress:
+        report = bloxdb.import_release(paths, opened, replace=replace, recipe=recipe, progress=progress)
+    click.echo(
+        f"{len(report.files)} files: {report.added:,} rows added, {report.replaced:,} values replaced, "
+        f"{report.unchanged:,} rows unchanged"
+    )
+
+
+@click.command()
+@db_option
+@click.option("--format", "format_name", type=click.Choice(list(codecs.FORMATS)), default="blox")
+@click.option("--out", default="release", show_default=True, help="The folder to write to.")
+@click.option("--recipe", help="Whose runs; needed where there are several recipes.")
+@click.option("--seed", "seeds", type=int, multiple=True, help="Only this seed; may be repeated.")
+@click.option("--strict", is_flag=True, help="Refuse what the original package cannot read.")
+def export(
+    db: str | None,
+    format_name: str,
+    out: str,
+    recipe: str | None,
+    seeds: tuple[int, ...],
+    strict: bool,
+) -> None:
+    """Write release files for what the database holds, whole or not at all."""
+    with bloxdb.open(db, read_only=True) as opened, progress_bar("exporting") as progress:
+        report = bloxdb.export_release(
+            out,
+            opened,
+            format=format_name,
+            recipe=recipe,
+            seeds=seeds or None,
+            strict=strict,
+            progress=progress,
+        )
+    for sentence in report.notes:
+        note(f"note: {sentence}")
+    for path in report.files:
+        click.echo(path)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+def verify(folder: Path) -> None:
+    """Load every release file of a folder, and compare the formats with each other.
+
+    The exit code is 1 if a file does not load or two formats differ.
+    """
+
+    def show(file: LoadedFile) -> None:
+        outcome = f"{file.rows} rows" if file.problem is None else f"damaged: {file.problem}"
+        click.echo(f"{file.path.name}\t{file.seconds:.3f} s\t{outcome}")
+
+    loaded, checks = verify_release(folder, on_file=show)
+    for check in checks:
+        if check.differences:
+            click.echo(f".{check.format}: not equal")
+            for difference in check.differences:
+                click.echo(f"  {difference}")
+        elif check.compared:
+            click.echo(f".{check.format}: all {check.compared} files equal those of the other formats")
+        else:
+            click.echo(f".{check.format}: nothing to compare with")
+    if any(file.problem for file in loaded) or not all(check.equal for check in checks):
+        sys.exit(1)

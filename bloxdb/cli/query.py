@@ -1,0 +1,101 @@
+"""`top`, `show`, `sql`: reading."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+import bloxdb
+from bloxdb import queries
+from bloxdb.cli.common import db_option, json_option, show_rows
+from bloxdb.cli.curve import draw_curve
+from bloxdb.errors import QueryError
+from bloxdb.schema import Arch, Run
+
+
+@click.command()
+@click.argument("n", type=click.IntRange(0), default=10)
+@db_option
+@click.option("--by", type=click.Choice(list(queries.MEASURES)), default="test_top1", show_default=True)
+@click.option("--max-flops", type=float, help="Multiply-accumulates at the most, as 150e6.")
+@click.option("--max-params", type=float, help="Trainable parameters at the most.")
+@click.option("--max-latency", type=(str, float), metavar="DEVICE MS", help="Milliseconds on a device.")
+@click.option("--recipe", help="Only runs of this recipe.")
+@click.option("--seed", type=int, help="Only runs of this seed.")
+@json_option
+def top(n: int, db: str | None, as_json: bool, **limits: Any) -> None:
+    """Show the N best finished runs (10 if not given)."""
+    with bloxdb.open(db, read_only=True) as opened:
+        show_rows(bloxdb.top(n, db=opened, **limits), as_json=as_json)
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("key", metavar="VEC|HASH|INDEX")
+@db_option
+@json_option
+def show(key: str, db: str | None, as_json: bool) -> None:
+    """Show one architecture: blocks, costs, latencies, runs, and its curve."""
+    with bloxdb.open(db, read_only=True) as opened:
+        arch = Arch.get(key, opened)
+        if arch is None:
+            raise QueryError(f"there is no architecture {key}; indices go from 0 to 91124")
+        if as_json:
+            click.echo(json.dumps(_as_dict(arch), indent=2))
+        else:
+            _print_arch(arch)
+
+
+def _as_dict(arch: Arch) -> dict[str, Any]:
+    return {
+        "index": arch.id,
+        "hash": arch.hash,
+        "vec": arch.vec,
+        "flops": arch.flops,
+        "params": arch.params,
+        "blocks": [{"scheme": b.scheme, "op1": b.op1, "op2": b.op2} for b in arch.blocks],
+        "latencies_ms": {latency.device.name: latency.latency_ms for latency in arch.latencies},
+        "runs": [
+            {
+                **_run_row(run),
+                "val_top1_by_epoch": [epoch.val_top1 for epoch in run.epochs],
+            }
+            for run in arch.runs
+        ],
+    }
+
+
+def _run_row(run: Run) -> dict[str, Any]:
+    names = ("seed", "status", "best_epoch", "val_top1", "test_top1", "test_top5", "test_loss", "train_time_s")
+    return {"recipe": run.recipe.name, **{name: getattr(run, name) for name in names}}
+
+
+def _print_arch(arch: Arch) -> None:
+    click.echo(f"architecture {arch.id}  {arch.hash}")
+    click.echo(f"{arch.vec_text}")
+    for stage, block in enumerate(arch.blocks, start=1):
+        ops = block.op1 if block.op2 is None else f"{block.op1}, {block.op2}"
+        click.echo(f"  stage {stage}: {block.scheme}({ops})")
+    click.echo(f"{arch.flops:,} FLOPs (multiply-accumulates), {arch.params:,} parameters")
+    for latency in arch.latencies:
+        click.echo(f"{latency.latency_ms} ms on {latency.device.name}")
+    if not arch.runs:
+        click.echo("no runs")
+        return
+    show_rows([_run_row(run) for run in arch.runs])
+    values = [epoch.val_top1 for epoch in arch.epochs if epoch.val_top1 is not None]
+    if values:
+        click.echo(f"val_top1 by epoch, {arch.runs[0].recipe.name}, seed {arch.runs[0].seed}:")
+        click.echo(draw_curve(values))
+
+
+@click.command()
+@click.argument("statement", metavar="SQL")
+@db_option
+@json_option
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a header line.")
+def sql(statement: str, db: str | None, as_json: bool, as_csv: bool) -> None:
+    """Run a query of yours; the database is open read only."""
+    with bloxdb.open(db, read_only=True) as opened:
+        show_rows(opened.rows(statement), as_json=as_json, as_csv=as_csv)
