@@ -92,5 +92,3 @@ def progress_bar(title: str) -> Iterator[Report]:
 def note(text: str) -> None:
     """A message for a person, on stderr."""
     click.echo(text, err=True)
-
-

@@ -67,7 +67,16 @@ def _as_dict(arch: Arch) -> dict[str, Any]:
 
 
 def _run_row(run: Run) -> dict[str, Any]:
-    names = ("seed", "status", "best_epoch", "val_top1", "test_top1", "test_top5", "test_loss", "train_time_s")
+    names = (
+        "seed",
+        "status",
+        "best_epoch",
+        "val_top1",
+        "test_top1",
+        "test_top5",
+        "test_loss",
+        "train_time_s",
+    )
     return {"recipe": run.recipe.name, **{name: getattr(run, name) for name in names}}
 
 

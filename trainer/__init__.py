@@ -1,0 +1,1 @@
+"""Training architectures into a database; the only part of the project that imports torch."""

@@ -1,0 +1,154 @@
+"""The network of an architecture vector.
+
+`C` is 32, 64, 128 in the three stages. `G(i, o, k)` is a convolution with bias and 'same' padding, BatchNorm
+and ReLU.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from torch import Tensor, nn
+
+from bloxdb.space import OPS, STAGES, block_indices, parse
+
+STEM_CHANNELS = 32
+
+
+def conv_bn_relu(c_in: int, c_out: int, kernel: int, groups: int = 1) -> nn.Sequential:
+    """`G`: convolution of odd kernel with 'same' padding, BatchNorm, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(c_in, c_out, kernel, padding=kernel // 2, groups=groups),
+        nn.BatchNorm2d(c_out),
+        nn.ReLU(),
+    )
+
+
+class SqueezeExcite(nn.Module):
+    """Scale the channels by what two 1x1 convolutions make of their means."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gate = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(channels, channels, 1),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 1),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to the same shape."""
+        return x * cast(Tensor, self.gate(x))
+
+
+class Residual(nn.Sequential):
+    """Layers in a row, and their input added."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to the same shape."""
+        return x + cast(Tensor, super().forward(x))
+
+
+def conv_op(c: int) -> nn.Sequential:
+    """Four 3x3 convolutions in a row."""
+    return nn.Sequential(*(conv_bn_relu(c, c, 3) for _ in range(4)))
+
+
+def mbconv_op(c: int) -> nn.Sequential:
+    """Twice: widen, squeeze and excite, narrow."""
+    return nn.Sequential(
+        *(
+            Residual(conv_bn_relu(c, 2 * c, 3), SqueezeExcite(2 * c), conv_bn_relu(2 * c, c, 1))
+            for _ in range(2)
+        )
+    )
+
+
+def bconv_op(c: int) -> nn.Sequential:
+    """Six bottlenecks around a 5x5 depthwise convolution."""
+    return nn.Sequential(
+        *(
+            Residual(conv_bn_relu(c, b, 1), conv_bn_relu(b, b, 5, groups=b), conv_bn_relu(b, c, 1))
+            for b in (c // 2, c, 2 * c) * 2
+        )
+    )
+
+
+_MAKERS = {"conv": conv_op, "mbconv": mbconv_op, "bconv": bconv_op}
+
+
+class Cell(nn.Module):
+    """One searchable cell: ``out = op2(prev*h1 + input*x) + skip*h1`` with ``h1 = op1(x)``."""
+
+    def __init__(self, cell: tuple[int, int, int, int, int], channels: int) -> None:
+        super().__init__()
+        op1, op2, self.prev, self.input, self.skip = cell
+        # an operation that nothing reads is not built
+        self.op1 = _MAKERS[OPS[op1]](channels) if self.prev or self.skip else None
+        self.op2 = _MAKERS[OPS[op2]](channels) if self.prev or self.input else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to the same shape."""
+        h1 = self.op1(x) if self.op1 is not None else None
+        if self.op2 is None:
+            return cast(Tensor, h1)
+        joined = [h for h, used in ((h1, self.prev), (x, self.input)) if used and h is not None]
+        out = self.op2(joined[0] + joined[1] if len(joined) == 2 else joined[0])
+        return cast(Tensor, out + h1 if self.skip else out)
+
+
+class Reduction(nn.Module):
+    """From C to 2C channels at half the size: two 3x3 convolutions beside one 2x2."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        wide = 2 * channels
+        self.long = nn.Sequential(
+            nn.Conv2d(channels, wide, 3, stride=2, padding=1),
+            nn.BatchNorm2d(wide),
+            nn.ReLU(),
+            *conv_bn_relu(wide, wide, 3),
+        )
+        self.short = nn.Sequential(nn.Conv2d(channels, wide, 2, stride=2), nn.BatchNorm2d(wide), nn.ReLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, 2C, H // 2, W // 2); of an odd size the larger branch is cropped."""
+        a, b = self.long(x), self.short(x)
+        height, width = min(a.shape[2], b.shape[2]), min(a.shape[3], b.shape[3])
+        return cast(Tensor, a[:, :, :height, :width] + b[:, :, :height, :width])
+
+
+class Network(nn.Module):
+    """The whole network: stem, three cells each with its reduction, head.
+
+    Parameters
+    ----------
+    vec
+        An architecture vector, in any spelling that `bloxdb.space.parse` takes.
+    classes
+        Outputs of the head.
+
+    Raises
+    ------
+    InvalidArchError
+        The vector is malformed or a cell has no path.
+    """
+
+    def __init__(self, vec: object, classes: int = 100) -> None:
+        super().__init__()
+        block_indices(vec)
+        self.stem = conv_bn_relu(3, STEM_CHANNELS, 3)
+        channels = [STEM_CHANNELS << stage for stage in range(STAGES)]
+        self.cells = nn.ModuleList(Cell(cell, c) for cell, c in zip(parse(vec), channels, strict=True))
+        self.reductions = nn.ModuleList(Reduction(c) for c in channels)
+        self.head = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(STEM_CHANNELS << STAGES, classes)
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) to logits (N, classes)."""
+        x = self.stem(images)
+        for cell, reduction in zip(self.cells, self.reductions, strict=True):
+            x = reduction(cell(x))
+        return cast(Tensor, self.head(x))
