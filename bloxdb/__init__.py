@@ -5,25 +5,31 @@
 '39554afd1b33a44663e653ad10137b9a'
 """
 
-from bloxdb.database import Database, create, open, upgrade
-from bloxdb.errors import (
-    BloxError,
-    BloxFormatError,
-    ConflictError,
-    DatabaseError,
-    DatabaseExistsError,
-    DatabaseNotFoundError,
-    InvalidArchError,
-    MissingExtraError,
-    NotADatabaseError,
-    QueryError,
-    ReleaseError,
-    RevisionError,
-)
-from bloxdb.queries import pareto, top
-from bloxdb.release import export_release, import_release
-from bloxdb.schema import Arch, Block, Device, Env, Epoch, Latency, Recipe, Run
-from bloxdb.space import arch_index, arch_vec, canonical, model_hash
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bloxdb.database import Database, create, open, upgrade
+    from bloxdb.errors import (
+        BloxError,
+        BloxFormatError,
+        ConflictError,
+        DatabaseError,
+        DatabaseExistsError,
+        DatabaseNotFoundError,
+        InvalidArchError,
+        MissingExtraError,
+        NotADatabaseError,
+        QueryError,
+        ReleaseError,
+        RevisionError,
+    )
+    from bloxdb.queries import pareto, top
+    from bloxdb.release import export_release, import_release
+    from bloxdb.schema import Arch, Block, Device, Env, Epoch, Latency, Recipe, Run
+    from bloxdb.space import arch_index, arch_vec, canonical, model_hash
 
 __version__ = "0.1.0"
 
@@ -62,3 +68,23 @@ __all__ = [
     "top",
     "upgrade",
 ]
+
+_HOMES = ("errors", "space", "schema", "database", "queries", "release")
+_SUBMODULES = ("codecs", "costs", *_HOMES)
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used, so that `import bloxdb` itself costs nothing."""
+    if name in _SUBMODULES:
+        return import_module(f"bloxdb.{name}")
+    if name in __all__:
+        for home in _HOMES:
+            found = vars(import_module(f"bloxdb.{home}")).get(name)
+            if found is not None:
+                globals()[name] = found
+                return found
+    raise AttributeError(f"module 'bloxdb' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *_SUBMODULES]

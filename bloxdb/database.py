@@ -287,7 +287,7 @@ def _engine(url: URL, *, read_only: bool) -> Engine:
         return engine
     engine = create_engine(url, creator=lambda: _connect_sqlite(path, read_only))
     event.listen(engine, "begin", _begin_sqlite)
-    return engine
+    return engine.execution_options(**{_BEGIN: "BEGIN"}) if read_only else engine
 
 
 def _connect_sqlite(path: Path, read_only: bool) -> sqlite3.Connection:

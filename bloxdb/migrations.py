@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,8 @@ if TYPE_CHECKING:
 
 def shipped_scripts() -> Path:
     """The folder of the migrations, in a checkout as in an installed package."""
-    import bloxdb._migrations
-
-    return Path(bloxdb._migrations.__path__[0])
+    package = import_module("bloxdb._migrations")
+    return Path(package.__path__[0])
 
 
 def current_revision(connection: Connection) -> str | None:

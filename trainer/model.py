@@ -42,12 +42,16 @@ class SqueezeExcite(nn.Module):
         return x * cast(Tensor, self.gate(x))
 
 
-class Residual(nn.Sequential):
+class Residual(nn.Module):
     """Layers in a row, and their input added."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same shape."""
-        return x + cast(Tensor, super().forward(x))
+        return x + cast(Tensor, self.layers(x))
 
 
 def conv_op(c: int) -> nn.Sequential:

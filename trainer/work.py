@@ -12,7 +12,7 @@ from trainer.data import DATASETS
 from trainer.environment import environment
 from trainer.loop import EpochResult, train_run
 from trainer.recipe import RECIPES
-from trainer.record import RunTakenError, RunRecord, store_environment, store_recipe
+from trainer.record import RunRecord, RunTakenError, store_environment, store_recipe
 
 
 @dataclass(frozen=True)

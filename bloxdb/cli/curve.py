@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 _WIDTH = 72
@@ -28,4 +29,4 @@ def draw_curve(values: Sequence[float], width: int = _WIDTH, height: int = _HEIG
 
 def _shares(values: Sequence[float], count: int) -> list[float]:
     edges = [i * len(values) // count for i in range(count + 1)]
-    return [sum(values[a:b]) / (b - a) for a, b in zip(edges, edges[1:], strict=False)]
+    return [sum(values[a:b]) / (b - a) for a, b in itertools.pairwise(edges)]

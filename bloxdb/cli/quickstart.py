@@ -41,7 +41,7 @@ def quickstart(folder: Path) -> None:
     for line in (
         f"bloxdb top --db {place} --by val_top1",
         f"bloxdb show --db {place} {_ARCHS[0]}",
-        f'bloxdb sql --db {place} "SELECT hash, test_top1 FROM leaderboard WHERE flops < 245e6"',
+        f'bloxdb sql --db {place} "SELECT hash, test_top1 FROM leaderboard WHERE flops < 245e6"',  # noqa: S608
         f"bloxdb train --db {place} --dataset digits --random 3 --epochs {_EPOCHS} --seed 1",
         f"bloxdb status --db {place}",
     ):

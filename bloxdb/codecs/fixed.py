@@ -20,7 +20,8 @@ MICRO = 1_000_000
 
 def to_fixed(values: npt.NDArray[np.float64], scale: int) -> npt.NDArray[np.int32] | None:
     """`values` times `scale` as int32, or None if that is not exact, bit for bit, for every value."""
-    scaled = np.rint(values * scale)
+    with np.errstate(over="ignore"):  # what overflows is no fixed point, as found below
+        scaled = np.rint(values * scale)
     if not np.all(np.abs(scaled) < 2**31):  # NaN and infinity end here too
         return None
     fixed = scaled.astype(np.int32)

@@ -21,6 +21,7 @@ VERSION = 1
 MAX_BYTES = 1024
 MAX_EPOCHS = 65_535
 
+_MAX_DEPTH = 16
 _MAX_NODES = 512  # a whole header has some 100 YAML nodes; aliases count each time they are used
 _DEVICE = re.compile(r"[a-zA-Z0-9-]+")
 _NATURAL = re.compile(r"0|[1-9][0-9]{0,17}")
@@ -216,19 +217,19 @@ def _load(text: bytes) -> dict[str, Any]:
     return mapping
 
 
-def _plain(node: yaml.Node | None, budget: list[int]) -> Any:
+def _plain(node: yaml.Node | None, budget: list[int], depth: int = 0) -> Any:
     budget[0] -= 1
-    if budget[0] < 0:
+    if budget[0] < 0 or depth > _MAX_DEPTH:
         raise BloxFormatError("the header's YAML aliases unfold to more than a header can hold")
     if isinstance(node, yaml.SequenceNode):
-        return [_plain(child, budget) for child in node.value]
+        return [_plain(child, budget, depth + 1) for child in node.value]
     if isinstance(node, yaml.MappingNode):
         mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = _plain(key_node, budget)
+            key = _plain(key_node, budget, depth + 1)
             if not isinstance(key, str) or key in mapping:
                 raise BloxFormatError("the header has a key twice, or one that is not a text")
-            mapping[key] = _plain(value_node, budget)
+            mapping[key] = _plain(value_node, budget, depth + 1)
         return mapping
     return node.value if node is not None else None
 

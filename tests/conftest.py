@@ -1,0 +1,58 @@
+"""Fixtures that all tests share: golden files, and databases made from them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+import bloxdb
+from bloxdb import Database
+
+settings.register_profile("bloxdb", deadline=None, derandomize=True, database=None)
+settings.load_profile("bloxdb")
+
+DATA = Path(__file__).parent / "data"
+GOLDEN = DATA / "golden"
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """The folder of files that the original tools wrote; its absence fails every test that needs it."""
+    assert (GOLDEN / "release-tiny" / "blox-info.blox").is_file()
+    return GOLDEN
+
+
+@pytest.fixture(scope="session")
+def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database as `bloxdb init` makes it; copy it, do not write to it."""
+    path = tmp_path_factory.mktemp("databases") / "empty.db"
+    bloxdb.create(path).close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_file(tmp_path_factory: pytest.TempPathFactory, empty_file: Path, golden: Path) -> Path:
+    """A database with release-tiny; copy it, do not write to it."""
+    path = tmp_path_factory.mktemp("databases") / "tiny.db"
+    shutil.copy(empty_file, path)
+    with bloxdb.open(path) as db:
+        bloxdb.import_release(golden / "release-tiny", db)
+    return path
+
+
+@pytest.fixture
+def empty_db(tmp_path: Path, empty_file: Path) -> Iterator[Database]:
+    """A new database without runs."""
+    with bloxdb.open(shutil.copy(empty_file, tmp_path / "blox.db")) as db:
+        yield db
+
+
+@pytest.fixture
+def tiny_db(tmp_path: Path, tiny_file: Path) -> Iterator[Database]:
+    """A database of one's own with release-tiny."""
+    with bloxdb.open(shutil.copy(tiny_file, tmp_path / "tiny.db")) as db:
+        yield db

@@ -1,0 +1,100 @@
+"""The network against the golden forward passes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from bloxdb import InvalidArchError, space
+from tests.conftest import GOLDEN
+from trainer.model import Cell, Network, Reduction
+
+LOGITS = json.loads((GOLDEN / "logits.json").read_text())
+
+
+def spread(count: int, multiplier: int) -> np.ndarray:
+    """The rule's numbers in -0.5 … 0.5."""
+    k = np.arange(count, dtype=np.uint64)
+    return (k * np.uint64(multiplier)) % np.uint64(2**32) / 2.0**32 - 0.5
+
+
+def fill_by_rule(network: nn.Module) -> None:
+    """Set every parameter by its own shape only."""
+    for parameter in network.parameters():
+        u = torch.from_numpy(spread(parameter.numel(), 2654435761)).reshape(parameter.shape)
+        fan_in = parameter[0].numel()
+        parameter.data = 1 + 0.2 * u if parameter.dim() == 1 else u * (24 / fan_in) ** 0.5
+
+
+@pytest.mark.parametrize("entry", LOGITS, ids=lambda entry: space.vec_text(entry["arch_vec"]))
+def test_logits_agree_with_the_golden_ones(entry: dict[str, list]) -> None:
+    network = Network(entry["arch_vec"]).double().eval()
+    fill_by_rule(network)
+    images = torch.from_numpy(2 * spread(2 * 3 * 32 * 32, 1597334677)).reshape(2, 3, 32, 32)
+    with torch.no_grad():
+        logits = network(images)
+    torch.testing.assert_close(
+        logits[:, :5], torch.tensor(entry["logits_first5"], dtype=torch.float64), rtol=1e-6, atol=0
+    )
+    torch.testing.assert_close(
+        logits.sum(1), torch.tensor(entry["logits_sum"], dtype=torch.float64), rtol=1e-6, atol=0
+    )
+
+
+def test_all_golden_forward_passes_are_here() -> None:
+    assert len(LOGITS) == 21
+
+
+class Times(nn.Module):
+    """An operation that can be followed by eye."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+        self.seen: list[float] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen.append(x.item())
+        return x * self.factor
+
+
+@pytest.mark.parametrize("wires", [(p, i, s) for p in (0, 1) for i in (0, 1) for s in (0, 1) if p or i or s])
+def test_a_cell_is_wired_as_described_and_its_first_operation_sees_x(wires: tuple[int, int, int]) -> None:
+    # an early release of the original fed x + x into the first operation
+    prev, inp, skip = wires
+    cell = Cell((0, 1, *wires), 4)
+    op1, op2 = Times(3.0), Times(5.0)
+    if cell.op1 is not None:
+        cell.op1 = op1  # type: ignore[assignment]
+    if cell.op2 is not None:
+        cell.op2 = op2  # type: ignore[assignment]
+    x, h1 = 7.0, 21.0
+    h2 = 5.0 * (prev * h1 + inp * x)
+    assert cell(torch.tensor(x)).item() == h2 + skip * h1
+    assert op1.seen == ([x] if prev or skip else [])
+    assert op2.seen == ([prev * h1 + inp * x] if prev or inp else [])
+
+
+def test_an_operation_that_nothing_reads_is_not_built() -> None:
+    raw = Network([2, 1, 0, 1, 0] * 3)
+    canonical = Network(space.canonical([2, 1, 0, 1, 0] * 3))
+    assert sum(p.numel() for p in raw.parameters()) == sum(p.numel() for p in canonical.parameters())
+
+
+@pytest.mark.parametrize("size", [8, 9, 15, 32])
+def test_a_reduction_halves_any_size(size: int) -> None:
+    assert Reduction(4)(torch.zeros(1, 4, size, size)).shape == (1, 8, size // 2, size // 2)
+
+
+def test_a_vector_without_a_path_is_refused() -> None:
+    with pytest.raises(InvalidArchError, match="no path"):
+        Network([0, 0, 0, 0, 0] * 3)
+
+
+def test_golden_files_are_read_from_the_tests_own_data() -> None:
+    assert Path(__file__).parents[1] in GOLDEN.parents
