@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -106,4 +107,4 @@ def test_progress_and_gaps_count_what_is_there(tiny_db: Database) -> None:
     gaps = queries.gaps("cifar100-10", 3)
     missing = {index for first, last in gaps for index in range(first, last + 1)}
     assert missing == set(range(91_125)) - done
-    assert all(b[0] > a[1] + 1 for a, b in zip(gaps, gaps[1:], strict=False))
+    assert all(b[0] > a[1] + 1 for a, b in itertools.pairwise(gaps))

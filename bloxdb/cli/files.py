@@ -38,7 +38,14 @@ def import_(paths: tuple[str, ...], db: str | None, recipe: str | None, replace:
 
 @click.command()
 @db_option
-@click.option("--format", "format_name", type=click.Choice(list(codecs.FORMATS)), default="blox")
+@click.option(
+    "--format",
+    "format_name",
+    type=click.Choice(list(codecs.FORMATS)),
+    default="blox",
+    show_default=True,
+    help="Which of the release formats.",
+)
 @click.option("--out", default="release", show_default=True, help="The folder to write to.")
 @click.option("--recipe", help="Whose runs; needed where there are several recipes.")
 @click.option("--seed", "seeds", type=int, multiple=True, help="Only this seed; may be repeated.")

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     type=click.IntRange(1, space.NUM_ARCHS),
     help="So many architectures, drawn by --seed.",
 )
-@click.option("--epochs", type=click.IntRange(1, 65_535), default=3, show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--epochs", type=click.IntRange(1, 65_535), default=3, show_default=True, help="Epochs a run.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The runs' seed.")
 def train(
     db: str | None, dataset: str, keys: tuple[str, ...], count: int | None, epochs: int, seed: int
 ) -> None:

@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -39,7 +40,7 @@ def test_every_command_has_help_and_stands_in_the_readme() -> None:
         assert command.help, name
         assert f"bloxdb {name}" in readme, name
         for option in command.params:
-            assert isinstance(option, click.Argument) or option.help or option.name == "format_name", (
+            assert isinstance(option, click.Argument) or option.help, (
                 name,
                 option.name,
             )
@@ -182,3 +183,23 @@ def test_the_readme_queries_are_sql_that_runs(tiny_file: Path) -> None:
         for query in queries:
             assert connection.execute(query).fetchall(), query
     connection.close()
+
+
+def test_the_readme_python_runs_and_answers_as_the_sql_does(
+    tiny_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(tiny_file, tmp_path / "blox.db")
+    monkeypatch.chdir(tmp_path)
+    readme = README.read_text()
+    opening, *answers = re.findall(r"```python\n(.+?)```", readme, flags=re.DOTALL)
+    assert len(answers) == 10
+    names: dict[str, Any] = {}
+    exec(opening, names)
+    first, second, front = (eval(code, names) for code in answers[:3])
+    queries = re.findall(r"```sql\n(.+?)```", readme, flags=re.DOTALL)
+    for rows, query in zip((first, second, front), queries, strict=False):
+        assert [row["hash"] for row in rows] == [row["hash"] for row in names["db"].rows(query)]
+    exec(answers[3], names)
+    for code in answers[4:]:
+        assert eval(code.strip(), names)
+    names["db"].close()
