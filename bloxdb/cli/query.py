@@ -18,7 +18,13 @@ from bloxdb.schema import Arch, Run
 @click.command()
 @click.argument("n", type=click.IntRange(0), default=10)
 @db_option
-@click.option("--by", type=click.Choice(list(queries.MEASURES)), default="test_top1", show_default=True)
+@click.option(
+    "--by",
+    type=click.Choice(list(queries.MEASURES)),
+    default="test_top1",
+    show_default=True,
+    help="What to order by.",
+)
 @click.option("--max-flops", type=float, help="Multiply-accumulates at the most, as 150e6.")
 @click.option("--max-params", type=float, help="Trainable parameters at the most.")
 @click.option("--max-latency", type=(str, float), metavar="DEVICE MS", help="Milliseconds on a device.")
