@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy import URL, Connection, insert, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from bloxdb import costs, migrations, space
+from bloxdb.connection import BEGIN, file_url, locate, make_engine, path_of
 from bloxdb.errors import (
     DatabaseError,
     DatabaseExistsError,
     DatabaseNotFoundError,
-    MissingExtraError,
     NotADatabaseError,
     RevisionError,
 )
@@ -32,8 +31,6 @@ APPLICATION_ID = 0x424C4F58
 """What SQLite keeps in bytes 68 … 71 of the file: 'BLOX'."""
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
-_BUSY_MS = 30_000
-_BEGIN = "bloxdb_begin"  # an execution option: how SQLite begins a transaction, or "" for not at all
 
 
 class Database:
@@ -54,9 +51,9 @@ class Database:
     def __init__(self, url: URL, *, read_only: bool = False) -> None:
         self.url = url
         self.read_only = read_only
-        self.engine = _engine(url, read_only=read_only)
+        self.engine = make_engine(url, read_only=read_only)
         self._write = sessionmaker(self.engine)
-        options = {_BEGIN: ""} if self.path else {"isolation_level": "AUTOCOMMIT"}
+        options = {BEGIN: ""} if self.path else {"isolation_level": "AUTOCOMMIT"}
         self._readers = scoped_session(sessionmaker(self.engine.execution_options(**options)))
 
     def __repr__(self) -> str:
@@ -79,7 +76,7 @@ class Database:
     @property
     def path(self) -> Path | None:
         """The file; None for a server."""
-        return _path_of(self.url)
+        return path_of(self.url)
 
     @property
     def reader(self) -> Session:
@@ -106,7 +103,7 @@ class Database:
     @contextmanager
     def snapshot(self) -> Iterator[Session]:
         """A session whose queries all see the database as it is at the first of them."""
-        options: dict[str, Any] = {_BEGIN: "BEGIN"}
+        options: dict[str, Any] = {BEGIN: "BEGIN"}
         if self.path is None:
             options = {"isolation_level": "REPEATABLE READ"}
         with Session(self.engine.execution_options(**options)) as session:
@@ -193,7 +190,7 @@ def create(path_or_url: str | os.PathLike[str] | None = None) -> Database:
         There is a file or a database already; nothing was changed.
     """
     url = locate(path_or_url)
-    path = _path_of(url)
+    path = path_of(url)
     if path is None:
         with _server_errors(url), Database(url) as db:
             _check_empty(db)
@@ -202,7 +199,7 @@ def create(path_or_url: str | os.PathLike[str] | None = None) -> Database:
         if path.exists():
             raise DatabaseExistsError(f"{path} exists already; remove it, or choose another place")
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary, Database(_file_url(temporary)) as db:
+        with replacing(path) as temporary, Database(file_url(temporary)) as db:
             _build(db)
     return _open(url, False, None)
 
@@ -234,90 +231,18 @@ def _upgrade(url: URL, scripts: Path | None) -> Path | None:
         return copy
 
 
-def locate(path_or_url: str | os.PathLike[str] | None) -> URL:
-    """The URL that `open` means."""
-    place = path_or_url or os.environ.get("BLOXDB_URL")
-    if place is None:
-        import platformdirs
-
-        return _file_url(platformdirs.user_data_path("bloxdb") / "blox.db")
-    if "://" not in os.fspath(place):
-        return _file_url(Path(place).expanduser())
-    try:
-        url = make_url(os.fspath(place))
-    except ArgumentError as error:
-        raise DatabaseNotFoundError(f"{place!r} is not a database URL") from error
-    if url.get_backend_name() not in ("sqlite", "postgresql"):
-        raise DatabaseNotFoundError(
-            f"{url.get_backend_name()!r} databases are not supported; use SQLite or PostgreSQL"
-        )
-    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
-        raise DatabaseNotFoundError("a database in memory cannot be opened again; name a file")
-    if url.drivername == "postgresql":
-        url = url.set(drivername="postgresql+psycopg")
-    return url
-
-
 @contextmanager
 def connect_for_developers(url: str) -> Iterator[Connection]:
     """A connection for ``alembic`` at the command line, in a transaction that is committed."""
-    engine = _engine(locate(url), read_only=False)
+    engine = make_engine(locate(url), read_only=False)
     with engine.begin() as connection:
         yield connection
     engine.dispose()
 
 
-def _file_url(path: Path) -> URL:
-    return URL.create("sqlite", database=str(path))
-
-
-def _path_of(url: URL) -> Path | None:
-    return Path(url.database or "") if url.get_backend_name() == "sqlite" else None
-
-
-def _engine(url: URL, *, read_only: bool) -> Engine:
-    path = _path_of(url)
-    if path is None:
-        try:
-            engine = create_engine(url)
-        except (ImportError, NoSuchModuleError) as error:
-            raise MissingExtraError(f"{error}; PostgreSQL needs: pip install 'bloxdb[postgresql]'") from error
-        if read_only:
-            engine = engine.execution_options(postgresql_readonly=True)
-        return engine
-    engine = create_engine(url, creator=lambda: _connect_sqlite(path, read_only))
-    event.listen(engine, "begin", _begin_sqlite)
-    return engine.execution_options(**{_BEGIN: "BEGIN"}) if read_only else engine
-
-
-def _connect_sqlite(path: Path, read_only: bool) -> sqlite3.Connection:
-    uri = path.absolute().as_uri()
-    if read_only:
-        uri += "?mode=ro"
-        beside = path.with_name(path.name + "-wal")
-        if not os.access(path.parent, os.W_OK) and not beside.exists():
-            uri += "&immutable=1"  # nobody can write there, and SQLite cannot make its lock files
-    connection = sqlite3.connect(
-        uri, uri=True, isolation_level=None, timeout=_BUSY_MS / 1000, check_same_thread=False
-    )
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute("PRAGMA cache_size = -65536")
-    if read_only:
-        connection.execute("PRAGMA query_only = ON")
-    return connection
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    """The driver begins nothing by itself; writers take the lock at once, so that none has to upgrade."""
-    begin = connection.get_execution_options().get(_BEGIN, "BEGIN IMMEDIATE")
-    if begin:
-        connection.exec_driver_sql(begin)
-
-
 def _check_file(url: URL) -> None:
     """Look at an SQLite file before SQLite does."""
-    path = _path_of(url)
+    path = path_of(url)
     if path is None:
         return
     try:
@@ -375,20 +300,20 @@ def _server_errors(url: URL) -> Iterator[None]:
 
 def _build(db: Database) -> None:
     if db.path is not None:
-        with db.engine.execution_options(**{_BEGIN: ""}).connect() as connection:
+        with db.engine.execution_options(**{BEGIN: ""}).connect() as connection:
             connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
     _migrate(db, None)
     with db.transaction() as session:
         _fill(session)
     if db.path is not None:
-        with db.engine.execution_options(**{_BEGIN: ""}).connect() as connection:
+        with db.engine.execution_options(**{BEGIN: ""}).connect() as connection:
             connection.exec_driver_sql("ANALYZE")
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
 
 
 def _migrate(db: Database, scripts: Path | None) -> None:
     """All migrations in one transaction; foreign keys are off meanwhile, and checked at its end."""
-    with db.engine.execution_options(**{_BEGIN: ""}).connect() as connection:
+    with db.engine.execution_options(**{BEGIN: ""}).connect() as connection:
         if db.path is None:
             migrations.migrate(connection, scripts)
             connection.commit()
@@ -415,7 +340,7 @@ def _keep_copy(db: Database, revision: str) -> Path | None:
         return None
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     copy = db.path.with_name(f"{db.path.stem}.{revision}.{stamp}{db.path.suffix}")
-    with db.engine.execution_options(**{_BEGIN: ""}).connect() as connection:
+    with db.engine.execution_options(**{BEGIN: ""}).connect() as connection:
         connection.execute(text("VACUUM INTO :copy"), {"copy": str(copy)})
     return copy
 

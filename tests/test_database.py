@@ -16,6 +16,7 @@ from sqlalchemy import text
 
 import bloxdb
 from bloxdb import Database, database, migrations, schema, space
+from bloxdb.connection import locate
 
 NEXT = """
 import sqlalchemy as sa
@@ -101,7 +102,7 @@ def test_the_place_comes_from_the_environment_or_the_data_folder(
         assert db.path == empty_file
     monkeypatch.delenv("BLOXDB_URL")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    assert database.locate(None).database == str(tmp_path / "bloxdb" / "blox.db")
+    assert locate(None).database == str(tmp_path / "bloxdb" / "blox.db")
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,7 @@ def test_an_older_database_names_the_command_and_is_upgraded_with_a_copy(
 ) -> None:
     path = Path(shutil.copy(tiny_file, tmp_path / "old.db"))
     scripts = next_scripts(tmp_path / "scripts")
-    url = database.locate(path)
+    url = locate(path)
     with pytest.raises(bloxdb.RevisionError, match=r"older revision 0001.*bloxdb upgrade --db .*old\.db"):
         database._open(url, False, scripts)
     copy = database._upgrade(url, scripts)
@@ -183,7 +184,7 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path: Path, ti
     path = Path(shutil.copy(tiny_file, tmp_path / "old.db"))
     scripts = next_scripts(tmp_path / "scripts", "op.execute('SELECT * FROM nowhere')")
     with pytest.raises(bloxdb.DatabaseError, match="no such table: nowhere"):
-        database._upgrade(database.locate(path), scripts)
+        database._upgrade(locate(path), scripts)
     with bloxdb.open(path) as db:
         assert "message" not in [row["name"] for row in db.rows("PRAGMA table_info(runs)")]
         assert db.rows("SELECT count(*) AS n FROM epochs") == [{"n": 400}]
@@ -193,14 +194,14 @@ def test_a_migration_that_breaks_references_is_undone(tmp_path: Path, tiny_file:
     path = Path(shutil.copy(tiny_file, tmp_path / "old.db"))
     scripts = next_scripts(tmp_path / "scripts", "op.execute('DELETE FROM recipes')")
     with pytest.raises(bloxdb.DatabaseError, match="broke 40 references"):
-        database._upgrade(database.locate(path), scripts)
+        database._upgrade(locate(path), scripts)
     with bloxdb.open(path) as db:
         assert len(db.rows("SELECT * FROM recipes")) == 1
 
 
 def test_a_newer_database_is_refused(tmp_path: Path, tiny_file: Path) -> None:
     path = Path(shutil.copy(tiny_file, tmp_path / "new.db"))
-    database._upgrade(database.locate(path), next_scripts(tmp_path / "scripts"))
+    database._upgrade(locate(path), next_scripts(tmp_path / "scripts"))
     for action in (bloxdb.open, bloxdb.upgrade):
         with pytest.raises(bloxdb.RevisionError, match="revision 0002, which this bloxdb does not know"):
             action(path)

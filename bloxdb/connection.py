@@ -1,0 +1,90 @@
+"""Where a database is and how to connect to it: URLs, engines, pragmas, transactions."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from bloxdb.errors import DatabaseNotFoundError, MissingExtraError
+
+BEGIN = "bloxdb_begin"
+"""An execution option: how SQLite begins a transaction, or "" for not at all."""
+
+_BUSY_MS = 30_000
+_READ_ONLY_SERVER = {"options": "-c default_transaction_read_only=on"}
+
+
+def locate(path_or_url: str | os.PathLike[str] | None) -> URL:
+    """The URL that `open` means."""
+    place = path_or_url or os.environ.get("BLOXDB_URL")
+    if place is None:
+        import platformdirs
+
+        return file_url(platformdirs.user_data_path("bloxdb") / "blox.db")
+    if "://" not in os.fspath(place):
+        return file_url(Path(place).expanduser())
+    try:
+        url = make_url(os.fspath(place))
+    except ArgumentError as error:
+        raise DatabaseNotFoundError(f"{place!r} is not a database URL") from error
+    if url.get_backend_name() not in ("sqlite", "postgresql"):
+        raise DatabaseNotFoundError(
+            f"{url.get_backend_name()!r} databases are not supported; use SQLite or PostgreSQL"
+        )
+    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
+        raise DatabaseNotFoundError("a database in memory cannot be opened again; name a file")
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    return url
+
+
+def file_url(path: Path) -> URL:
+    """The URL of an SQLite file."""
+    return URL.create("sqlite", database=str(path))
+
+
+def path_of(url: URL) -> Path | None:
+    """The SQLite file of a URL; None for a server."""
+    return Path(url.database or "") if url.get_backend_name() == "sqlite" else None
+
+
+def make_engine(url: URL, *, read_only: bool) -> Engine:
+    """An engine whose connections have our pragmas; `MissingExtraError` without the driver."""
+    path = path_of(url)
+    if path is None:
+        try:
+            return create_engine(url, connect_args=_READ_ONLY_SERVER if read_only else {})
+        except (ImportError, NoSuchModuleError) as error:
+            raise MissingExtraError(f"{error}; PostgreSQL needs: pip install 'bloxdb[postgresql]'") from error
+    engine = create_engine(url, creator=lambda: _connect_sqlite(path, read_only))
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine.execution_options(**{BEGIN: "BEGIN"}) if read_only else engine
+
+
+def _connect_sqlite(path: Path, read_only: bool) -> sqlite3.Connection:
+    uri = path.absolute().as_uri()
+    if read_only:
+        uri += "?mode=ro"
+        beside = path.with_name(path.name + "-wal")
+        if not os.access(path.parent, os.W_OK) and not beside.exists():
+            uri += "&immutable=1"  # nobody can write there, and SQLite cannot make its lock files
+    connection = sqlite3.connect(
+        uri, uri=True, isolation_level=None, timeout=_BUSY_MS / 1000, check_same_thread=False
+    )
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA cache_size = -65536")
+    if read_only:
+        connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """The driver begins nothing by itself; writers take the lock at once, so that none has to upgrade."""
+    begin = connection.get_execution_options().get(BEGIN, "BEGIN IMMEDIATE")
+    if begin:
+        connection.exec_driver_sql(begin)
