@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import click
 from rich.console import Console
@@ -55,7 +55,8 @@ def show_rows(rows: Sequence[Row], *, as_json: bool = False, as_csv: bool = Fals
 def _show_table(rows: Sequence[Row]) -> None:
     table = Table(header_style="bold", box=None, pad_edge=False)
     for name, value in rows[0].items():
-        table.add_column(name, justify="left" if isinstance(value, str) else "right", overflow="fold")
+        justify: Literal["left", "right"] = "left" if isinstance(value, str) else "right"
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=name == "hash")
     for row in rows:
         table.add_row(*(_cell(name, value) for name, value in row.items()))
     Console().print(table)

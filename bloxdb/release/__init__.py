@@ -1,8 +1,9 @@
 """Database <-> Tables, a release folder at a time."""
 
+from bloxdb.release.changes import ImportReport
 from bloxdb.release.exporter import ExportReport, export_release
 from bloxdb.release.folder import release_files
-from bloxdb.release.importer import ImportReport, import_release
+from bloxdb.release.importer import import_release
 from bloxdb.release.verifier import FormatCheck, LoadedFile, verify_release
 
 __all__ = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 
@@ -16,7 +15,8 @@ from bloxdb.codecs import Header, Table
 from bloxdb.codecs.columns import ENV_COLUMNS
 from bloxdb.codecs.fixed import Array
 from bloxdb.database import Database
-from bloxdb.errors import BloxFormatError, ConflictError, ReleaseError
+from bloxdb.errors import BloxFormatError, ReleaseError
+from bloxdb.release.changes import Changes, ImportReport
 from bloxdb.release.folder import Progress, check_agreement, expand
 from bloxdb.release.keys import ArchKeys
 from bloxdb.release.runs import RunData, RunStore, merge_parts, run_data
@@ -29,40 +29,7 @@ IMAGES = {
 }
 """Training, validation and test images of the data sets that are known by name."""
 
-_SHOWN_CONFLICTS = 5
 _KINDS = ("static", "training", "env", "benchmarking")
-
-
-@dataclass
-class ImportReport:
-    """What an import did: the files, and how many rows of them were new, replaced or there already."""
-
-    files: list[Path] = field(default_factory=list)
-    added: int = 0
-    replaced: int = 0
-    unchanged: int = 0
-
-
-class Conflicts:
-    """Collects contradictions, so that the error can list the first few of all."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.first: list[str] = []
-
-    def add(self, sentence: str) -> None:
-        """Note one contradiction."""
-        self.count += 1
-        if len(self.first) < _SHOWN_CONFLICTS:
-            self.first.append(sentence)
-
-    def check(self) -> None:
-        """Raise `ConflictError` if there was any."""
-        if self.count:
-            raise ConflictError(
-                f"{self.count} values contradict the database, nothing was imported (replace "
-                f"overrides): {'; '.join(self.first)}{'; …' if self.count > len(self.first) else ''}"
-            )
 
 
 def import_release(
@@ -105,27 +72,25 @@ def import_release(
     check_agreement(headers)
     report = ImportReport(files=list(headers))
     with db.transaction() as session:
-        Importer(session, headers, replace, recipe, report).run(progress)
+        _Importer(session, headers, recipe, Changes(report, replace)).run(progress)
     return report
 
 
-class Importer:
+class _Importer:
     """One import, in one transaction."""
 
     def __init__(
         self,
         session: Session,
         headers: dict[Path, Header],
-        replace: bool,
         recipe: str | None,
-        report: ImportReport,
+        changes: Changes,
     ) -> None:
         self.session = session
         self.headers = headers
-        self.replace = replace
         self.recipe_name = recipe
-        self.report = report
-        self.conflicts = Conflicts()
+        self.changes = changes
+        self.report = changes.report
         self.keys = ArchKeys(session)
 
     def run(self, progress: Progress | None) -> None:
@@ -143,7 +108,7 @@ class Importer:
                 self._env(*step)
             else:
                 self._bench(*step)
-        self.conflicts.check()
+        self.changes.check()
         if progress is not None:
             progress(len(steps), len(steps), "done")
 
@@ -184,7 +149,7 @@ class Importer:
                 self.report.unchanged += 1
                 continue
             changes.append({"arch_id": index, "flops": flops, "params": params})
-            self.differs(
+            self.changes.differs(
                 f"{path.name}, architecture {index}: flops and params",
                 known[index],
                 (flops, params),
@@ -197,7 +162,7 @@ class Importer:
         parts: dict[str, list[Path]] = {"base": [], "ext": []}
         for path in paths:
             parts[self.headers[path].part or ""].append(path)
-        store = RunStore(self.session, recipe, seed, self)
+        store = RunStore(self.session, recipe, seed, self.changes)
         base, ext = ([self._part(path) for path in parts[part]] for part in ("base", "ext"))
         if len(base) == len(ext) == 1:
             merged, rest = merge_parts(base[0], ext[0])
@@ -274,7 +239,7 @@ class Importer:
             if old is None:
                 self.report.added += 1
             else:
-                self.differs(f"{path.name}, architecture {index}: environment", old, new)
+                self.changes.differs(f"{path.name}, architecture {index}: environment", old, new)
             changes.append({"id": run_id, "env_id": new})
         self._apply(Run, changes)
 
@@ -312,18 +277,11 @@ class Importer:
                 self.report.unchanged += 1
             else:
                 changes.append(entry)
-                self.differs(f"{path.name}, architecture {index}: latency", known[index], latency)
+                self.changes.differs(f"{path.name}, architecture {index}: latency", known[index], latency)
         if added:
             self.session.execute(insert(Latency), added)
         self.report.added += len(added)
         self._apply(Latency, changes)
-
-    def differs(self, what: str, old: object, new: object) -> None:
-        """A value that is there and is not the file's: replaced, or a contradiction."""
-        if self.replace:
-            self.report.replaced += 1
-        else:
-            self.conflicts.add(f"{what} {old} here, {new} in the file")
 
     def _apply(self, model: type, changes: list[dict[str, object]]) -> None:
         if changes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +15,8 @@ from bloxdb.codecs import Table
 from bloxdb.codecs.columns import COLUMNS, SCALES, is_list
 from bloxdb.codecs.fixed import Array, to_floats
 from bloxdb.errors import BloxFormatError, ReleaseError
+from bloxdb.release.changes import Changes
 from bloxdb.schema import EPOCH_MEASURES, Epoch, Recipe, Run
-
-if TYPE_CHECKING:
-    from bloxdb.release.importer import Importer
 
 MISSING = int(np.iinfo(np.int64).min)
 """A stored integer that is NULL."""
@@ -115,12 +113,12 @@ def merge_parts(base: RunData, ext: RunData) -> tuple[RunData, RunData]:
 class RunStore:
     """The runs of one recipe and seed."""
 
-    def __init__(self, session: Session, recipe: Recipe, seed: int, importer: Importer) -> None:
+    def __init__(self, session: Session, recipe: Recipe, seed: int, changes: Changes) -> None:
         self.session = session
         self.recipe = recipe
         self.seed = seed
-        self.importer = importer
-        self.report = importer.report
+        self.changes = changes
+        self.report = changes.report
 
     def save(self, data: RunData, *, create: bool) -> None:
         """Add what is new and compare what is there; without `create` every run must be there."""
@@ -215,7 +213,7 @@ class RunStore:
             self._note(data, row, name + epoch, *pair)
 
     def _note(self, data: RunData, row: int, what: str, old: object, new: object) -> None:
-        self.importer.differs(
+        self.changes.differs(
             f"{data.name}, architecture {data.ids[row]}, seed {self.seed}: {what} is", old, new
         )
 
@@ -254,7 +252,7 @@ class RunStore:
         self.session.execute(update(Run), changes)
         self.session.execute(delete(Epoch).where(Epoch.run_id.in_(run_ids.tolist())))
         self._insert_epochs(run_ids, merged.measures)
-        if not self.importer.replace:
+        if not self.changes.replace:
             self.report.added += len(run_ids)
 
 
