@@ -106,7 +106,7 @@ def test_the_kernel_agrees_with_plain_python(index: int) -> None:
 def test_the_kernel_hashes_any_number_of_graphs_alike() -> None:
     graph = space.graph(space.arch_vec(36_000))
     one = fingerprint.digests(np.array([graph.labels]), graph.edges)
-    for count in (1, 7, 8, 9, 17):
+    for count in (1, 15, 16, 17, 33):
         many = fingerprint.digests(np.array([graph.labels] * count), graph.edges)
         assert np.array_equal(many, np.repeat(one, count, axis=0))
 
