@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 import click
+from sqlalchemy.exc import DBAPIError
 
 from bloxdb.cli import files, manage, query, quickstart, train
 from bloxdb.errors import BloxError
@@ -18,11 +19,18 @@ class _Group(click.Group):
         try:
             return super().invoke(ctx)
         except BloxError as error:
-            click.echo(f"Error: {error}", err=True)
+            click.echo(f"Error: {_one_line(error)}", err=True)
+            sys.exit(1)
+        except DBAPIError as error:
+            click.echo(f"Error: the database: {_one_line(error.orig)}", err=True)
             sys.exit(1)
         except OSError as error:
             click.echo(f"Error: {error.filename or 'a file'}: {error.strerror or error}", err=True)
             sys.exit(1)
+
+
+def _one_line(error: BaseException | None) -> str:
+    return " ".join(str(error).split())
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -157,6 +157,21 @@ def test_usage_errors_have_exit_code_2(arguments: list[str], tiny_file: Path) ->
     assert "Usage" in bloxdb(*arguments, code=2).stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["top"], ["status"], ["show", "4711"], ["export", "--out", "o"], ["sql", "SELECT * FROM runs"]],
+)
+def test_a_damaged_database_is_a_sentence(tmp_path: Path, tiny_file: Path, arguments: list[str]) -> None:
+    path = tmp_path / "cut.db"
+    data = bytearray(tiny_file.read_bytes())
+    data[100 : len(data) // 2] = b"\xff" * (len(data) // 2 - 100)
+    path.write_bytes(data)
+    done = bloxdb(*arguments, "--db", path, code=1, cwd=tmp_path)
+    assert done.stderr.startswith("Error: ")
+    assert done.stderr.count("\n") == 1
+    assert "malformed" in done.stderr or "not a database" in done.stderr
+
+
 def test_a_terminal_gets_a_table(tiny_file: Path) -> None:
     code = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)"
     command = [
