@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 import bloxdb
 from bloxdb import Database
 
-settings.register_profile("bloxdb", deadline=None, derandomize=True, database=None)
+settings.register_profile(
+    "bloxdb", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("bloxdb")
 
 # The tests against a server need one: a URL of an empty database. `.ci/run` makes it.

@@ -35,7 +35,9 @@ def train(db: Database, archs: list[int], epochs: int = 1, seed: int = 0) -> lis
 
 
 def start_training(path: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    code = "from bloxdb.cli import main; main()"
+    # a background job of a shell may have inherited that Ctrl-C is ignored
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code += "from bloxdb.cli import main; main()"
     command = [sys.executable, "-c", code, "train", "--db", str(path), *arguments]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
 
