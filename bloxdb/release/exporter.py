@@ -89,6 +89,7 @@ def export_release(
         The format cannot hold the data.
     """
     target = Path(folder)
+    was_there = target.exists()
     target.mkdir(parents=True, exist_ok=True)
     staging = target / f".export-{secrets.token_hex(4)}.tmp"
     staging.mkdir()
@@ -114,6 +115,8 @@ def export_release(
             (staging / path.name).replace(path)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+        if not was_there and not any(target.iterdir()):
+            target.rmdir()
     if progress is not None:
         progress(len(steps), len(steps), "done")
     return report

@@ -268,6 +268,12 @@ def test_a_strict_export_that_fails_leaves_the_folder_as_it_was(
     assert (out / "blox-info.blox").read_text() == "older"
 
 
+def test_an_export_that_fails_leaves_no_folder(tiny_db: Database, tmp_path: Path) -> None:
+    with pytest.raises(bloxdb.QueryError, match="no recipe 'x'"):
+        bloxdb.export_release(tmp_path / "out", tiny_db, recipe="x")
+    assert not (tmp_path / "out").exists()
+
+
 def test_exports_choose_recipes_and_seeds(tiny_db: Database, golden: Path, tmp_path: Path) -> None:
     bloxdb.import_release(sorted((golden / SMALL).glob("blox-base-*.blox")), tiny_db)
     with pytest.raises(bloxdb.QueryError, match="several recipes, name one of: cifar100-10, cifar100-200"):
