@@ -2,9 +2,9 @@
 
     python benchmarks/make_release.py FOLDER [--archs 91125] [--epochs 200] [--seeds 1] [--format blox ...]
 
-The learning curves are noisy and have the value ranges of real ones, so that files are as large, and deflate as
-badly, as those of a real release. The data set of the headers is called `synthetic`, and so is the recipe of a
-database that imports them. `truth-SEED.npz` beside the files has the same numbers as plain arrays.
+The learning curves are noisy and have the value ranges of real ones, so that files are as large, and deflate
+as badly, as those of a real release. The data set in the headers is called `synthetic`, and so is the recipe
+of a database that imports them. `truth-SEED.npz` beside the files has the same numbers as plain arrays.
 """
 
 from __future__ import annotations
@@ -111,13 +111,18 @@ def learning_curves(ids: Array, epochs: int, draw: np.random.Generator) -> tuple
     time = np.linspace(0, 1, epochs, dtype=np.float32)
     rise = (1 - np.exp(-6 * time)) * 0.8 + 0.2 * time**4
     val = 0.04 + (final[:, None] - 0.04) * rise
+    calm = (1.1 - time) ** 2  # a falling learning rate quiets the curve
     columns = {}
     for name, gain, noise in (("val_top1", 1.0, 0.015), ("train_top1", 1.25, 0.004)):
-        columns[name] = share(name, np.minimum(val * np.float32(gain), 0.9999) + normal(draw, val, noise))
+        columns[name] = share(
+            name, np.minimum(val * np.float32(gain), 0.9999) + calm * normal(draw, val, noise)
+        )
     for name, power, noise in (("val_top5", 2.5, 0.008), ("train_top5", 4.0, 0.002)):
-        columns[name] = share(name, 1 - (1 - val) ** power * np.float32(0.95) + normal(draw, val, noise))
+        columns[name] = share(
+            name, 1 - (1 - val) ** power * np.float32(0.95) + calm * normal(draw, val, noise)
+        )
     for name, bend, noise in (("val_loss", 1.1, 0.05), ("train_loss", 1.4, 0.01)):
-        columns[name] = micro(LOSS_OF_GUESSING * (1 - val) ** bend + normal(draw, val, noise))
+        columns[name] = micro(LOSS_OF_GUESSING * (1 - val) ** bend + calm * normal(draw, val, noise))
     return columns, final.astype(np.float64)
 
 

@@ -1,15 +1,16 @@
 """Table <-> bytes: one module a format.
 
-A format is a module with `NAME` (in the header), `SUFFIX`, `decode` (header, column types and body to a
-`Table`) and `encode` (a `Table` to column types and body). Adding one means adding it to `FORMATS`.
+A format is a module with `NAME` (in the header), `SUFFIX`, `decode` (header, column types and a stream at the
+body to a `Table`) and `encode` (a `Table` to column types and body). Adding one means adding it to `FORMATS`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import BytesIO
 from os import PathLike
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 from bloxdb.codecs import blox, csv, header, pickle
 from bloxdb.codecs.bloxtypes import parse_types
@@ -38,7 +39,7 @@ class Format(Protocol):
     SUFFIX: str
 
     @staticmethod
-    def decode(header: Header, column_types: Mapping[str, str] | None, body: memoryview) -> Table: ...
+    def decode(header: Header, column_types: Mapping[str, str] | None, body: BinaryIO) -> Table: ...
 
     @staticmethod
     def encode(table: Table) -> tuple[dict[str, str] | None, list[bytes]]: ...
@@ -65,19 +66,21 @@ def read(path: str | PathLike[str]) -> Table:
     """
     file = Path(path)
     codec = _format_of(file)
-    return _decode(file.read_bytes(), str(file), codec)
+    with file.open("rb") as stream:
+        return _decode(stream, str(file), codec)
 
 
 def decode(data: bytes, source: str = "data") -> Table:
     """A table from the bytes of a release file, in whichever format its header names."""
-    return _decode(data, source, None)
+    return _decode(BytesIO(data), source, None)
 
 
-def _decode(data: bytes, source: str, codec: Format | None) -> Table:
+def _decode(stream: BinaryIO, source: str, codec: Format | None) -> Table:
     try:
-        head = header.parse(data)
+        head = header.parse(stream.read(header.MAX_BYTES))
         codec = _codec_named(head, codec)
-        return codec.decode(head.header, head.column_types, memoryview(data)[head.size :])
+        stream.seek(head.size)
+        return codec.decode(head.header, head.column_types, stream)
     except BloxFormatError as error:
         error.source = error.source or source
         raise

@@ -7,10 +7,10 @@ Bytes = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]
 
 def walk(
-    body: Bytes | bytearray, at: int, first: int, sizes: Offsets, starts: Offsets
+    body: bytes | bytearray, sizes: Offsets, starts: Offsets
 ) -> tuple[int, int]: ...
 def read_bits(
-    body: Bytes | bytearray,
+    body: bytes,
     starts: Offsets,
     skip: int,
     bits: int,
@@ -18,14 +18,20 @@ def read_bits(
     out: npt.NDArray[np.int32],
 ) -> int: ...
 def write_bits(
-    body: Bytes | bytearray,
+    body: bytearray,
     starts: Offsets,
     skip: int,
     bits: int,
     low: int,
     values: npt.NDArray[np.int32],
 ) -> None: ...
-def read_bytes(body: Bytes | bytearray, starts: Offsets, skip: int, out: Bytes) -> None: ...
+def read_bytes(body: bytes, starts: Offsets, skip: int, out: Bytes) -> None: ...
 def write_bytes(
-    body: Bytes | bytearray, starts: Offsets, skip: int, values: npt.NDArray[Any]
+    body: bytearray, starts: Offsets, skip: int, values: npt.NDArray[Any]
 ) -> None: ...
+def find_counts(
+    milli: npt.NDArray[np.int32],
+    images_per_milli: float,
+    known: npt.NDArray[np.int32],
+    out: npt.NDArray[np.int32],
+) -> bool: ...

@@ -6,7 +6,10 @@ Inflated: u64 bit count of all that follows, u32 row count, then the rows, each 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +23,7 @@ from bloxdb.codecs.bloxtypes import (
     parse_types,
 )
 from bloxdb.codecs.columns import COLUMNS, Kind, images_counted
-from bloxdb.codecs.deflate import Inflater, compress
+from bloxdb.codecs.deflate import Inflater, deflate
 from bloxdb.codecs.fixed import MICRO, Array, to_floats
 from bloxdb.codecs.header import Header
 from bloxdb.codecs.table import Table
@@ -32,155 +35,184 @@ SUFFIX = ".blox"
 
 _START = struct.Struct("<QI")
 _STEP = 1 << 16
+_BLOCK = 1 << 19  # bytes of rows that are unpacked or packed at once
 _CELL_RADIX = 3
 
 
-def decode(header: Header, column_types: Mapping[str, str] | None, body: memoryview) -> Table:
+def decode(header: Header, column_types: Mapping[str, str] | None, body: BinaryIO) -> Table:
     """The table in the body of a `.blox` file; `BloxFormatError` says where it is damaged."""
     if column_types is None:
         raise BloxFormatError("the header of a .blox file needs column_types")
     types = parse_types(header, column_types)
-    inflater = Inflater(body)
+    with Inflater(body) as inflater:
+        return Table(header, _decode_columns(inflater, types, header.epochs or 0))
+
+
+def _decode_columns(inflater: Inflater, types: dict[str, FieldType], epochs: int) -> dict[str, Array]:
+    most = inflater.most()
     if not inflater.reach(_START.size):
         raise BloxFormatError("the compressed body is cut off before its row count")
-    rows = _START.unpack_from(inflater.data)[1]
+    rows = _START.unpack(inflater.take(_START.size))[1]
     if rows > NUM_ARCHS:
         raise BloxFormatError(
             f"{rows} rows are more than the {NUM_ARCHS} architectures that there are", offset=8
         )
-    epochs = header.epochs or 0
-    starts, end = _find_fields(inflater, rows, list(types.values()), epochs)
-    inflater.finish(end)
-    return Table(
-        header,
-        {
-            name: _read_column(inflater.data, name, types[name], starts[c], epochs)
-            for c, name in enumerate(header.columns)
-        },
-    )
+    least = rows * sum(kind.least_size(epochs) for kind in types.values())
+    if least > most:
+        raise BloxFormatError(f"the compressed body is cut off: {rows} rows cannot be in it", offset=8)
+    inflater.expect(least)
+    columns = [Column(name, kind, rows, epochs) for name, kind in types.items()]
+    for block in _blocks(inflater, rows, list(types.values()), epochs):
+        for c, column in enumerate(columns):
+            column.read(block, block.starts[c])
+    inflater.finish()
+    return {column.name: column.finish() for column in columns}
 
 
-def _find_fields(
-    inflater: Inflater, rows: int, types: list[FieldType], epochs: int
-) -> tuple[npt.NDArray[np.int64], int]:
-    """Offsets of all fields, shape (columns, rows), and of the end.
+@dataclass(frozen=True)
+class Block:
+    """Some rows of an inflated body.
 
-    Inflates what the rows need and, where texts leave that open, little more.
+    `body` holds rows `first`, … and begins at `offset` of the whole; `starts` are the offsets of their
+    fields in it, shape (columns, rows).
     """
+
+    first: int
+    offset: int
+    starts: npt.NDArray[np.int64]
+    body: bytes
+
+
+def _blocks(inflater: Inflater, rows: int, types: list[FieldType], epochs: int) -> Iterator[Block]:
+    """Inflate what the rows need and, where texts leave that open, little more."""
     sizes = np.array([kind.field_size(epochs) for kind in types], dtype=np.int64)
     least = sum(kind.least_size(epochs) for kind in types)
     most = sum(kind.most_size(epochs) for kind in types)
-    row, at = 0, _START.size
-    if not inflater.reach(at + least * rows):
-        raise _cut_off((len(inflater.data) - at) // least, len(inflater.data))
-    starts = np.empty((len(types), rows), dtype=np.int64)
-    while True:
-        row, at = _blox.walk(inflater.data, at, row, sizes, starts)
-        if row == rows:
-            return starts, at
-        reached = len(inflater.data)
-        if reached - at >= most:
-            raise BloxFormatError(f"a text is longer than {MAX_TEXT} bytes", row=row, offset=at)
-        inflater.reach(max(at + least * (rows - row), reached + _STEP))
-        if len(inflater.data) == reached:
-            raise _cut_off(row, reached)
-
-
-def _cut_off(row: int, offset: int) -> BloxFormatError:
-    return BloxFormatError("the compressed body is cut off", row=row, offset=offset)
-
-
-def _read_column(
-    body: bytearray, name: str, kind: FieldType, starts: npt.NDArray[np.int64], epochs: int
-) -> Array:
-    if kind.base in ("str", "utf8"):
-        return _read_texts(body, name, kind, starts)
-    if kind.prefix:
-        _check_lengths(body, name, kind, starts, epochs)
-    count = epochs if kind.prefix else 1
-    shape = (len(starts), count) if kind.prefix else (len(starts),)
-    if kind.is_range or kind.base == "float":
-        numbers = np.empty((len(starts), count), dtype=np.int32)
-        span = min(kind.high - kind.low, 2**kind.bits - 1)
-        bad = _blox.read_bits(body, starts, kind.prefix, kind.bits, span, numbers)
-        if bad >= 0:
-            raise BloxFormatError(
-                f"a value is outside its type {kind}, or its padding is not zero",
-                row=bad,
-                column=name,
-                offset=int(starts[bad]),
-            )
-        numbers += np.int32(kind.low)
-        return _as_measure(numbers.reshape(shape), name, kind)
-    raw = np.empty((len(starts), kind.field_size(epochs) - kind.prefix), dtype=np.uint8)
-    _blox.read_bytes(body, starts, kind.prefix, raw)
-    if kind.base == "f64":
-        return raw.view("<f8").astype(np.float64, copy=False).reshape(shape)
-    if kind.base == "int":
-        return raw.view("<u4").astype(np.int64).ravel()
-    if kind.base == "arch":
-        return _unpack_cells(raw, starts)
-    return np.ascontiguousarray(raw[:, ::-1])
-
-
-def _as_measure(numbers: npt.NDArray[np.int32], name: str, kind: FieldType) -> Array:
-    """What bit fields stand for, in the units of `Table`."""
-    if kind.base == "b":
-        return counts_to_milli(numbers, images_counted(name))
-    if kind.base == "float" and COLUMNS[name] is Kind.ACCURACY:
-        return to_floats(numbers, MICRO)
-    return numbers
-
-
-def _check_lengths(
-    body: bytearray, name: str, kind: FieldType, starts: npt.NDArray[np.int64], epochs: int
-) -> None:
-    raw = np.empty((len(starts), kind.prefix), dtype=np.uint8)
-    _blox.read_bytes(body, starts, 0, raw)
-    lengths = raw.view(f"<u{kind.prefix}").ravel()
-    wrong = np.flatnonzero(lengths != epochs)
-    if wrong.size:
-        row = int(wrong[0])
-        raise BloxFormatError(
-            f"a list of {lengths[row]} values, but the header says {epochs} epochs",
-            row=row,
-            column=name,
-            offset=int(starts[row]),
-        )
-
-
-def _read_texts(body: bytearray, name: str, kind: FieldType, starts: npt.NDArray[np.int64]) -> Array:
-    size, encoding = (1, "ascii") if kind.base == "str" else (4, "utf-8")
-    texts = np.empty(len(starts), dtype=object)
-    seen: dict[bytes, str] = {}
-    for row, start in enumerate(starts.tolist()):
-        at = start + size
-        data = bytes(body[at : at + int.from_bytes(body[start:at], "little")])
-        if data not in seen:
-            try:
-                seen[data] = data.decode(encoding)
-            except UnicodeDecodeError as error:
+    row = 0
+    while row < rows:
+        many = min(rows - row, max(1, _BLOCK // least))
+        if not inflater.reach(least * many):
+            raise _cut_off(row + len(inflater.data) // least, inflater)
+        starts = np.empty((len(types), many), dtype=np.int64)
+        found, size = _blox.walk(inflater.data, sizes, starts)
+        if found == 0:
+            reached = len(inflater.data)
+            if reached >= most:
                 raise BloxFormatError(
-                    f"the text is not {encoding}: {error.reason}", row=row, column=name, offset=at
-                ) from error
-        texts[row] = seen[data]
-    return texts
+                    f"a text is longer than {MAX_TEXT} bytes", row=row, offset=inflater.offset
+                )
+            if not inflater.reach(reached + _STEP) and len(inflater.data) == reached:
+                raise _cut_off(row, inflater)
+            continue
+        yield Block(row, inflater.offset, starts[:, :found], inflater.take(size))
+        row += found
 
 
-def _unpack_cells(raw: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64]) -> Array:
-    """Three bytes a row as uint8 (rows, 3, 5)."""
-    wrong = np.flatnonzero((raw >> 3 >= _CELL_RADIX**2).any(axis=1))
-    if wrong.size:
-        row = int(wrong[0])
-        raise BloxFormatError(
-            "a cell's operations are outside the search space",
-            row=row,
-            column="arch_vec",
-            offset=int(starts[row]),
+def _cut_off(row: int, inflater: Inflater) -> BloxFormatError:
+    end = inflater.offset + len(inflater.data)
+    return BloxFormatError("the compressed body is cut off", row=row, offset=end)
+
+
+class Column:
+    """A column that is filled block by block."""
+
+    def __init__(self, name: str, kind: FieldType, rows: int, epochs: int) -> None:
+        self.name = name
+        self.kind = kind
+        self.epochs = epochs
+        self.count = epochs if kind.prefix else 1
+        self.percent = None
+        if kind.base == "b":
+            images = images_counted(name)
+            self.percent = counts_to_milli(np.arange(images + 1, dtype=np.int32), images)
+        if kind.base in ("str", "utf8"):
+            self.values: Array = np.empty(rows, dtype=object)
+            self.seen: dict[bytes, str] = {}
+        elif kind.is_bits:
+            self.values = np.empty((rows, self.count), dtype=np.int32)
+        else:
+            width = kind.field_size(epochs) - kind.prefix
+            self.values = np.empty((rows, width), dtype=np.uint8)
+
+    def read(self, block: Block, starts: npt.NDArray[np.int64]) -> None:
+        """Take this column's values out of a block."""
+        out = self.values[block.first : block.first + len(starts)]
+        kind = self.kind
+        if kind.base in ("str", "utf8"):
+            self._read_texts(block, starts, out)
+            return
+        if kind.prefix:
+            self._check_lengths(block, starts)
+        if not kind.is_bits:
+            _blox.read_bytes(block.body, starts, kind.prefix, out)
+            if kind.base == "arch":
+                self._check_cells(block, starts, out)
+            return
+        span = min(kind.high - kind.low, 2**kind.bits - 1)
+        bad = _blox.read_bits(block.body, starts, kind.prefix, kind.bits, span, out)
+        if bad >= 0:
+            raise self._error(
+                f"a value is outside its type {kind}, or its padding is not zero", block, starts, bad
+            )
+        if self.percent is not None:
+            np.take(self.percent[kind.low :], out, out=out)
+        elif kind.low:
+            out += np.int32(kind.low)
+
+    def finish(self) -> Array:
+        """The whole column, in the units of `Table`."""
+        values, kind = self.values, self.kind
+        shape = (len(values), self.count) if kind.prefix else (len(values),)
+        if kind.base == "float" and COLUMNS[self.name] is Kind.ACCURACY:
+            return to_floats(values, MICRO).reshape(shape)
+        if kind.is_bits:
+            return values.reshape(shape)
+        if kind.base == "f64":
+            return values.view("<f8").astype(np.float64, copy=False).reshape(shape)
+        if kind.base == "int":
+            return values.view("<u4").astype(np.int64).ravel()
+        if kind.base == "arch":
+            ops = values >> 3
+            fields = (ops // _CELL_RADIX, ops % _CELL_RADIX, values >> 2 & 1, values >> 1 & 1, values & 1)
+            return np.stack(fields, axis=-1)
+        return np.ascontiguousarray(values[:, ::-1]) if kind.base == "hash" else values
+
+    def _error(self, problem: str, block: Block, starts: npt.NDArray[np.int64], row: int) -> BloxFormatError:
+        return BloxFormatError(
+            problem, row=block.first + row, column=self.name, offset=block.offset + int(starts[row])
         )
-    ops = raw >> 3
-    fields = (ops // _CELL_RADIX, ops % _CELL_RADIX, raw >> 2 & 1, raw >> 1 & 1, raw & 1)
-    return np.stack(fields, axis=-1)
+
+    def _check_lengths(self, block: Block, starts: npt.NDArray[np.int64]) -> None:
+        raw = np.empty((len(starts), self.kind.prefix), dtype=np.uint8)
+        _blox.read_bytes(block.body, starts, 0, raw)
+        lengths = raw.view(f"<u{self.kind.prefix}").ravel()
+        for row in np.flatnonzero(lengths != self.epochs)[:1].tolist():
+            raise self._error(
+                f"a list of {lengths[row]} values, but the header says {self.epochs} epochs",
+                block,
+                starts,
+                row,
+            )
+
+    def _check_cells(self, block: Block, starts: npt.NDArray[np.int64], raw: Array) -> None:
+        wrong = (raw >> 3 >= _CELL_RADIX**2).any(axis=1)
+        for row in np.flatnonzero(wrong)[:1].tolist():
+            raise self._error("a cell's operations are outside the search space", block, starts, row)
+
+    def _read_texts(self, block: Block, starts: npt.NDArray[np.int64], out: Array) -> None:
+        size, encoding = (1, "ascii") if self.kind.base == "str" else (4, "utf-8")
+        body = block.body
+        for row, start in enumerate(starts.tolist()):
+            at = start + size
+            data = body[at : at + int.from_bytes(body[start:at], "little")]
+            if data not in self.seen:
+                try:
+                    self.seen[data] = data.decode(encoding)
+                except UnicodeDecodeError as error:
+                    raise self._error(
+                        f"the text is not {encoding}: {error.reason}", block, starts, row
+                    ) from error
+            out[row] = self.seen[data]
 
 
 def encode(table: Table) -> tuple[dict[str, str], list[bytes]]:
@@ -193,26 +225,45 @@ def encode(table: Table) -> tuple[dict[str, str], list[bytes]]:
     """
     epochs = table.header.epochs or 0
     chosen = {name: choose(name, table[name], epochs) for name in table.header.columns}
-    fields = {name: _field_bytes(name, *choice, epochs) for name, choice in chosen.items()}
+    fields = [
+        Field(kind, _field_bytes(name, kind, values, epochs), epochs)
+        for name, (kind, values) in chosen.items()
+    ]
     sizes = np.array(
-        [np.broadcast_to(_sizes(fields[name], chosen[name][0], epochs), len(table)) for name in fields],
-        dtype=np.int64,
-    )
-    ends = np.cumsum(sizes.T).reshape(len(table), len(fields)).T + _START.size
-    starts = np.ascontiguousarray(ends - sizes)
-    body = bytearray(int(ends[-1, -1]) if len(table) else _START.size)
-    _START.pack_into(body, 0, 8 * (len(body) - 8), len(table))
-    for c, name in enumerate(fields):
-        _write_column(body, chosen[name][0], fields[name], starts[c], epochs)
-    return {name: str(kind) for name, (kind, _) in chosen.items()}, [compress(body)]
+        [np.broadcast_to(field.sizes(), len(table)) for field in fields], dtype=np.int64
+    ).reshape(len(fields), len(table))
+    types = {name: str(kind) for name, (kind, _) in chosen.items()}
+    return types, list(deflate(_packed(fields, sizes)))
+
+
+def _packed(fields: list[Field], sizes: npt.NDArray[np.int64]) -> Iterator[bytes | bytearray]:
+    """The body in blocks; a thread packs one while the caller deflates the one before."""
+    rows = sizes.shape[1]
+    yield _START.pack(8 * (_START.size - 8 + int(sizes.sum())), rows)
+    many = max(1, _BLOCK * rows // max(1, int(sizes.sum())))
+    with ThreadPoolExecutor(1) as pool:
+        packing = [pool.submit(_pack, fields, sizes, 0, many)]
+        for first in range(many, rows + many, many):
+            packing.append(pool.submit(_pack, fields, sizes, first, many))
+            yield packing.pop(0).result()
+
+
+def _pack(fields: list[Field], sizes: npt.NDArray[np.int64], first: int, many: int) -> bytearray:
+    block = sizes[:, first : first + many]
+    ends = np.cumsum(block.T).reshape(block.shape[1], len(fields)).T
+    starts = np.ascontiguousarray(ends - block)
+    body = bytearray(int(block.sum()))
+    for field, places in zip(fields, starts, strict=True):
+        field.write(body, places, first)
+    return body
 
 
 def _field_bytes(name: str, kind: FieldType, values: Array, epochs: int) -> Array | list[bytes]:
-    """A column ready to write: int32 for bit fields, rows of bytes, or encoded texts."""
+    """The values of a `Field`."""
     if kind.base in ("str", "utf8"):
         return _encode_texts(name, kind, values)
     rows = len(values)
-    if kind.is_range or kind.base == "float":
+    if kind.is_bits:
         return np.ascontiguousarray(values.reshape(rows, epochs if kind.prefix else 1))
     if kind.base == "hash":
         return np.ascontiguousarray(values[:, ::-1])
@@ -242,29 +293,34 @@ def _encode_texts(name: str, kind: FieldType, values: Array) -> list[bytes]:
     return encoded
 
 
-def _sizes(field: Array | list[bytes], kind: FieldType, epochs: int) -> Array | int:
-    if isinstance(field, list):
-        return np.array([len(data) for data in field], dtype=np.int64)
-    return kind.field_size(epochs)
+@dataclass(frozen=True)
+class Field:
+    """A column ready to write: int32 for bit fields, rows of bytes, or encoded texts."""
 
+    kind: FieldType
+    values: Array | list[bytes]
+    epochs: int
 
-def _write_column(
-    body: bytearray,
-    kind: FieldType,
-    field: Array | list[bytes],
-    starts: npt.NDArray[np.int64],
-    epochs: int,
-) -> None:
-    if isinstance(field, list):
-        for start, data in zip(starts.tolist(), field, strict=True):
-            body[start : start + len(data)] = data
-        return
-    if kind.prefix:
-        length = np.frombuffer(epochs.to_bytes(kind.prefix, "little"), dtype=np.uint8)
-        lengths = np.ascontiguousarray(np.broadcast_to(length, (len(starts), kind.prefix)))
-        _blox.write_bytes(body, starts, 0, lengths)
-    if kind.is_range or kind.base == "float":
-        low = kind.low if kind.is_range else 0
-        _blox.write_bits(body, starts, kind.prefix, kind.bits, low, field)
-    else:
-        _blox.write_bytes(body, starts, kind.prefix, field)
+    def sizes(self) -> Array | int:
+        """Bytes of each row's field, or of every one."""
+        if isinstance(self.values, list):
+            return np.array([len(data) for data in self.values], dtype=np.int64)
+        return self.kind.field_size(self.epochs)
+
+    def write(self, body: bytearray, starts: npt.NDArray[np.int64], first: int) -> None:
+        """Write the fields of rows `first`, … at their offsets in `body`."""
+        kind = self.kind
+        values = self.values[first : first + len(starts)]
+        if isinstance(values, list):
+            for start, data in zip(starts.tolist(), values, strict=True):
+                body[start : start + len(data)] = data
+            return
+        if kind.prefix and len(starts):
+            length = np.frombuffer(self.epochs.to_bytes(kind.prefix, "little"), dtype=np.uint8)
+            lengths = np.ascontiguousarray(np.broadcast_to(length, (len(starts), kind.prefix)))
+            _blox.write_bytes(body, starts, 0, lengths)
+        if kind.is_bits:
+            low = kind.low if kind.is_range else 0
+            _blox.write_bits(body, starts, kind.prefix, kind.bits, low, values)
+        else:
+            _blox.write_bytes(body, starts, kind.prefix, values)

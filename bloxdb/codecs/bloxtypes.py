@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bloxdb.codecs.columns import COLUMNS, Kind, images_counted, is_list
+from bloxdb.codecs import _blox
+from bloxdb.codecs.columns import COLUMNS, SCALES, Kind, images_counted, is_list
 from bloxdb.codecs.fixed import MICRO, MILLI, Array, to_fixed, to_floats
 from bloxdb.codecs.header import Header
 from bloxdb.errors import BloxFormatError
@@ -54,6 +55,11 @@ class FieldType:
     def is_range(self) -> bool:
         """Whether it is a bit field with a range of its own."""
         return self.base in ("b", "m")
+
+    @property
+    def is_bits(self) -> bool:
+        """Whether values are held as integers of less than a whole number of words."""
+        return self.is_range or self.base == "float"
 
     @property
     def is_extension(self) -> bool:
@@ -116,8 +122,11 @@ def counts_to_milli(counts: npt.NDArray[np.int32], images: int) -> npt.NDArray[n
 
 def milli_to_counts(milli: npt.NDArray[np.int32], images: int) -> npt.NDArray[np.int32] | None:
     """Counts of correct images, or None where some value is not the share of a count."""
-    counts = np.rint(milli * (images / (100 * MILLI))).astype(np.int32)
-    return counts if np.array_equal(counts_to_milli(counts, images), milli) else None
+    known = counts_to_milli(np.arange(images + 1, dtype=np.int32), images)
+    flat = np.ascontiguousarray(milli).ravel()
+    counts = np.empty_like(flat)
+    found = _blox.find_counts(flat, images / (100 * MILLI), known, counts)
+    return counts.reshape(milli.shape) if found else None
 
 
 def choose(name: str, array: Array, epochs: int | None) -> tuple[FieldType, Array]:
@@ -144,17 +153,17 @@ def choose(name: str, array: Array, epochs: int | None) -> tuple[FieldType, Arra
         counts = milli_to_counts(array, images_counted(name))
         if counts is not None:
             return _range("b", name, counts, prefix), counts
-    values = array if array.dtype == np.float64 else to_floats(array, _scale(kind))
-    micro = to_fixed(values, MICRO)
+    is_micro = kind is Kind.FLOAT and array.dtype == np.int32
+    micro = array if is_micro else to_fixed(_floats(array, kind), MICRO)
     if micro is not None and (micro.size == 0 or 0 <= micro.min() <= micro.max() < 2**24):
         return FieldType("float", prefix=prefix), micro
     if kind is Kind.ACCURACY and array.dtype == np.int32:
         return _range("m", name, array, prefix), array
-    return FieldType("f64", prefix=prefix), values
+    return FieldType("f64", prefix=prefix), _floats(array, kind)
 
 
-def _scale(kind: Kind) -> int:
-    return MILLI if kind is Kind.ACCURACY else MICRO
+def _floats(array: Array, kind: Kind) -> Array:
+    return array if array.dtype == np.float64 else to_floats(array, SCALES[kind])
 
 
 def _range(base: str, name: str, numbers: npt.NDArray[np.int32], prefix: int) -> FieldType:

@@ -7,7 +7,7 @@ import io
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 from bloxdb.codecs.columns import COLUMNS, Kind, is_list
 from bloxdb.codecs.header import Header
@@ -25,10 +25,10 @@ _WHOLE = re.compile(r"[0-9]{1,19}")
 _ARCH = re.compile(r"\[[0-9, \[\]]{1,100}\]")
 
 
-def decode(header: Header, column_types: Mapping[str, str] | None, body: memoryview) -> Table:
+def decode(header: Header, column_types: Mapping[str, str] | None, body: BinaryIO) -> Table:
     """The table in the body of a `.csv` file; `BloxFormatError` says where it is damaged."""
     try:
-        text = str(body, "utf-8")
+        text = str(body.read(), "utf-8")
     except UnicodeDecodeError as error:
         raise BloxFormatError(f"the body is not UTF-8: {error.reason}", offset=error.start) from error
     rows = [

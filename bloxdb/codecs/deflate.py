@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import zlib
-from typing import Any
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, BinaryIO
 
 from bloxdb.errors import BloxFormatError
 
@@ -15,27 +18,52 @@ try:
 except ImportError:
     pass  # no wheel for this machine; the standard library reads and writes the same streams
 
+_MOST_PER_BYTE = 1032  # deflate's limit: 258 bytes from two bits
 _STEP = 1 << 18  # compressed bytes a call, so that what a call leaves over stays small
+_AHEAD = 1 << 20  # bytes that a thread inflates at once
 
 
-def compress(data: bytes | bytearray | memoryview) -> bytes:
-    """One zlib stream."""
-    return bytes(_fast.compress(data))
+def deflate(chunks: Iterable[bytes | bytearray]) -> Iterator[bytes]:
+    """One zlib stream of all chunks, in parts."""
+    deflater = _fast.compressobj()
+    for chunk in chunks:
+        if part := deflater.compress(chunk):
+            yield part
+    yield deflater.flush()
 
 
 class Inflater:
     """Inflates a stream only as far as it is asked to, so that a bomb stays folded.
 
-    `data` is what is inflated so far.
+    What `expect` says is inflated ahead by a thread, while the caller works on what is there. `data` is
+    what is inflated and not yet dropped; `offset` is where it starts in the whole.
     """
 
-    def __init__(self, stream: bytes | memoryview) -> None:
-        self._stream = memoryview(stream)
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
         self._inflate: Any = _fast.decompressobj()
         self._error: type[Exception] = _fast.error
-        self._read = 0
-        self._pending: bytes | memoryview = b""
+        self._pending: bytes = b""
+        self._inflated = 0
+        self._expected = 0
+        self._thread = ThreadPoolExecutor(1)
+        self._ahead: Future[list[bytes]] | None = None
         self.data = bytearray()
+        self.offset = 0
+
+    def __enter__(self) -> Inflater:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._thread.shutdown()
+
+    def most(self) -> int:
+        """Bytes that all of the stream can inflate to at the most."""
+        return _MOST_PER_BYTE * _left(self._stream)
+
+    def expect(self, size: int) -> None:
+        """Let `size` bytes more than are taken be inflated ahead: there are more, or the file is damaged."""
+        self._expected = self.offset + size
 
     def reach(self, size: int) -> bool:
         """Inflate until `data` has at least `size` bytes; False if the stream ends before."""
@@ -44,31 +72,59 @@ class Inflater:
                 return False
         return True
 
-    def finish(self, size: int) -> None:
-        """Check that the stream ends after `size` bytes, with a right checksum, and nothing after it."""
-        while not self._inflate.eof and len(self.data) <= size:
-            if not self._advance(size + 1 - len(self.data)):
+    def take(self, size: int) -> bytes:
+        """The first `size` bytes of `data`, which are dropped."""
+        with memoryview(self.data) as view:
+            taken = bytes(view[:size])
+        del self.data[:size]
+        self.offset += size
+        return taken
+
+    def finish(self) -> None:
+        """Check that the stream ends after what was taken, with a right checksum, and nothing after it."""
+        while not self._inflate.eof and not self.data:
+            if not self._advance(1):
                 raise BloxFormatError("the compressed body is cut off")
-        if len(self.data) > size:
-            raise BloxFormatError("the body goes on after its last row", offset=size)
-        left = len(self._inflate.unused_data) + len(self._stream) - self._read
+        if self.data:
+            raise BloxFormatError("the body goes on after its last row", offset=self.offset)
+        left = len(self._inflate.unused_data) + _left(self._stream)
         if left:
             raise BloxFormatError(f"{left} bytes follow the compressed body")
 
     def _advance(self, limit: int) -> bool:
-        """Inflate at most `limit` more bytes; False where no input is left."""
-        if self._inflate.eof:
-            return False
-        if not self._pending:
-            self._pending = self._stream[self._read : self._read + _STEP]
-            self._read += len(self._pending)
-        fed = len(self._pending)
-        try:
-            out = self._inflate.decompress(self._pending, limit)
-        except (zlib.error, self._error) as error:
-            raise BloxFormatError(
-                f"the compressed body is damaged: {error}", offset=len(self.data)
-            ) from error
-        self._pending = self._inflate.unconsumed_tail
-        self.data += out
-        return bool(fed or out)
+        """Add what was inflated ahead, or else at most `limit` bytes; False where no input is left."""
+        parts = self._ahead.result() if self._ahead else self._inflate_some(limit)
+        for part in parts:
+            self.data += part
+        self._inflated += sum(len(part) for part in parts)
+        wanted = min(_AHEAD, self._expected - self._inflated)
+        self._ahead = self._thread.submit(self._inflate_some, wanted) if wanted > 0 else None
+        return bool(parts)
+
+    def _inflate_some(self, limit: int) -> list[bytes]:
+        """The next bytes, at most `limit`; none at the end of the stream."""
+        parts: list[bytes] = []
+        while limit > 0 and not self._inflate.eof:
+            if not self._pending:
+                self._pending = self._stream.read(_STEP)
+            is_last = not self._pending
+            try:
+                part = self._inflate.decompress(self._pending, limit)
+            except (zlib.error, self._error) as error:
+                offset = self._inflated + sum(len(part) for part in parts)
+                raise BloxFormatError(f"the compressed body is damaged: {error}", offset=offset) from error
+            self._pending = self._inflate.unconsumed_tail
+            limit -= len(part)
+            if part:
+                parts.append(part)
+            elif is_last:
+                break
+        return parts
+
+
+def _left(stream: BinaryIO) -> int:
+    """Bytes from here to the end of a file."""
+    here = stream.tell()
+    end = stream.seek(0, os.SEEK_END)
+    stream.seek(here)
+    return end - here

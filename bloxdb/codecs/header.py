@@ -153,7 +153,7 @@ def dump(header: Header, format_name: str, column_types: Mapping[str, str] | Non
     return data
 
 
-def parse(data: bytes | memoryview) -> FileHeader:
+def parse(data: bytes) -> FileHeader:
     """Read the header at the start of a file; `data` holds at least its first 1,024 bytes.
 
     Raises
@@ -161,7 +161,7 @@ def parse(data: bytes | memoryview) -> FileHeader:
     BloxFormatError
         There is none, or it is not a header of a release file.
     """
-    start = bytes(data[:MAX_BYTES])
+    start = data[:MAX_BYTES]
     end = start.find(b"\n---\n", 3)
     if not start.startswith(b"---\n") or end < 0:
         raise BloxFormatError(

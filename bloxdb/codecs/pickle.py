@@ -10,7 +10,7 @@ import pickle
 import pickletools
 import struct
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 from bloxdb.codecs.columns import is_list
 from bloxdb.codecs.header import Header
@@ -25,12 +25,13 @@ _MARK = object()
 _NAMES = {opcode.code.encode("latin-1")[0]: opcode.name for opcode in pickletools.opcodes}
 
 
-def decode(header: Header, column_types: Mapping[str, str] | None, body: memoryview) -> Table:
+def decode(header: Header, column_types: Mapping[str, str] | None, body: BinaryIO) -> Table:
     """The table in the body of a `.pickle` file; `BloxFormatError` says where it is damaged."""
-    rows = _Machine(bytes(body)).run()
+    data = body.read()
+    rows = _Machine(data).run()
     if not isinstance(rows, list):
         raise BloxFormatError("the pickle does not hold a list of rows")
-    _check_size(header, rows, len(body))
+    _check_size(header, rows, len(data))
     return Table.from_rows(header, rows)
 
 
