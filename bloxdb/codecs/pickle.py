@@ -8,150 +8,188 @@ from __future__ import annotations
 
 import pickle
 import pickletools
-import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, BinaryIO
 
-from bloxdb.codecs.columns import is_list
+import numpy as np
+import numpy.typing as npt
+
+from bloxdb.codecs._pickle import FLOAT_SIZE, Machine, Writer
+from bloxdb.codecs.columns import COLUMNS, SCALES, Kind, is_list
+from bloxdb.codecs.fixed import Array
 from bloxdb.codecs.header import Header
-from bloxdb.codecs.table import Table
+from bloxdb.codecs.rows import Rows
+from bloxdb.codecs.table import Table, column_of
 from bloxdb.errors import BloxFormatError
+from bloxdb.space import NUM_ARCHS
 
 NAME = "pickle"
 SUFFIX = ".pickle"
 
-_PROTOCOLS = range(2, 6)
-_MARK = object()
+_BATCH = 1000  # the pickler's own
+_DEEPEST = 8
 _NAMES = {opcode.code.encode("latin-1")[0]: opcode.name for opcode in pickletools.opcodes}
+_MARK, _INT, _BIG, _FLOATS, _TEXT, _LIST = range(6)
+_BAD_OPCODE = 2
+_PROBLEMS = {
+    1: "the pickle is cut off",
+    3: "there is no list to append to",
+    4: "there is no item to append or to remember",
+    5: "there is no mark to append from",
+    6: "an item is asked for that was never remembered",
+    7: "items are remembered under numbers far apart",
+    8: "a whole number of more than 16 bytes does not belong in a release file",
+    9: "the pickle is cut off within a frame",
+    10: "the memory is full",
+    11: "not a pickle of protocol 2 to 5",
+    12: "bytes follow the pickle's end",
+    13: "the pickle does not end with one object",
+}
 
 
 def decode(header: Header, column_types: Mapping[str, str] | None, body: BinaryIO) -> Table:
     """The table in the body of a `.pickle` file; `BloxFormatError` says where it is damaged."""
     data = body.read()
-    rows = _Machine(data).run()
-    if not isinstance(rows, list):
+    machine = Machine(data)
+    code = machine.run()
+    if code:
+        raise BloxFormatError(_problem(code, data, machine.at), offset=machine.at)
+    rows = machine.row_count()
+    if rows < 0:
         raise BloxFormatError("the pickle does not hold a list of rows")
     _check_size(header, rows, len(data))
-    return Table.from_rows(header, rows)
+    return Table(header, _Columns(header, data, machine, rows).read())
 
 
-def _check_size(header: Header, rows: list[Any], size: int) -> None:
+def _problem(code: int, data: bytes, at: int) -> str:
+    if code == _BAD_OPCODE:
+        name = _NAMES.get(data[at], f"0x{data[at]:02x}")
+        return f"opcode {name} does not belong in a file of plain data"
+    left = f"{len(data) - at} " if code == 12 else ""
+    return left + _PROBLEMS[code]
+
+
+def _check_size(header: Header, rows: int, size: int) -> None:
     """A pickle may name one list many times; written out, it must not outgrow the file."""
+    if rows > NUM_ARCHS:
+        raise BloxFormatError(f"{rows} rows are more than the {NUM_ARCHS} architectures that there are")
     lists = sum(is_list(name) for name in header.columns)
-    if len(rows) * (1 + lists * (header.epochs or 0)) > size:
-        raise BloxFormatError(
-            f"{len(rows)} rows of {header.epochs or 0} epochs cannot be told in {size} bytes"
-        )
+    if rows * (len(header.columns) + lists * (header.epochs or 0)) > size:
+        raise BloxFormatError(f"{rows} rows of {header.epochs or 0} epochs cannot be told in {size} bytes")
+
+
+class _Columns:
+    """Columns out of the values that the machine found."""
+
+    def __init__(self, header: Header, data: bytes, machine: Machine, rows: int) -> None:
+        self.header = header
+        self.data = data
+        self.machine = machine
+        self.cells = np.empty((rows, len(header.columns), 3), dtype=np.int64)
+        bad = machine.cells(self.cells)
+        if bad >= 0:
+            raise BloxFormatError(f"a row must be a list of {len(header.columns)} values", row=bad)
+        self.texts: dict[tuple[int, int], str] = {}
+
+    def read(self) -> dict[str, Array]:
+        """All columns."""
+        return {name: self._column(c, name) for c, name in enumerate(self.header.columns)}
+
+    def _column(self, c: int, name: str) -> Array:
+        column = self._quickly(c, name)
+        if column is None:
+            cells = self.cells[:, c].tolist()
+            values = [self._value(cell, row, name, 0) for row, cell in enumerate(cells)]
+            column = column_of(name, values, self.header.epochs or 0)
+        return column
+
+    def _quickly(self, c: int, name: str) -> Array | None:
+        """A column of the values that belong there; None if there are others."""
+        kind = COLUMNS[name]
+        rows = len(self.cells)
+        if kind is Kind.HASH:
+            digests = np.empty((rows, 16), dtype=np.uint8)
+            return digests if self.machine.read_hex(self.cells, c, digests) < 0 else None
+        if kind is Kind.ARCH:
+            cells = np.empty((rows, 3, 5), dtype=np.uint8)
+            return cells if self.machine.read_cells(self.cells, c, cells) < 0 else None
+        if kind is Kind.INT:
+            numbers: npt.NDArray[np.int64] = self.cells[:, c, 1].copy()
+            return numbers if np.all(self.cells[:, c, 0] == _INT) and np.all(numbers >= 0) else None
+        return self._measures(c, name) if kind in SCALES else None
+
+    def _measures(self, c: int, name: str) -> Array | None:
+        rows = len(self.cells)
+        if np.any(self.cells[:, c, 0] != (_LIST if is_list(name) else _FLOATS)):
+            return None
+        shape = (rows, self.header.epochs or 0) if is_list(name) else (rows, 1)
+        final = shape if is_list(name) else (rows,)
+        fixed = np.empty(shape, dtype=np.int32)
+        if self.machine.read_fixed(self.cells, c, SCALES[COLUMNS[name]], fixed) < 0:
+            return fixed.reshape(final)
+        del fixed
+        floats = np.empty(shape, dtype=np.float64)
+        return floats.reshape(final) if self.machine.read_doubles(self.cells, c, floats) < 0 else None
+
+    def _value(self, cell: list[int] | tuple[int, int, int], row: int, name: str, depth: int) -> Any:
+        """The Python value of a cell."""
+        kind, a, b = cell
+        if kind == _INT:
+            return a
+        if kind == _BIG:
+            return int.from_bytes(self.data[a : a + b], "little", signed=True)
+        if kind == _TEXT:
+            return self._text(a, b, row, name)
+        if kind == _FLOATS:
+            return float(np.frombuffer(self.data, dtype=">f8", count=1, offset=a)[0])
+        if depth == _DEEPEST:
+            raise BloxFormatError("lists within lists within lists do not belong here", row=row, column=name)
+        values = []
+        for item_kind, at, count in self.machine.items_of(a):
+            if item_kind == _FLOATS:
+                values += [
+                    self._value((_FLOATS, at + FLOAT_SIZE * k, 1), row, name, depth) for k in range(count)
+                ]
+            else:
+                values.append(self._value((item_kind, at, count), row, name, depth + 1))
+        return values
+
+    def _text(self, at: int, size: int, row: int, name: str) -> str:
+        """A text; the same object for what the pickle says is the same."""
+        if (at, size) not in self.texts:
+            try:
+                self.texts[at, size] = self.data[at : at + size].decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise BloxFormatError(
+                    f"a text is not UTF-8: {error.reason}", row=row, column=name, offset=at
+                ) from error
+        return self.texts[at, size]
 
 
 def encode(table: Table) -> tuple[None, list[bytes]]:
     """The body of a table as `.pickle`, protocol 4; it has no column types."""
-    return None, [pickle.dumps(table.rows(), protocol=4)]
+    rows = Rows.of(table)
+    if rows is None or len(table) == 0:
+        return None, [_dumps(table)]
+    writer = Writer()
+    writer.begin(len(table))
+    parts = []
+    for first in range(0, len(table), _BATCH):
+        block = slice(first, first + _BATCH)
+        writer.rows(rows.layout, rows.hashes(block), rows.numbers(block), rows.floats(block))
+        parts.append(writer.take())
+    writer.end()
+    return None, [*parts, writer.take()]
 
 
-class _Machine:
-    """A stack, a memo, and the opcodes of plain data."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.at = 0
-        self.stack: list[Any] = []
-        self.memo: dict[int, Any] = {}
-
-    def run(self) -> Any:
-        if self.data[:1] != b"\x80" or len(self.data) < 2 or self.data[1] not in _PROTOCOLS:
-            raise self.error("not a pickle of protocol 2 to 5")
-        self.at = 2
-        while True:
-            code = self.take(1)[0]
-            if code == 0x2E:  # STOP
-                break
-            action = _ACTIONS.get(code)
-            if action is None:
-                name = _NAMES.get(code, f"0x{code:02x}")
-                raise self.error(f"opcode {name} does not belong in a file of plain data")
-            action(self)
-        if self.at != len(self.data):
-            raise self.error(f"{len(self.data) - self.at} bytes follow the pickle's end")
-        if len(self.stack) != 1 or self.stack[0] is _MARK:
-            raise self.error("the pickle does not end with one object")
-        return self.stack[0]
-
-    def error(self, problem: str) -> BloxFormatError:
-        return BloxFormatError(problem, offset=self.at)
-
-    def take(self, count: int) -> bytes:
-        if count > len(self.data) - self.at:
-            raise self.error("the pickle is cut off")
-        self.at += count
-        return self.data[self.at - count : self.at]
-
-    def number(self, layout: str) -> Any:
-        return struct.unpack(layout, self.take(struct.calcsize(layout)))[0]
-
-    def push_text(self, size: int) -> None:
-        try:
-            self.stack.append(self.take(size).decode("utf-8"))
-        except UnicodeDecodeError as error:
-            raise self.error(f"a text is not UTF-8: {error.reason}") from error
-
-    def push_long(self, size: int) -> None:
-        if size > 16:
-            raise self.error(f"a whole number of {size} bytes does not belong in a release file")
-        self.stack.append(int.from_bytes(self.take(size), "little", signed=True))
-
-    def top_list(self) -> list[Any]:
-        if not self.stack or not isinstance(self.stack[-1], list):
-            raise self.error("there is no list to append to")
-        return self.stack[-1]
-
-    def append(self) -> None:
-        if not self.stack or self.stack[-1] is _MARK:
-            raise self.error("there is nothing to append")
-        item = self.stack.pop()
-        self.top_list().append(item)
-
-    def appends(self) -> None:
-        mark = next((i for i in range(len(self.stack) - 1, -1, -1) if self.stack[i] is _MARK), None)
-        if mark is None:
-            raise self.error("there is no mark to append from")
-        items = self.stack[mark + 1 :]
-        del self.stack[mark:]
-        self.top_list().extend(items)
-
-    def put(self, index: int) -> None:
-        if not self.stack or self.stack[-1] is _MARK:
-            raise self.error("there is nothing to remember")
-        self.memo[index] = self.stack[-1]
-
-    def get(self, index: int) -> None:
-        if index not in self.memo:
-            raise self.error(f"memo {index} was never set")
-        self.stack.append(self.memo[index])
-
-    def frame(self) -> None:
-        if self.number("<Q") > len(self.data) - self.at:
-            raise self.error("the pickle is cut off within a frame")
-
-
-_ACTIONS: dict[int, Callable[[_Machine], None]] = {
-    ord("("): lambda m: m.stack.append(_MARK),
-    ord("]"): lambda m: m.stack.append([]),
-    ord("a"): _Machine.append,
-    ord("e"): _Machine.appends,
-    ord("G"): lambda m: m.stack.append(m.number(">d")),
-    ord("J"): lambda m: m.stack.append(m.number("<i")),
-    ord("K"): lambda m: m.stack.append(m.number("<B")),
-    ord("M"): lambda m: m.stack.append(m.number("<H")),
-    0x8A: lambda m: m.push_long(m.number("<B")),
-    0x8B: lambda m: m.push_long(m.number("<I")),
-    ord("X"): lambda m: m.push_text(m.number("<I")),
-    0x8C: lambda m: m.push_text(m.number("<B")),
-    0x8D: lambda m: m.push_text(m.number("<Q")),
-    ord("q"): lambda m: m.put(m.number("<B")),
-    ord("r"): lambda m: m.put(m.number("<I")),
-    0x94: lambda m: m.put(len(m.memo)),
-    ord("h"): lambda m: m.get(m.number("<B")),
-    ord("j"): lambda m: m.get(m.number("<I")),
-    0x95: _Machine.frame,
-}
+def _dumps(table: Table) -> bytes:
+    for name in table.header.columns:
+        if COLUMNS[name] is Kind.TEXT:
+            for row, text in enumerate(table[name]):
+                try:
+                    text.encode("utf-8")
+                except UnicodeEncodeError as error:
+                    raise BloxFormatError(
+                        f"the text cannot be written as UTF-8: {error.reason}", row=row, column=name
+                    ) from error
+    return pickle.dumps(table.rows(), protocol=4)

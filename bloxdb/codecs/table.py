@@ -71,7 +71,7 @@ class Table:
             if not isinstance(row, list | tuple) or len(row) != len(header.columns):
                 raise BloxFormatError(f"a row must be a list of {len(header.columns)} values", row=i)
         columns = {
-            name: _column_of(name, [row[c] for row in listed], header.epochs or 0)
+            name: column_of(name, [row[c] for row in listed], header.epochs or 0)
             for c, name in enumerate(header.columns)
         }
         return cls(header, columns)
@@ -213,8 +213,8 @@ def _check_values(name: str, array: Array) -> None:
         raise BloxFormatError(problem, row=int(np.argwhere(bad)[0][0]), column=name)
 
 
-def _column_of(name: str, values: list[Any], epochs: int) -> Array:
-    """Python values of one column as an array."""
+def column_of(name: str, values: list[Any], epochs: int) -> Array:
+    """Python values of one column as an array; `BloxFormatError` names the first that does not belong."""
     kind = COLUMNS[name]
     convert = _CONVERTERS[kind] if not is_list(name) else _floats_of_length(epochs)
     converted: list[Any] = []
