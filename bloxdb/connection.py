@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 
 from bloxdb.errors import DatabaseNotFoundError, MissingExtraError
 
@@ -81,6 +83,43 @@ def _connect_sqlite(path: Path, read_only: bool) -> sqlite3.Connection:
     if read_only:
         connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+@contextmanager
+def unchecked(connection: Connection) -> Iterator[None]:
+    """A transaction on SQLite that does not check foreign keys; undone after an error.
+
+    Files that were attached meanwhile are detached at its end. The connection must be in autocommit mode.
+    """
+    connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.exec_driver_sql("COMMIT")
+    except BaseException:
+        connection.exec_driver_sql("ROLLBACK")
+        raise
+    finally:
+        connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+        for _, name, _ in connection.exec_driver_sql("PRAGMA database_list").fetchall():
+            if name not in ("main", "temp"):
+                connection.exec_driver_sql(f"DETACH {name}")
+
+
+@contextmanager
+def alone(connection: Connection) -> Iterator[None]:
+    """Write into the file itself where nobody else has it open, instead of into a WAL first."""
+    mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
+    connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+    try:
+        with suppress(OperationalError):  # somebody else is there: the WAL stays
+            connection.exec_driver_sql("PRAGMA journal_mode = DELETE")
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {_BUSY_MS}")
+        yield
+    finally:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {_BUSY_MS}")
+        with suppress(OperationalError):
+            connection.exec_driver_sql(f"PRAGMA journal_mode = {mode}")
 
 
 def _begin_sqlite(connection: Connection) -> None:

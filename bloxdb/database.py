@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from bloxdb import costs, migrations, space
-from bloxdb.connection import BEGIN, file_url, locate, make_engine, path_of
+from bloxdb.connection import BEGIN, alone, file_url, locate, make_engine, path_of, unchecked
 from bloxdb.errors import (
     DatabaseError,
     DatabaseExistsError,
@@ -97,6 +97,28 @@ class Database:
         try:
             with self._write.begin() as session:
                 yield session
+        except DBAPIError as error:
+            raise DatabaseError(f"{self.name}: {error.orig}") from error
+
+    @contextmanager
+    def bulk_transaction(self) -> Iterator[Session]:
+        """Like `transaction`, for very many rows: foreign keys are not checked, other files can be attached.
+
+        Nothing is written twice where this is the only connection: the journal is then not a WAL.
+        """
+        if self.path is None or self.read_only:
+            with self.transaction() as session:
+                yield session
+            return
+        try:
+            with (
+                self.engine.execution_options(**{BEGIN: ""}).connect() as connection,
+                alone(connection),
+                unchecked(connection),
+                Session(connection) as session,
+            ):
+                yield session
+                session.flush()
         except DBAPIError as error:
             raise DatabaseError(f"{self.name}: {error.orig}") from error
 
@@ -319,19 +341,11 @@ def _migrate(db: Database, scripts: Path | None) -> None:
             connection.commit()
             return
         # a batch operation recreates tables, and with foreign keys on that deletes their children
-        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        try:
+        with unchecked(connection):
             migrations.migrate(connection, scripts)
             broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
             if broken:
                 raise DatabaseError(f"{db.name}: the migration broke {len(broken)} references")
-            connection.exec_driver_sql("COMMIT")
-        except BaseException:
-            connection.exec_driver_sql("ROLLBACK")
-            raise
-        finally:
-            connection.exec_driver_sql("PRAGMA foreign_keys = ON")
 
 
 def _keep_copy(db: Database, revision: str) -> Path | None:

@@ -492,6 +492,23 @@ cdef bint hex_bytes(const uint8_t* at, uint8_t* out) noexcept nogil:
     return True
 
 
+cdef void put_floats(uint8_t* out, const double* numbers, int64_t count) noexcept nogil:
+    cdef int64_t i
+    cdef uint64_t bits
+    for i in range(count):
+        memcpy(&bits, numbers + i, 8)
+        out[0] = 0x47
+        out[1] = bits >> 56 & 0xFF
+        out[2] = bits >> 48 & 0xFF
+        out[3] = bits >> 40 & 0xFF
+        out[4] = bits >> 32 & 0xFF
+        out[5] = bits >> 24 & 0xFF
+        out[6] = bits >> 16 & 0xFF
+        out[7] = bits >> 8 & 0xFF
+        out[8] = bits & 0xFF
+        out += 9
+
+
 cdef enum:
     ROW_HASH, ROW_INT, ROW_FLOAT, ROW_LIST  # what `bloxdb.codecs.rows` calls them
     BATCH = 1000
@@ -505,7 +522,7 @@ cdef class Writer:
 
     cdef uint8_t* out
     cdef int64_t size, room, frame  # frame: where the open one's header is, or -1
-    cdef bint is_short
+    cdef int64_t total, done  # rows
 
     def __cinit__(self):
         self.frame = -1
@@ -518,23 +535,27 @@ cdef class Writer:
         self.reserve(64)
         self.out[0], self.out[1] = 0x80, 4
         self.size = 2
-        self.is_short = rows == 1
+        self.total = rows
         self.boundary()
         self.byte(0x5D)
         self.byte(0x94)
 
     def rows(self, const int64_t[:, ::1] layout, const uint8_t[:, ::1] hashes, const int64_t[:, ::1] numbers,
              const double[:, ::1] floats):
-        """A batch: all rows, or the next thousand."""
+        """The next rows."""
         cdef int64_t row, most
         most = 64 + 45 * hashes.shape[1] + 20 * numbers.shape[1] + 10 * floats.shape[1] + 8 * layout.shape[0]
         self.reserve((most + most // 1000 + 64) * hashes.shape[0] + 4096)
         with nogil:
-            if not self.is_short:
-                self.byte(0x28)
             for row in range(hashes.shape[0]):
+                if self.total > 1 and self.done % BATCH == 0:
+                    self.byte(0x28)
                 self.put_row(layout, &hashes[row, 0], numbers, floats, row)
-            self.byte(0x61 if self.is_short else 0x65)
+                self.done += 1
+                if self.total > 1 and (self.done % BATCH == 0 or self.done == self.total):
+                    self.byte(0x65)
+            if self.total == 1:
+                self.byte(0x61)
 
     def end(self):
         """The end of the pickle."""
@@ -588,28 +609,32 @@ cdef class Writer:
         self.byte(0x94)
 
     cdef void put_list(self, const double* floats, int64_t count) noexcept nogil:
-        cdef int64_t i
+        cdef int64_t done = 0, many
         self.open_list()
-        if count == 1:
-            self.put_float(floats[0])
-            self.byte(0x61)
-            return
-        for i in range(count):
-            if i % BATCH == 0:
+        while done < count:
+            if count > 1 and done % BATCH == 0:
                 self.byte(0x28)
-            self.put_float(floats[i])
-            if i % BATCH == BATCH - 1 or i == count - 1:
+            many = min(self.floats_in_frame(), count - done, BATCH - done % BATCH)
+            put_floats(self.out + self.size, floats + done, many)
+            self.size += 9 * many
+            done += many
+            if count > 1 and (done % BATCH == 0 or done == count):
                 self.byte(0x65)
+        if count == 1:
+            self.byte(0x61)
 
     cdef void put_float(self, double number) noexcept nogil:
-        cdef uint64_t bits
-        cdef int i
+        self.floats_in_frame()
+        put_floats(self.out + self.size, &number, 1)
+        self.size += 9
+
+    cdef int64_t floats_in_frame(self) noexcept nogil:
+        """How many floats can follow each other before a frame is full; at least one."""
         self.boundary()
-        self.byte(0x47)
-        memcpy(&bits, &number, 8)
-        for i in range(8):
-            self.out[self.size + i] = <uint8_t>(bits >> (56 - 8 * i))
-        self.size += 8
+        if self.frame < 0:
+            self.frame = self.size
+            self.size += 9
+        return (FRAME - (self.size - self.frame - 9) + 8) // 9
 
     cdef void put_number(self, int64_t number) noexcept nogil:
         """A whole number that is not negative."""

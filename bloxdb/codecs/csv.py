@@ -6,18 +6,28 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, BinaryIO
 
-from bloxdb.codecs.columns import COLUMNS, Kind, is_list
+import numpy as np
+import numpy.typing as npt
+
+from bloxdb.codecs import _csv
+from bloxdb.codecs.columns import COLUMNS, SCALES, Kind, is_list
+from bloxdb.codecs.fixed import Array
 from bloxdb.codecs.header import Header
-from bloxdb.codecs.table import Table
+from bloxdb.codecs.rows import Rows
+from bloxdb.codecs.table import Table, column_of
 from bloxdb.errors import BloxFormatError
+from bloxdb.space import NUM_ARCHS
 
 NAME = "csv"
 SUFFIX = ".csv"
 
-_FIELD = re.compile(r'(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r?\n)')
+_BAD, _WIDTH, _CUT_OFF = 1, 2, 3  # what _csv.split says
+_BLOCK = 50  # rows that are written at once: they fit into the cache
+_LONG = 1000  # bytes of a field that is not worth remembering
+
 _NUMBER = r"-?(?:[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?|inf|nan)"
 _FLOAT = re.compile(_NUMBER)
 _FLOATS = re.compile(rf"\[{_NUMBER}(?:, {_NUMBER})*\]")
@@ -27,39 +37,82 @@ _ARCH = re.compile(r"\[[0-9, \[\]]{1,100}\]")
 
 def decode(header: Header, column_types: Mapping[str, str] | None, body: BinaryIO) -> Table:
     """The table in the body of a `.csv` file; `BloxFormatError` says where it is damaged."""
+    text = body.read()
+    width = len(header.columns)
+    most = min(text.count(b"\n"), NUM_ARCHS) + 1
+    fields = np.empty((most, width, 3), dtype=np.int64)
+    code, rows, offset, found = _csv.split(text, width, fields)
+    if code == _BAD:
+        raise BloxFormatError(_bad_line(text, offset), row=rows, offset=offset)
+    if code == _WIDTH:
+        raise BloxFormatError(f"{found} fields, but the header has {width} columns", row=rows)
+    if code == _CUT_OFF:
+        raise BloxFormatError("the last line is cut off", row=rows)
+    if rows > NUM_ARCHS:
+        raise BloxFormatError(f"more rows than the {NUM_ARCHS} architectures that there are")
+    reader = _Columns(header, text, fields[:rows])
+    return Table(header, {name: reader.column(c, name) for c, name in enumerate(header.columns)})
+
+
+def _bad_line(text: bytes, offset: int) -> str:
     try:
-        text = str(body.read(), "utf-8")
+        text[offset:].decode("utf-8")
     except UnicodeDecodeError as error:
-        raise BloxFormatError(f"the body is not UTF-8: {error.reason}", offset=error.start) from error
-    rows = [
-        [_parse(name, field, row) for name, field in zip(header.columns, fields, strict=True)]
-        for row, fields in enumerate(_records(text, len(header.columns)))
-    ]
-    return Table.from_rows(header, rows)
+        return f"the body is not UTF-8: {error.reason}"
+    return "the line does not end, or a quote stands alone"
 
 
-def _records(text: str, width: int) -> Iterator[list[str]]:
-    at, row = 0, 0
-    fields: list[str] = []
-    while at < len(text):
-        match = _FIELD.match(text, at)
-        if match is None:
-            raise BloxFormatError(
-                "the line does not end, or a quote stands alone",
-                row=row,
-                offset=len(text[:at].encode()),
-            )
-        quoted, plain, end = match.groups()
-        fields.append(plain if quoted is None else quoted.replace('""', '"'))
-        at = match.end()
-        if end == ",":
-            continue
-        if len(fields) != width:
-            raise BloxFormatError(f"{len(fields)} fields, but the header has {width} columns", row=row)
-        yield fields
-        fields, row = [], row + 1
-    if fields:
-        raise BloxFormatError("the last line is cut off", row=row)
+class _Columns:
+    """Columns out of the fields that were found: start, end and doubled quotes, int64 (rows, columns, 3)."""
+
+    def __init__(self, header: Header, text: bytes, fields: npt.NDArray[np.int64]) -> None:
+        self.header = header
+        self.text = text
+        self.fields = fields
+        self.seen: dict[bytes, str] = {}
+
+    def column(self, c: int, name: str) -> Array:
+        """One column."""
+        column = self._quickly(c, name)
+        if column is None:
+            values = [
+                _parse(name, self._field(place, row, name), row)
+                for row, place in enumerate(self.fields[:, c].tolist())
+            ]
+            column = column_of(name, values, self.header.epochs or 0)
+        return column
+
+    def _quickly(self, c: int, name: str) -> Array | None:
+        """A column without Python values; None if some need them."""
+        kind = COLUMNS[name]
+        rows = len(self.fields)
+        if kind is Kind.HASH:
+            digests = np.empty((rows, 16), dtype=np.uint8)
+            return digests if _csv.read_hex(self.text, self.fields, c, digests) < 0 else None
+        if kind not in SCALES:
+            return None
+        decimals = len(str(SCALES[kind])) - 1
+        count = (self.header.epochs or 0) if is_list(name) else 1
+        fixed = np.empty((rows, count), dtype=np.int32)
+        if _csv.read_numbers(self.text, self.fields, c, decimals, is_list(name), fixed) >= 0:
+            return None
+        return fixed if is_list(name) else fixed.ravel()
+
+    def _field(self, place: list[int], row: int, name: str) -> str:
+        """The text of a field; the same object for the same text."""
+        start, end, doubled = place
+        data = self.text[start:end]
+        if data not in self.seen:
+            try:
+                text = data.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise BloxFormatError(
+                    f"the body is not UTF-8: {error.reason}", row=row, column=name, offset=start
+                ) from error
+            if len(data) > _LONG:
+                return text.replace('""', '"') if doubled else text
+            self.seen[data] = text.replace('""', '"') if doubled else text
+        return self.seen[data]
 
 
 def _parse(name: str, field: str, row: int) -> Any:
@@ -84,6 +137,12 @@ def _parse(name: str, field: str, row: int) -> Any:
 
 def encode(table: Table) -> tuple[None, list[bytes]]:
     """The body of a table as `.csv`; it has no column types."""
+    rows = Rows.of(table)
+    if rows is not None and rows.is_fixed:
+        blocks = [slice(first, first + _BLOCK) for first in range(0, len(table), _BLOCK)]
+        return None, [
+            _csv.write_rows(rows.layout, rows.hashes(b), rows.numbers(b), rows.fixed(b)) for b in blocks
+        ]
     out = io.StringIO(newline="")
     csv.writer(out).writerows(table.rows())
     try:

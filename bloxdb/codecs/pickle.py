@@ -26,7 +26,7 @@ from bloxdb.space import NUM_ARCHS
 NAME = "pickle"
 SUFFIX = ".pickle"
 
-_BATCH = 1000  # the pickler's own
+_BLOCK = 50  # rows that are written at once: they fit into the cache
 _DEEPEST = 8
 _NAMES = {opcode.code.encode("latin-1")[0]: opcode.name for opcode in pickletools.opcodes}
 _MARK, _INT, _BIG, _FLOATS, _TEXT, _LIST = range(6)
@@ -174,8 +174,8 @@ def encode(table: Table) -> tuple[None, list[bytes]]:
     writer = Writer()
     writer.begin(len(table))
     parts = []
-    for first in range(0, len(table), _BATCH):
-        block = slice(first, first + _BATCH)
+    for first in range(0, len(table), _BLOCK):
+        block = slice(first, first + _BLOCK)
         writer.rows(rows.layout, rows.hashes(block), rows.numbers(block), rows.floats(block))
         parts.append(writer.take())
     writer.end()

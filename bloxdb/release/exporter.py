@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -21,6 +21,7 @@ from bloxdb.codecs.fixed import Array, to_floats
 from bloxdb.database import Database
 from bloxdb.errors import QueryError, ReleaseError
 from bloxdb.queries import find_recipe
+from bloxdb.release.epochs import MISSING, read_epochs
 from bloxdb.release.folder import Progress
 from bloxdb.release.keys import ArchKeys
 from bloxdb.schema import (
@@ -207,7 +208,7 @@ class _Source:
         ids = np.array([row[0] for row in rows], dtype=np.int64)
         columns = {name: _single(name, [row[2 + c] for row in rows]) for c, name in enumerate(singles)}
         lists = [name for name in names if is_list(name)]
-        columns |= self._lists(seed, lists, [row[1] for row in rows], measured)
+        columns |= self._lists(seed, lists, [row[1] for row in rows])
         header = Header(
             "training",
             BASE if part == "base" else EXT,
@@ -240,36 +241,33 @@ class _Source:
         if unfinished:
             self.report.notes.append(f"seed {seed}: {unfinished} runs are not finished, and not in the files")
 
-    def _lists(self, seed: int, names: Sequence[str], run_ids: list[int], measured: Any) -> dict[str, Array]:
+    def _lists(self, seed: int, names: Sequence[str], run_ids: list[int]) -> dict[str, Array]:
         """Per-epoch columns of shape (runs, epochs): fixed point, or float64 with NaN for NULL."""
         epochs = self.recipe.epochs
-        stored = [getattr(Epoch, EPOCH_MEASURES[name]) for name in names]
-        query = self._runs(seed, Epoch.run_id, Epoch.epoch, *stored).join(Epoch, Epoch.run_id == Run.id)
-        result = self.session.execute(query.where(measured).order_by(Epoch.epoch))
-        missing = np.iinfo(np.int64).min
-        found = np.full((len(names), len(run_ids) * epochs), missing, dtype=np.int64)
-        position = 0
-        for chunk in _chunks(result):
-            numbers = np.array(
-                [[missing if value is None else value for value in row] for row in chunk],
-                dtype=np.int64,
-            )
-            end = position + len(numbers)
-            place = np.arange(position, end)
-            wrong = np.ones(1) if end > found.shape[1] else numbers[:, 1] != place % epochs + 1
-            if np.any(wrong):
+        ids = np.array(run_ids, dtype=np.int64)
+        order = np.argsort(ids)
+        found: dict[str, Array] = {name: np.empty((len(ids), epochs), dtype=np.int32) for name in names}
+        read = 0
+        for block in read_epochs(self.session, ids, names):
+            read += len(block.run_ids)
+            if np.any(block.counts != epochs):
                 break
-            found[:, position:end] = numbers[:, 2:].T
-            position = end
-        if position != found.shape[1]:
-            raise ReleaseError(
-                f"a finished run of recipe {self.recipe.name}, seed {seed}, does not have the epochs "
-                f"1 … {epochs} that its recipe says; see the table epochs"
-            )
-        return {
-            name: _measure(name, column.reshape(-1, epochs), missing)
-            for name, column in zip(names, found, strict=True)
-        }
+            numbers = block.epochs.reshape(-1, epochs)
+            in_order = np.argsort(numbers, axis=1, kind="stable")
+            if np.any(np.take_along_axis(numbers, in_order, axis=1) != np.arange(1, epochs + 1)):
+                break
+            rows = order[np.searchsorted(ids[order], block.run_ids)]
+            for name, values in block.measures.items():
+                found[name] = _placed(
+                    found[name], rows, np.take_along_axis(values.reshape(-1, epochs), in_order, axis=1)
+                )
+        else:
+            if read == len(ids):
+                return {name: _measure(name, column) for name, column in found.items()}
+        raise ReleaseError(
+            f"a finished run of recipe {self.recipe.name}, seed {seed}, does not have the epochs "
+            f"1 … {epochs} that its recipe says; see the table epochs"
+        )
 
     def _env(self, seed: int) -> Table | None:
         columns = [getattr(Env, name) for name in ENV_COLUMNS]
@@ -301,11 +299,6 @@ class _Source:
         return Table(header, {"model_hash": self.keys.digests(ids), **columns})
 
 
-def _chunks(result: Any) -> Iterator[Sequence[Any]]:
-    while chunk := result.fetchmany(100_000):
-        yield chunk
-
-
 def _single(name: str, values: list[Any]) -> Array:
     if COLUMNS[name] in SCALES:
         return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
@@ -315,10 +308,17 @@ def _single(name: str, values: list[Any]) -> Array:
     return np.array(values, dtype=np.int64)
 
 
-def _measure(name: str, stored: Array, missing: int) -> Array:
+def _placed(column: Array, rows: Array, values: Array) -> Array:
+    """A column with some rows filled in; int64 from the first value on that int32 does not hold."""
+    if column.dtype == np.int32 and (values.min() < -(2**31) or values.max() >= 2**31):
+        column = column.astype(np.int64)
+    column[rows] = values
+    return column
+
+
+def _measure(name: str, stored: Array) -> Array:
     """Stored integers as a column of a Table."""
-    scale = SCALES[COLUMNS[name]]
-    absent = stored == missing
-    if not absent.any() and np.all(np.abs(stored) < 2**31):
-        return stored.astype(np.int32)
-    return np.where(absent, np.nan, to_floats(np.where(absent, 0, stored), scale))
+    if stored.dtype == np.int32:
+        return stored
+    absent = stored == MISSING
+    return np.where(absent, np.nan, to_floats(np.where(absent, 0, stored), SCALES[COLUMNS[name]]))

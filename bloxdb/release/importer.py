@@ -17,6 +17,7 @@ from bloxdb.codecs.fixed import Array
 from bloxdb.database import Database
 from bloxdb.errors import BloxFormatError, ReleaseError
 from bloxdb.release.changes import Changes, ImportReport
+from bloxdb.release.epochs import EpochWriter
 from bloxdb.release.folder import Progress, check_agreement, expand
 from bloxdb.release.keys import ArchKeys
 from bloxdb.release.runs import RunData, RunStore, merge_parts, run_data
@@ -71,7 +72,7 @@ def import_release(
     headers = {path: codecs.read_header(path) for path in expand(places)}
     check_agreement(headers)
     report = ImportReport(files=list(headers))
-    with db.transaction() as session:
+    with db.bulk_transaction() as session:
         _Importer(session, headers, recipe, Changes(report, replace)).run(progress)
     return report
 
@@ -92,6 +93,8 @@ class _Importer:
         self.changes = changes
         self.report = changes.report
         self.keys = ArchKeys(session)
+        seeds = {head.seed for head in headers.values() if head.dataset_type == "training"}
+        self.epochs = EpochWriter(session, len(seeds))
 
     def run(self, progress: Progress | None) -> None:
         """Import all files; `ConflictError` at the end if any value contradicts."""
@@ -162,7 +165,7 @@ class _Importer:
         parts: dict[str, list[Path]] = {"base": [], "ext": []}
         for path in paths:
             parts[self.headers[path].part or ""].append(path)
-        store = RunStore(self.session, recipe, seed, self.changes)
+        store = RunStore(self.epochs, recipe, seed, self.changes)
         base, ext = ([self._part(path) for path in parts[part]] for part in ("base", "ext"))
         if len(base) == len(ext) == 1:
             merged, rest = merge_parts(base[0], ext[0])

@@ -8,21 +8,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import delete, insert, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import delete, func, insert, select, update
 
 from bloxdb.codecs import Table
 from bloxdb.codecs.columns import COLUMNS, SCALES, is_list
 from bloxdb.codecs.fixed import Array, to_floats
 from bloxdb.errors import BloxFormatError, ReleaseError
 from bloxdb.release.changes import Changes
+from bloxdb.release.epochs import MISSING, EpochWriter, read_epochs
 from bloxdb.schema import EPOCH_MEASURES, Epoch, Recipe, Run
 
-MISSING = int(np.iinfo(np.int64).min)
-"""A stored integer that is NULL."""
-
-_SLICE = 1_000  # runs a step: 200,000 rows of epochs
-_MEASURES = tuple(EPOCH_MEASURES)
+_SLICE = 1_000  # runs whose fields are made or compared at once
+_LAST = int(np.iinfo(np.int64).max) - 1  # a rank after every loss
 _RESULTS = ("test_top1", "test_top5", "test_loss", "train_time_s")
 
 
@@ -39,42 +36,47 @@ class RunData:
     results
         `test_top1`, … as float64 (n,), NaN for NULL.
     measures
-        Stored integers of the epochs, shape (n, epochs, 6 measures), `MISSING` for NULL.
+        Stored integers of the epochs by measure, each (n, epochs), as `bloxdb.release.epochs` has them.
     """
 
     name: str
     ids: npt.NDArray[np.int64]
     results: dict[str, npt.NDArray[np.float64]]
-    measures: npt.NDArray[np.int64]
+    measures: dict[str, Array]
 
     def take(self, rows: Any) -> RunData:
         """Some of the runs."""
         results = {name: values[rows] for name, values in self.results.items()}
-        return RunData(self.name, self.ids[rows], results, self.measures[rows])
+        measures = {name: values[rows] for name, values in self.measures.items()}
+        return RunData(self.name, self.ids[rows], results, measures)
+
+    def sorted(self) -> RunData:
+        """The runs in the order of their architectures."""
+        return self if np.all(self.ids[1:] > self.ids[:-1]) else self.take(np.argsort(self.ids))
 
 
 def run_data(table: Table, ids: npt.NDArray[np.int64], path: Path) -> RunData:
-    """The values of a training file.
+    """The values of a training file, in the order of architectures.
 
     Raises
     ------
     BloxFormatError
         A value has more decimals than the database keeps.
     """
-    measures = np.full((len(table), table.header.epochs or 0, len(_MEASURES)), MISSING, np.int64)
+    measures = {}
     results = {name: np.full(len(table), np.nan) for name in _RESULTS}
     for name in table.header.columns:
         if is_list(name):
-            measures[:, :, _MEASURES.index(name)] = _stored(table[name], name, path)
+            measures[name] = _stored(table[name], name, path)
         elif name in results:
             results[name] = table.values(name).astype(np.float64)
-    return RunData(path.name, ids, results, measures)
+    return RunData(path.name, ids, results, measures).sorted()
 
 
-def _stored(array: Array, name: str, path: Path) -> npt.NDArray[np.int64]:
+def _stored(array: Array, name: str, path: Path) -> Array:
     """A per-epoch column as the integers that the database keeps."""
     if array.dtype != np.float64:
-        return array.astype(np.int64)
+        return array
     scale = SCALES[COLUMNS[name]]
     absent = np.isnan(array)
     with np.errstate(invalid="ignore", over="ignore"):
@@ -95,26 +97,41 @@ def _stored(array: Array, name: str, path: Path) -> npt.NDArray[np.int64]:
 
 
 def merge_parts(base: RunData, ext: RunData) -> tuple[RunData, RunData]:
-    """Base rows with their ext values, and the ext rows that have no base row here."""
-    order = np.argsort(base.ids)
-    place = np.minimum(np.searchsorted(base.ids[order], ext.ids), max(len(order) - 1, 0))
-    matched = base.ids[order][place] == ext.ids if len(order) else np.zeros(len(ext.ids), bool)
-    rows = order[place[matched]]
-    measures = base.measures.copy()
-    measures[rows] = np.where(ext.measures[matched] == MISSING, measures[rows], ext.measures[matched])
-    results = {name: values.copy() for name, values in base.results.items()}
-    for name, values in results.items():
-        given = ext.results[name][matched]
-        values[rows] = np.where(np.isnan(given), values[rows], given)
-    merged = RunData(f"{base.name}, {ext.name}", base.ids, results, measures)
-    return merged, ext.take(~matched)
+    """Base rows with their ext values, and the ext rows that have no base row here; both are in order."""
+    name = f"{base.name}, {ext.name}"
+    rest = ext.take(~np.isin(ext.ids, base.ids, assume_unique=True))
+    rows = np.searchsorted(base.ids, ext.ids)
+    if len(rest.ids):
+        matched = np.isin(ext.ids, base.ids, assume_unique=True)
+        ext, rows = ext.take(matched), rows[matched]
+    results = {key: values.copy() for key, values in base.results.items()}
+    for key, values in results.items():
+        values[rows] = _first_given(ext.results[key], values[rows])
+    measures = dict(base.measures)
+    for key, given in ext.measures.items():
+        if len(rows) == len(base.ids) and key not in measures:
+            measures[key] = given
+            continue
+        merged = np.full((len(base.ids), given.shape[1]), MISSING)
+        if key in measures:
+            merged[:] = measures[key]
+        merged[rows] = _first_given(given, merged[rows])
+        measures[key] = merged
+    return RunData(name, base.ids, results, measures), rest
+
+
+def _first_given(new: Array, old: Array) -> Array:
+    """New values, and old ones where there are none."""
+    absent = np.isnan(new) if new.dtype == np.float64 else new == MISSING
+    return np.where(absent, old, new)
 
 
 class RunStore:
     """The runs of one recipe and seed."""
 
-    def __init__(self, session: Session, recipe: Recipe, seed: int, changes: Changes) -> None:
-        self.session = session
+    def __init__(self, writer: EpochWriter, recipe: Recipe, seed: int, changes: Changes) -> None:
+        self.session = writer.session
+        self.writer = writer
         self.recipe = recipe
         self.seed = seed
         self.changes = changes
@@ -122,22 +139,20 @@ class RunStore:
 
     def save(self, data: RunData, *, create: bool) -> None:
         """Add what is new and compare what is there; without `create` every run must be there."""
-        data = data.take(np.argsort(data.ids))
-        for start in range(0, len(data.ids), _SLICE):
-            self._save_slice(data.take(slice(start, start + _SLICE)), create)
-
-    def _save_slice(self, data: RunData, create: bool) -> None:
-        known = self._known(data.ids)
-        is_new = np.array([index not in known for index in data.ids.tolist()], dtype=bool)
+        query = select(Run.arch_id).where(Run.recipe_id == self.recipe.id, Run.seed == self.seed)
+        is_new = ~np.isin(data.ids, np.array(self.session.scalars(query).all(), dtype=np.int64))
         if is_new.any():
             if not create:
                 raise ReleaseError(
                     f"{data.name}: architecture {data.ids[is_new][0]} has no run of seed {self.seed} and "
                     f"recipe {self.recipe.name}; an ext file extends its base file, import that too"
                 )
-            self._add(data.take(is_new))
+            self._add(data if is_new.all() else data.take(is_new))
         if not is_new.all():
-            self._compare(data.take(~is_new), known)
+            there = data.take(~is_new)
+            for first in range(0, len(there.ids), _SLICE):
+                block = there.take(slice(first, first + _SLICE))
+                self._compare(block, self._known(block.ids))
 
     def _known(self, ids: npt.NDArray[np.int64]) -> dict[int, Run]:
         query = select(Run).where(
@@ -149,37 +164,31 @@ class RunStore:
         return {run.arch_id: run for run in self.session.scalars(query)}
 
     def _add(self, data: RunData) -> None:
-        best = _best_epochs(data.measures)
-        fields = [
-            {
-                "arch_id": index,
-                "recipe_id": self.recipe.id,
-                "seed": self.seed,
-                "status": "finished",
-                **_summary(data, row, best),
-            }
-            for row, index in enumerate(data.ids.tolist())
-        ]
-        self.session.execute(insert(Run.__table__), fields)  # type: ignore[arg-type]
-        known = self._known(data.ids)
-        run_ids = np.array([known[index].id for index in data.ids.tolist()], dtype=np.int64)
-        self._insert_epochs(run_ids, data.measures)
+        first_id = (self.session.scalar(select(func.max(Run.id))) or 0) + 1
+        best = _best_epochs(data)
+        for first in range(0, len(data.ids), _SLICE):
+            block = slice(first, first + _SLICE)
+            fields = [
+                {
+                    "arch_id": index,
+                    "recipe_id": self.recipe.id,
+                    "seed": self.seed,
+                    "status": "finished",
+                    **summary,
+                }
+                for index, summary in zip(
+                    data.ids[block].tolist(), _summaries(data.take(block), best[block]), strict=True
+                )
+            ]
+            self.session.execute(insert(Run.__table__), fields)  # type: ignore[arg-type]
+        query = (
+            select(Run.id)
+            .where(Run.recipe_id == self.recipe.id, Run.seed == self.seed, Run.id >= first_id)
+            .order_by(Run.arch_id)
+        )
+        run_ids = np.array(self.session.scalars(query).all(), dtype=np.int64)
+        self.writer.write(run_ids, data.measures)
         self.report.added += len(data.ids)
-
-    def _insert_epochs(self, run_ids: npt.NDArray[np.int64], measures: npt.NDArray[np.int64]) -> None:
-        epochs = measures.shape[1]
-        names = ["run_id", "epoch", *EPOCH_MEASURES.values()]
-        columns = [
-            np.repeat(run_ids, epochs).tolist(),
-            np.tile(np.arange(1, epochs + 1), len(run_ids)).tolist(),
-        ]
-        for values in np.moveaxis(measures, -1, 0).reshape(len(_MEASURES), -1):
-            listed = values.tolist()
-            if (values == MISSING).any():
-                listed = [None if value == MISSING else value for value in listed]
-            columns.append(listed)
-        rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
-        self.session.execute(insert(Epoch.__table__), rows)  # type: ignore[arg-type]
 
     def _compare(self, data: RunData, known: dict[int, Run]) -> None:
         runs = [known[index] for index in data.ids.tolist()]
@@ -191,8 +200,8 @@ class RunStore:
                 self._note(data, row, "status", run.status, "finished")
         for name in _RESULTS:
             self._compare_field(data, name, old.results[name], data.results[name], np.nan, changed)
-        for m, name in enumerate(_MEASURES):
-            self._compare_field(data, name, old.measures[:, :, m], data.measures[:, :, m], MISSING, changed)
+        for name, values in data.measures.items():
+            self._compare_field(data, name, old.measures[name], values, MISSING, changed)
         self.report.unchanged += int((~changed).sum())
         if changed.any():
             self._rewrite(old.take(changed), data.take(changed), known)
@@ -219,14 +228,15 @@ class RunStore:
 
     def _stored(self, runs: list[Run], data: RunData) -> RunData:
         """What the database holds for these runs, in the shape of `data`."""
-        measures = np.full_like(data.measures, MISSING)
-        place = {run.id: row for row, run in enumerate(runs)}
-        columns = [getattr(Epoch, name) for name in EPOCH_MEASURES.values()]
-        low, high = min(place), max(place)
-        query = select(Epoch.run_id, Epoch.epoch, *columns).where(Epoch.run_id.between(low, high))
-        for run_id, epoch, *values in self.session.execute(query):
-            if run_id in place and epoch <= measures.shape[1]:
-                measures[place[run_id], epoch - 1] = [MISSING if v is None else v for v in values]
+        epochs = self.recipe.epochs
+        measures = {name: np.full((len(runs), epochs), MISSING) for name in EPOCH_MEASURES}
+        run_ids = np.array([run.id for run in runs], dtype=np.int64)
+        order = np.argsort(run_ids)
+        for block in read_epochs(self.session, run_ids, list(EPOCH_MEASURES)):
+            rows = np.repeat(order[np.searchsorted(run_ids[order], block.run_ids)], block.counts)
+            fits = block.epochs <= epochs
+            for name, values in block.measures.items():
+                measures[name][rows[fits], block.epochs[fits] - 1] = values[fits]
         results = {
             name: np.array([getattr(run, name) for run in runs], dtype=np.float64) for name in _RESULTS
         }
@@ -237,47 +247,63 @@ class RunStore:
         merged = RunData(
             new.name,
             new.ids,
+            {name: _first_given(values, old.results[name]) for name, values in new.results.items()},
             {
-                name: np.where(np.isnan(values), old.results[name], values)
-                for name, values in new.results.items()
+                name: _first_given(new.measures[name], values) if name in new.measures else values
+                for name, values in old.measures.items()
             },
-            np.where(new.measures == MISSING, old.measures, new.measures),
         )
-        best = _best_epochs(merged.measures)
         run_ids = np.array([known[index].id for index in merged.ids.tolist()], dtype=np.int64)
         changes = [
-            {"id": run_id, "status": "finished", **_summary(merged, row, best)}
-            for row, run_id in enumerate(run_ids.tolist())
+            {"id": run_id, "status": "finished", **summary}
+            for run_id, summary in zip(
+                run_ids.tolist(), _summaries(merged, _best_epochs(merged)), strict=True
+            )
         ]
         self.session.execute(update(Run), changes)
         self.session.execute(delete(Epoch).where(Epoch.run_id.in_(run_ids.tolist())))
-        self._insert_epochs(run_ids, merged.measures)
+        self.writer.write(run_ids, merged.measures)
         if not self.changes.replace:
             self.report.added += len(run_ids)
 
 
-def _best_epochs(measures: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Position of the highest validation top-1, ties by lower validation loss, then the earlier one."""
-    top1 = measures[:, :, _MEASURES.index("val_top1")]
-    loss = measures[:, :, _MEASURES.index("val_loss")]
-    is_best = top1 == top1.max(axis=1, keepdims=True)
-    last = np.iinfo(np.int64).max
-    rank = np.where(is_best, np.where(loss == MISSING, last - 1, loss), last)
-    best: npt.NDArray[np.int64] = rank.argmin(axis=1)
+def _best_epochs(data: RunData) -> npt.NDArray[np.int64]:
+    """Position of the highest validation top-1, ties by lower validation loss, then the earlier one.
+
+    -1 where no validation top-1 is known.
+    """
+    if "val_top1" not in data.measures:
+        return np.full(len(data.ids), -1)
+    best = np.empty(len(data.ids), dtype=np.int64)
+    for first in range(0, len(data.ids), _SLICE):
+        block = slice(first, first + _SLICE)
+        top1 = data.measures["val_top1"][block]
+        highest = top1.max(axis=1, keepdims=True)
+        rank = np.full(top1.shape, _LAST)
+        if "val_loss" in data.measures:
+            loss = data.measures["val_loss"][block].astype(np.int64)
+            rank = np.where(loss == MISSING, _LAST, loss)
+        best[block] = np.where(top1 == highest, rank, _LAST + 1).argmin(axis=1)
+        best[block][highest[:, 0] == MISSING] = -1
     return best
 
 
-def _summary(data: RunData, row: int, best: npt.NDArray[np.int64]) -> dict[str, object]:
-    """The columns of a run that its values determine."""
-    at = int(best[row])
-    top1 = int(data.measures[row, at, _MEASURES.index("val_top1")])
-    fields: dict[str, object] = {
-        "best_epoch": None if top1 == MISSING else at + 1,
-        "val_top1": None if top1 == MISSING else top1 / SCALES[COLUMNS["val_top1"]],
+def _summaries(data: RunData, best: npt.NDArray[np.int64]) -> list[dict[str, object]]:
+    """For each run, the columns that its values determine."""
+    top1 = np.full(len(best), np.nan)
+    if "val_top1" in data.measures:
+        at_best = data.measures["val_top1"][np.arange(len(best)), best]
+        top1 = np.where(best < 0, np.nan, to_floats(at_best, SCALES[COLUMNS["val_top1"]]))
+    columns: dict[str, list[object]] = {
+        "best_epoch": [None if at < 0 else at + 1 for at in best.tolist()],
+        "val_top1": _or_none(top1),
+        **{name: _or_none(data.results[name]) for name in _RESULTS},
     }
-    for name in _RESULTS:
-        value = float(data.results[name][row])
-        fields[name] = None if np.isnan(value) else value
-    if fields["train_time_s"] is not None:
-        fields["train_time_s"] = int(data.results["train_time_s"][row])
-    return fields
+    columns["train_time_s"] = [
+        None if value is None else int(value) for value in _or_none(data.results["train_time_s"])
+    ]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _or_none(values: npt.NDArray[np.float64]) -> list[Any]:
+    return [None if value != value else value for value in values.tolist()]
