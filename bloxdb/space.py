@@ -257,6 +257,28 @@ def block_of_stage(indices: npt.NDArray[np.int64], stage: int) -> npt.NDArray[np
     return blocks
 
 
+def indices_of_cells(cells: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """Architecture indices of many vectors at once; -1 where a cell has no path or is out of range.
+
+    Parameters
+    ----------
+    cells
+        op1, op2, prev, input, skip of each cell, shape (n, 3, 5).
+
+    Examples
+    --------
+    >>> indices_of_cells(np.array([[BLOCKS[2].cell, BLOCKS[1].cell, BLOCKS[0].cell]], dtype=np.uint8))
+    array([47])
+    """
+    blocks = np.full(_LIMITS, -1, dtype=np.int64)
+    for cell, block in _BLOCK_OF_CELL.items():
+        blocks[cell] = block
+    in_range = np.all(cells < np.array(_LIMITS), axis=(1, 2))
+    found = blocks[tuple(np.moveaxis(np.where(in_range[:, None, None], cells, 0), -1, 0))]
+    exists = in_range & np.all(found >= 0, axis=1)
+    return np.where(exists, found @ NUM_BLOCKS ** np.arange(STAGES), -1)
+
+
 def _nest(cell: Cell) -> list[list[int]]:
     return [[cell[0]], list(cell[1:])]
 

@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from bloxdb import codecs, space
@@ -133,14 +133,14 @@ class _Importer:
 
     def _info(self, path: Path) -> None:
         table, ids = self._read(path, ("params", "flops", "arch_vec"))
-        for row, (index, vec) in enumerate(zip(ids.tolist(), table["arch_vec"], strict=True)):
-            if space.arch_index(vec.ravel()) != index:
-                raise BloxFormatError(
-                    f"the vector is not that of the hash, which stands for {space.arch_vec(index)}",
-                    source=str(path),
-                    row=row,
-                    column="arch_vec",
-                )
+        wrong = space.indices_of_cells(table["arch_vec"]) != ids
+        for row in np.flatnonzero(wrong)[:1].tolist():
+            raise BloxFormatError(
+                f"the vector is not that of the hash, which stands for {space.arch_vec(int(ids[row]))}",
+                source=str(path),
+                row=row,
+                column="arch_vec",
+            )
         known = {
             row.arch_id: (row.flops, row.params)
             for row in self.session.execute(select(StaticInfo.arch_id, StaticInfo.flops, StaticInfo.params))
@@ -243,8 +243,11 @@ class _Importer:
                 self.report.added += 1
             else:
                 self.changes.differs(f"{path.name}, architecture {index}: environment", old, new)
-            changes.append({"id": run_id, "env_id": new})
-        self._apply(Run, changes)
+            changes.append({"run": run_id, "env_id": new})
+        if changes:
+            runs_table = Run.__table__
+            change = update(runs_table).where(runs_table.c.id == bindparam("run"))  # type: ignore[arg-type]
+            self.session.execute(change, changes)
 
     def _env_ids(self) -> dict[tuple[str, ...], int]:
         columns = [getattr(Env, name) for name in ENV_COLUMNS]
@@ -282,7 +285,7 @@ class _Importer:
                 changes.append(entry)
                 self.changes.differs(f"{path.name}, architecture {index}: latency", known[index], latency)
         if added:
-            self.session.execute(insert(Latency), added)
+            self.session.execute(insert(Latency.__table__), added)  # type: ignore[arg-type]
         self.report.added += len(added)
         self._apply(Latency, changes)
 
