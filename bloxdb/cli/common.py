@@ -14,15 +14,17 @@ import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
+    TransferSpeedColumn,
 )
 from rich.table import Table
 
-from bloxdb.release.folder import Progress as Report
+from bloxdb.release.meter import Progress as Report
 
 Row = dict[str, Any]
 
@@ -69,13 +71,13 @@ def _cell(name: str, value: object) -> str:
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Report]:
-    """A bar with an ETA on stderr, gone at the end; a function to call with done, total and what is next."""
+def progress_bar(title: str, *, of_bytes: bool = False) -> Iterator[Report]:
+    """A bar with an ETA on stderr, gone at the end; a function to call with done, total and what goes on."""
     console = Console(stderr=True)
     columns = (
         TextColumn(title),
         BarColumn(),
-        MofNCompleteColumn(),
+        *((DownloadColumn(), TransferSpeedColumn()) if of_bytes else (MofNCompleteColumn(),)),
         TimeElapsedColumn(),
         TextColumn("ETA"),
         TimeRemainingColumn(),

@@ -28,7 +28,7 @@ def import_(paths: tuple[str, ...], db: str | None, recipe: str | None, replace:
     except bloxdb.DatabaseNotFoundError:
         opened = bloxdb.create(db)
         note(f"created {opened.name}")
-    with opened, progress_bar("importing") as progress:
+    with opened, progress_bar("importing", of_bytes=True) as progress:
         report = bloxdb.import_release(paths, opened, replace=replace, recipe=recipe, progress=progress)
     click.echo(
         f"{len(report.files)} files: {report.added:,} rows added, {report.replaced:,} values replaced, "

@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 from bloxdb.codecs.fixed import Array
 from bloxdb.errors import DatabaseError
 from bloxdb.release._integers import parse
+from bloxdb.release.meter import Meter
 from bloxdb.schema import EPOCH_MEASURES, Epoch
 
 MISSING = int(np.iinfo(np.int64).min)
@@ -46,10 +47,13 @@ class EpochWriter:
         The transaction.
     batches
         In how many calls of `write` large amounts will come; only for speed.
+    meter
+        What to tell of the rows.
     """
 
-    def __init__(self, session: Session, batches: int) -> None:
+    def __init__(self, session: Session, batches: int, meter: Meter) -> None:
         self.session = session
+        self._meter = meter
         self._files_each = max(1, _FILES // max(1, batches))
         self._files_left = _FILES
 
@@ -93,6 +97,7 @@ class EpochWriter:
             ]
             rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
             self.session.execute(insert(Epoch.__table__), rows)  # type: ignore[arg-type]
+            self._meter.rows(len(rows), runs * epochs)
 
     def _load(self, first_id: int, measures: Measures, place: Path) -> None:
         """A thread writes one file while SQLite copies the one before."""
@@ -108,17 +113,18 @@ class EpochWriter:
             try:
                 for run_id, path, job in jobs:
                     job.result()
-                    self._copy(run_id, epochs, path, list(measures))
+                    copied = self._copy(run_id, epochs, path, list(measures))
+                    self._meter.rows(copied, runs * epochs)
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def _copy(self, first_id: int, epochs: int, path: Path, names: Sequence[str]) -> None:
+    def _copy(self, first_id: int, epochs: int, path: Path, names: Sequence[str]) -> int:
         stage = f"stage_{self._files_left}"
         self._files_left -= 1
         connection = self.session.connection()
         connection.execute(text(f"ATTACH :path AS {stage}"), {"path": str(path)})
         columns = ", ".join(EPOCH_MEASURES[name] for name in names)
-        connection.execute(
+        copied = connection.execute(
             text(
                 f"INSERT INTO main.epochs (run_id, epoch, {columns}) "  # noqa: S608
                 f"SELECT :first + (rowid - 1) / :epochs, (rowid - 1) % :epochs + 1, {columns} "
@@ -126,6 +132,7 @@ class EpochWriter:
             ),
             {"first": first_id, "epochs": epochs},
         )
+        return int(copied.rowcount)
 
 
 def _write_file(path: Path, measures: Measures) -> None:

@@ -22,8 +22,8 @@ from bloxdb.database import Database
 from bloxdb.errors import QueryError, ReleaseError
 from bloxdb.queries import find_recipe
 from bloxdb.release.epochs import MISSING, read_epochs
-from bloxdb.release.folder import Progress
 from bloxdb.release.keys import ArchKeys
+from bloxdb.release.meter import Meter, Progress
 from bloxdb.schema import (
     EPOCH_MEASURES,
     Device,
@@ -80,7 +80,7 @@ def export_release(
     strict
         Refuse what the original package cannot read.
     progress
-        Called before each file.
+        Called with the rows that are done, all rows, and what is going on.
 
     Raises
     ------
@@ -99,9 +99,9 @@ def export_release(
         with db.snapshot() as session:
             source = _Source(session, _recipe(session, db, recipe), seeds, report)
             steps = source.steps()
-            for done, name in enumerate(steps):
-                if progress is not None:
-                    progress(done, len(steps), name)
+            source.meter = meter = Meter(progress, sum(steps.values()))
+            for name, rows in steps.items():
+                meter.begin(name, rows)
                 table = source.table(name)
                 if table is None:
                     continue
@@ -118,8 +118,7 @@ def export_release(
         shutil.rmtree(staging, ignore_errors=True)
         if not was_there and not any(target.iterdir()):
             target.rmdir()
-    if progress is not None:
-        progress(len(steps), len(steps), "done")
+    meter.finish()
     return report
 
 
@@ -143,6 +142,7 @@ class _Source:
         self.session = session
         self.recipe = recipe or Recipe(id=-1, name="(none)", dataset="", epochs=0)
         self.report = report
+        self.meter = Meter(None, 0)
         query = select(Run.seed).where(Run.recipe_id == self.recipe.id)
         known = list(session.scalars(query.distinct().order_by(Run.seed)))
         self.seeds = known if seeds is None else list(dict.fromkeys(seeds))
@@ -151,14 +151,17 @@ class _Source:
                 raise QueryError(f"recipe {self.recipe.name} has no runs of seed {seed}; it has {known}")
         self.keys = ArchKeys(session)
 
-    def steps(self) -> list[str]:
-        """The kinds of table to write, with their seed or device."""
-        devices = self.session.scalars(select(Device.name).order_by(Device.name))
-        return [
-            "info",
-            *(f"{kind} {seed}" for seed in self.seeds for kind in ("base", "ext", "env")),
-            *(f"bench {device}" for device in devices),
-        ]
+    def steps(self) -> dict[str, int]:
+        """The kinds of table to write, with their seed or device, and about how many rows they are of."""
+        steps = {"info": space.NUM_ARCHS}
+        for seed in self.seeds:
+            runs = self.session.scalar(self._runs(seed, func.count()).order_by(None)) or 0
+            steps |= {f"base {seed}": runs * self.recipe.epochs, f"ext {seed}": runs * self.recipe.epochs}
+            steps[f"env {seed}"] = runs
+        latencies = select(Device.name, func.count()).join(Latency, isouter=True).group_by(Device.name)
+        for device, rows in self.session.execute(latencies.order_by(Device.name)):
+            steps[f"bench {device}"] = rows
+        return steps
 
     def table(self, step: str) -> Table | None:
         """One table; None if the database holds no row of it."""
@@ -250,6 +253,7 @@ class _Source:
         read = 0
         for block in read_epochs(self.session, ids, names):
             read += len(block.run_ids)
+            self.meter.rows(len(block.epochs), len(ids) * epochs)
             if np.any(block.counts != epochs):
                 break
             numbers = block.epochs.reshape(-1, epochs)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
 
 from bloxdb import codecs
 from bloxdb.codecs import Header
 from bloxdb.errors import ReleaseError
-
-Progress = Callable[[int, int, str], None]
-"""Called with the steps that are done, all steps, and what comes next."""
 
 _FORMATS = "|".join(codecs.FORMATS)
 _NAME = re.compile(rf"(blox-(?:info|base-\d+|ext-\d+|env-\d+|bench-[a-zA-Z0-9-]+))\.({_FORMATS})")

@@ -18,8 +18,9 @@ from bloxdb.database import Database
 from bloxdb.errors import BloxFormatError, ReleaseError
 from bloxdb.release.changes import Changes, ImportReport
 from bloxdb.release.epochs import EpochWriter
-from bloxdb.release.folder import Progress, check_agreement, expand
+from bloxdb.release.folder import check_agreement, expand
 from bloxdb.release.keys import ArchKeys
+from bloxdb.release.meter import Meter, Progress
 from bloxdb.release.runs import RunData, RunStore, merge_parts, run_data
 from bloxdb.schema import Device, Env, Latency, Recipe, Run, StaticInfo
 
@@ -57,7 +58,7 @@ def import_release(
     recipe
         The name that the runs' recipe has or gets; ``DATASET-EPOCHS`` if not given.
     progress
-        Called before each step.
+        Called with the bytes of files that are done, all bytes, and what is going on.
 
     Raises
     ------
@@ -72,8 +73,10 @@ def import_release(
     headers = {path: codecs.read_header(path) for path in expand(places)}
     check_agreement(headers)
     report = ImportReport(files=list(headers))
+    meter = Meter(progress, sum(path.stat().st_size for path in headers))
     with db.bulk_transaction() as session:
-        _Importer(session, headers, recipe, Changes(report, replace)).run(progress)
+        _Importer(session, headers, recipe, Changes(report, replace), meter).run()
+    meter.finish()
     return report
 
 
@@ -86,22 +89,23 @@ class _Importer:
         headers: dict[Path, Header],
         recipe: str | None,
         changes: Changes,
+        meter: Meter,
     ) -> None:
         self.session = session
+        self.meter = meter
         self.headers = headers
         self.recipe_name = recipe
         self.changes = changes
         self.report = changes.report
         self.keys = ArchKeys(session)
         seeds = {head.seed for head in headers.values() if head.dataset_type == "training"}
-        self.epochs = EpochWriter(session, len(seeds))
+        self.epochs = EpochWriter(session, len(seeds), meter)
 
-    def run(self, progress: Progress | None) -> None:
+    def run(self) -> None:
         """Import all files; `ConflictError` at the end if any value contradicts."""
-        steps = self._steps()
-        for done, step in enumerate(steps):
-            if progress is not None:
-                progress(done, len(steps), ", ".join(path.name for path in step))
+        for step in self._steps():
+            names = ", ".join(path.name for path in step)
+            self.meter.begin(names, sum(path.stat().st_size for path in step))
             kind = self.headers[step[0]].dataset_type
             if kind == "static":
                 self._info(*step)
@@ -112,8 +116,6 @@ class _Importer:
             else:
                 self._bench(*step)
         self.changes.check()
-        if progress is not None:
-            progress(len(steps), len(steps), "done")
 
     def _steps(self) -> list[list[Path]]:
         """Files in the order to import them; training files of a seed go together."""

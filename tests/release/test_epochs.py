@@ -14,6 +14,7 @@ from bloxdb.codecs import Header, Table
 from bloxdb.codecs.columns import BASE, EXT, is_list
 from bloxdb.codecs.fixed import Array
 from bloxdb.release.epochs import MISSING, EpochWriter, read_epochs
+from bloxdb.release.meter import Meter
 
 RUNS, EPOCHS = 400, 150  # more rows than go in one by one
 
@@ -47,7 +48,7 @@ def test_many_epochs_come_back_as_they_were_written(empty_db: Database) -> None:
     }
     measures["val_loss"][draw.random((RUNS, EPOCHS)) < 0.2] = MISSING
     with empty_db.bulk_transaction() as session:
-        EpochWriter(session, 1).write(ids, measures)
+        EpochWriter(session, 1, Meter(None, 0)).write(ids, measures)
     found = stored(empty_db, ids, ["val_top1", "val_loss", "train_loss"])
     assert np.array_equal(found["val_top1"], measures["val_top1"])
     assert np.array_equal(found["val_loss"], measures["val_loss"])
@@ -71,7 +72,7 @@ def test_more_batches_than_files_can_be_attached_are_written(empty_db: Database)
         session.execute(insert(Run.__table__), rows)
     measures = {"val_top1": np.arange(RUNS * EPOCHS, dtype=np.int32).reshape(RUNS, EPOCHS) % 100_000}
     with empty_db.bulk_transaction() as session:
-        writer = EpochWriter(session, 12)
+        writer = EpochWriter(session, 12, Meter(None, 0))
         for seed in range(12):
             writer.write(ids + RUNS * seed, measures)
     assert empty_db.rows("SELECT count(*) AS n FROM epochs") == [{"n": 12 * RUNS * EPOCHS}]
@@ -112,7 +113,7 @@ def test_an_import_that_is_interrupted_leaves_no_trace(empty_db: Database, tmp_p
     before = sorted(path.name for path in empty_db.path.parent.iterdir())
 
     def interrupt(done: int, total: int, what: str) -> None:
-        if done == total:
+        if "rows/s" in what:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

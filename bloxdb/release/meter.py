@@ -1,0 +1,59 @@
+"""How far an import or an export is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+Progress = Callable[[int, int, str], None]
+"""Called with what is done, all there is to do, and what is going on now.
+
+An import counts bytes of its files, an export rows of the database. What is going on says how many rows a
+second that is.
+"""
+
+
+class Meter:
+    """Tells a `Progress` how far things are.
+
+    Parameters
+    ----------
+    progress
+        Whom to tell, if anybody.
+    total
+        All there is to do, in whatever unit.
+    """
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress = progress
+        self._total = total
+        self._done = 0
+        self._size = 0
+        self._what = ""
+        self._rows = 0
+        self._since = 0.0
+
+    def begin(self, what: str, size: int) -> None:
+        """A part of the work begins, and with it what came before is done."""
+        self._done += self._size
+        self._what, self._size = what, size
+        self._rows, self._since = 0, time.monotonic()
+        self._tell(0, what)
+
+    def rows(self, done: int, total: int) -> None:
+        """So many rows more of this part are done, of so many in all."""
+        self._rows += done
+        seconds = max(time.monotonic() - self._since, 1e-3)
+        self._tell(
+            self._size * min(self._rows, total) // max(total, 1),
+            f"{self._what}, {self._rows / seconds:,.0f} rows/s",
+        )
+
+    def finish(self) -> None:
+        """All is done."""
+        self._done, self._size = self._total, 0
+        self._tell(0, "done")
+
+    def _tell(self, part: int, what: str) -> None:
+        if self._progress is not None:
+            self._progress(min(self._done + part, self._total), self._total, what)
