@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, func, select
 
 from bloxdb.database import Database, current
 from bloxdb.errors import QueryError
-from bloxdb.schema import Arch, Device, Latency, Recipe, Run, StaticInfo
+from bloxdb.schema import Arch, Device, Latency, Recipe, Run
 
 Row = dict[str, Any]
 
@@ -18,8 +18,8 @@ MEASURES: dict[str, ColumnElement[Any]] = {
     "test_top5": Run.test_top5.expression,
     "test_loss": Run.test_loss.expression,
     "train_time_s": Run.train_time_s.expression,
-    "flops": StaticInfo.flops.expression,
-    "params": StaticInfo.params.expression,
+    "flops": Run.flops.expression,
+    "params": Run.params.expression,
 }
 """What results can be ordered by."""
 
@@ -71,9 +71,9 @@ def top(
     better_first = measure.desc() if by in _HIGHER_IS_BETTER else measure.asc()
     query = _finished(db, by, recipe=recipe, seed=seed).where(measure.is_not(None))
     if max_flops is not None:
-        query = query.where(StaticInfo.flops <= max_flops)
+        query = query.where(Run.flops <= max_flops)
     if max_params is not None:
-        query = query.where(StaticInfo.params <= max_params)
+        query = query.where(Run.params <= max_params)
     if max_latency is not None:
         name, milliseconds = max_latency
         query = query.join(Latency, Latency.arch_id == Run.arch_id).where(
@@ -205,8 +205,8 @@ def _finished(db: Database, by: str, *, recipe: str | None, seed: int | None) ->
         Arch.vec_text.label("vec"),
         Recipe.name.label("recipe"),
         Run.seed,
-        StaticInfo.flops,
-        StaticInfo.params,
+        Run.flops,
+        Run.params,
         Run.val_top1,
         Run.test_top1,
         Run.train_time_s,
@@ -217,7 +217,6 @@ def _finished(db: Database, by: str, *, recipe: str | None, seed: int | None) ->
         select(*columns)
         .select_from(Run)
         .join(Arch, Arch.id == Run.arch_id)
-        .join(StaticInfo, StaticInfo.arch_id == Run.arch_id)
         .join(Recipe, Recipe.id == Run.recipe_id)
         .where(Run.status == "finished")
     )

@@ -7,7 +7,9 @@ millionths of a loss), and shows the natural numbers through virtual generated c
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -28,7 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from bloxdb import space
+from bloxdb import costs, space
 from bloxdb.errors import InvalidArchError
 
 if TYPE_CHECKING:
@@ -258,8 +260,23 @@ class Recipe(Base):
         return f"<Recipe {self.name}: {self.dataset}, {self.epochs} epochs>"
 
 
+_all_costs = cache(costs.all_costs)
+
+
+def _cost(which: int) -> Callable[[Any], int]:
+    """A column's default: FLOPs (0) or parameters (1) of the row's architecture."""
+
+    def of_row(context: Any) -> int:
+        return int(_all_costs()[context.get_current_parameters()["arch_id"], which])
+
+    return of_row
+
+
 class Run(Base):
     """One training of an architecture: accuracies in percent, `train_time_s` in whole seconds.
+
+    `flops` and `params` are those of the architecture, here too so that one index finds the best under a
+    limit.
 
     `val_top1` is that of the best epoch, whose weights made `test_top1`, `test_top5` and `test_loss`.
     """
@@ -269,8 +286,14 @@ class Run(Base):
         UniqueConstraint("arch_id", "recipe_id", "seed"),
         CheckConstraint(f"status IN {STATUSES}", name="status"),
         Index(None, "recipe_id", "seed", "arch_id"),
-        Index(None, "test_top1"),
-        Index(None, "val_top1"),
+        # each answers "the best by this under a limit of FLOPs or parameters" alone, from the best on
+        Index(None, "test_top1", "flops", "params"),
+        Index(None, "val_top1", "flops", "params"),
+        Index(None, "test_top5", "flops", "params"),
+        Index(None, "test_loss", "flops", "params"),
+        Index(None, "train_time_s", "flops", "params"),
+        Index(None, "flops", "params"),
+        Index(None, "params", "flops"),
     )
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
@@ -285,6 +308,8 @@ class Run(Base):
     test_top5: Mapped[float | None] = mapped_column(Double)
     test_loss: Mapped[float | None] = mapped_column(Double)
     train_time_s: Mapped[int | None] = mapped_column(BigInteger)
+    flops: Mapped[int] = mapped_column(BigInteger, default=_cost(0))
+    params: Mapped[int] = mapped_column(BigInteger, default=_cost(1))
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     heartbeat_at: Mapped[datetime | None]

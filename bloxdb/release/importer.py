@@ -160,6 +160,9 @@ class _Importer:
                 (flops, params),
             )
         self._apply(StaticInfo, changes)
+        for change in changes:
+            values = {"flops": change["flops"], "params": change["params"]}
+            self.session.execute(update(Run).where(Run.arch_id == change["arch_id"]).values(values))
 
     def _training(self, paths: list[Path]) -> None:
         recipe = self._recipe(self.headers[paths[0]])

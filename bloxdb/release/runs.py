@@ -16,7 +16,7 @@ from bloxdb.codecs.fixed import Array, to_floats
 from bloxdb.errors import BloxFormatError, ReleaseError
 from bloxdb.release.changes import Changes
 from bloxdb.release.epochs import MISSING, EpochWriter, read_epochs
-from bloxdb.schema import EPOCH_MEASURES, Epoch, Recipe, Run
+from bloxdb.schema import EPOCH_MEASURES, Epoch, Recipe, Run, StaticInfo
 
 _SLICE = 1_000  # runs whose fields are made or compared at once
 _LAST = int(np.iinfo(np.int64).max) - 1  # a rank after every loss
@@ -166,6 +166,8 @@ class RunStore:
     def _add(self, data: RunData) -> None:
         first_id = (self.session.scalar(select(func.max(Run.id))) or 0) + 1
         best = _best_epochs(data)
+        known = self.session.execute(select(StaticInfo.arch_id, StaticInfo.flops, StaticInfo.params))
+        costs = {index: (flops, params) for index, flops, params in known}
         for first in range(0, len(data.ids), _SLICE):
             block = slice(first, first + _SLICE)
             fields = [
@@ -174,6 +176,8 @@ class RunStore:
                     "recipe_id": self.recipe.id,
                     "seed": self.seed,
                     "status": "finished",
+                    "flops": costs[index][0],
+                    "params": costs[index][1],
                     **summary,
                 }
                 for index, summary in zip(

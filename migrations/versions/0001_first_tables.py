@@ -12,11 +12,10 @@ depends_on = None
 
 LEADERBOARD = """
 CREATE VIEW leaderboard AS
-SELECT runs.arch_id, archs.hash, archs.vec, recipes.name AS recipe, runs.seed, static_info.flops,
-       static_info.params, runs.val_top1, runs.test_top1, runs.train_time_s
+SELECT runs.arch_id, archs.hash, archs.vec, recipes.name AS recipe, runs.seed, runs.flops,
+       runs.params, runs.val_top1, runs.test_top1, runs.train_time_s
 FROM runs
 JOIN archs ON archs.id = runs.arch_id
-JOIN static_info ON static_info.arch_id = runs.arch_id
 JOIN recipes ON recipes.id = runs.recipe_id
 WHERE runs.status = 'finished'
 """
@@ -136,6 +135,8 @@ def upgrade() -> None:
         sa.Column("test_top5", sa.Double(), nullable=True),
         sa.Column("test_loss", sa.Double(), nullable=True),
         sa.Column("train_time_s", sa.BigInteger(), nullable=True),
+        sa.Column("flops", sa.BigInteger(), nullable=False),
+        sa.Column("params", sa.BigInteger(), nullable=False),
         sa.Column("started_at", sa.DateTime(), nullable=True),
         sa.Column("finished_at", sa.DateTime(), nullable=True),
         sa.Column("heartbeat_at", sa.DateTime(), nullable=True),
@@ -156,8 +157,12 @@ def upgrade() -> None:
         ["recipe_id", "seed", "arch_id"],
         unique=False,
     )
-    op.create_index(op.f("ix_runs_test_top1"), "runs", ["test_top1"], unique=False)
-    op.create_index(op.f("ix_runs_val_top1"), "runs", ["val_top1"], unique=False)
+    for measure in ("test_top1", "val_top1", "test_top5", "test_loss", "train_time_s"):
+        op.create_index(
+            op.f(f"ix_runs_{measure}_flops_params"), "runs", [measure, "flops", "params"], unique=False
+        )
+    op.create_index(op.f("ix_runs_flops_params"), "runs", ["flops", "params"], unique=False)
+    op.create_index(op.f("ix_runs_params_flops"), "runs", ["params", "flops"], unique=False)
     op.create_table(
         "static_info",
         sa.Column("arch_id", sa.Integer(), nullable=False),
