@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import Any
 
 import click
 from sqlalchemy.exc import DBAPIError
 
-from bloxdb.cli import files, manage, query, quickstart, train
 from bloxdb.errors import BloxError
+
+_HOMES = {
+    "init": "manage",
+    "upgrade": "manage",
+    "status": "manage",
+    "import": "files",
+    "export": "files",
+    "verify": "files",
+    "top": "query",
+    "show": "query",
+    "sql": "query",
+    "train": "train",
+    "quickstart": "quickstart",
+}
+"""Commands and the modules they are in: only what is called is imported."""
 
 
 class _Group(click.Group):
-    """Turns errors into one line on stderr and exit code 1."""
+    """Loads a command when it is called; turns errors into one line on stderr and exit code 1."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_HOMES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _HOMES:
+            return None
+        module = import_module(f"bloxdb.cli.{_HOMES[cmd_name]}")
+        command: click.Command = getattr(module, "import_" if cmd_name == "import" else cmd_name)
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -40,19 +65,3 @@ def main() -> None:
 
     Without --db, commands use $BLOXDB_URL, else blox.db in your data folder.
     """
-
-
-for command in (
-    manage.init,
-    manage.upgrade,
-    manage.status,
-    files.import_,
-    files.export,
-    files.verify,
-    query.top,
-    query.show,
-    query.sql,
-    train.train,
-    quickstart.quickstart,
-):
-    main.add_command(command)

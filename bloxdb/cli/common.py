@@ -8,23 +8,12 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-from rich.table import Table
 
-from bloxdb.release.meter import Progress as Report
+if TYPE_CHECKING:
+    from bloxdb.release.meter import Progress as Report
 
 Row = dict[str, Any]
 
@@ -55,6 +44,9 @@ def show_rows(rows: Sequence[Row], *, as_json: bool = False, as_csv: bool = Fals
 
 
 def _show_table(rows: Sequence[Row]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(header_style="bold", box=None, pad_edge=False)
     for name, value in rows[0].items():
         justify: Literal["left", "right"] = "left" if isinstance(value, str) else "right"
@@ -73,6 +65,18 @@ def _cell(name: str, value: object) -> str:
 @contextmanager
 def progress_bar(title: str, *, of_bytes: bool = False) -> Iterator[Report]:
     """A bar with an ETA on stderr, gone at the end; a function to call with done, total and what goes on."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
     console = Console(stderr=True)
     columns = (
         TextColumn(title),
