@@ -108,8 +108,10 @@ def unchecked(connection: Connection) -> Iterator[None]:
 
 @contextmanager
 def alone(connection: Connection) -> Iterator[None]:
-    """Write into the file itself where nobody else has it open, instead of into a WAL first."""
-    mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
+    """Write into the file itself where nobody else has it open, instead of into a WAL first.
+
+    Readers that come meanwhile wait for the end.
+    """
     connection.exec_driver_sql("PRAGMA busy_timeout = 0")
     try:
         with suppress(OperationalError):  # somebody else is there: the WAL stays
@@ -118,8 +120,8 @@ def alone(connection: Connection) -> Iterator[None]:
         yield
     finally:
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {_BUSY_MS}")
-        with suppress(OperationalError):
-            connection.exec_driver_sql(f"PRAGMA journal_mode = {mode}")
+        with suppress(OperationalError):  # somebody reads: it works as it is, and the next import tries again
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -9,6 +9,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memchr, memcpy
 
+from bloxdb.codecs._hex cimport hex_bytes, put_hex
+
 cdef enum:
     COMMA = 44
     QUOTE = 34
@@ -20,8 +22,6 @@ cdef enum:
 
 cdef enum:
     ROW_HASH, ROW_INT, ROW_FLOAT, ROW_LIST  # what `bloxdb.codecs.rows` calls them
-
-cdef char* HEX = b"0123456789abcdef"
 
 
 cdef int64_t field_end(const uint8_t* body, int64_t at, int64_t size, int64_t* start, int64_t* end,
@@ -214,22 +214,6 @@ def read_hex(const uint8_t[::1] body, const int64_t[:, :, ::1] fields, int64_t c
     return bad
 
 
-cdef bint hex_bytes(const uint8_t* at, uint8_t* out) noexcept nogil:
-    cdef int i, digit
-    for i in range(32):
-        if 48 <= at[i] <= 57:
-            digit = at[i] - 48
-        elif 97 <= at[i] <= 102:
-            digit = at[i] - 87
-        else:
-            return False
-        if i & 1:
-            out[i >> 1] |= digit
-        else:
-            out[i >> 1] = digit << 4
-    return True
-
-
 cdef uint8_t* put_whole(uint8_t* out, int64_t value) noexcept nogil:
     """The digits of a number that is not negative."""
     cdef uint8_t digits[20]
@@ -315,7 +299,7 @@ cdef uint8_t* put_list(uint8_t* out, const int32_t* stored, int64_t count, int d
 
 cdef uint8_t* put_row(uint8_t* out, const int64_t[:, ::1] layout, const uint8_t* digest,
                       const int64_t[:, ::1] whole, const int32_t[:, ::1] fixed, int64_t row) noexcept nogil:
-    cdef int64_t c, i, number_at = 0, at = 0
+    cdef int64_t c, number_at = 0, at = 0
     cdef uint32_t scale
     for c in range(layout.shape[0]):
         if c:
@@ -323,9 +307,7 @@ cdef uint8_t* put_row(uint8_t* out, const int64_t[:, ::1] layout, const uint8_t*
             out += 1
         scale = 1000 if layout[c, 2] == 3 else 1000000
         if layout[c, 0] == ROW_HASH:
-            for i in range(16):
-                out[2 * i] = HEX[digest[i] >> 4]
-                out[2 * i + 1] = HEX[digest[i] & 15]
+            put_hex(out, digest)
             out += 32
         elif layout[c, 0] == ROW_INT:
             out = put_whole(out, whole[row, number_at])

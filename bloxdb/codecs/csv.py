@@ -17,7 +17,7 @@ from bloxdb.codecs.columns import COLUMNS, SCALES, Kind, is_list
 from bloxdb.codecs.fixed import Array
 from bloxdb.codecs.header import Header
 from bloxdb.codecs.rows import Rows
-from bloxdb.codecs.table import Table, column_of
+from bloxdb.codecs.table import Table, check_size, column_of
 from bloxdb.errors import BloxFormatError
 from bloxdb.space import NUM_ARCHS
 
@@ -48,8 +48,7 @@ def decode(header: Header, column_types: Mapping[str, str] | None, body: BinaryI
         raise BloxFormatError(f"{found} fields, but the header has {width} columns", row=rows)
     if code == _CUT_OFF:
         raise BloxFormatError("the last line is cut off", row=rows)
-    if rows > NUM_ARCHS:
-        raise BloxFormatError(f"more rows than the {NUM_ARCHS} architectures that there are")
+    check_size(header, rows, len(text))
     reader = _Columns(header, text, fields[:rows])
     return Table(header, {name: reader.column(c, name) for c, name in enumerate(header.columns)})
 

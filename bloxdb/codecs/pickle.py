@@ -14,14 +14,14 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from bloxdb.codecs._pickle import FLOAT_SIZE, Machine, Writer
+from bloxdb.codecs._pickle_reader import FLOAT_SIZE, Machine
+from bloxdb.codecs._pickle_writer import Writer
 from bloxdb.codecs.columns import COLUMNS, SCALES, Kind, is_list
 from bloxdb.codecs.fixed import Array
 from bloxdb.codecs.header import Header
 from bloxdb.codecs.rows import Rows
-from bloxdb.codecs.table import Table, column_of
+from bloxdb.codecs.table import Table, check_size, column_of
 from bloxdb.errors import BloxFormatError
-from bloxdb.space import NUM_ARCHS
 
 NAME = "pickle"
 SUFFIX = ".pickle"
@@ -57,7 +57,7 @@ def decode(header: Header, column_types: Mapping[str, str] | None, body: BinaryI
     rows = machine.row_count()
     if rows < 0:
         raise BloxFormatError("the pickle does not hold a list of rows")
-    _check_size(header, rows, len(data))
+    check_size(header, rows, len(data))
     return Table(header, _Columns(header, data, machine, rows).read())
 
 
@@ -67,15 +67,6 @@ def _problem(code: int, data: bytes, at: int) -> str:
         return f"opcode {name} does not belong in a file of plain data"
     left = f"{len(data) - at} " if code == 12 else ""
     return left + _PROBLEMS[code]
-
-
-def _check_size(header: Header, rows: int, size: int) -> None:
-    """A pickle may name one list many times; written out, it must not outgrow the file."""
-    if rows > NUM_ARCHS:
-        raise BloxFormatError(f"{rows} rows are more than the {NUM_ARCHS} architectures that there are")
-    lists = sum(is_list(name) for name in header.columns)
-    if rows * (len(header.columns) + lists * (header.epochs or 0)) > size:
-        raise BloxFormatError(f"{rows} rows of {header.epochs or 0} epochs cannot be told in {size} bytes")
 
 
 class _Columns:

@@ -189,6 +189,20 @@ class Table:
             )
 
 
+def check_size(header: Header, rows: int, size: int) -> None:
+    """Refuse rows whose values, a byte each at the least, cannot all be in `size` bytes.
+
+    Reading makes arrays of rows times epochs. A header may lie about epochs, and a pickle may name one list
+    many times.
+    """
+    if rows > NUM_ARCHS:
+        raise BloxFormatError(f"{rows} rows are more than the {NUM_ARCHS} architectures that there are")
+    lists = sum(is_list(name) for name in header.columns)
+    epochs = header.epochs or 0
+    if rows * (len(header.columns) + lists * epochs) > size:
+        raise BloxFormatError(f"{rows} rows of {epochs} epochs cannot be told in {size} bytes")
+
+
 def _keys(hashes: Array) -> Array:
     """Hashes as one sortable item each; NumPy drops an item's last zero bytes when it shows it."""
     return np.ascontiguousarray(hashes).view("S16").ravel()

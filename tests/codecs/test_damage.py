@@ -297,6 +297,13 @@ def test_a_pickle_that_names_one_row_many_times_stays_small() -> None:
     assert peak_of(lambda: codecs.decode(data)) < 20_000_000
 
 
+def test_a_csv_whose_header_lies_about_epochs_stays_small() -> None:
+    header = Header("training", ("model_hash", "val_top1"), seed=0, epochs=65_535, dataset="d", part="base")
+    head = codecs.encode(Table.from_rows(header, []), "csv")[0][0]
+    lines = b"".join(f"{i:032x},[1.0]\r\n".encode() for i in range(20_000))
+    assert peak_of(lambda: codecs.decode(head + lines)) < 20_000_000
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""The pickle machine: opcodes of plain data to places in the file, and rows back to opcodes.
+"""The pickle machine: opcodes of plain data to places in the file.
 
 Nothing is built while reading: a float stays where it is in the file, a text is an offset and a length, and
 a list is a run of such values. `bloxdb.codecs.pickle` turns them into columns, and codes of errors into words.
@@ -7,7 +7,9 @@ a list is a run of such values. `bloxdb.codecs.pickle` turns them into columns, 
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
-from libc.string cimport memcpy, memmove
+from libc.string cimport memcpy
+
+from bloxdb.codecs._hex cimport hex_bytes
 
 cdef enum:
     MARK, INT, BIG, FLOATS, TEXT, LIST  # kinds of values
@@ -365,12 +367,17 @@ cdef class Machine:
                     break
         return bad
 
+    cdef const Value* runs_of(self, const Value* cell, int64_t* runs) noexcept nogil:
+        """The items of a list, or the one value that a cell is."""
+        if cell.kind != LIST:
+            runs[0] = 1
+            return cell
+        runs[0] = self.lists.values[cell.a].b
+        return self.items.values + self.lists.values[cell.a].a
+
     cdef bint row_fixed(self, const int64_t* cell, int64_t count, double scale, int32_t* out) noexcept nogil:
-        cdef const Value* items = <const Value*>cell
-        cdef int64_t runs = 1, i, done = 0
-        if items.kind == LIST:
-            runs = self.lists.values[cell[1]].b
-            items = self.items.values + self.lists.values[cell[1]].a
+        cdef int64_t runs, i, done = 0
+        cdef const Value* items = self.runs_of(<const Value*>cell, &runs)
         for i in range(runs):
             if items[i].kind != FLOATS or items[i].b > count - done:
                 return False
@@ -390,11 +397,8 @@ cdef class Machine:
         return bad
 
     cdef bint row_doubles(self, const int64_t* cell, int64_t count, double* out) noexcept nogil:
-        cdef const Value* items = <const Value*>cell
-        cdef int64_t runs = 1, i, k, done = 0
-        if items.kind == LIST:
-            runs = self.lists.values[cell[1]].b
-            items = self.items.values + self.lists.values[cell[1]].a
+        cdef int64_t runs, i, k, done = 0
+        cdef const Value* items = self.runs_of(<const Value*>cell, &runs)
         for i in range(runs):
             if items[i].kind != FLOATS or items[i].b > count - done:
                 return False
@@ -472,225 +476,3 @@ cdef bint fixed_run(const uint8_t* at, int64_t count, double scale, int32_t* out
         memcpy(&back, &rounded, 8)
         different |= back ^ bits
     return different == 0
-
-
-cdef bint hex_bytes(const uint8_t* at, uint8_t* out) noexcept nogil:
-    cdef int i, digit
-    cdef uint8_t byte
-    for i in range(32):
-        byte = at[i]
-        if 48 <= byte <= 57:
-            digit = byte - 48
-        elif 97 <= byte <= 102:
-            digit = byte - 87
-        else:
-            return False
-        if i & 1:
-            out[i >> 1] |= digit
-        else:
-            out[i >> 1] = digit << 4
-    return True
-
-
-cdef void put_floats(uint8_t* out, const double* numbers, int64_t count) noexcept nogil:
-    cdef int64_t i
-    cdef uint64_t bits
-    for i in range(count):
-        memcpy(&bits, numbers + i, 8)
-        out[0] = 0x47
-        out[1] = bits >> 56 & 0xFF
-        out[2] = bits >> 48 & 0xFF
-        out[3] = bits >> 40 & 0xFF
-        out[4] = bits >> 32 & 0xFF
-        out[5] = bits >> 24 & 0xFF
-        out[6] = bits >> 16 & 0xFF
-        out[7] = bits >> 8 & 0xFF
-        out[8] = bits & 0xFF
-        out += 9
-
-
-cdef enum:
-    ROW_HASH, ROW_INT, ROW_FLOAT, ROW_LIST  # what `bloxdb.codecs.rows` calls them
-    BATCH = 1000
-    FRAME = 65536
-
-cdef char* HEX = b"0123456789abcdef"
-
-
-cdef class Writer:
-    """Opcodes of protocol 4, byte for byte and frame for frame those of Python's own pickler."""
-
-    cdef uint8_t* out
-    cdef int64_t size, room, frame  # frame: where the open one's header is, or -1
-    cdef int64_t total, done  # rows
-
-    def __cinit__(self):
-        self.frame = -1
-
-    def __dealloc__(self):
-        free(self.out)
-
-    def begin(self, int64_t rows):
-        """The start of a list of so many rows."""
-        self.reserve(64)
-        self.out[0], self.out[1] = 0x80, 4
-        self.size = 2
-        self.total = rows
-        self.boundary()
-        self.byte(0x5D)
-        self.byte(0x94)
-
-    def rows(self, const int64_t[:, ::1] layout, const uint8_t[:, ::1] hashes, const int64_t[:, ::1] numbers,
-             const double[:, ::1] floats):
-        """The next rows."""
-        cdef int64_t row, most
-        most = 64 + 45 * hashes.shape[1] + 20 * numbers.shape[1] + 10 * floats.shape[1] + 8 * layout.shape[0]
-        self.reserve((most + most // 1000 + 64) * hashes.shape[0] + 4096)
-        with nogil:
-            for row in range(hashes.shape[0]):
-                if self.total > 1 and self.done % BATCH == 0:
-                    self.byte(0x28)
-                self.put_row(layout, &hashes[row, 0], numbers, floats, row)
-                self.done += 1
-                if self.total > 1 and (self.done % BATCH == 0 or self.done == self.total):
-                    self.byte(0x65)
-            if self.total == 1:
-                self.byte(0x61)
-
-    def end(self):
-        """The end of the pickle."""
-        self.reserve(64)
-        self.byte(0x2E)
-        self.close_frame()
-
-    def take(self):
-        """What is ready of the bytes, which are forgotten."""
-        cdef int64_t ready = self.size if self.frame < 0 else self.frame
-        cdef bytes taken = self.out[:ready]
-        memmove(self.out, self.out + ready, self.size - ready)
-        self.size -= ready
-        if self.frame >= 0:
-            self.frame = 0
-        return taken
-
-    cdef int reserve(self, int64_t more) except -1:
-        cdef uint8_t* grown
-        if self.size + more > self.room:
-            grown = <uint8_t*>realloc(self.out, self.size + more)
-            if grown == NULL:
-                raise MemoryError
-            self.out = grown
-            self.room = self.size + more
-        return 0
-
-    cdef void put_row(self, const int64_t[:, ::1] layout, const uint8_t* digest,
-                      const int64_t[:, ::1] numbers, const double[:, ::1] floats, int64_t row) noexcept nogil:
-        cdef int64_t c, number = 0, at = 0
-        self.open_list()
-        if layout.shape[0] > 1:
-            self.byte(0x28)
-        for c in range(layout.shape[0]):
-            if layout[c, 0] == ROW_HASH:
-                self.put_hash(digest)
-            elif layout[c, 0] == ROW_INT:
-                self.put_number(numbers[row, number])
-                number += 1
-            elif layout[c, 0] == ROW_FLOAT:
-                self.put_float(floats[row, at])
-                at += 1
-            else:
-                self.put_list(&floats[row, at], layout[c, 1])
-                at += layout[c, 1]
-        self.byte(0x65 if layout.shape[0] > 1 else 0x61)
-
-    cdef void open_list(self) noexcept nogil:
-        self.boundary()
-        self.byte(0x5D)
-        self.byte(0x94)
-
-    cdef void put_list(self, const double* floats, int64_t count) noexcept nogil:
-        cdef int64_t done = 0, many
-        self.open_list()
-        while done < count:
-            if count > 1 and done % BATCH == 0:
-                self.byte(0x28)
-            many = min(self.floats_in_frame(), count - done, BATCH - done % BATCH)
-            put_floats(self.out + self.size, floats + done, many)
-            self.size += 9 * many
-            done += many
-            if count > 1 and (done % BATCH == 0 or done == count):
-                self.byte(0x65)
-        if count == 1:
-            self.byte(0x61)
-
-    cdef void put_float(self, double number) noexcept nogil:
-        self.floats_in_frame()
-        put_floats(self.out + self.size, &number, 1)
-        self.size += 9
-
-    cdef int64_t floats_in_frame(self) noexcept nogil:
-        """How many floats can follow each other before a frame is full; at least one."""
-        self.boundary()
-        if self.frame < 0:
-            self.frame = self.size
-            self.size += 9
-        return (FRAME - (self.size - self.frame - 9) + 8) // 9
-
-    cdef void put_number(self, int64_t number) noexcept nogil:
-        """A whole number that is not negative."""
-        cdef int size
-        self.boundary()
-        if number < 1 << 8:
-            self.byte(0x4B)
-            size = 1
-        elif number < 1 << 16:
-            self.byte(0x4D)
-            size = 2
-        elif number < <int64_t>1 << 31:
-            self.byte(0x4A)
-            size = 4
-        else:
-            size = 5
-            while size < 8 and number >> (8 * size - 1):
-                size += 1
-            self.byte(0x8A)
-            self.byte(size)
-        while size:
-            self.byte(number & 0xFF)
-            number >>= 8
-            size -= 1
-
-    cdef void put_hash(self, const uint8_t* digest) noexcept nogil:
-        cdef int i
-        self.boundary()
-        self.byte(0x8C)
-        self.byte(32)
-        for i in range(16):
-            self.byte(HEX[digest[i] >> 4])
-            self.byte(HEX[digest[i] & 15])
-        self.byte(0x94)
-
-    cdef void byte(self, uint8_t value) noexcept nogil:
-        if self.frame < 0:
-            self.frame = self.size
-            self.size += 9
-        self.out[self.size] = value
-        self.size += 1
-
-    cdef void boundary(self) noexcept nogil:
-        """Before an object: a frame that is full ends."""
-        if self.frame >= 0 and self.size - self.frame - 9 >= FRAME:
-            self.close_frame()
-
-    cdef void close_frame(self) noexcept nogil:
-        cdef int64_t length = self.size - self.frame - 9
-        cdef int i
-        if length >= 4:
-            self.out[self.frame] = 0x95
-            for i in range(8):
-                self.out[self.frame + 1 + i] = <uint8_t>(length >> (8 * i))
-        else:
-            for i in range(length):
-                self.out[self.frame + i] = self.out[self.frame + 9 + i]
-            self.size -= 9
-        self.frame = -1
