@@ -1,61 +1,78 @@
 """The table of epochs, many runs at once: arrays in and out.
 
-SQLite makes rows of Python values slowly, one by one. So new epochs are written to a file beside the database
-by ADBC, straight from arrays, and copied from there inside SQLite; and stored ones come out as one text a run
-and column, which a kernel reads. ADBC has an SQLite library of its own: it never opens the database itself,
-because two such libraries on one file in one process can corrupt it.
+SQLite makes rows of Python values slowly, one by one. So many new epochs are first written to a file beside
+the database, straight from arrays, and copied from there inside SQLite; and stored ones come out as one text
+a run and column, which a kernel reads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Text, cast, func, insert, select, text
+from sqlalchemy import Column, Connection, Text, cast, func, insert, select, text
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
+from sqlalchemy.schema import CreateColumn
 
 from bloxdb.codecs.fixed import Array
 from bloxdb.errors import DatabaseError
 from bloxdb.release._integers import parse
 from bloxdb.release.meter import Meter
+from bloxdb.release.staging import MISSING, STORED, Staging
 from bloxdb.schema import EPOCH_MEASURES, Epoch
-
-MISSING = int(np.iinfo(np.int64).min)
-"""A stored integer that is NULL; arrays that have any are int64."""
 
 Measures = Mapping[str, Array]
 """Stored integers by measure, shape (runs, epochs), int32 or int64; a measure that is absent is all NULL."""
 
-_FEW = 50_000  # rows that are not worth a file
+_FEW = 20_000  # rows that are not worth a file
 _FILES = 9  # SQLite attaches ten files at the most, and each stays until the transaction ends
-_SLICE = 500  # runs that are read at once
-_PRAGMAS = ("journal_mode = OFF", "synchronous = OFF", "locking_mode = EXCLUSIVE", "cache_size = -65536")
+_SLICE = 500  # runs that are read, inserted or copied at once
+_STEPS = 1_000_000  # of SQLite's machine between two looks at what it does
+_STEPS_A_ROW = 3  # of a copy of the whole table: read, write, next
+_SHOWN: list[Column[Any]] = [
+    Epoch.__table__.c[name]  # type: ignore[misc]
+    for name in EPOCH_MEASURES
+]
 
 
 class EpochWriter:
-    """Adds epochs of new runs within one transaction.
+    """Adds epochs of new runs within one transaction; they are all there after `flush`.
 
     Parameters
     ----------
     session
         The transaction.
-    batches
-        In how many calls of `write` large amounts will come; only for speed.
+    folder
+        Where files may be made, which must stay until the transaction ends; None where there is no such
+        place near the database, which is a server.
     meter
         What to tell of the rows.
     """
 
-    def __init__(self, session: Session, batches: int, meter: Meter) -> None:
+    def __init__(self, session: Session, folder: Path | None, meter: Meter) -> None:
         self.session = session
+        self._folder = folder
         self._meter = meter
-        self._files_each = max(1, _FILES // max(1, batches))
-        self._files_left = _FILES
+        self._files = 0
+        self._staging: Staging | None = None
+
+    def __enter__(self) -> EpochWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._staging is not None:
+            self._staging.__exit__(kind, error, trace)
 
     def write(self, run_ids: npt.NDArray[np.int64], measures: Measures) -> None:
         """Add the epochs 1, 2, … of runs that have none.
@@ -65,24 +82,41 @@ class EpochWriter:
         run_ids
             Shape (runs,).
         measures
-            Their values, in the same order.
+            Their values, in the same order; they must not be changed before `flush`.
         """
         if not measures:
             return
-        runs, epochs = next(iter(measures.values())).shape
-        contiguous = np.array_equal(run_ids, np.arange(runs) + run_ids[:1])
-        place = self._folder()
-        if place is None or not contiguous or runs * epochs < _FEW or not self._files_left:
+        staging = self._staging_for(run_ids, next(iter(measures.values())).size)
+        if staging is None:
             self._insert(run_ids, measures)
         else:
-            self._load(int(run_ids[0]), measures, place)
+            staging.add(run_ids, {EPOCH_MEASURES[name]: values for name, values in measures.items()})
 
-    def _folder(self) -> Path | None:
-        """Where the database's file is; None for a server."""
-        bind = self.session.get_bind()
-        if bind.dialect.name != "sqlite":
+    def flush(self) -> None:
+        """Bring into the database what is not there yet."""
+        if self._staging is None:
+            return
+        self._staging.finish()
+        staging, self._staging = self._staging, None
+        connection = self.session.connection()
+        stage = f"stage_{self._files}"
+        connection.execute(text(f"ATTACH :path AS {stage}"), {"path": str(staging.path)})
+        if _is_untouched(connection):
+            self._copy_whole(connection, stage, staging.rows)
+        else:
+            self._copy_slices(connection, stage, staging.rows)
+
+    def _staging_for(self, run_ids: npt.NDArray[np.int64], rows: int) -> Staging | None:
+        """The file to write to; None where plain insertion is better."""
+        if self._folder is None or not np.all(run_ids[1:] > run_ids[:-1]):
             return None
-        return Path(self.session.connection().exec_driver_sql("PRAGMA database_list").fetchall()[0][2]).parent
+        if self._staging is not None:
+            return self._staging if run_ids[0] > self._staging.last_run else None
+        if rows < _FEW or self._files == _FILES:
+            return None
+        self._files += 1
+        self._staging = Staging(self._folder / f"epochs-{self._files}.db")
+        return self._staging
 
     def _insert(self, run_ids: npt.NDArray[np.int64], measures: Measures) -> None:
         names = ["run_id", "epoch", *(EPOCH_MEASURES[name] for name in measures)]
@@ -99,70 +133,79 @@ class EpochWriter:
             self.session.execute(insert(Epoch.__table__), rows)  # type: ignore[arg-type]
             self._meter.rows(len(rows), runs * epochs)
 
-    def _load(self, first_id: int, measures: Measures, place: Path) -> None:
-        """A thread writes one file while SQLite copies the one before."""
-        runs, epochs = next(iter(measures.values())).shape
-        files = min(self._files_each, self._files_left)
-        each = -(-runs // files)
-        with TemporaryDirectory(prefix=".bloxdb-", dir=place) as folder, ThreadPoolExecutor(1) as pool:
-            jobs = []
-            for number, first in enumerate(range(0, runs, each)):
-                part = {name: values[first : first + each] for name, values in measures.items()}
-                path = Path(folder) / f"epochs-{number}.db"
-                jobs.append((first_id + first, path, pool.submit(_write_file, path, part)))
-            try:
-                for run_id, path, job in jobs:
-                    job.result()
-                    copied = self._copy(run_id, epochs, path, list(measures))
-                    self._meter.rows(copied, runs * epochs)
-            finally:
-                pool.shutdown(cancel_futures=True)
+    def _copy_whole(self, connection: Connection, stage: str, rows: int) -> None:
+        """Into an empty table: SQLite copies rows as they are, without taking them apart.
 
-    def _copy(self, first_id: int, epochs: int, path: Path, names: Sequence[str]) -> int:
-        stage = f"stage_{self._files_left}"
-        self._files_left -= 1
-        connection = self.session.connection()
-        connection.execute(text(f"ATTACH :path AS {stage}"), {"path": str(path)})
-        columns = ", ".join(EPOCH_MEASURES[name] for name in names)
-        copied = connection.execute(
-            text(
-                f"INSERT INTO main.epochs (run_id, epoch, {columns}) "  # noqa: S608
-                f"SELECT :first + (rowid - 1) / :epochs, (rowid - 1) % :epochs + 1, {columns} "
-                f"FROM {stage}.measures ORDER BY rowid"
-            ),
-            {"first": first_id, "epochs": epochs},
-        )
-        return int(copied.rowcount)
+        It does so only between tables of the same columns (https://www.sqlite.org/src `xferOptimization`), so
+        the columns that are only shown, which no row stores, go and come back.
+        """
+        told = 0
+
+        def tell() -> None:
+            nonlocal told
+            step = min(_STEPS // _STEPS_A_ROW, rows - told)
+            told += step
+            self._meter.rows(step, rows)
+
+        for column in _SHOWN:
+            connection.exec_driver_sql(f"ALTER TABLE main.epochs DROP COLUMN {column.name}")
+        with _watched(connection, tell):
+            connection.exec_driver_sql(f"INSERT INTO main.epochs SELECT * FROM {stage}.epochs")  # noqa: S608
+        self._meter.rows(rows - told, rows)
+        for column in _SHOWN:
+            words = CreateColumn(column).compile(dialect=sqlite.dialect())
+            connection.exec_driver_sql(f"ALTER TABLE main.epochs ADD COLUMN {words}")
+
+    def _copy_slices(self, connection: Connection, stage: str, rows: int) -> None:
+        """Into a table that holds rows already, some runs at a time."""
+        columns = ", ".join(STORED)
+        low, high = connection.exec_driver_sql(
+            f"SELECT min(run_id), max(run_id) FROM {stage}.epochs"  # noqa: S608
+        ).one()
+        for first in range(low, high + 1, _SLICE):
+            copied = connection.exec_driver_sql(
+                f"INSERT INTO main.epochs ({columns}) "  # noqa: S608
+                f"SELECT {columns} FROM {stage}.epochs WHERE run_id BETWEEN ? AND ? ORDER BY run_id, epoch",
+                (first, first + _SLICE - 1),
+            )
+            self._meter.rows(copied.rowcount, rows)
 
 
-def _write_file(path: Path, measures: Measures) -> None:
-    """A file with one table of the measures, in order; it is closed when this returns."""
-    import adbc_driver_sqlite.dbapi as adbc
-    import pyarrow as pa
+def _is_untouched(connection: Connection) -> bool:
+    """Whether the table of epochs is empty and as we made it, and nothing of somebody's speaks of it."""
+    if connection.exec_driver_sql("SELECT EXISTS (SELECT 1 FROM main.epochs)").scalar():
+        return False
+    names = [row[1] for row in connection.exec_driver_sql("PRAGMA main.table_xinfo(epochs)")]
+    if names != [column.name for column in Epoch.__table__.columns]:
+        return False
+    others = "SELECT count(*) FROM main.sqlite_master WHERE type <> 'table' AND sql LIKE '%epochs%'"
+    temporary = others.replace("main.sqlite_master", "sqlite_temp_master")
+    return not any(connection.exec_driver_sql(query).scalar() for query in (others, temporary))
 
-    arrays = {
-        EPOCH_MEASURES[name]: pa.array(values.ravel(), mask=_mask(values))
-        for name, values in measures.items()
-    }
-    columns = ", ".join(f"{name} INTEGER" for name in arrays)
+
+@contextmanager
+def _watched(connection: Connection, tell: Callable[[], None]) -> Iterator[None]:
+    """Call `tell` now and then while a statement runs; what it raises stops the statement."""
+    raised: list[BaseException] = []
+
+    def look() -> int:
+        try:
+            tell()
+        except BaseException as error:
+            raised.append(error)
+            return 1
+        return 0
+
+    driver: Any = connection.connection.driver_connection
+    driver.set_progress_handler(look, _STEPS)
     try:
-        with adbc.connect(str(path), autocommit=True) as connection, connection.cursor() as cursor:
-            for pragma in _PRAGMAS:
-                cursor.execute(f"PRAGMA {pragma}")
-                cursor.fetchall()
-            cursor.execute(f"CREATE TABLE measures ({columns})")
-            cursor.execute("BEGIN")
-            cursor.adbc_ingest("measures", pa.table(arrays), mode="append")
-            cursor.execute("COMMIT")
-    except adbc.Error as error:
-        raise DatabaseError(f"{path.parent.parent}: epochs cannot be written there: {error}") from error
-
-
-def _mask(values: Array) -> Array | None:
-    if values.dtype != np.int64:
-        return None
-    absent: Array = values.ravel() == MISSING
-    return absent if absent.any() else None
+        yield
+    except OperationalError as error:
+        if getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_INTERRUPT:
+            raise
+        raise (raised or [KeyboardInterrupt()])[0] from None  # a signal can come between look and tell
+    finally:
+        driver.set_progress_handler(None, 0)
 
 
 def _nullable(values: Array) -> list[Any]:

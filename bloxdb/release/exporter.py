@@ -21,9 +21,10 @@ from bloxdb.codecs.fixed import Array, to_floats
 from bloxdb.database import Database
 from bloxdb.errors import QueryError, ReleaseError
 from bloxdb.queries import find_recipe
-from bloxdb.release.epochs import MISSING, read_epochs
+from bloxdb.release.epochs import read_epochs
 from bloxdb.release.keys import ArchKeys
 from bloxdb.release.meter import Meter, Progress
+from bloxdb.release.staging import MISSING
 from bloxdb.schema import (
     EPOCH_MEASURES,
     Device,

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from sqlalchemy import bindparam, insert, select, update
-from sqlalchemy.orm import Session
 
 from bloxdb import codecs, space
 from bloxdb.codecs import Header, Table
 from bloxdb.codecs.columns import ENV_COLUMNS
 from bloxdb.codecs.fixed import Array
 from bloxdb.database import Database
-from bloxdb.errors import BloxFormatError, ReleaseError
+from bloxdb.errors import BloxFormatError, DatabaseError, ReleaseError
 from bloxdb.release.changes import Changes, ImportReport
 from bloxdb.release.epochs import EpochWriter
 from bloxdb.release.folder import check_agreement, expand
@@ -74,10 +75,28 @@ def import_release(
     check_agreement(headers)
     report = ImportReport(files=list(headers))
     meter = Meter(progress, sum(path.stat().st_size for path in headers))
-    with db.bulk_transaction() as session:
-        _Importer(session, headers, recipe, Changes(report, replace), meter).run()
+    with (
+        _scratch(db) as folder,
+        db.bulk_transaction() as session,
+        EpochWriter(session, folder, meter) as epochs,
+    ):
+        _Importer(epochs, headers, recipe, Changes(report, replace), meter).run()
     meter.finish()
     return report
+
+
+@contextmanager
+def _scratch(db: Database) -> Iterator[Path | None]:
+    """A folder beside the database, for a while; None for a server."""
+    if db.path is None or db.read_only:
+        yield None
+        return
+    try:
+        folder = TemporaryDirectory(prefix=".bloxdb-", dir=db.path.parent)
+    except OSError as error:
+        raise DatabaseError(f"nothing can be written beside {db.name}: {error.strerror}") from error
+    with folder as place:
+        yield Path(place)
 
 
 class _Importer:
@@ -85,28 +104,32 @@ class _Importer:
 
     def __init__(
         self,
-        session: Session,
+        epochs: EpochWriter,
         headers: dict[Path, Header],
         recipe: str | None,
         changes: Changes,
         meter: Meter,
     ) -> None:
-        self.session = session
+        self.session = epochs.session
+        self.epochs = epochs
         self.meter = meter
         self.headers = headers
         self.recipe_name = recipe
         self.changes = changes
         self.report = changes.report
-        self.keys = ArchKeys(session)
-        seeds = {head.seed for head in headers.values() if head.dataset_type == "training"}
-        self.epochs = EpochWriter(session, len(seeds), meter)
+        self.keys = ArchKeys(self.session)
 
     def run(self) -> None:
         """Import all files; `ConflictError` at the end if any value contradicts."""
+        copying = 0  # half of what the training files are takes place at the end
         for step in self._steps():
             names = ", ".join(path.name for path in step)
-            self.meter.begin(names, sum(path.stat().st_size for path in step))
             kind = self.headers[step[0]].dataset_type
+            size = sum(path.stat().st_size for path in step)
+            if kind == "training":
+                copying += size - size // 2
+                size //= 2
+            self.meter.begin(names, size)
             if kind == "static":
                 self._info(*step)
             elif kind == "training":
@@ -116,6 +139,8 @@ class _Importer:
             else:
                 self._bench(*step)
         self.changes.check()
+        self.meter.begin("copying epochs", copying)
+        self.epochs.flush()
 
     def _steps(self) -> list[list[Path]]:
         """Files in the order to import them; training files of a seed go together."""

@@ -15,7 +15,8 @@ from bloxdb.codecs.columns import COLUMNS, SCALES, is_list
 from bloxdb.codecs.fixed import Array, to_floats
 from bloxdb.errors import BloxFormatError, ReleaseError
 from bloxdb.release.changes import Changes
-from bloxdb.release.epochs import MISSING, EpochWriter, read_epochs
+from bloxdb.release.epochs import EpochWriter, read_epochs
+from bloxdb.release.staging import MISSING
 from bloxdb.schema import EPOCH_MEASURES, Epoch, Recipe, Run, StaticInfo
 
 _SLICE = 1_000  # runs whose fields are made or compared at once
@@ -149,6 +150,7 @@ class RunStore:
                 )
             self._add(data if is_new.all() else data.take(is_new))
         if not is_new.all():
+            self.writer.flush()
             there = data.take(~is_new)
             for first in range(0, len(there.ids), _SLICE):
                 block = there.take(slice(first, first + _SLICE))

@@ -1,4 +1,4 @@
-"""Many epochs at once: the files that ADBC writes beside the database, and reading back."""
+"""Many epochs at once: the files that are made beside the database, and reading back."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 
 import bloxdb
 from bloxdb import Database, Recipe, Run, codecs
 from bloxdb.codecs import Header, Table
 from bloxdb.codecs.columns import BASE, EXT, is_list
 from bloxdb.codecs.fixed import Array
-from bloxdb.release.epochs import MISSING, EpochWriter, read_epochs
+from bloxdb.release.epochs import EpochWriter, read_epochs
 from bloxdb.release.meter import Meter
+from bloxdb.release.staging import MISSING
 
 RUNS, EPOCHS = 400, 150  # more rows than go in one by one
 
@@ -39,7 +40,15 @@ def stored(db: Database, ids: Array, names: list[str]) -> dict[str, Array]:
     return found
 
 
-def test_many_epochs_come_back_as_they_were_written(empty_db: Database) -> None:
+def write_all(db: Database, folder: Path, batches: list[tuple[Array, dict[str, Array]]]) -> None:
+    """Write batches in one transaction."""
+    with db.bulk_transaction() as session, EpochWriter(session, folder, Meter(None, 0)) as writer:
+        for ids, measures in batches:
+            writer.write(ids, measures)
+        writer.flush()
+
+
+def test_many_epochs_come_back_as_they_were_written(empty_db: Database, tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     ids = with_runs(empty_db)
     measures = {
@@ -47,8 +56,9 @@ def test_many_epochs_come_back_as_they_were_written(empty_db: Database) -> None:
         "val_loss": draw.integers(-(2**40), 2**40, (RUNS, EPOCHS)),
     }
     measures["val_loss"][draw.random((RUNS, EPOCHS)) < 0.2] = MISSING
-    with empty_db.bulk_transaction() as session:
-        EpochWriter(session, 1, Meter(None, 0)).write(ids, measures)
+    before = table_sql(empty_db)
+    write_all(empty_db, tmp_path, [(ids, measures)])
+    assert table_sql(empty_db) == before
     found = stored(empty_db, ids, ["val_top1", "val_loss", "train_loss"])
     assert np.array_equal(found["val_top1"], measures["val_top1"])
     assert np.array_equal(found["val_loss"], measures["val_loss"])
@@ -61,23 +71,48 @@ def test_many_epochs_come_back_as_they_were_written(empty_db: Database) -> None:
     assert empty_db.rows("PRAGMA journal_mode") == [{"journal_mode": "wal"}]
 
 
-def test_more_batches_than_files_can_be_attached_are_written(empty_db: Database) -> None:
+def test_epochs_join_those_that_are_there(empty_db: Database, tmp_path: Path) -> None:
+    ids = with_runs(empty_db)
+    measures = {"val_top1": np.arange(RUNS * EPOCHS, dtype=np.int32).reshape(RUNS, EPOCHS) % 100_000}
+    order = [ids[200:], ids[:200]]
+    for number, part in enumerate(order):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        write_all(empty_db, folder, [(part, {"val_top1": measures["val_top1"][part - 1]})])
+    found = stored(empty_db, ids, ["val_top1"])
+    assert np.array_equal(found["val_top1"], measures["val_top1"])
+
+
+def test_more_batches_than_files_can_be_attached_are_written(empty_db: Database, tmp_path: Path) -> None:
+    ids = with_runs(empty_db)
+    values = np.arange(RUNS * EPOCHS, dtype=np.int32).reshape(RUNS, EPOCHS) % 100_000
+    with (
+        empty_db.bulk_transaction() as session,
+        EpochWriter(session, tmp_path, Meter(None, 0)) as writer,
+    ):
+        for part in np.split(ids, 20)[::-1]:  # each below the one before, so no file can go on
+            writer.write(part, {"val_top1": np.repeat(values[part - 1], 8, axis=1)})
+            writer.flush()
+    assert empty_db.rows("SELECT count(*) AS n FROM epochs") == [{"n": 8 * RUNS * EPOCHS}]
+    check = "SELECT count(*) AS n FROM epochs WHERE val_top1_milli <> ((run_id - 1) * 150 + (epoch - 1) / 8) % 100000"
+    assert empty_db.rows(check) == [{"n": 0}]
+
+
+def test_a_table_that_somebody_changed_is_loaded_too(empty_db: Database, tmp_path: Path) -> None:
     ids = with_runs(empty_db)
     with empty_db.transaction() as session:
-        rows = [
-            {"arch_id": i, "recipe_id": 1, "seed": seed, "status": "finished"}
-            for seed in range(1, 12)
-            for i in range(RUNS)
-        ]
-        session.execute(insert(Run.__table__), rows)
+        session.execute(text("CREATE INDEX mine ON epochs (val_top1_milli)"))
+        session.execute(text("ALTER TABLE epochs ADD COLUMN note TEXT"))
     measures = {"val_top1": np.arange(RUNS * EPOCHS, dtype=np.int32).reshape(RUNS, EPOCHS) % 100_000}
-    with empty_db.bulk_transaction() as session:
-        writer = EpochWriter(session, 12, Meter(None, 0))
-        for seed in range(12):
-            writer.write(ids + RUNS * seed, measures)
-    assert empty_db.rows("SELECT count(*) AS n FROM epochs") == [{"n": 12 * RUNS * EPOCHS}]
-    last = stored(empty_db, ids + RUNS * 11, ["val_top1"])
-    assert np.array_equal(last["val_top1"], measures["val_top1"])
+    write_all(empty_db, tmp_path, [(ids, measures)])
+    assert np.array_equal(stored(empty_db, ids, ["val_top1"])["val_top1"], measures["val_top1"])
+    assert empty_db.rows("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
+
+
+def table_sql(db: Database) -> str:
+    """How the table of epochs is defined, but for white space."""
+    (row,) = db.rows("SELECT sql FROM sqlite_master WHERE name = 'epochs'")
+    return "".join(row["sql"].split())
 
 
 def release(folder: Path, draw: np.random.Generator) -> None:
