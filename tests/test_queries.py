@@ -39,6 +39,14 @@ def test_top_orders_costs_and_losses_from_the_lowest(tiny_db: Database, golden: 
     assert [row[by] for row in bloxdb.top(7, by=by)] == expected
 
 
+@pytest.mark.parametrize("by", ["test_top5", "test_loss"])
+def test_top_leaves_out_runs_without_the_measure(empty_db: Database, golden: Path, by: str) -> None:
+    bloxdb.import_release(golden / TINY / "blox-base-3.blox", empty_db)
+    assert bloxdb.top(10, by=by) == []
+    bloxdb.import_release(golden / TINY / "blox-ext-3.blox", empty_db)
+    assert len(bloxdb.top(100, by=by)) == 40
+
+
 def test_top_keeps_to_all_limits(tiny_db: Database, golden: Path) -> None:
     rows = release_rows(golden)
     expected = {

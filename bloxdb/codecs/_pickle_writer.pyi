@@ -10,7 +10,8 @@ class Writer:
         layout: npt.NDArray[np.int64],
         hashes: npt.NDArray[np.uint8],
         numbers: npt.NDArray[np.int64],
-        floats: npt.NDArray[Any],
+        floats: npt.NDArray[Any] | None,
+        fixed: npt.NDArray[Any] | None,
     ) -> None: ...
     def end(self) -> None: ...
     def take(self) -> bytes: ...

@@ -7,7 +7,7 @@ import io
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,9 @@ from bloxdb.codecs.columns import COLUMNS, SCALES, Kind, is_list
 from bloxdb.codecs.fixed import Array
 from bloxdb.codecs.header import Header
 from bloxdb.codecs.rows import Rows
-from bloxdb.codecs.table import Table, check_size, column_of
+from bloxdb.codecs.table import Table, check_size, column_of, read_columns
 from bloxdb.errors import BloxFormatError
+from bloxdb.files import rest_of
 from bloxdb.space import NUM_ARCHS
 
 NAME = "csv"
@@ -37,10 +38,9 @@ _ARCH = re.compile(r"\[[0-9, \[\]]{1,100}\]")
 
 def decode(header: Header, column_types: Mapping[str, str] | None, body: BinaryIO) -> Table:
     """The table in the body of a `.csv` file; `BloxFormatError` says where it is damaged."""
-    text = body.read()
+    text = rest_of(body)
     width = len(header.columns)
-    most = min(text.count(b"\n"), NUM_ARCHS) + 1
-    fields = np.empty((most, width, 3), dtype=np.int64)
+    fields = np.empty((NUM_ARCHS + 1, width, 3), dtype=np.int64)  # one more is refused as too many
     code, rows, offset, found = _csv.split(text, width, fields)
     if code == _BAD:
         raise BloxFormatError(_bad_line(text, offset), row=rows, offset=offset)
@@ -50,12 +50,12 @@ def decode(header: Header, column_types: Mapping[str, str] | None, body: BinaryI
         raise BloxFormatError("the last line is cut off", row=rows)
     check_size(header, rows, len(text))
     reader = _Columns(header, text, fields[:rows])
-    return Table(header, {name: reader.column(c, name) for c, name in enumerate(header.columns)})
+    return Table(header, read_columns(header, reader.column))
 
 
-def _bad_line(text: bytes, offset: int) -> str:
+def _bad_line(text: memoryview, offset: int) -> str:
     try:
-        text[offset:].decode("utf-8")
+        str(text[offset:], "utf-8")
     except UnicodeDecodeError as error:
         return f"the body is not UTF-8: {error.reason}"
     return "the line does not end, or a quote stands alone"
@@ -64,7 +64,7 @@ def _bad_line(text: bytes, offset: int) -> str:
 class _Columns:
     """Columns out of the fields that were found: start, end and doubled quotes, int64 (rows, columns, 3)."""
 
-    def __init__(self, header: Header, text: bytes, fields: npt.NDArray[np.int64]) -> None:
+    def __init__(self, header: Header, text: memoryview, fields: npt.NDArray[np.int64]) -> None:
         self.header = header
         self.text = text
         self.fields = fields
@@ -100,7 +100,7 @@ class _Columns:
     def _field(self, place: list[int], row: int, name: str) -> str:
         """The text of a field; the same object for the same text."""
         start, end, doubled = place
-        data = self.text[start:end]
+        data = bytes(self.text[start:end])
         if data not in self.seen:
             try:
                 text = data.decode("utf-8")
@@ -138,9 +138,9 @@ def encode(table: Table) -> tuple[None, list[bytes]]:
     """The body of a table as `.csv`; it has no column types."""
     rows = Rows.of(table)
     if rows is not None and rows.is_fixed:
-        blocks = [slice(first, first + _BLOCK) for first in range(0, len(table), _BLOCK)]
         return None, [
-            _csv.write_rows(rows.layout, rows.hashes(b), rows.numbers(b), rows.fixed(b)) for b in blocks
+            _csv.write_rows(rows.layout, block.hashes, block.numbers, cast(Array, block.fixed))
+            for block in rows.blocks(_BLOCK)
         ]
     out = io.StringIO(newline="")
     csv.writer(out).writerows(table.rows())

@@ -20,13 +20,14 @@ from bloxdb.codecs.columns import COLUMNS, SCALES, Kind, is_list
 from bloxdb.codecs.fixed import Array
 from bloxdb.codecs.header import Header
 from bloxdb.codecs.rows import Rows
-from bloxdb.codecs.table import Table, check_size, column_of
+from bloxdb.codecs.table import Table, check_size, column_of, read_columns
 from bloxdb.errors import BloxFormatError
+from bloxdb.files import rest_of
 
 NAME = "pickle"
 SUFFIX = ".pickle"
 
-_BLOCK = 50  # rows that are written at once: they fit into the cache
+_BLOCK = 500  # rows that are written at once
 _DEEPEST = 8
 _NAMES = {opcode.code.encode("latin-1")[0]: opcode.name for opcode in pickletools.opcodes}
 _MARK, _INT, _BIG, _FLOATS, _TEXT, _LIST = range(6)
@@ -49,7 +50,7 @@ _PROBLEMS = {
 
 def decode(header: Header, column_types: Mapping[str, str] | None, body: BinaryIO) -> Table:
     """The table in the body of a `.pickle` file; `BloxFormatError` says where it is damaged."""
-    data = body.read()
+    data = rest_of(body)
     machine = Machine(data)
     code = machine.run()
     if code:
@@ -58,10 +59,10 @@ def decode(header: Header, column_types: Mapping[str, str] | None, body: BinaryI
     if rows < 0:
         raise BloxFormatError("the pickle does not hold a list of rows")
     check_size(header, rows, len(data))
-    return Table(header, _Columns(header, data, machine, rows).read())
+    return Table(header, read_columns(header, _Columns(header, data, machine, rows).column))
 
 
-def _problem(code: int, data: bytes, at: int) -> str:
+def _problem(code: int, data: memoryview, at: int) -> str:
     if code == _BAD_OPCODE:
         name = _NAMES.get(data[at], f"0x{data[at]:02x}")
         return f"opcode {name} does not belong in a file of plain data"
@@ -72,7 +73,7 @@ def _problem(code: int, data: bytes, at: int) -> str:
 class _Columns:
     """Columns out of the values that the machine found."""
 
-    def __init__(self, header: Header, data: bytes, machine: Machine, rows: int) -> None:
+    def __init__(self, header: Header, data: memoryview, machine: Machine, rows: int) -> None:
         self.header = header
         self.data = data
         self.machine = machine
@@ -82,11 +83,8 @@ class _Columns:
             raise BloxFormatError(f"a row must be a list of {len(header.columns)} values", row=bad)
         self.texts: dict[tuple[int, int], str] = {}
 
-    def read(self) -> dict[str, Array]:
-        """All columns."""
-        return {name: self._column(c, name) for c, name in enumerate(self.header.columns)}
-
-    def _column(self, c: int, name: str) -> Array:
+    def column(self, c: int, name: str) -> Array:
+        """One column."""
         column = self._quickly(c, name)
         if column is None:
             cells = self.cells[:, c].tolist()
@@ -149,7 +147,7 @@ class _Columns:
         """A text; the same object for what the pickle says is the same."""
         if (at, size) not in self.texts:
             try:
-                self.texts[at, size] = self.data[at : at + size].decode("utf-8")
+                self.texts[at, size] = str(self.data[at : at + size], "utf-8")
             except UnicodeDecodeError as error:
                 raise BloxFormatError(
                     f"a text is not UTF-8: {error.reason}", row=row, column=name, offset=at
@@ -165,9 +163,8 @@ def encode(table: Table) -> tuple[None, list[bytes]]:
     writer = Writer()
     writer.begin(len(table))
     parts = []
-    for first in range(0, len(table), _BLOCK):
-        block = slice(first, first + _BLOCK)
-        writer.rows(rows.layout, rows.hashes(block), rows.numbers(block), rows.floats(block))
+    for block in rows.blocks(_BLOCK):
+        writer.rows(rows.layout, *block)
         parts.append(writer.take())
     writer.end()
     return None, [*parts, writer.take()]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +15,25 @@ from bloxdb.codecs.fixed import Array
 from bloxdb.codecs.table import Table
 
 HASH, INT, FLOAT, LIST = range(4)
+
+
+class Block(NamedTuple):
+    """Some rows, laid out side by side.
+
+    Attributes
+    ----------
+    hashes
+        Model hashes, uint8 (n, 16).
+    numbers
+        Whole numbers, int64 (n, their columns).
+    floats, fixed
+        Measures, float64 or int32 in fixed point (n, all values a row); one of the two is None.
+    """
+
+    hashes: Array
+    numbers: Array
+    floats: Array | None
+    fixed: Array | None
 
 
 @dataclass(frozen=True)
@@ -46,22 +68,34 @@ class Rows:
                 layout.append((HASH if kind is Kind.HASH else INT, 1, 0))
         return cls(table, np.array(layout, dtype=np.int64))
 
-    def hashes(self, block: slice) -> Array:
-        """Model hashes of some rows, uint8 (n, 16)."""
-        return np.ascontiguousarray(self.table["model_hash"][block])
+    def blocks(self, size: int) -> Iterator[Block]:
+        """All rows, `size` at once; a thread lays out the next block meanwhile."""
+        places = [slice(first, first + size) for first in range(0, len(self.table), size)]
+        with ThreadPoolExecutor(1) as pool:
+            ahead = [pool.submit(self._block, place) for place in places[:1]]
+            for place in places[1:]:
+                block = ahead.pop().result()
+                ahead.append(pool.submit(self._block, place))
+                yield block
+            for last in ahead:
+                yield last.result()
 
-    def numbers(self, block: slice) -> Array:
-        """Whole numbers of some rows side by side, int64."""
-        return self._beside(block, np.int64, [n for n in self._names if COLUMNS[n] is Kind.INT])
+    @property
+    def is_fixed(self) -> bool:
+        """Whether all measures are in fixed point."""
+        return all(self.table[name].dtype != np.float64 for name in self._names)
 
-    def fixed(self, block: slice) -> Array:
-        """Measures of some rows side by side, in fixed point, int32."""
-        return self._beside(block, np.int32, [n for n in self._names if COLUMNS[n] in SCALES])
+    def _block(self, place: slice) -> Block:
+        hashes = np.ascontiguousarray(self.table["model_hash"][place])
+        numbers = self._beside(place, np.int64, [n for n in self._names if COLUMNS[n] is Kind.INT])
+        if not self.is_fixed:
+            return Block(hashes, numbers, self._floats(place), None)
+        fixed = self._beside(place, np.int32, [name for name in self._names if COLUMNS[name] in SCALES])
+        return Block(hashes, numbers, None, fixed)
 
-    def floats(self, block: slice) -> Array:
-        """Measures of some rows side by side, float64."""
+    def _floats(self, place: slice) -> Array:
         names = [name for name in self._names if COLUMNS[name] in SCALES]
-        floats = self._beside(block, np.float64, names)
+        floats = self._beside(place, np.float64, names)
         at = 0
         for name in names:
             width = int(np.prod(self.table[name].shape[1:]))
@@ -71,17 +105,12 @@ class Rows:
         return floats
 
     @property
-    def is_fixed(self) -> bool:
-        """Whether all measures are in fixed point."""
-        return all(self.table[name].dtype != np.float64 for name in self._names)
-
-    @property
     def _names(self) -> tuple[str, ...]:
         return self.table.header.columns
 
-    def _beside(self, block: slice, dtype: type, names: list[str]) -> Array:
-        arrays = [self.table[name][block] for name in names]
-        rows = len(self.table["model_hash"][block])
+    def _beside(self, place: slice, dtype: type, names: list[str]) -> Array:
+        arrays = [self.table[name][place] for name in names]
+        rows = len(self.table["model_hash"][place])
         widths = [int(np.prod(array.shape[1:])) for array in arrays]
         beside: Array = np.empty((rows, sum(widths)), dtype=dtype)
         at = 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -187,6 +189,13 @@ class Table:
                 row=[i for i, key in enumerate(self.hashes()) if key == twice][1],
                 column="model_hash",
             )
+
+
+def read_columns(header: Header, column: Callable[[int, str], Array]) -> dict[str, Array]:
+    """What `column` gives for the position and the name of each column; several at once, as kernels can."""
+    names = header.columns
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        return dict(zip(names, pool.map(column, range(len(names)), names), strict=True))
 
 
 def check_size(header: Header, rows: int, size: int) -> None:
