@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from bloxdb.schema import Arch, Base, Block, StaticInfo
 APPLICATION_ID = 0x424C4F58
 """What SQLite keeps in bytes 68 … 71 of the file: 'BLOX'."""
 
+_TRIES = 20  # at catching a moment in which nobody writes
 _SQLITE_MAGIC = b"SQLite format 3\0"
 
 
@@ -130,6 +131,34 @@ class Database:
             options = {"isolation_level": "REPEATABLE READ"}
         with Session(self.engine.execution_options(**options)) as session:
             yield session
+
+    @contextmanager
+    def snapshots(self, most: int) -> Iterator[list[Session]]:
+        """Sessions that all see the same state of the database, each for a thread of its own.
+
+        Up to `most` of them; one where others write all the time, or on a server.
+        """
+        with ExitStack() as stack:
+            sessions = [stack.enter_context(self.snapshot())]
+            if self.path is not None:
+                for _ in range(_TRIES):
+                    with ExitStack() as tries, self._watched() as changed:
+                        found = [tries.enter_context(self.snapshot()) for _ in range(most)]
+                        for session in found:
+                            session.execute(text("SELECT 1 FROM archs LIMIT 1"))  # this begins it
+                        if not changed():
+                            sessions = found
+                            stack.push(tries.pop_all())
+                            break
+            yield sessions
+
+    @contextmanager
+    def _watched(self) -> Iterator[Callable[[], bool]]:
+        """A function that says whether anybody has written to the file since the block began."""
+        with self.engine.execution_options(**{BEGIN: ""}).connect() as connection:
+            query = text("PRAGMA data_version")
+            before = connection.scalar(query)
+            yield lambda: bool(connection.scalar(query) != before)
 
     def rows(self, sql: str, **values: object) -> list[dict[str, Any]]:
         """The rows of a plain SQL query, as dicts; ``:name`` stands for a value.

@@ -138,7 +138,7 @@ def choose(name: str, array: Array, epochs: int | None) -> tuple[FieldType, Arra
     kind = COLUMNS[name]
     prefix = 0 if not is_list(name) else (1 if (epochs or 0) <= 255 else 2)
     if kind is Kind.TEXT:
-        short = all(len(text) <= 255 and text.isascii() for text in array)
+        short = all(len(text) <= 255 and text.isascii() for text in set(array.tolist()))
         return FieldType("str" if short else "utf8"), array
     if kind is Kind.INT and np.any(array >= 2**32):
         row = int(np.flatnonzero(array >= 2**32)[0])

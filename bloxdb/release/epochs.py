@@ -8,8 +8,10 @@ a run and column, which a kernel reads.
 from __future__ import annotations
 
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -91,6 +93,11 @@ class EpochWriter:
             self._insert(run_ids, measures)
         else:
             staging.add(run_ids, {EPOCH_MEASURES[name]: values for name, values in measures.items()})
+
+    def settle(self) -> None:
+        """Wait until the arrays that `write` got are not needed any more."""
+        if self._staging is not None:
+            self._staging.wait()
 
     def flush(self) -> None:
         """Bring into the database what is not there yet."""
@@ -236,32 +243,59 @@ class EpochBlock:
 
 
 def read_epochs(
-    session: Session, run_ids: npt.NDArray[np.int64], names: Sequence[str]
+    sessions: Sequence[Session], run_ids: npt.NDArray[np.int64], names: Sequence[str]
 ) -> Iterator[EpochBlock]:
-    """The stored epochs of runs that have any, in no particular order of runs or epochs."""
+    """The stored epochs of runs that have any, in no particular order of runs or epochs.
+
+    Parameters
+    ----------
+    sessions
+        See the same state of the database; each is used by a thread of its own if there are several.
+    run_ids
+        The runs.
+    names
+        Measures.
+    """
     ordered = np.sort(run_ids)
+    slices = [ordered[first : first + _SLICE] for first in range(0, len(ordered), _SLICE)]
+    if len(sessions) == 1:
+        blocks = (_read_block(sessions[0], ids, names) for ids in slices)
+        yield from (block for block in blocks if block is not None)
+        return
+    with ExitStack() as stack:
+        threads = [stack.enter_context(ThreadPoolExecutor(1)) for _ in sessions]
+        ahead: deque[Future[EpochBlock | None]] = deque()
+        for number, ids in enumerate(slices):
+            if len(ahead) == 2 * len(threads) and (block := ahead.popleft().result()) is not None:
+                yield block
+            which = number % len(threads)
+            ahead.append(threads[which].submit(_read_block, sessions[which], ids, names))
+        for job in ahead:
+            if (block := job.result()) is not None:
+                yield block
+
+
+def _read_block(session: Session, ids: npt.NDArray[np.int64], names: Sequence[str]) -> EpochBlock | None:
     is_sqlite = session.get_bind().dialect.name == "sqlite"
     stored = [getattr(Epoch, EPOCH_MEASURES[name]) for name in names]
     columns = [_listed(column, is_sqlite) for column in (Epoch.epoch, *stored)]
     query = select(Epoch.run_id, func.count(), *columns).group_by(Epoch.run_id)
-    for first in range(0, len(ordered), _SLICE):
-        ids = ordered[first : first + _SLICE]
-        if ids[-1] - ids[0] + 1 == len(ids):
-            wanted = Epoch.run_id.between(int(ids[0]), int(ids[-1]))
-        else:
-            wanted = Epoch.run_id.in_(ids.tolist())
-        rows = session.execute(query.where(wanted)).all()
-        if not rows:
-            continue
-        found, counts, *texts = zip(*rows, strict=True)
-        size = sum(counts)
-        epochs, *measures = (_integers(column, size) for column in texts)
-        yield EpochBlock(
-            np.array(found, dtype=np.int64),
-            np.array(counts, dtype=np.int64),
-            epochs,
-            dict(zip(names, measures, strict=True)),
-        )
+    if ids[-1] - ids[0] + 1 == len(ids):
+        wanted = Epoch.run_id.between(int(ids[0]), int(ids[-1]))
+    else:
+        wanted = Epoch.run_id.in_(ids.tolist())
+    rows = session.execute(query.where(wanted)).all()
+    if not rows:
+        return None
+    found, counts, *texts = zip(*rows, strict=True)
+    size = sum(counts)
+    epochs, *measures = (_integers(column, size) for column in texts)
+    return EpochBlock(
+        np.array(found, dtype=np.int64),
+        np.array(counts, dtype=np.int64),
+        epochs,
+        dict(zip(names, measures, strict=True)),
+    )
 
 
 def _listed(column: Any, is_sqlite: bool) -> Any:

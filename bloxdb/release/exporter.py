@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
@@ -97,8 +99,8 @@ def export_release(
     staging.mkdir()
     report = ExportReport()
     try:
-        with db.snapshot() as session:
-            source = _Source(session, _recipe(session, db, recipe), seeds, report)
+        with db.snapshots(os.cpu_count() or 1) as sessions:
+            source = _Source(sessions, _recipe(sessions[0], db, recipe), seeds, report)
             steps = source.steps()
             source.meter = meter = Meter(progress, sum(steps.values()))
             for name, rows in steps.items():
@@ -131,34 +133,35 @@ def _recipe(session: Session, db: Database, name: str | None) -> Recipe | None:
 
 
 class _Source:
-    """The tables of one recipe, read in one transaction."""
+    """The tables of one recipe, of one state of the database."""
 
     def __init__(
         self,
-        session: Session,
+        sessions: list[Session],
         recipe: Recipe | None,
         seeds: Iterable[int] | None,
         report: ExportReport,
     ) -> None:
-        self.session = session
+        self.session = sessions[0]
+        self.sessions = sessions
         self.recipe = recipe or Recipe(id=-1, name="(none)", dataset="", epochs=0)
         self.report = report
         self.meter = Meter(None, 0)
         query = select(Run.seed).where(Run.recipe_id == self.recipe.id)
-        known = list(session.scalars(query.distinct().order_by(Run.seed)))
+        known = list(self.session.scalars(query.distinct().order_by(Run.seed)))
         self.seeds = known if seeds is None else list(dict.fromkeys(seeds))
         for seed in self.seeds:
             if seed not in known:
                 raise QueryError(f"recipe {self.recipe.name} has no runs of seed {seed}; it has {known}")
-        self.keys = ArchKeys(session)
+        self.keys = ArchKeys(self.session)
+        self._curves = _Curves(np.empty(0, dtype=np.int64), {})
 
     def steps(self) -> dict[str, int]:
         """The kinds of table to write, with their seed or device, and about how many rows they are of."""
         steps = {"info": space.NUM_ARCHS}
         for seed in self.seeds:
             runs = self.session.scalar(self._runs(seed, func.count()).order_by(None)) or 0
-            steps |= {f"base {seed}": runs * self.recipe.epochs, f"ext {seed}": runs * self.recipe.epochs}
-            steps[f"env {seed}"] = runs
+            steps |= {f"base {seed}": runs * self.recipe.epochs, f"ext {seed}": runs, f"env {seed}": runs}
         latencies = select(Device.name, func.count()).join(Latency, isouter=True).group_by(Device.name)
         for device, rows in self.session.execute(latencies.order_by(Device.name)):
             steps[f"bench {device}"] = rows
@@ -209,10 +212,11 @@ class _Source:
             self._note_missing_ext(seed, len(rows))
         if not rows:
             return None
-        ids = np.array([row[0] for row in rows], dtype=np.int64)
+        ids, run_ids = (np.array([row[c] for row in rows], dtype=np.int64) for c in (0, 1))
         columns = {name: _single(name, [row[2 + c] for row in rows]) for c, name in enumerate(singles)}
-        lists = [name for name in names if is_list(name)]
-        columns |= self._lists(seed, lists, [row[1] for row in rows])
+        if part == "base":
+            self._curves = _Curves(run_ids, self._lists(seed, run_ids))
+        columns |= {name: self._curves.of(name, run_ids) for name in names if is_list(name)}
         header = Header(
             "training",
             BASE if part == "base" else EXT,
@@ -245,45 +249,48 @@ class _Source:
         if unfinished:
             self.report.notes.append(f"seed {seed}: {unfinished} runs are not finished, and not in the files")
 
-    def _lists(self, seed: int, names: Sequence[str], run_ids: list[int]) -> dict[str, Array]:
-        """Per-epoch columns of shape (runs, epochs): fixed point, or float64 with NaN for NULL."""
-        epochs = self.recipe.epochs
-        ids = np.array(run_ids, dtype=np.int64)
+    def _lists(self, seed: int, ids: npt.NDArray[np.int64]) -> dict[str, Array]:
+        """All measures of the epochs of runs, stored integers of shape (runs, epochs)."""
+        epochs, names = self.recipe.epochs, list(EPOCH_MEASURES)
         order = np.argsort(ids)
         found: dict[str, Array] = {name: np.empty((len(ids), epochs), dtype=np.int32) for name in names}
         read = 0
-        for block in read_epochs(self.session, ids, names):
+        for block in read_epochs(self.sessions, ids, names):
             read += len(block.run_ids)
             self.meter.rows(len(block.epochs), len(ids) * epochs)
             if np.any(block.counts != epochs):
                 break
             numbers = block.epochs.reshape(-1, epochs)
-            in_order = np.argsort(numbers, axis=1, kind="stable")
-            if np.any(np.take_along_axis(numbers, in_order, axis=1) != np.arange(1, epochs + 1)):
-                break
+            measures = {name: values.reshape(-1, epochs) for name, values in block.measures.items()}
+            if np.any(numbers != np.arange(1, epochs + 1)):
+                in_order = np.argsort(numbers, axis=1, kind="stable")
+                if np.any(np.take_along_axis(numbers, in_order, axis=1) != np.arange(1, epochs + 1)):
+                    break
+                measures = {name: np.take_along_axis(v, in_order, axis=1) for name, v in measures.items()}
             rows = order[np.searchsorted(ids[order], block.run_ids)]
-            for name, values in block.measures.items():
-                found[name] = _placed(
-                    found[name], rows, np.take_along_axis(values.reshape(-1, epochs), in_order, axis=1)
-                )
+            for name, values in measures.items():
+                found[name] = _placed(found[name], rows, values)
         else:
             if read == len(ids):
-                return {name: _measure(name, column) for name, column in found.items()}
+                return found
         raise ReleaseError(
             f"a finished run of recipe {self.recipe.name}, seed {seed}, does not have the epochs "
             f"1 … {epochs} that its recipe says; see the table epochs"
         )
 
     def _env(self, seed: int) -> Table | None:
-        columns = [getattr(Env, name) for name in ENV_COLUMNS]
-        query = self._runs(seed, Run.arch_id, *columns).join(Env, Env.id == Run.env_id)
+        query = self._runs(seed, Run.arch_id, Run.env_id).where(Run.env_id.is_not(None))
         rows = self.session.execute(query).all()
         if not rows:
             return None
-        texts: dict[str, Array] = {}
-        for c, name in enumerate(ENV_COLUMNS):
-            texts[name] = np.array([row[1 + c] for row in rows], dtype=object)
-        ids = np.array([row[0] for row in rows], dtype=np.int64)
+        ids, env_ids = (np.array(values, dtype=np.int64) for values in zip(*rows, strict=True))
+        columns = [getattr(Env, name) for name in ENV_COLUMNS]
+        known, *fields = zip(*self.session.execute(select(Env.id, *columns).order_by(Env.id)), strict=True)
+        places = np.searchsorted(np.array(known, dtype=np.int64), env_ids)
+        texts = {
+            name: np.array(field, dtype=object)[places]
+            for name, field in zip(ENV_COLUMNS, fields, strict=True)
+        }
         return self._make(Header("env", ENV, seed=seed), ids, texts)
 
     def _bench(self, device: str) -> Table | None:
@@ -302,6 +309,21 @@ class _Source:
 
     def _make(self, header: Header, ids: Array, columns: dict[str, Array]) -> Table:
         return Table(header, {"model_hash": self.keys.digests(ids), **columns})
+
+
+@dataclass(frozen=True)
+class _Curves:
+    """The epochs of all runs of a seed, which its base and its ext share: one row each in `run_ids`."""
+
+    run_ids: npt.NDArray[np.int64]
+    stored: dict[str, Array]
+
+    def of(self, name: str, run_ids: npt.NDArray[np.int64]) -> Array:
+        """A column for some of the runs, in the same order."""
+        stored = self.stored[name]
+        if len(run_ids) < len(self.run_ids):
+            stored = stored[np.isin(self.run_ids, run_ids)]
+        return _measure(name, stored)
 
 
 def _single(name: str, values: list[Any]) -> Array:

@@ -190,6 +190,7 @@ class _Importer:
             self.session.execute(update(Run).where(Run.arch_id == change["arch_id"]).values(values))
 
     def _training(self, paths: list[Path]) -> None:
+        self.epochs.settle()  # so that memory holds the files of one seed
         recipe = self._recipe(self.headers[paths[0]])
         seed = self.headers[paths[0]].seed or 0
         parts: dict[str, list[Path]] = {"base": [], "ext": []}

@@ -238,7 +238,7 @@ class RunStore:
         measures = {name: np.full((len(runs), epochs), MISSING) for name in EPOCH_MEASURES}
         run_ids = np.array([run.id for run in runs], dtype=np.int64)
         order = np.argsort(run_ids)
-        for block in read_epochs(self.session, run_ids, list(EPOCH_MEASURES)):
+        for block in read_epochs([self.session], run_ids, list(EPOCH_MEASURES)):
             rows = np.repeat(order[np.searchsorted(run_ids[order], block.run_ids)], block.counts)
             fits = block.epochs <= epochs
             for name, values in block.measures.items():

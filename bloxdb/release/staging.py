@@ -80,7 +80,7 @@ class Staging:
         ValueError
             The ids do not rise, or the arrays are of other shapes or types.
         """
-        self._wait()
+        self.wait()
         shapes = {values.shape for values in measures.values()}
         types = {values.dtype for values in measures.values()}
         runs, epochs = shapes.pop()
@@ -95,7 +95,7 @@ class Staging:
 
     def finish(self) -> None:
         """Complete the file and close it."""
-        self._wait()
+        self.wait()
         self._thread.shutdown()
         root = self._tree.root()
         try:
@@ -118,7 +118,8 @@ class Staging:
                 "PRIMARY KEY (run_id, epoch)) WITHOUT ROWID"
             )
 
-    def _wait(self) -> None:
+    def wait(self) -> None:
+        """Wait until what was added is written."""
         if self._job is not None:
             try:
                 self._job.result()

@@ -33,7 +33,7 @@ def with_runs(db: Database) -> Array:
 def stored(db: Database, ids: Array, names: list[str]) -> dict[str, Array]:
     """What `read_epochs` gives, put together."""
     found = {name: np.full((len(ids), EPOCHS), MISSING) for name in names}
-    for block in read_epochs(db.reader, ids, names):
+    for block in read_epochs([db.reader], ids, names):
         rows = np.repeat(np.searchsorted(ids, block.run_ids), block.counts)
         for name, values in block.measures.items():
             found[name][rows, block.epochs - 1] = values
