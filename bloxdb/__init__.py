@@ -20,12 +20,15 @@ if TYPE_CHECKING:
         DatabaseExistsError,
         DatabaseNotFoundError,
         InvalidArchError,
+        MissingDataError,
         MissingExtraError,
         NotADatabaseError,
         QueryError,
         ReleaseError,
         RevisionError,
+        TrainingError,
     )
+    from bloxdb.merging import MergeReport, merge
     from bloxdb.queries import pareto, top
     from bloxdb.release import export_release, import_release
     from bloxdb.schema import Arch, Block, Device, Env, Epoch, Latency, Recipe, Run
@@ -48,6 +51,8 @@ __all__ = [
     "Epoch",
     "InvalidArchError",
     "Latency",
+    "MergeReport",
+    "MissingDataError",
     "MissingExtraError",
     "NotADatabaseError",
     "QueryError",
@@ -55,6 +60,7 @@ __all__ = [
     "ReleaseError",
     "RevisionError",
     "Run",
+    "TrainingError",
     "__version__",
     "arch_index",
     "arch_vec",
@@ -62,6 +68,7 @@ __all__ = [
     "create",
     "export_release",
     "import_release",
+    "merge",
     "model_hash",
     "open",
     "pareto",
@@ -69,8 +76,8 @@ __all__ = [
     "upgrade",
 ]
 
-_HOMES = ("errors", "space", "schema", "database", "queries", "release")
-_SUBMODULES = ("codecs", "costs", *_HOMES)
+_HOMES = ("errors", "space", "schema", "database", "queries", "release", "merging")
+_SUBMODULES = ("codecs", "costs", "progress", *_HOMES)
 
 
 def __getattr__(name: str) -> object:

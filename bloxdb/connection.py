@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -83,6 +83,12 @@ def _connect_sqlite(path: Path, read_only: bool) -> sqlite3.Connection:
     if read_only:
         connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+def application_id(path: Path) -> int:
+    """What an SQLite file says of the program that it belongs to; `sqlite3.DatabaseError` if it is none."""
+    with closing(_connect_sqlite(path, read_only=True)) as connection:
+        return int(connection.execute("PRAGMA application_id").fetchone()[0])
 
 
 @contextmanager

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from bloxdb import costs, migrations, space
-from bloxdb.connection import BEGIN, alone, file_url, locate, make_engine, path_of, unchecked
+from bloxdb.connection import BEGIN, alone, application_id, file_url, locate, make_engine, path_of, unchecked
 from bloxdb.errors import (
     DatabaseError,
     DatabaseExistsError,
@@ -31,7 +33,6 @@ APPLICATION_ID = 0x424C4F58
 """What SQLite keeps in bytes 68 … 71 of the file: 'BLOX'."""
 
 _TRIES = 20  # at catching a moment in which nobody writes
-_SQLITE_MAGIC = b"SQLite format 3\0"
 
 
 class Database:
@@ -122,6 +123,19 @@ class Database:
                 session.flush()
         except DBAPIError as error:
             raise DatabaseError(f"{self.name}: {error.orig}") from error
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path | None]:
+        """A folder beside the file, for a while; None for a server, and where nothing may be written."""
+        if self.path is None or self.read_only:
+            yield None
+            return
+        try:
+            folder = TemporaryDirectory(prefix=".bloxdb-", dir=self.path.parent)
+        except OSError as error:
+            raise DatabaseError(f"nothing can be written beside {self.name}: {error.strerror}") from error
+        with folder as place:
+            yield Path(place)
 
     @contextmanager
     def snapshot(self) -> Iterator[Session]:
@@ -217,7 +231,19 @@ def open(path_or_url: str | os.PathLike[str] | None = None, *, read_only: bool =
     return _open(locate(path_or_url), read_only, None)
 
 
+def open_beside(path_or_url: str | os.PathLike[str]) -> Database:
+    """Open a database to read from, like `open`, but without making it the one that is asked."""
+    return _opened(locate(path_or_url), True, None)
+
+
 def _open(url: URL, read_only: bool, scripts: Path | None) -> Database:
+    db = _opened(url, read_only, scripts)
+    with _state_lock:
+        _state["current"] = db
+    return db
+
+
+def _opened(url: URL, read_only: bool, scripts: Path | None) -> Database:
     _check_file(url)
     db = Database(url, read_only=read_only)
     try:
@@ -225,8 +251,6 @@ def _open(url: URL, read_only: bool, scripts: Path | None) -> Database:
     except BaseException:
         db.close()
         raise
-    with _state_lock:
-        _state["current"] = db
     return db
 
 
@@ -292,23 +316,28 @@ def connect_for_developers(url: str) -> Iterator[Connection]:
 
 
 def _check_file(url: URL) -> None:
-    """Look at an SQLite file before SQLite does."""
+    """Whether an SQLite file is one of ours.
+
+    Only SQLite opens it: closing a file ends all locks that the process has on it
+    (https://www.sqlite.org/howtocorrupt.html, 2.2), and this process may have the same database open.
+    """
     path = path_of(url)
     if path is None:
         return
-    try:
-        with path.open("rb") as stream:
-            start = stream.read(100)
-    except FileNotFoundError as error:
+    if not path.exists():
         raise DatabaseNotFoundError(
             f"there is no database at {path}; create one with `bloxdb init --db {path}` or "
             "bloxdb.create(path)"
-        ) from error
-    except OSError as error:
-        raise NotADatabaseError(f"{path} cannot be read: {error.strerror}") from error
-    if not start.startswith(_SQLITE_MAGIC):
-        raise NotADatabaseError(f"{path} is not an SQLite file")
-    if int.from_bytes(start[68:72], "big") != APPLICATION_ID:
+        )
+    try:
+        found = application_id(path)
+    except sqlite3.OperationalError as error:
+        raise NotADatabaseError(f"{path} cannot be read: {error}") from error
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
+            raise DatabaseError(f"{path}: {error}") from error
+        raise NotADatabaseError(f"{path} is not an SQLite file") from error
+    if found != APPLICATION_ID:
         raise NotADatabaseError(f"{path} is an SQLite file, but not a bloxdb database")
 
 

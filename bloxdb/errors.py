@@ -11,6 +11,8 @@
     ├── DatabaseError         (RuntimeError) the database refused
     │   ├── NotADatabaseError                some other file
     │   └── RevisionError                    an older or a newer database
+    ├── TrainingError         (RuntimeError) a run that cannot be trained
+    ├── MissingDataError      (FileNotFoundError) a data set that is not there
     ├── DatabaseNotFoundError (FileNotFoundError)
     ├── DatabaseExistsError   (FileExistsError)
     └── MissingExtraError     (ImportError)  an optional part that is not installed
@@ -90,6 +92,14 @@ class NotADatabaseError(DatabaseError):
 
 class RevisionError(DatabaseError):
     """The database has another schema revision than this bloxdb."""
+
+
+class TrainingError(BloxError, RuntimeError):
+    """A run cannot be trained, for a reason that other runs would have too."""
+
+
+class MissingDataError(BloxError, FileNotFoundError):
+    """A data set to train on is not there, or damaged."""
 
 
 class DatabaseNotFoundError(BloxError, FileNotFoundError):

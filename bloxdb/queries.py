@@ -1,4 +1,4 @@
-"""The questions people ask first: the best architectures, the Pareto front, what is missing."""
+"""The questions people ask first: the best architectures, and the Pareto front."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def top(
         query = query.join(Latency, Latency.arch_id == Run.arch_id).where(
             Latency.device_id == _device_id(db, name), Latency.latency_ms <= milliseconds
         )
-    rows = _rows(db, query.order_by(order, Run.arch_id, Run.seed).limit(n))
+    rows = rows_of(db, query.order_by(order, Run.arch_id, Run.seed).limit(n))
     return [row for row in rows if row[by] is not None]
 
 
@@ -132,56 +132,7 @@ def pareto(
         .where((ranked.c.best_before.is_(None)) | (ranked.c.rank_y < ranked.c.best_before))
         .order_by(ranked.c.rank_x)
     )
-    return _rows(db, query)
-
-
-def progress(db: Database | None = None) -> list[Row]:
-    """Runs by recipe, seed and status: one row a recipe and seed, a count a status, and the gaps.
-
-    ``missing`` counts the architectures without a finished run; ``best`` and ``worst`` are test top-1.
-    """
-    db = db or current()
-    total = db.reader.scalar(select(func.count()).select_from(Arch)) or 0
-    counts = [
-        func.count().filter(Run.status == s).label(s)
-        for s in ("pending", "running", "finished", "failed", "diverged")
-    ]
-    query = (
-        select(
-            Recipe.name.label("recipe"),
-            Recipe.epochs,
-            Run.seed,
-            *counts,
-            func.max(Run.test_top1).label("best"),
-            func.min(Run.test_top1).label("worst"),
-        )
-        .join(Recipe)
-        .group_by(Recipe.id, Recipe.name, Recipe.epochs, Run.seed)
-        .order_by(Recipe.name, Run.seed)
-    )
-    rows = _rows(db, query)
-    return [{**row, "missing": total - row["finished"]} for row in rows]
-
-
-def gaps(recipe: str, seed: int, db: Database | None = None) -> list[tuple[int, int]]:
-    """Architectures without a finished run, as inclusive ranges of indices, in order."""
-    db = db or current()
-    done = set(
-        db.reader.scalars(
-            select(Run.arch_id)
-            .join(Recipe)
-            .where(Recipe.name == recipe, Run.seed == seed, Run.status == "finished")
-        )
-    )
-    ranges: list[tuple[int, int]] = []
-    for index in db.reader.scalars(select(Arch.id).order_by(Arch.id)):
-        if index in done:
-            continue
-        if ranges and ranges[-1][1] == index - 1:
-            ranges[-1] = (ranges[-1][0], index)
-        else:
-            ranges.append((index, index))
-    return ranges
+    return rows_of(db, query)
 
 
 def find_recipe(db: Database, name: str | None) -> Recipe:
@@ -247,5 +198,6 @@ def _device_id(db: Database, name: str) -> int:
     return found
 
 
-def _rows(db: Database, query: Select[*tuple[Any, ...]]) -> list[Row]:
+def rows_of(db: Database, query: Select[*tuple[Any, ...]]) -> list[Row]:
+    """The rows of a query as dicts."""
     return [dict(row) for row in db.reader.execute(query).mappings()]

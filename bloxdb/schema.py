@@ -243,7 +243,11 @@ class Env(Base):
 
 
 class Recipe(Base):
-    """What runs were trained on and how."""
+    """What runs were trained on and how.
+
+    `config` has every field of the trainer's recipe, and `digest` is the SHA-256 of it as JSON; both are NULL
+    where the runs came with release files, which do not say.
+    """
 
     __tablename__ = "recipes"
 
@@ -255,6 +259,7 @@ class Recipe(Base):
     val_images: Mapped[int | None]
     test_images: Mapped[int | None]
     config: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    digest: Mapped[str | None] = mapped_column(String(64))
 
     def __repr__(self) -> str:
         return f"<Recipe {self.name}: {self.dataset}, {self.epochs} epochs>"
@@ -277,6 +282,8 @@ class Run(Base):
 
     `flops` and `params` are those of the architecture, here too so that one index finds the best under a
     limit.
+
+    `message` says why a run failed.
 
     `val_top1` is that of the best epoch, whose weights made `test_top1`, `test_top5` and `test_loss`.
     """
@@ -314,6 +321,7 @@ class Run(Base):
     finished_at: Mapped[datetime | None]
     heartbeat_at: Mapped[datetime | None]
     worker: Mapped[str | None] = mapped_column(Text)
+    message: Mapped[str | None] = mapped_column(Text)
 
     arch: Mapped[Arch] = relationship(back_populates="runs")
     recipe: Mapped[Recipe] = relationship()
@@ -385,7 +393,10 @@ class Device(Base):
 
 
 class Latency(Base):
-    """Milliseconds that one inference takes on a device."""
+    """Milliseconds that one inference takes on a device: the median of some, and their spread if known.
+
+    `spread_ms` is the range of the middle half.
+    """
 
     __tablename__ = "latencies"
     __table_args__ = (Index(None, "device_id", "latency_ms"),)
@@ -393,6 +404,7 @@ class Latency(Base):
     arch_id: Mapped[int] = mapped_column(ForeignKey("archs.id"), primary_key=True)
     device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), primary_key=True)
     latency_ms: Mapped[float] = mapped_column(Double)
+    spread_ms: Mapped[float | None] = mapped_column(Double)
 
     device: Mapped[Device] = relationship()
 

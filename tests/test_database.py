@@ -24,7 +24,7 @@ from alembic import op
 revision, down_revision = "0002", "0001"
 def upgrade():
     with op.batch_alter_table("runs") as batch:
-        batch.add_column(sa.Column("message", sa.Text()))
+        batch.add_column(sa.Column("remark", sa.Text()))
     {more}
 """
 
@@ -32,7 +32,7 @@ def upgrade():
 def next_scripts(folder: Path, more: str = "") -> Path:
     """A copy of the shipped migrations with one more revision, as a later bloxdb would have it."""
     shutil.copytree(migrations.shipped_scripts(), folder)
-    (folder / "versions" / "0002_message.py").write_text(NEXT.format(more=more))
+    (folder / "versions" / "0002_remark.py").write_text(NEXT.format(more=more))
     return folder
 
 
@@ -129,7 +129,7 @@ def test_a_read_only_database_refuses_writing(empty_file: Path) -> None:
 
 def test_a_failed_transaction_leaves_nothing(empty_db: Database) -> None:
     device = text("INSERT INTO devices (id, name) VALUES (1, 'a')")
-    latency = text("INSERT INTO latencies VALUES (91125, 1, 1.0)")
+    latency = text("INSERT INTO latencies VALUES (91125, 1, 1.0, NULL)")
 
     def write() -> None:
         with empty_db.transaction() as session:
@@ -170,7 +170,7 @@ def test_an_older_database_names_the_command_and_is_upgraded_with_a_copy(
     assert copy is not None
     assert copy.name.startswith("old.0001.")
     with database._open(url, False, scripts) as db:
-        assert db.rows("SELECT count(*) AS n FROM runs WHERE message IS NULL") == [{"n": 40}]
+        assert db.rows("SELECT count(*) AS n FROM runs WHERE remark IS NULL") == [{"n": 40}]
         # runs was made anew, and its children are still there
         assert db.rows("SELECT count(*) AS n FROM epochs") == [{"n": 400}]
         assert db.rows("PRAGMA foreign_key_check") == []
@@ -186,7 +186,7 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path: Path, ti
     with pytest.raises(bloxdb.DatabaseError, match="no such table: nowhere"):
         database._upgrade(locate(path), scripts)
     with bloxdb.open(path) as db:
-        assert "message" not in [row["name"] for row in db.rows("PRAGMA table_info(runs)")]
+        assert "remark" not in [row["name"] for row in db.rows("PRAGMA table_info(runs)")]
         assert db.rows("SELECT count(*) AS n FROM epochs") == [{"n": 400}]
 
 

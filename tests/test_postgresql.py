@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 import bloxdb
-from bloxdb import Arch, Database, codecs, queries
+from bloxdb import Arch, Database, codecs, progress, queries
 from bloxdb.connection import locate
 from tests.conftest import POSTGRESQL
 
@@ -53,7 +53,7 @@ def test_queries_answer_as_on_sqlite(db: Database, tiny_file: Path) -> None:
                 20, by=by, max_flops=260e6, db=lite
             )
         assert bloxdb.pareto(db=db) == bloxdb.pareto(db=lite)
-        assert queries.progress(db) == queries.progress(lite)
+        assert progress.progress(db) == progress.progress(lite)
         for query in (
             "SELECT * FROM leaderboard ORDER BY arch_id",
             "SELECT * FROM epochs ORDER BY run_id, epoch",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import bloxdb
-from bloxdb import Database, codecs, queries
+from bloxdb import Database, codecs, progress
 
 TINY = "release-tiny"
 
@@ -109,10 +109,10 @@ def test_no_run_beats_one_of_the_pareto_front(tiny_db: Database, golden: Path, x
 
 
 def test_progress_and_gaps_count_what_is_there(tiny_db: Database) -> None:
-    (row,) = queries.progress()
+    (row,) = progress.progress()
     assert (row["recipe"], row["seed"], row["finished"], row["missing"]) == ("cifar100-10", 3, 40, 91_085)
     done = {found["arch_id"] for found in tiny_db.rows("SELECT arch_id FROM runs")}
-    gaps = queries.gaps("cifar100-10", 3)
+    gaps = progress.gaps("cifar100-10", 3)
     missing = {index for first, last in gaps for index in range(first, last + 1)}
     assert missing == set(range(91_125)) - done
     assert all(b[0] > a[1] + 1 for a, b in itertools.pairwise(gaps))

@@ -1,22 +1,29 @@
-"""Data sets as tensors: normalised images and labels, split once and for all."""
+"""Data sets as tensors: images as they are in the files, split once and for all."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import platformdirs
 import torch
 from torch import Tensor
 
-from bloxdb.errors import MissingExtraError
+from bloxdb.errors import MissingDataError, MissingExtraError
+from trainer.vision import torchvision
 
 DIGITS_SPLIT = (1_257, 180, 360)
 """Training, validation and test images of the 1,797 digits."""
 
+VALIDATION_SHARE = 10
+"""One training image in so many of CIFAR validates: 5,000 of 50,000."""
+
 
 @dataclass(frozen=True)
 class Split:
-    """Images (N, 3, H, W) float32, normalised, and labels (N,) int64."""
+    """Images uint8 (N, 3, H, W), and labels int64 (N,)."""
 
     images: Tensor
     labels: Tensor
@@ -24,20 +31,64 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def to(self, device: torch.device) -> Split:
+        """The same on a device."""
+        return Split(self.images.to(device), self.labels.to(device))
+
 
 @dataclass(frozen=True)
 class DataSet:
-    """Three splits of one data set, and its number of classes."""
+    """Three splits of one data set.
+
+    Attributes
+    ----------
+    name
+        A key of `DATASETS`.
+    classes
+        How many.
+    mean, std
+        Of each channel, where 255 is 1.
+    train, val, test
+        The splits.
+    """
 
     name: str
     classes: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
     train: Split
     val: Split
     test: Split
 
+    def to(self, device: torch.device) -> DataSet:
+        """The same on a device."""
+        splits = (split.to(device) for split in (self.train, self.val, self.test))
+        return DataSet(self.name, self.classes, self.mean, self.std, *splits)
 
-def load_digits() -> DataSet:
-    """scikit-learn's bundled digits, 8x8 with three equal channels.
+
+def load_data(name: str, folder: Path | None = None, *, download: bool = False) -> DataSet:
+    """A data set by its name.
+
+    Parameters
+    ----------
+    name
+        A key of `DATASETS`.
+    folder
+        Where the files are; ``data`` in the user's data folder of bloxdb if not given.
+    download
+        Get them first if they are not there.
+
+    Raises
+    ------
+    MissingDataError
+        They are not there, or damaged; the error says how to get them.
+    """
+    place = folder or platformdirs.user_data_path("bloxdb") / "data"
+    return DATASETS[name](place, download)
+
+
+def load_digits(folder: Path | None = None, download: bool = False) -> DataSet:
+    """scikit-learn's bundled digits, 8x8 with three equal channels; their 17 grey levels go from 0 to 255.
 
     The split is fixed: ``numpy.random.RandomState(0).permutation(1797)``, the first 1,257 train, the next
     180 validate, the last 360 test.
@@ -47,15 +98,65 @@ def load_digits() -> DataSet:
     except ImportError as error:
         raise MissingExtraError("the digits need scikit-learn: pip install 'bloxdb[train]'") from error
     bunch = load()
-    pixels = np.asarray(bunch.images, dtype=np.float32) / 16  # grey levels are 0 … 16
+    pixels = np.rint(np.asarray(bunch.images) * (255 / 16)).astype(np.uint8)
     order = np.random.RandomState(0).permutation(len(pixels))
-    train_pixels = pixels[order[: DIGITS_SPLIT[0]]]
-    pixels = (pixels - train_pixels.mean()) / train_pixels.std()
+    train_pixels = pixels[order[: DIGITS_SPLIT[0]]] / 255
     images = torch.from_numpy(pixels).unsqueeze(1).repeat(1, 3, 1, 1)
     labels = torch.from_numpy(np.asarray(bunch.target, dtype=np.int64))
     parts = torch.from_numpy(order).split(DIGITS_SPLIT)
     train, val, test = (Split(images[part].contiguous(), labels[part]) for part in parts)
-    return DataSet("digits", 10, train, val, test)
+    mean, std = float(train_pixels.mean()), float(train_pixels.std())
+    return DataSet("digits", 10, (mean,) * 3, (std,) * 3, train, val, test)
 
 
-DATASETS = {"digits": load_digits}
+def load_cifar100(folder: Path, download: bool = False) -> DataSet:
+    """CIFAR-100: 50,000 images that train and validate, 10,000 that test, 32x32."""
+    train, val, test = _cifar("CIFAR100", "cifar100", folder, download)
+    mean, std = (0.5070588, 0.4866667, 0.4407843), (0.2674510, 0.2564706, 0.2760784)
+    return DataSet("cifar100", 100, mean, std, train, val, test)
+
+
+def load_cifar10(folder: Path, download: bool = False) -> DataSet:
+    """CIFAR-10, of the same sizes."""
+    train, val, test = _cifar("CIFAR10", "cifar10", folder, download)
+    mean, std = (0.4913997, 0.4821583, 0.4465312), (0.2470323, 0.2434851, 0.2615877)
+    return DataSet("cifar10", 10, mean, std, train, val, test)
+
+
+def _cifar(class_name: str, name: str, folder: Path, download: bool) -> tuple[Split, Split, Split]:
+    """The splits of the release: of ``RandomState(0).permutation``, the last tenth validates."""
+    torchvision()
+    from torchvision import datasets
+
+    reader = getattr(datasets, class_name)
+    try:
+        first, second = (reader(folder, train=train, download=download) for train in (True, False))
+    except (RuntimeError, OSError) as error:
+        if download:
+            raise MissingDataError(f"{class_name} could not be downloaded to {folder}: {error}") from error
+        raise MissingDataError(
+            f"there is no undamaged {class_name} in {folder}; get it with `bloxdb train --dataset {name} "
+            f"--data-dir {folder} --download …`, or name the folder that has {reader.base_folder}"
+        ) from error
+    whole = _split(first.data, first.targets)
+    order = torch.from_numpy(np.random.RandomState(0).permutation(len(whole)))
+    held_out = len(whole) // VALIDATION_SHARE
+    train, val = order[: len(whole) - held_out], order[len(whole) - held_out :]
+    return (
+        Split(whole.images[train], whole.labels[train]),
+        Split(whole.images[val], whole.labels[val]),
+        _split(second.data, second.targets),
+    )
+
+
+def _split(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], labels: list[int]) -> Split:
+    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+    return Split(images, torch.tensor(labels, dtype=torch.int64))
+
+
+DATASETS: dict[str, Callable[[Path, bool], DataSet]] = {
+    "cifar100": load_cifar100,
+    "cifar10": load_cifar10,
+    "digits": load_digits,
+}
+"""The data sets, by the name that recipes have for them."""

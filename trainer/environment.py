@@ -16,15 +16,15 @@ from bloxdb.codecs.columns import ENV_COLUMNS
 from trainer.vision import torchvision
 
 
-def environment() -> dict[str, str]:
-    """The fields of `bloxdb.Env`; what does not apply is empty, `gpu` names the CPU where there is none."""
-    cuda = torch.cuda.is_available()
+def environment(device: torch.device) -> dict[str, str]:
+    """The fields of `bloxdb.Env`; what does not apply is empty, `gpu` names the CPU if that trains."""
+    cuda = device.type == "cuda"
     found = {
         "codebase_commit": _commit(),
         "codebase_version": bloxdb.__version__,
         "cuda": _driver("cuda_version") if cuda else "",
         "driver": _driver("driver_version") if cuda else "",
-        "gpu": torch.cuda.get_device_name() if cuda else f"cpu: {_cpu_name()}",
+        "gpu": torch.cuda.get_device_name(device) if cuda else f"cpu: {_cpu_name()}",
         "platform": platform.platform(),
         "ptflops_version": f"bloxdb {bloxdb.__version__}, as ptflops 0.6.9",
         "python": ".".join(str(part) for part in sys.version_info),

@@ -1,18 +1,19 @@
-"""The training loop of one run."""
+"""The training of one run, epoch by epoch, resumable between any two."""
 
 from __future__ import annotations
 
-import copy
+import math
 import random
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trainer.augment import plain_batches, training_batches
 from trainer.data import DataSet, Split
 from trainer.model import Network
 from trainer.recipe import Recipe
@@ -34,6 +35,15 @@ class EpochResult:
     epoch: int
     train: Metrics
     val: Metrics
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether both losses are numbers."""
+        return math.isfinite(self.train.loss) and math.isfinite(self.val.loss)
+
+    def is_better_than(self, other: EpochResult | None) -> bool:
+        """Whether it has the higher validation top-1, or the same and a lower loss."""
+        return other is None or (self.val.top1, -self.val.loss) > (other.val.top1, -other.val.loss)
 
 
 @dataclass(frozen=True)
@@ -58,17 +68,137 @@ class RunResult:
     train_time: float
 
 
+class Training:
+    """One architecture in training.
+
+    Parameters
+    ----------
+    vec
+        The architecture.
+    recipe
+        How to train.
+    data
+        On what; it lies on the device that trains.
+    seed
+        Of Python, NumPy and torch.
+
+    Attributes
+    ----------
+    epoch
+        How many are done.
+    best
+        The best of them.
+    train_time
+        Seconds that they took.
+    """
+
+    def __init__(self, vec: object, recipe: Recipe, data: DataSet, seed: int) -> None:
+        configure(recipe)
+        seed_everything(seed)
+        self.recipe = recipe
+        self.data = data
+        self.device = data.train.images.device
+        self.network = Network(vec, data.classes).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimiser = torch.optim.SGD(
+            self.network.parameters(),
+            recipe.lr,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            fused=True,
+        )
+        self.generator = torch.Generator().manual_seed(seed)
+        self.forward: nn.Module = torch.compile(self.network) if recipe.compile else self.network  # type: ignore[assignment]
+        self.epoch = 0
+        self.best: EpochResult | None = None
+        self.train_time = 0.0
+        self._best_weights = _copied(self.network)
+
+    def train_epoch(self) -> EpochResult:
+        """Train and validate for one epoch; what is not finite is not taken into account."""
+        start = time.perf_counter()
+        rate = self.recipe.lr * (1 + math.cos(math.pi * self.epoch / self.recipe.epochs)) / 2
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.network.train()
+        train = _Sums(self.device)
+        for images, labels in training_batches(self.data, self.recipe, self.generator):
+            logits, loss = self._logits_and_loss(images, labels)
+            loss.backward()
+            self.optimiser.step()
+            self.optimiser.zero_grad(set_to_none=True)
+            train.add(logits, labels, loss)
+        val = self.evaluate(self.data.val)
+        result = EpochResult(self.epoch + 1, train.metrics(), val)
+        if result.is_finite:
+            self.epoch += 1
+            if result.is_better_than(self.best):
+                self.best, self._best_weights = result, _copied(self.network)
+        self.train_time += time.perf_counter() - start
+        return result
+
+    @torch.no_grad()
+    def evaluate(self, split: Split) -> Metrics:
+        """Metrics of a split with the weights as they are."""
+        self.network.eval()
+        sums = _Sums(self.device)
+        for images, labels in plain_batches(self.data, split, self.recipe.eval_batch):
+            logits, loss = self._logits_and_loss(images, labels)
+            sums.add(logits, labels, loss)
+        return sums.metrics()
+
+    def finish(self) -> RunResult:
+        """Test with the best epoch's weights."""
+        self.network.load_state_dict(self._best_weights)
+        return RunResult(False, self.best, self.evaluate(self.data.test), self.train_time)
+
+    def diverged(self) -> RunResult:
+        """The end of a run whose loss is not finite."""
+        return RunResult(True, self.best, None, self.train_time)
+
+    def state(self) -> dict[str, Any]:
+        """All that the next epoch depends on, as tensors and plain values."""
+        return {
+            "epoch": self.epoch,
+            "train_time": self.train_time,
+            "threads": torch.get_num_threads(),
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "generator": self.generator.get_state(),
+            "best": None if self.best is None else asdict(self.best),
+            "best_weights": self._best_weights,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to a state; numbers go on as if nothing had happened."""
+        if self.device.type == "cpu":
+            torch.set_num_threads(state["threads"])  # sums depend on who adds what
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.generator.set_state(state["generator"].cpu())
+        best = state["best"]
+        if best is not None:
+            self.best = EpochResult(best["epoch"], Metrics(**best["train"]), Metrics(**best["val"]))
+        self._best_weights = state["best_weights"]
+        self.epoch, self.train_time = state["epoch"], state["train_time"]
+
+    def _logits_and_loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        half = self.recipe.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            logits: Tensor = self.forward(images)
+        logits = logits.float()
+        return logits, functional.cross_entropy(logits, labels)
+
+
 class _Sums:
     """Adds up counts and losses on the device; nothing waits for it within an epoch."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device) -> None:
         self.images = 0
-        self.sums = torch.zeros(3, dtype=torch.float64)
+        self.sums = torch.zeros(3, dtype=torch.float64, device=device)
 
     def add(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
-        best = logits.topk(5, dim=1).indices == labels[:, None]
-        part = torch.stack([best[:, 0].sum(), best.sum(), loss * len(labels)])
-        self.sums += part.detach()
+        best = logits.detach().topk(5, dim=1).indices == labels[:, None]
+        self.sums += torch.stack([best[:, 0].sum(), best.sum(), loss.detach() * len(labels)])
         self.images += len(labels)
 
     def metrics(self) -> Metrics:
@@ -76,74 +206,21 @@ class _Sums:
         return Metrics(100 * top1, 100 * top5, loss)
 
 
-def train_run(
-    vec: object, recipe: Recipe, data: DataSet, seed: int, on_epoch: Callable[[EpochResult], None]
-) -> RunResult:
-    """Train one architecture.
-
-    Parameters
-    ----------
-    vec
-        The architecture.
-    recipe, data
-        How, and on what.
-    seed
-        Of Python, NumPy and torch.
-    on_epoch
-        Called as each epoch ends.
-    """
-    seed_everything(seed)
-    network = Network(vec, data.classes)
-    optimiser = torch.optim.SGD(
-        network.parameters(), recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.epochs)
-    best: EpochResult | None = None
-    best_weights = network.state_dict()
-    start = time.perf_counter()
-    for epoch in range(1, recipe.epochs + 1):
-        train = _train_epoch(network, optimiser, data.train, recipe.batch)
-        val = evaluate(network, data.val, recipe.eval_batch)
-        if not np.isfinite([train.loss, val.loss]).all():
-            return RunResult(True, best, None, time.perf_counter() - start)
-        schedule.step()
-        result = EpochResult(epoch, train, val)
-        on_epoch(result)
-        if best is None or (val.top1, -val.loss) > (best.val.top1, -best.val.loss):
-            best, best_weights = result, copy.deepcopy(network.state_dict())
-    train_time = time.perf_counter() - start
-    network.load_state_dict(best_weights)
-    return RunResult(False, best, evaluate(network, data.test, recipe.eval_batch), train_time)
+def configure(recipe: Recipe) -> None:
+    """Set what torch has as global switches."""
+    torch.use_deterministic_algorithms(recipe.deterministic)
+    torch.backends.cudnn.benchmark = not recipe.deterministic
+    precision = "tf32" if recipe.precision == "tf32" else "ieee"
+    torch.backends.cuda.matmul.fp32_precision = precision
+    torch.backends.cudnn.conv.fp32_precision = precision  # type: ignore[attr-defined]
 
 
 def seed_everything(seed: int) -> None:
-    """Seed all generators, and choose deterministic algorithms."""
+    """Seed the generators of Python, NumPy and torch."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
-    torch.use_deterministic_algorithms(True)
 
 
-def _train_epoch(network: nn.Module, optimiser: torch.optim.Optimizer, split: Split, batch: int) -> Metrics:
-    network.train()
-    sums = _Sums()
-    for rows in torch.randperm(len(split)).split(batch):
-        labels = split.labels[rows]
-        logits = network(split.images[rows])
-        loss = functional.cross_entropy(logits, labels)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-        sums.add(logits, labels, loss)
-    return sums.metrics()
-
-
-@torch.no_grad()
-def evaluate(network: nn.Module, split: Split, batch: int) -> Metrics:
-    """Metrics of a split in evaluation mode."""
-    network.eval()
-    sums = _Sums()
-    for images, labels in zip(split.images.split(batch), split.labels.split(batch), strict=True):
-        logits = network(images)
-        sums.add(logits, labels, functional.cross_entropy(logits, labels))
-    return sums.metrics()
+def _copied(network: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}

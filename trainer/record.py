@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import platform
-from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import CursorResult, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from bloxdb.clock import utc_now
 from bloxdb.codecs.fixed import MICRO, MILLI
 from bloxdb.database import Database
 from bloxdb.errors import ReleaseError
@@ -19,12 +17,15 @@ from trainer.loop import EpochResult, RunResult
 from trainer.recipe import Recipe as TrainingRecipe
 
 
-class RunTakenError(Exception):
-    """The run is finished, or another worker has it; the text says which."""
+class RunLostError(Exception):
+    """Another worker has taken the run over, because this one gave no sign of life for too long."""
 
 
 def store_recipe(db: Database, recipe: TrainingRecipe, data: DataSet) -> int:
     """The id of a recipe, which is stored if it is new.
+
+    A recipe of the same name that came with release files, which say no more than data set and epochs, is
+    taken to be this one.
 
     Raises
     ------
@@ -37,18 +38,24 @@ def store_recipe(db: Database, recipe: TrainingRecipe, data: DataSet) -> int:
         "train_images": len(data.train),
         "val_images": len(data.val),
         "test_images": len(data.test),
-        "config": recipe.config(),
     }
     with db.transaction() as session:
         found = session.scalar(select(Recipe).where(Recipe.name == recipe.name))
         if found is None:
-            found = Recipe(name=recipe.name, **fields)
+            found = Recipe(name=recipe.name, config=recipe.config(), digest=recipe.digest, **fields)
             session.add(found)
             session.flush()
-        elif {name: getattr(found, name) for name in fields} != fields:
+            return found.id
+        if {name: getattr(found, name) for name in fields} != fields or found.digest not in (
+            None,
+            recipe.digest,
+        ):
             raise ReleaseError(
-                f"the database has another recipe named {recipe.name}; train into another database"
+                f"{db.name} has another recipe named {recipe.name} ({found.dataset}, {found.epochs} epochs, "
+                f"{found.train_images} training images); train into another database"
             )
+        if found.digest is None:
+            found.config, found.digest = recipe.config(), recipe.digest
         return found.id
 
 
@@ -64,51 +71,57 @@ def store_environment(db: Database, fields: dict[str, str]) -> int:
 
 
 class RunRecord:
-    """One run in the database, from claim to result."""
+    """A run that a worker has claimed, from its first epoch to its result.
 
-    def __init__(self, db: Database, run_id: int) -> None:
+    Every change is made only while the run is still this worker's; each method that writes raises
+    `RunLostError` if it is not.
+
+    Attributes
+    ----------
+    run_id, arch_id
+        The run, and its architecture's index.
+    worker
+        The worker that has it.
+    """
+
+    def __init__(self, db: Database, run_id: int, arch_id: int, worker: str) -> None:
         self.db = db
         self.run_id = run_id
+        self.arch_id = arch_id
+        self.worker = worker
 
-    @classmethod
-    def claim(cls, db: Database, arch_id: int, recipe_id: int, seed: int, env_id: int) -> RunRecord:
-        """Make the run ours, before its first epoch; what an earlier try left of it is removed.
+    def begin(self, done: int) -> bool:
+        """Go on after so many epochs; what was written of later ones is removed.
 
-        Raises
-        ------
-        RunTakenError
-            It is finished or diverged, or its worker is alive.
+        Returns
+        -------
+        bool
+            False if the database does not have them all: then all epochs are removed, and 0 are done.
         """
-        key = {"arch_id": arch_id, "recipe_id": recipe_id, "seed": seed}
-        state = {"status": "running", "env_id": env_id, "worker": _worker(), "started_at": _now()}
-        with db.transaction() as session:
-            found = session.scalar(select(Run).filter_by(**key))
-            if found is None:
-                found = Run(**key, **state, heartbeat_at=_now())
-                session.add(found)
-                session.flush()
-            else:
-                _check_free(found)
-                session.execute(delete(Epoch).where(Epoch.run_id == found.id))
-                _update(session, found.id, **state, heartbeat_at=_now())
-            return cls(db, found.id)
+        with self.db.transaction() as session:
+            self._change(session, heartbeat_at=utc_now())
+            count = select(func.count()).where(Epoch.run_id == self.run_id, Epoch.epoch <= done)
+            whole = session.scalar(count) == done
+            first = done if whole else 0
+            session.execute(delete(Epoch).where(Epoch.run_id == self.run_id, Epoch.epoch > first))
+        return whole
 
     def epoch(self, result: EpochResult) -> None:
-        """Write an epoch that has ended."""
+        """Write an epoch that has ended, in the release's precision."""
         row: dict[str, int] = {"run_id": self.run_id, "epoch": result.epoch}
         for part, metrics in (("train", result.train), ("val", result.val)):
             row[f"{part}_top1_milli"] = round(metrics.top1 * MILLI)
             row[f"{part}_top5_milli"] = round(metrics.top5 * MILLI)
             row[f"{part}_loss_micro"] = round(metrics.loss * MICRO)
         with self.db.transaction() as session:
+            self._change(session, heartbeat_at=utc_now())
             session.execute(insert(Epoch).values(**row))
-            _update(session, self.run_id, heartbeat_at=_now())
 
     def finish(self, result: RunResult) -> None:
-        """Write the end of the run; the release's precision, as the epochs have it."""
+        """Write the end of the run."""
         fields: dict[str, Any] = {
             "status": "diverged" if result.diverged else "finished",
-            "finished_at": _now(),
+            "finished_at": utc_now(),
             "train_time_s": round(result.train_time),
         }
         if result.best is not None:
@@ -119,42 +132,25 @@ class RunRecord:
             fields["test_top5"] = round(result.test.top5 * MILLI) / MILLI
             fields["test_loss"] = round(result.test.loss * MICRO) / MICRO
         with self.db.transaction() as session:
-            _update(session, self.run_id, **fields)
+            self._change(session, **fields)
+
+    def fail(self, message: str) -> None:
+        """Write that the run cannot be trained, and why."""
+        with self.db.transaction() as session:
+            self._change(session, status="failed", message=message, finished_at=utc_now())
+
+    def beat(self) -> None:
+        """Give a sign of life."""
+        with self.db.transaction() as session:
+            self._change(session, heartbeat_at=utc_now())
 
     def release(self) -> None:
-        """Give an interrupted run back; its epochs stay until somebody starts it again."""
+        """Give the run back as it is, for somebody to go on with."""
         with self.db.transaction() as session:
-            _update(session, self.run_id, status="pending", worker=None)
+            self._change(session, status="pending", worker=None)
 
-
-def _update(session: Session, run_id: int, **fields: Any) -> None:
-    session.execute(update(Run).where(Run.id == run_id).values(**fields))
-
-
-def _check_free(run: Run) -> None:
-    if run.status in ("finished", "diverged"):
-        raise RunTakenError(f"{run.status} already")
-    if run.status == "running" and _is_alive(run.worker or ""):
-        raise RunTakenError(f"{run.worker} is training it")
-
-
-def _worker() -> str:
-    return f"{platform.node()}:{os.getpid()}"
-
-
-def _is_alive(worker: str) -> bool:
-    """Whether a worker may still be running; of another machine we cannot tell, so it may."""
-    node, _, pid = worker.rpartition(":")
-    if node != platform.node():
-        return True
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return int(pid) != os.getpid()
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)
+    def _change(self, session: Session, **fields: Any) -> None:
+        ours = (Run.id == self.run_id, Run.worker == self.worker, Run.status == "running")
+        done: CursorResult[Any] = session.execute(update(Run).where(*ours).values(**fields))  # type: ignore[assignment]
+        if done.rowcount != 1:
+            raise RunLostError(f"architecture {self.arch_id} was taken over by another worker")

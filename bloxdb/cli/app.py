@@ -22,6 +22,9 @@ _HOMES = {
     "show": "query",
     "sql": "query",
     "train": "train",
+    "retry": "manage",
+    "merge": "manage",
+    "bench": "bench",
     "quickstart": "quickstart",
 }
 """Commands and the modules they are in: only what is called is imported."""

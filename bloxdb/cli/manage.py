@@ -1,16 +1,18 @@
-"""`init`, `upgrade`, `status`: the database itself."""
+"""`init`, `upgrade`, `status`, `retry`, `merge`: the database itself, and the runs in it."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
 import bloxdb
-from bloxdb import queries
-from bloxdb.cli.common import db_option, json_option, note, show_rows
+from bloxdb import progress
+from bloxdb.cli.common import db_option, json_option, note, progress_bar, show_rows
+from bloxdb.database import Database
 
-_GAPS_SHOWN = 8
+_SHOWN = 8  # gaps of one recipe and seed, and failures
 
 
 @click.command()
@@ -35,29 +37,91 @@ def upgrade(db: str | None) -> None:
 @db_option
 @json_option
 def status(db: str | None, as_json: bool) -> None:
-    """Show how many runs there are, and which architectures have none.
+    """Show how many runs there are, who trains, what is missing and what failed.
 
     A gap is a range of architecture indices without a finished run.
     """
     with bloxdb.open(db, read_only=True) as opened:
-        rows = queries.progress(opened)
-        found = [queries.gaps(row["recipe"], row["seed"], opened) for row in rows]
-        counts = {
-            name: opened.rows(f"SELECT count(*) AS n FROM {name}")[0]["n"]  # noqa: S608
-            for name in ("archs", "runs", "epochs", "envs", "devices", "latencies")
-        }
+        found = _status(opened)
         if as_json:
-            listed = [{**row, "gaps": gaps} for row, gaps in zip(rows, found, strict=True)]
-            click.echo(json.dumps({"database": opened.name, "counts": counts, "runs": listed}, indent=2))
-            return
-        click.echo(opened.name)
-        click.echo(", ".join(f"{count:,} {name}" for name, count in counts.items()))
-        if not rows:
-            note("no runs yet: `bloxdb import` a release, or `bloxdb train`")
-            return
-        show_rows(rows)
-        for row, gaps in zip(rows, found, strict=True):
-            texts = [f"{a}" if a == b else f"{a}-{b}" for a, b in gaps[:_GAPS_SHOWN]]
-            more = f", … ({len(gaps)} ranges)" if len(gaps) > _GAPS_SHOWN else ""
-            gap_text = ", ".join(texts) + more if texts else "none"
-            click.echo(f"gaps of {row['recipe']}, seed {row['seed']}: {gap_text}")
+            click.echo(json.dumps(found, indent=2))
+        else:
+            _print_status(found)
+
+
+def _status(db: Database) -> dict[str, Any]:
+    tables = ("archs", "runs", "epochs", "envs", "devices", "latencies")
+    rows = progress.progress(db)
+    return {
+        "database": db.name,
+        "counts": {name: db.rows(f"SELECT count(*) AS n FROM {name}")[0]["n"] for name in tables},  # noqa: S608
+        "runs": [{**row, "gaps": progress.gaps(row["recipe"], row["seed"], db)} for row in rows],
+        "workers": progress.workers(db),
+        "failures": progress.failures(db),
+    }
+
+
+def _print_status(found: dict[str, Any]) -> None:
+    click.echo(found["database"])
+    click.echo(", ".join(f"{count:,} {name}" for name, count in found["counts"].items()))
+    if not found["runs"]:
+        note("no runs yet: `bloxdb import` a release, or `bloxdb train`")
+        return
+    show_rows([{name: value for name, value in row.items() if name != "gaps"} for row in found["runs"]])
+    for row in found["runs"]:
+        click.echo(f"gaps of {row['recipe']}, seed {row['seed']}: {ranges(row['gaps'])}")
+    if found["workers"]:
+        show_rows(found["workers"])
+    for row in found["failures"][:_SHOWN]:
+        said = f": {row['message']}" if row["message"] else ""
+        click.echo(
+            f"architecture {row['arch_id']}, {row['recipe']}, seed {row['seed']} {row['status']}{said}"
+        )
+    if len(found["failures"]) > _SHOWN:
+        click.echo(f"… {len(found['failures'])} runs failed or diverged; --json shows all")
+
+
+def ranges(gaps: list[tuple[int, int]]) -> str:
+    """Ranges of indices as a person reads them."""
+    texts = [f"{a}" if a == b else f"{a}-{b}" for a, b in gaps[:_SHOWN]]
+    more = f", … ({len(gaps)} ranges)" if len(gaps) > _SHOWN else ""
+    return ", ".join(texts) + more if texts else "none"
+
+
+@click.command()
+@db_option
+@click.option("--failed", is_flag=True, help="Runs that failed.")
+@click.option("--diverged", is_flag=True, help="Runs whose loss was not finite.")
+@click.option("--recipe", help="Only runs of this recipe.")
+@click.option("--seed", type=int, help="Only runs of this seed.")
+def retry(db: str | None, failed: bool, diverged: bool, recipe: str | None, seed: int | None) -> None:
+    """Let runs that failed or diverged be trained once more, from their first epoch."""
+    chosen = [name for name, wanted in (("failed", failed), ("diverged", diverged)) if wanted]
+    if not chosen:
+        raise click.UsageError("say which: --failed, --diverged or both")
+    with bloxdb.open(db) as opened:
+        count = progress.retry(chosen, recipe=recipe, seed=seed, db=opened)
+    click.echo(f"{count} runs wait to be trained again")
+
+
+@click.command()
+@click.argument("others", nargs=-1, required=True, metavar="OTHER...")
+@db_option
+@click.option(
+    "--prefer",
+    type=click.Choice(["newest", "first"]),
+    help="Of two runs that contradict each other, take the one that ended later, or the one that is there.",
+)
+def merge(others: tuple[str, ...], db: str | None, prefer: str | None) -> None:
+    """Bring the runs and latencies of other databases into one, all of them or none.
+
+    The others are only read. Runs that have not ended stay where they are.
+    """
+    with bloxdb.open(db) as opened, progress_bar("merging") as shown:
+        report = bloxdb.merge(opened, others, prefer=prefer, progress=shown)
+    click.echo(
+        f"{report.added:,} added, {report.replaced:,} replaced, {report.agreed:,} there already and equal, "
+        f"{report.kept:,} contradictions kept as they were, {report.unfinished:,} not finished and left"
+    )
+    for (recipe, seed), found in report.gaps.items():
+        click.echo(f"gaps of {recipe}, seed {seed}: {ranges(found)}")

@@ -9,9 +9,9 @@ import click
 import bloxdb
 from bloxdb import codecs
 from bloxdb.cli.common import progress_bar, show_rows
-from bloxdb.cli.train import train_with_progress
+from bloxdb.cli.train import train_shown, trainer
 from bloxdb.database import Database
-from bloxdb.errors import DatabaseExistsError, ReleaseError
+from bloxdb.errors import DatabaseExistsError, ReleaseError, TrainingError
 
 _ARCHS = (9, 20_295, 44_100, 62_000)
 _EPOCHS = 3
@@ -27,7 +27,9 @@ def quickstart(folder: Path) -> None:
     click.echo(f"1. Creating {folder / 'blox.db'} with all 91,125 architectures")
     with bloxdb.create(folder / "blox.db") as db:
         click.echo(f"2. Training {len(_ARCHS)} of them for {_EPOCHS} epochs on scikit-learn's digits")
-        train_with_progress(db, list(_ARCHS), dataset="digits", epochs=_EPOCHS, seed=0)
+        recipe = trainer("recipe").default_recipe("digits", _EPOCHS)
+        if not train_shown(db, list(_ARCHS), recipe, 0):
+            raise TrainingError("not all runs have ended; `bloxdb status` says why")
         click.echo(f"3. The best with at most {_MAX_FLOPS / 1e6:.0f} MFLOPs")
         show_rows(bloxdb.top(10, max_flops=_MAX_FLOPS, db=db))
         click.echo("4. Exporting all formats, and rebuilding a database from each")

@@ -3,83 +3,282 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import click
+import platformdirs
+from sqlalchemy import func, select
 
 import bloxdb
 from bloxdb import space
-from bloxdb.cli.common import db_option, progress_bar
+from bloxdb.cli.common import db_option, note
+from bloxdb.cli.live import Board, shown
 from bloxdb.database import Database
 from bloxdb.errors import MissingExtraError, QueryError
-from bloxdb.schema import Arch
+from bloxdb.schema import Arch, Recipe, Run
 
 if TYPE_CHECKING:
-    from trainer.work import Step
+    from trainer.recipe import Recipe as TrainingRecipe
+
+_INTERRUPTED = 130  # what a shell gives for Ctrl-C
+
+
+def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that choose architectures; they reach the command as `chosen`, a dict."""
+    for option in (
+        click.option(
+            "--missing", is_flag=True, help="Only those that have no result yet; alone, all of them."
+        ),
+        click.option("--sql", metavar="SELECT", help="Those whose ids a query gives."),
+        click.option(
+            "--random",
+            "count",
+            type=click.IntRange(1, space.NUM_ARCHS),
+            help="So many of the others' choice, or of all, drawn by --seed.",
+        ),
+        click.option(
+            "--range",
+            "bounds",
+            type=(click.IntRange(0, space.NUM_ARCHS), click.IntRange(0, space.NUM_ARCHS)),
+            metavar="FIRST END",
+            help="Indices from FIRST up to, not with, END.",
+        ),
+        click.option(
+            "--arch",
+            "keys",
+            multiple=True,
+            metavar="VEC|HASH|INDEX",
+            help="An architecture; may be repeated.",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 @click.command()
 @db_option
-@click.option("--dataset", default="digits", show_default=True, help="What to train on.")
-@click.option(
-    "--arch", "keys", multiple=True, metavar="VEC|HASH|INDEX", help="An architecture; may be repeated."
-)
-@click.option(
-    "--random",
-    "count",
-    type=click.IntRange(1, space.NUM_ARCHS),
-    help="So many architectures, drawn by --seed.",
-)
-@click.option("--epochs", type=click.IntRange(1, 65_535), default=3, show_default=True, help="Epochs a run.")
+@click.option("--dataset", type=click.Choice(["cifar100", "cifar10", "digits"]), help="What to train on.")
+@arch_options
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The runs' seed.")
+@click.option("--epochs", type=click.IntRange(1, 65_535), help="Epochs a run; 200, of digits 3.")
+@click.option("--batch", type=click.IntRange(1), help="Images a step; 256, of digits 64.")
+@click.option("--lr", type=click.FloatRange(0), help="The learning rate at the start; 0.01.")
+@click.option("--precision", type=click.Choice(["fp32", "tf32", "bf16"]), help="How layers compute; fp32.")
+@click.option("--augment/--no-augment", default=None, help="Change training images at random, or not.")
+@click.option("--fast", is_flag=True, help="Let algorithms differ in the last digits from time to time.")
+@click.option("--compile", "compiled", is_flag=True, help="Use torch.compile.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="A TOML file with fields of a recipe; options override it.",
+)
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Where data sets are.")
+@click.option("--download", is_flag=True, help="Get the data set first if it is not there.")
+@click.option("--gpus", metavar="all|none|N,N", help="Which GPUs; all if there are any, else the CPU.")
+@click.option(
+    "--per-gpu",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help="Workers on each GPU; on the CPU, workers in all.",
+)
+@click.option(
+    "--threads", type=click.IntRange(1), help="CPU threads of each worker; cores by workers if not given."
+)
+@click.option(
+    "--checkpoint-dir",
+    type=click.Path(path_type=Path),
+    help="Where checkpoints are; beside the database if not given.",
+)
+@click.option(
+    "--checkpoint-every",
+    type=click.IntRange(1),
+    default=5,
+    show_default=True,
+    help="Epochs between two checkpoints.",
+)
+@click.option(
+    "--beat",
+    type=click.FloatRange(0.05, 3600),
+    default=5.0,
+    show_default=True,
+    help="Seconds between two signs of life.",
+)
+@click.option(
+    "--dead-after",
+    type=click.FloatRange(0.2, 86_400),
+    default=60.0,
+    show_default=True,
+    help="Seconds without one after which others take a run over.",
+)
+@click.option("--tensorboard", type=click.Path(path_type=Path), metavar="DIR", help="Write scalars there.")
 def train(
-    db: str | None, dataset: str, keys: tuple[str, ...], count: int | None, epochs: int, seed: int
+    db: str | None, dataset: str | None, config: Path | None, download: bool, seed: int, **options: Any
 ) -> None:
     """Train architectures and write each epoch into the database as it ends.
 
-    Finished runs are passed over, so the same command goes on after an interruption.
+    Any number of these commands, on any number of machines, can share a database: each run is trained once.
+    What is finished is passed over, so the same command goes on after an interruption. Ctrl-C finishes the
+    epoch and gives the runs back; Ctrl-C twice stops at once.
+
+    Without other options, CIFAR-100 is trained as in the release. Options that change results make another
+    recipe.
     """
-    if not keys and count is None:
-        raise click.UsageError("say what to train: --arch VEC|HASH|INDEX or --random N")
+    chosen = taken(options)
+    changes = {name: options.pop(name) for name in ("epochs", "batch", "lr", "precision", "augment")}
+    changes |= {
+        "deterministic": False if options.pop("fast") else None,
+        "compile": options.pop("compiled") or None,
+    }
+    trainer("recipe")
+    from trainer.recipe import make_recipe
+
+    given = {name: value for name, value in changes.items() if value is not None}
+    recipe = make_recipe(dataset, config, given)
     with bloxdb.open(db) as opened:
-        arch_ids = [_arch_id(key, opened) for key in keys]
-        if count is not None:
-            arch_ids += random.Random(seed).sample(range(space.NUM_ARCHS), count)  # noqa: S311
-        train_with_progress(opened, list(dict.fromkeys(arch_ids)), dataset=dataset, epochs=epochs, seed=seed)
+        arch_ids = chosen_archs(opened, chosen, seed, finished_under(recipe.name, seed))
+        if not arch_ids:
+            note("nothing is missing")
+            return
+        if not train_shown(opened, arch_ids, recipe, seed, download=download, **options):
+            note("not all runs have ended; the same command goes on with them")
+            sys.exit(_INTERRUPTED)
 
 
-def train_with_progress(db: Database, arch_ids: list[int], *, dataset: str, epochs: int, seed: int) -> None:
-    """Train with a bar on a terminal and a line a run when piped; `MissingExtraError` without torch."""
+def train_shown(
+    db: Database,
+    arch_ids: list[int],
+    recipe: TrainingRecipe,
+    seed: int,
+    *,
+    download: bool = False,
+    gpus: str | None = None,
+    per_gpu: int = 1,
+    threads: int | None = None,
+    checkpoint_dir: Path | None = None,
+    beat: float = 5.0,
+    dead_after: float = 60.0,
+    **options: Any,
+) -> bool:
+    """Train, shown as it goes on; whether all runs have ended."""
+    fleet = trainer("fleet")
+    from trainer.queue import Pulse
+    from trainer.worker import Job
+
+    where = fleet.places(gpus, per_gpu, threads)
+    job = Job(
+        db=str(db.path) if db.path else db.url.render_as_string(hide_password=False),
+        arch_ids=tuple(arch_ids),
+        recipe=recipe,
+        seed=seed,
+        checkpoints=checkpoint_dir or _checkpoints_of(db),
+        pulse=Pulse(beat, dead_after),
+        **options,
+    )
+    board = Board(len(arch_ids), lambda: _left(db, arch_ids, recipe.name, seed))
+    with shown(board) as tell:
+        finished: bool = fleet.train(job, where, tell, download=download)
+    return finished
+
+
+def trainer(module: str) -> ModuleType:
+    """A module of the trainer; `MissingExtraError` where torch is not installed."""
     try:
-        from trainer.work import train_archs
+        return import_module(f"trainer.{module}")
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"training needs {error.name}: pip install -c constraints.txt '.[train]'"
         ) from error
-    with _shown(len(arch_ids), epochs) as on_step:
-        train_archs(db, arch_ids, dataset=dataset, epochs=epochs, seed=seed, on_step=on_step)
 
 
-@contextmanager
-def _shown(archs: int, epochs: int) -> Iterator[Callable[[Step], None]]:
-    with progress_bar("training") as progress:
-        progress(0, archs * epochs, "loading torch")
-
-        def on_step(step: Step) -> None:
-            if step.epoch is None:
-                click.echo(f"architecture {step.arch_id}: {step.message}")
-                progress((step.position + 1) * epochs, archs * epochs, "")
-            else:
-                done = step.position * epochs + step.epoch.epoch
-                progress(done, archs * epochs, f"architecture {step.arch_id}, {step.message}")
-
-        yield on_step
+def taken(options: dict[str, Any]) -> dict[str, Any]:
+    """What `arch_options` gave, out of all options; `click.UsageError` if that is nothing."""
+    chosen = {name: options.pop(name) for name in ("keys", "bounds", "count", "sql", "missing")}
+    if not any(value for value in chosen.values()):
+        raise click.UsageError("say which: --arch, --range, --random, --sql or --missing")
+    return chosen
 
 
-def _arch_id(key: str, db: Database) -> int:
+def chosen_archs(db: Database, chosen: dict[str, Any], seed: int, done: Any) -> list[int]:
+    """The architectures that `arch_options` name.
+
+    Parameters
+    ----------
+    db
+        Where hashes and queries are looked up.
+    chosen
+        What the options gave.
+    seed
+        Of the draw.
+    done
+        A query of the ids that ``--missing`` passes over.
+    """
+    ids = [arch_id(key, db) for key in chosen["keys"]]
+    if chosen["bounds"]:
+        ids += range(*chosen["bounds"])
+    if chosen["sql"]:
+        ids += _ids_of(db, chosen["sql"])
+    if not ids:
+        if chosen["bounds"] or chosen["sql"]:
+            raise QueryError("--range or --sql names no architecture")
+        ids = list(range(space.NUM_ARCHS))
+    if chosen["missing"]:
+        passed = set(db.reader.scalars(done))
+        ids = [index for index in ids if index not in passed]
+    ids = list(dict.fromkeys(ids))
+    if chosen["count"] is not None:
+        ids = random.Random(seed).sample(ids, min(chosen["count"], len(ids)))  # noqa: S311
+    return ids
+
+
+def arch_id(key: str, db: Database) -> int:
+    """The index of an architecture that a user named."""
     arch = Arch.get(key, db)
     if arch is None:
         raise QueryError(f"there is no architecture {key}")
     return arch.id
+
+
+def finished_under(recipe: str, seed: int) -> Any:
+    """A query of the architectures that have a result under a recipe and seed."""
+    query = select(Run.arch_id).join(Recipe)
+    return query.where(Recipe.name == recipe, Run.seed == seed, Run.status == "finished")
+
+
+def _ids_of(db: Database, sql: str) -> list[int]:
+    ids = []
+    for row in db.rows(sql):
+        (value, *_) = row.values()
+        if not isinstance(value, int) or not 0 <= value < space.NUM_ARCHS:
+            raise QueryError(f"--sql must give architecture indices in its first column, not {value!r}")
+        ids.append(value)
+    return ids
+
+
+def _left(db: Database, arch_ids: list[int], recipe: str, seed: int) -> int:
+    """Runs of these that have not ended; those that have no row yet count too."""
+    low, high = min(arch_ids), max(arch_ids)
+    query = (
+        select(Run.arch_id)
+        .join(Recipe)
+        .where(
+            Recipe.name == recipe,
+            Run.seed == seed,
+            Run.arch_id.between(low, high),
+            Run.status.not_in(("pending", "running")),
+        )
+    )
+    if len(arch_ids) == high - low + 1:
+        return len(arch_ids) - (db.reader.scalar(select(func.count()).select_from(query.subquery())) or 0)
+    return len(set(arch_ids).difference(db.reader.scalars(query)))
+
+
+def _checkpoints_of(db: Database) -> Path:
+    if db.path is not None:
+        return db.path.with_name(f"{db.path.name}.checkpoints")
+    return platformdirs.user_data_path("bloxdb") / "checkpoints"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from sqlalchemy import bindparam, insert, select, update
@@ -16,7 +14,7 @@ from bloxdb.codecs import Header, Table
 from bloxdb.codecs.columns import ENV_COLUMNS
 from bloxdb.codecs.fixed import Array
 from bloxdb.database import Database
-from bloxdb.errors import BloxFormatError, DatabaseError, ReleaseError
+from bloxdb.errors import BloxFormatError, ReleaseError
 from bloxdb.release.changes import Changes, ImportReport
 from bloxdb.release.epochs import EpochWriter
 from bloxdb.release.folder import check_agreement, expand
@@ -76,27 +74,13 @@ def import_release(
     report = ImportReport(files=list(headers))
     meter = Meter(progress, sum(path.stat().st_size for path in headers))
     with (
-        _scratch(db) as folder,
+        db.scratch() as folder,
         db.bulk_transaction() as session,
         EpochWriter(session, folder, meter) as epochs,
     ):
         _Importer(epochs, headers, recipe, Changes(report, replace), meter).run()
     meter.finish()
     return report
-
-
-@contextmanager
-def _scratch(db: Database) -> Iterator[Path | None]:
-    """A folder beside the database, for a while; None for a server."""
-    if db.path is None or db.read_only:
-        yield None
-        return
-    try:
-        folder = TemporaryDirectory(prefix=".bloxdb-", dir=db.path.parent)
-    except OSError as error:
-        raise DatabaseError(f"nothing can be written beside {db.name}: {error.strerror}") from error
-    with folder as place:
-        yield Path(place)
 
 
 class _Importer:

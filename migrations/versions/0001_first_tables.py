@@ -89,6 +89,7 @@ def upgrade() -> None:
         sa.Column("val_images", sa.Integer(), nullable=True),
         sa.Column("test_images", sa.Integer(), nullable=True),
         sa.Column("config", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("digest", sa.String(length=64), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_recipes")),
         sa.UniqueConstraint("name", name=op.f("uq_recipes_name")),
     )
@@ -111,6 +112,7 @@ def upgrade() -> None:
         sa.Column("arch_id", sa.Integer(), nullable=False),
         sa.Column("device_id", sa.Integer(), nullable=False),
         sa.Column("latency_ms", sa.Double(), nullable=False),
+        sa.Column("spread_ms", sa.Double(), nullable=True),
         sa.ForeignKeyConstraint(["arch_id"], ["archs.id"], name=op.f("fk_latencies_arch_id_archs")),
         sa.ForeignKeyConstraint(["device_id"], ["devices.id"], name=op.f("fk_latencies_device_id_devices")),
         sa.PrimaryKeyConstraint("arch_id", "device_id", name=op.f("pk_latencies")),
@@ -141,6 +143,7 @@ def upgrade() -> None:
         sa.Column("finished_at", sa.DateTime(), nullable=True),
         sa.Column("heartbeat_at", sa.DateTime(), nullable=True),
         sa.Column("worker", sa.Text(), nullable=True),
+        sa.Column("message", sa.Text(), nullable=True),
         sa.CheckConstraint(
             "status IN ('pending', 'running', 'finished', 'failed', 'diverged')",
             name=op.f("ck_runs_status"),

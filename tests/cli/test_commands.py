@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import sqlite3
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -117,6 +118,68 @@ def test_status_counts_runs_and_gaps(tiny_file: Path, empty_file: Path) -> None:
     assert "no runs yet" in bloxdb("status", "--db", empty_file).stderr
 
 
+def test_status_shows_workers_failures_and_the_middle_and_retry_lets_them_go_on(
+    tiny_file: Path, tmp_path: Path
+) -> None:
+    path = Path(shutil.copy(tiny_file, tmp_path / "a.db"))
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE runs SET status = 'failed', message = 'out of memory' WHERE id = 1")
+        connection.execute("UPDATE runs SET status = 'diverged' WHERE id = 2")
+        connection.execute(
+            "UPDATE runs SET status = 'running', worker = 'elsewhere:7', heartbeat_at = datetime('now', '-90 seconds') "
+            "WHERE id = 3"
+        )
+        left = [row[0] for row in connection.execute("SELECT test_top1 FROM runs WHERE status = 'finished'")]
+    connection.close()
+    found = json.loads(bloxdb("status", "--db", path, "--json").stdout)
+    (row,) = found["runs"]
+    counts = {name: row[name] for name in ("finished", "failed", "diverged", "running", "pending")}
+    assert counts == {"finished": 37, "failed": 1, "diverged": 1, "running": 1, "pending": 0}
+    assert row["median"] == pytest.approx(statistics.median(left), abs=1e-3)
+    assert (row["best"], row["worst"]) == (max(left), min(left))
+    (worker,) = found["workers"]
+    assert (worker["worker"], worker["epoch"], worker["epochs"]) == ("elsewhere:7", 10, 10)
+    assert 89 < worker["last_beat_s"] < 120
+    assert [failure["message"] for failure in found["failures"]] == ["out of memory", None]
+    shown = bloxdb("status", "--db", path).stdout
+    assert "failed: out of memory" in shown
+    assert "elsewhere:7" in shown
+    assert "1 runs wait" in bloxdb("retry", "--failed", "--seed", 3, "--db", path).stdout
+    assert "1 runs wait" in bloxdb("retry", "--diverged", "--failed", "--db", path).stdout
+    (row,) = json.loads(bloxdb("status", "--db", path, "--json").stdout)["runs"]
+    assert (row["pending"], row["failed"], row["diverged"]) == (2, 0, 0)
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT count(*) FROM epochs WHERE run_id < 3").fetchone() == (0,)
+    connection.close()
+
+
+def test_merge_brings_databases_together(tiny_file: Path, empty_file: Path, tmp_path: Path) -> None:
+    path = shutil.copy(empty_file, tmp_path / "a.db")
+    done = bloxdb("merge", tiny_file, tiny_file, "--db", path)
+    assert done.stdout.startswith("120 added, 0 replaced, 120 there already and equal, 0 contradictions")
+    assert "gaps of cifar100-10, seed 3: 0-" in done.stdout
+
+
+@pytest.mark.slow
+def test_bench_measures_and_stores_latencies(empty_file: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(empty_file, tmp_path / "a.db"))
+    options = ("--device-name", "this-cpu", "--db", path, "--runs", 3, "--warmup", 1, "--threads", 1)
+    lines = bloxdb("bench", "--range", 403, 405, *options).stdout.splitlines()
+    assert [line.split("\t")[0] for line in lines] == ["403", "404"]
+    again = bloxdb("bench", "--range", 403, 406, "--missing", *options).stdout.splitlines()
+    assert [line.split("\t")[0] for line in again] == ["405"]
+    with sqlite3.connect(path) as connection:
+        rows = connection.execute(
+            "SELECT arch_id, latency_ms, spread_ms FROM latencies ORDER BY 1"
+        ).fetchall()
+        assert connection.execute("SELECT name FROM devices").fetchall() == [("this-cpu",)]
+    connection.close()
+    assert [row[0] for row in rows] == [403, 404, 405]
+    assert all(0.5 < latency < 1000 and 0 <= spread < latency for _, latency, spread in rows)
+    shown = float(lines[0].split("\t")[1].removesuffix(" ms"))
+    assert shown == pytest.approx(rows[0][1], abs=1e-3)
+
+
 def test_upgrade_of_a_current_database_does_nothing(tiny_file: Path, tmp_path: Path) -> None:
     path = shutil.copy(tiny_file, tmp_path / "a.db")
     assert "nothing to do" in bloxdb("upgrade", "--db", path).stderr
@@ -140,7 +203,23 @@ def test_upgrade_of_a_current_database_does_nothing(tiny_file: Path, tmp_path: P
         (["export", "--db", "TINY", "--seed", "9", "--out", "o"], "no runs of seed 9"),
         (["upgrade", "--db", "none.db"], "there is no database"),
         (["init", "--db", "TINY"], "exists already"),
-        (["train", "--db", "TINY", "--dataset", "imagenet", "--random", "1"], "no data set 'imagenet'"),
+        (
+            ["train", "--db", "TINY", "--arch", "1", "--data-dir", "d"],
+            "there is no undamaged CIFAR100 in d; get it",
+        ),
+        (
+            ["train", "--db", "TINY", "--dataset", "digits", "--sql", "SELECT 'x'"],
+            "must give architecture indices",
+        ),
+        (["train", "--db", "TINY", "--dataset", "digits", "--arch", "1", "--gpus", "99"], "this machine has"),
+        (["train", "--db", "TINY", "--config", "TINY", "--arch", "1"], "is not TOML"),
+        (["train", "--db", "TINY", "--config", "none.toml", "--arch", "1"], "none.toml: No such file"),
+        (["retry", "--db", "TINY", "--failed", "--recipe", "x"], "choose one of: cifar100-10"),
+        (["merge", "--db", "TINY", "none.db"], "there is no database at none.db"),
+        (
+            ["bench", "--db", "TINY", "--device-name", "a b", "--arch", "1"],
+            "letters, digits and -, not 'a b'",
+        ),
         (["init", "--db", "/proc/none/blox.db"], "/proc/none"),
     ],
 )
@@ -156,7 +235,16 @@ def test_errors_are_one_line_and_exit_code_1(
 
 
 @pytest.mark.parametrize(
-    "arguments", [["top", "many"], ["export", "--format", "zip"], ["train"], ["nothing"], ["import"]]
+    "arguments",
+    [
+        ["top", "many"],
+        ["export", "--format", "zip"],
+        ["train"],
+        ["nothing"],
+        ["import"],
+        ["retry"],
+        ["merge"],
+    ],
 )
 def test_usage_errors_have_exit_code_2(arguments: list[str], tiny_file: Path) -> None:
     assert "Usage" in bloxdb(*arguments, code=2).stderr

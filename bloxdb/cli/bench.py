@@ -1,0 +1,68 @@
+"""`bench`: latencies of architectures on this machine."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import click
+from sqlalchemy import select
+
+import bloxdb
+from bloxdb.cli.common import db_option, note, progress_bar
+from bloxdb.cli.train import arch_options, chosen_archs, taken, trainer
+from bloxdb.errors import QueryError
+from bloxdb.schema import Device, Latency
+
+_NAME = re.compile("[a-zA-Z0-9-]+")  # what a release file can be named after
+
+
+@click.command()
+@db_option
+@click.option(
+    "--device-name", required=True, metavar="NAME", help="What to call this device; letters, digits, -."
+)
+@arch_options
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of --random.")
+@click.option(
+    "--torch-device",
+    type=click.Choice(["cpu", "cuda"]),
+    default="cpu",
+    show_default=True,
+    help="Where to run the network.",
+)
+@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Images at once.")
+@click.option("--threads", type=click.IntRange(1), help="CPU threads; all cores if not given.")
+@click.option(
+    "--runs", type=click.IntRange(2), default=30, show_default=True, help="Forward passes that count."
+)
+@click.option("--warmup", type=click.IntRange(0), default=5, show_default=True, help="Passes before them.")
+def bench(db: str | None, device_name: str, seed: int, threads: int | None, **options: Any) -> None:
+    """Measure how long architectures take on this machine, and store the latencies.
+
+    A latency is the median of warm forward passes, and its spread the range of the middle half of them. Each
+    is stored as it is measured; --missing goes on after an interruption.
+    """
+    chosen = taken(options)
+    if not _NAME.fullmatch(device_name):
+        raise QueryError(f"a device's name has letters, digits and -, not {device_name!r}")
+    latency = trainer("latency")
+    setting = latency.Setting(**options)
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+    done = select(Latency.arch_id).join(Device).where(Device.name == device_name)
+    with bloxdb.open(db) as opened, progress_bar("measuring") as progress:
+        arch_ids = chosen_archs(opened, chosen, seed, done)
+        if not arch_ids:
+            note("nothing is missing")
+        ready = 0
+
+        def on_each(arch_id: int, found: Any) -> None:
+            nonlocal ready
+            ready += 1
+            click.echo(f"{arch_id}\t{found.latency_ms:.3f} ms\t± {found.spread_ms / 2:.3f} ms")
+            progress(ready, len(arch_ids), f"architecture {arch_id}")
+
+        latency.measure_all(opened, device_name, arch_ids, setting, on_each)

@@ -1,0 +1,328 @@
+"""Bringing databases that were filled apart into one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from bloxdb.codecs.fixed import Array
+from bloxdb.database import Database, open_beside
+from bloxdb.errors import ConflictError, QueryError, ReleaseError
+from bloxdb.progress import gaps
+from bloxdb.release.epochs import EpochWriter, read_epochs
+from bloxdb.release.meter import Meter, Progress
+from bloxdb.schema import EPOCH_MEASURES, Device, Env, Epoch, Latency, Recipe, Run
+
+PREFERENCES = ("newest", "first")
+
+_SHOWN = 5
+_AT_ONCE = 500  # runs of one statement
+_ENDED = ("finished", "diverged", "failed")
+_RESULTS = ("status", "best_epoch", "val_top1", "test_top1", "test_top5", "test_loss")
+_RUN_COLUMNS = [column for column in Run.__table__.columns if column.name != "id"]
+_ENV_COLUMNS = [column for column in Env.__table__.columns if column.name != "id"]
+_RECIPE_FIELDS = ("dataset", "epochs", "train_images", "val_images", "test_images")
+
+
+@dataclass
+class MergeReport:
+    """What a merge did.
+
+    Attributes
+    ----------
+    added, replaced
+        Runs and latencies that came in, and those that took the place of others.
+    agreed
+        Duplicates with the same results.
+    kept
+        Contradictions in which the database's own values were preferred.
+    unfinished
+        Runs of the other databases that had not ended and were left there.
+    gaps
+        After it, for each recipe and seed, the ranges of architectures without a finished run.
+    """
+
+    added: int = 0
+    replaced: int = 0
+    agreed: int = 0
+    kept: int = 0
+    unfinished: int = 0
+    gaps: dict[tuple[str, int], list[tuple[int, int]]] = field(default_factory=dict)
+
+
+def merge(
+    db: Database,
+    others: Iterable[str | PathLike[str]],
+    *,
+    prefer: str | None = None,
+    progress: Progress | None = None,
+) -> MergeReport:
+    """Bring the ended runs and the latencies of other databases into this one, all of them or none.
+
+    Two runs of one architecture, recipe and seed agree if their status, their results and all their epochs
+    are the same. A run of ours that has not finished gives way to one that has.
+
+    Parameters
+    ----------
+    db
+        The database that takes them.
+    others
+        Paths or URLs of the databases that give, which are only read.
+    prefer
+        Of two runs that contradict each other: ``'newest'`` takes the one that finished later, ``'first'``
+        the one that is there. Latencies have no date; of those, the database named later has the newest.
+    progress
+        Called with runs that are done, all runs, and what is going on.
+
+    Raises
+    ------
+    ConflictError
+        Runs contradict each other, and nothing says which to prefer; nothing was merged.
+    ReleaseError
+        A recipe of the same name is another one, or the epochs of a run are not whole.
+    """
+    if prefer not in (None, *PREFERENCES):
+        raise QueryError(f"there is no preference {prefer!r}; choose one of: {', '.join(PREFERENCES)}")
+    report, conflicts = MergeReport(), Conflicts(prefer)
+    with ExitStack() as stack:
+        opened = [stack.enter_context(open_beside(place)) for place in others]
+        sources = [(other.name, stack.enter_context(other.snapshot())) for other in opened]
+        total = sum(theirs.scalar(select(func.count()).select_from(Run)) or 0 for _, theirs in sources)
+        meter = Meter(progress, total)
+        folder = stack.enter_context(db.scratch())
+        session = stack.enter_context(db.bulk_transaction())
+        epochs = stack.enter_context(EpochWriter(session, folder, meter))
+        for name, theirs in sources:
+            meter.begin(name, theirs.scalar(select(func.count()).select_from(Run)) or 0)
+            _Source(epochs, theirs, name, report, conflicts).merge()
+        conflicts.check()
+        epochs.flush()
+    meter.finish()
+    named = select(Recipe.name, Run.seed).join(Recipe, Recipe.id == Run.recipe_id).distinct()
+    for recipe, seed in db.reader.execute(named.order_by(Recipe.name, Run.seed)):
+        report.gaps[recipe, seed] = gaps(recipe, seed, db)
+    return report
+
+
+class Conflicts:
+    """Decides between two values, or collects what nothing decides."""
+
+    def __init__(self, prefer: str | None) -> None:
+        self.prefer = prefer
+        self._count = 0
+        self._first: list[str] = []
+
+    def takes_theirs(self, what: str, ours: datetime | None, theirs: datetime | None) -> bool:
+        """Whether a value of the other database takes the place of ours; dates are those of their ends."""
+        if self.prefer == "newest":
+            return theirs is None or ours is None or theirs > ours
+        if self.prefer is None:
+            self._count += 1
+            if len(self._first) < _SHOWN:
+                self._first.append(what)
+        return False
+
+    def check(self) -> None:
+        """Raise `ConflictError` if something was not decided."""
+        if self._count:
+            raise ConflictError(
+                f"{self._count} values contradict each other, nothing was merged (prefer the newest or the "
+                f"first): {'; '.join(self._first)}{'; …' if self._count > len(self._first) else ''}"
+            )
+
+
+class _Source:
+    """One of the other databases."""
+
+    def __init__(
+        self, epochs: EpochWriter, theirs: Session, name: str, report: MergeReport, conflicts: Conflicts
+    ) -> None:
+        self.epochs = epochs
+        self.ours = epochs.session
+        self.theirs = theirs
+        self.name = name
+        self.report = report
+        self.conflicts = conflicts
+        self.envs = self._merge_envs()
+
+    def merge(self) -> None:
+        """Runs, then latencies."""
+        recipes = {recipe.id: self._recipe(recipe) for recipe in self.theirs.scalars(select(Recipe))}
+        ended = Run.status.in_(_ENDED)
+        open_runs = select(func.count()).where(~ended)
+        self.report.unfinished += self.theirs.scalar(open_runs.select_from(Run)) or 0
+        groups = select(Run.recipe_id, Run.seed).where(ended).distinct().order_by(Run.recipe_id, Run.seed)
+        for recipe_id, seed in self.theirs.execute(groups).all():
+            self._runs(recipe_id, recipes[recipe_id], seed)
+        self._latencies()
+
+    def _recipe(self, recipe: Recipe) -> int:
+        """The id here of a recipe of theirs."""
+        found = self.ours.scalar(select(Recipe).where(Recipe.name == recipe.name))
+        fields = {name: getattr(recipe, name) for name in _RECIPE_FIELDS}
+        if found is None:
+            found = Recipe(name=recipe.name, config=recipe.config, digest=recipe.digest, **fields)
+            self.ours.add(found)
+        elif {name: getattr(found, name) for name in fields} != fields or (
+            found.digest and recipe.digest and found.digest != recipe.digest
+        ):
+            raise ReleaseError(f"{self.name} has another recipe named {recipe.name}; they cannot be merged")
+        elif found.digest is None:
+            found.config, found.digest = recipe.config, recipe.digest
+        self.ours.flush()
+        return found.id
+
+    def _merge_envs(self) -> dict[int, int]:
+        here = {tuple(row[1:]): row[0] for row in self.ours.execute(select(Env.id, *_ENV_COLUMNS))}
+        ids = {}
+        for theirs, *values in self.theirs.execute(select(Env.id, *_ENV_COLUMNS)):
+            if tuple(values) not in here:
+                env = Env(**dict(zip((column.key for column in _ENV_COLUMNS), values, strict=True)))
+                self.ours.add(env)
+                self.ours.flush()
+                here[tuple(values)] = env.id
+            ids[theirs] = here[tuple(values)]
+        return ids
+
+    def _runs(self, recipe_id: int, our_recipe: int, seed: int) -> None:
+        self.epochs.flush()  # what came from the database before may be compared now
+        theirs = _runs_of(self.theirs, recipe_id, seed, only_ended=True)
+        ours = _runs_of(self.ours, our_recipe, seed, only_ended=False)
+        both = [arch_id for arch_id in theirs if arch_id in ours]
+        same = self._same_epochs([(ours[a].id, theirs[a].id) for a in both])
+        new = [row for arch_id, row in theirs.items() if arch_id not in ours]
+        replaced = []
+        for arch_id in both:
+            one, other = ours[arch_id], theirs[arch_id]
+            if one.status not in _ENDED or (one.status == "failed" and other.status != "failed"):
+                replaced.append(arch_id)
+            elif other.status == "failed":
+                self.report.agreed += 1  # whatever ours is, it is as good
+            elif (one.id in same) and all(getattr(one, n) == getattr(other, n) for n in _RESULTS):
+                self.report.agreed += 1
+            elif self.conflicts.takes_theirs(
+                f"architecture {arch_id}, seed {seed}, test top-1 {one.test_top1} here, {other.test_top1} in "
+                f"{self.name}",
+                one.finished_at,
+                other.finished_at,
+            ):
+                replaced.append(arch_id)
+            else:
+                self.report.kept += 1
+        if replaced:
+            gone = [ours[arch_id].id for arch_id in replaced]
+            for first in range(0, len(gone), _AT_ONCE):
+                part = gone[first : first + _AT_ONCE]
+                self.ours.execute(delete(Epoch).where(Epoch.run_id.in_(part)))
+                self.ours.execute(delete(Run).where(Run.id.in_(part)))
+        self._add([*new, *(theirs[arch_id] for arch_id in replaced)], our_recipe)
+        self.report.added += len(new)
+        self.report.replaced += len(replaced)
+
+    def _add(self, rows: list[Row[Any]], recipe_id: int) -> None:
+        """Insert runs under new ids, in the order of theirs, with their epochs."""
+        rows = sorted(rows, key=lambda row: row.id)
+        first = (self.ours.scalar(select(func.max(Run.id))) or 0) + 1
+        values = []
+        for at, row in enumerate(rows):
+            fields = {column.name: getattr(row, column.name) for column in _RUN_COLUMNS}
+            env_id = None if row.env_id is None else self.envs[row.env_id]
+            values.append({**fields, "id": first + at, "recipe_id": recipe_id, "env_id": env_id})
+        if values:
+            self.ours.execute(insert(Run.__table__), values)  # type: ignore[arg-type]
+        ids = np.array([row.id for row in rows], dtype=np.int64)
+        for run_ids, measures in self._whole_runs(ids):
+            self.epochs.write(first + np.searchsorted(ids, run_ids), measures)
+
+    def _whole_runs(self, ids: Array) -> Iterator[tuple[Array, dict[str, Array]]]:
+        """Epochs of runs of theirs, of as many runs at once as have the same number."""
+        for block in read_epochs([self.theirs], ids, list(EPOCH_MEASURES)):
+            starts = np.cumsum(block.counts) - block.counts
+            for count in np.unique(block.counts).tolist():
+                chosen = block.counts == count
+                places = starts[chosen][:, None] + np.arange(count)
+                order = np.argsort(block.epochs[places], axis=1)
+                if np.any(np.take_along_axis(block.epochs[places], order, axis=1) != np.arange(1, count + 1)):
+                    raise ReleaseError(f"{self.name}: a run lacks some of its epochs; see its table epochs")
+                measures = {
+                    name: np.take_along_axis(values[places], order, axis=1)
+                    for name, values in block.measures.items()
+                }
+                yield block.run_ids[chosen], measures
+
+    def _same_epochs(self, pairs: list[tuple[int, int]]) -> set[int]:
+        """The ids of our runs whose epochs are those of their counterparts."""
+        ours = _epoch_digests(self.ours, [one for one, _ in pairs])
+        theirs = _epoch_digests(self.theirs, [other for _, other in pairs])
+        return {one for one, other in pairs if ours.get(one) == theirs.get(other)}
+
+    def _latencies(self) -> None:
+        devices = {row.name: row.id for row in self.ours.execute(select(Device.name, Device.id))}
+        here = {
+            (row.arch_id, row.device_id): row.latency_ms
+            for row in self.ours.execute(select(Latency.__table__))
+        }
+        query = select(Latency.__table__, Device.name).join(Device, Device.id == Latency.device_id)
+        added, changed = [], []
+        for row in self.theirs.execute(query):
+            if row.name not in devices:
+                device = Device(name=row.name)
+                self.ours.add(device)
+                self.ours.flush()
+                devices[row.name] = device.id
+            key = (row.arch_id, devices[row.name])
+            values = {
+                "arch_id": key[0],
+                "device_id": key[1],
+                "latency_ms": row.latency_ms,
+                "spread_ms": row.spread_ms,
+            }
+            if key not in here:
+                added.append(values)
+            elif here[key] == row.latency_ms:
+                self.report.agreed += 1
+            elif self.conflicts.takes_theirs(
+                f"architecture {row.arch_id} on {row.name}, {here[key]} ms here, {row.latency_ms} ms in "
+                f"{self.name}",
+                None,
+                None,
+            ):
+                changed.append(values)
+            else:
+                self.report.kept += 1
+        if added:
+            self.ours.execute(insert(Latency.__table__), added)  # type: ignore[arg-type]
+        if changed:
+            self.ours.execute(update(Latency), changed)
+        self.report.added += len(added)
+        self.report.replaced += len(changed)
+
+
+def _runs_of(session: Session, recipe_id: int, seed: int, *, only_ended: bool) -> dict[int, Row[Any]]:
+    """Runs by architecture."""
+    query = select(Run.__table__).where(Run.recipe_id == recipe_id, Run.seed == seed).order_by(Run.arch_id)
+    if only_ended:
+        query = query.where(Run.status.in_(_ENDED))
+    return {row.arch_id: row for row in session.execute(query)}
+
+
+def _epoch_digests(session: Session, run_ids: list[int]) -> dict[int, bytes]:
+    """For each run that has epochs, all their values in a short form."""
+    digests = {}
+    names = list(EPOCH_MEASURES)
+    for block in read_epochs([session], np.array(run_ids, dtype=np.int64), names):
+        values = np.stack([block.epochs, *(block.measures[name] for name in names)], axis=1)
+        parts = np.split(values, np.cumsum(block.counts)[:-1])
+        for run_id, part in zip(block.run_ids.tolist(), parts, strict=True):
+            ordered = part[np.argsort(part[:, 0])]
+            digests[run_id] = hashlib.sha256(ordered.tobytes()).digest()
+    return digests

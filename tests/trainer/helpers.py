@@ -1,0 +1,119 @@
+"""What tests of the trainer share: small data sets, jobs, and processes that train."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bloxdb import Database
+from trainer import fleet
+from trainer.data import DataSet, Split, load_digits
+from trainer.queue import Pulse
+from trainer.recipe import Recipe
+from trainer.worker import Event, Job
+
+ROOT = Path(__file__).parents[2]
+QUICK = 405  # one operation in the second stage, small convolutions: the quickest to train
+
+
+def some_digits(train: int = 256) -> DataSet:
+    """The first of the digits, so that an epoch takes a fraction of a second."""
+    whole = load_digits()
+    part = Split(whole.train.images[:train], whole.train.labels[:train])
+    return DataSet("digits", 10, whole.mean, whole.std, part, whole.val, whole.test)
+
+
+def digits_recipe(epochs: int, **changes: Any) -> Recipe:
+    """The recipe of the digits, changed."""
+    return Recipe("digits", **{"epochs": epochs, "batch": 64, "eval_batch": 360, "augment": False, **changes})
+
+
+def job(db: Database, archs: list[int], recipe: Recipe, **more: Any) -> Job:
+    """A job with its checkpoints beside the database."""
+    assert db.path is not None
+    defaults: dict[str, Any] = {
+        "checkpoints": db.path.with_name("checkpoints"),
+        "seed": 0,
+        "checkpoint_every": 1,
+    }
+    return Job(db=str(db.path), arch_ids=tuple(archs), recipe=recipe, **{**defaults, **more})
+
+
+def train(what: Job, workers: int = 1) -> tuple[bool, list[Event]]:
+    """Train here, or in processes if there are several workers."""
+    events: list[Event] = []
+    threads = max(1, torch.get_num_threads() // workers)
+    return fleet.train(what, [fleet.Place("cpu", threads)] * workers, events.append), events
+
+
+def start(path: Path, *arguments: object) -> subprocess.Popen[str]:
+    """`bloxdb train` on digits in a process of its own."""
+    # a background job of a shell may have inherited that Ctrl-C is ignored
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code += "from bloxdb.cli import main; main()"
+    command = [sys.executable, "-c", code, "train", "--db", path, "--dataset", "digits", *arguments]
+    return subprocess.Popen(
+        [str(part) for part in command],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Wait for a process; its exit code and what it printed."""
+    output, _ = process.communicate()
+    return process.returncode, output
+
+
+def ask(path: Path, sql: str) -> list[tuple[Any, ...]]:
+    """Rows of a query, by a connection of its own."""
+    connection = sqlite3.connect(path, timeout=30)
+    try:
+        return connection.execute(sql).fetchall()
+    finally:
+        connection.close()
+
+
+def wait_for(what: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
+    """Wait until something holds, for two minutes at most, or until the process ends."""
+    deadline = time.monotonic() + 120
+    while not what():
+        assert time.monotonic() < deadline, "it does not happen"
+        if process is not None and process.poll() is not None:
+            raise AssertionError(f"the process ended: {process.communicate()[0]}")
+        time.sleep(0.02)
+
+
+def results(path: Path) -> list[tuple[Any, ...]]:
+    """All numbers of all runs but for times."""
+    columns = "arch_id, seed, status, best_epoch, val_top1, test_top1, test_top5, test_loss"
+    curves = (
+        "SELECT arch_id, seed, epochs.* FROM epochs JOIN runs ON id = run_id ORDER BY arch_id, seed, epoch"
+    )
+    curves = curves.replace("epochs.*", ", ".join(f"epochs.{name}" for name in _MEASURES))
+    return [*ask(path, f"SELECT {columns} FROM runs ORDER BY arch_id, seed"), *ask(path, curves)]
+
+
+_MEASURES = (
+    "epoch",
+    "train_top1_milli",
+    "train_top5_milli",
+    "train_loss_micro",
+    "val_top1_milli",
+    "val_top5_milli",
+    "val_loss_micro",
+)
+
+
+def fast_pulse() -> Pulse:
+    """Beats so fast that a test need not wait."""
+    return Pulse(every=0.2, dead_after=1.5)

@@ -1,0 +1,112 @@
+"""Training itself: the same numbers again, the best weights, and going on from a state."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import pytest
+import torch
+
+from bloxdb import space
+from tests.trainer.helpers import QUICK, digits_recipe, some_digits
+from trainer.data import DataSet
+from trainer.loop import EpochResult, RunResult, Training
+from trainer.recipe import Recipe
+
+VEC = space.arch_vec(QUICK)
+
+
+@pytest.fixture(scope="module")
+def data() -> DataSet:
+    return some_digits()
+
+
+def run(recipe: Recipe, data: DataSet, seed: int = 0) -> tuple[list[EpochResult], RunResult]:
+    training = Training(VEC, recipe, data, seed)
+    curve = [training.train_epoch() for _ in range(recipe.epochs)]
+    return curve, training.finish()
+
+
+def test_the_same_seed_gives_the_same_numbers(data: DataSet) -> None:
+    recipe = digits_recipe(2, augment=True, cutout=3, crop_padding=1)
+    (first, one), (second, two), (third, _) = (run(recipe, data, seed) for seed in (5, 5, 6))
+    assert first == second
+    assert one.test == two.test
+    assert first[0] != third[0]
+
+
+def test_the_loss_falls_and_the_learning_rate_goes_to_zero_on_a_cosine(data: DataSet) -> None:
+    training = Training(VEC, digits_recipe(4), data, 0)
+    rates, losses = [], []
+    for _ in range(4):
+        losses.append(training.train_epoch().train.loss)
+        rates.append(training.optimiser.param_groups[0]["lr"])
+    assert rates == pytest.approx([0.01 * (1 + math.cos(math.pi * e / 4)) / 2 for e in range(4)])
+    assert losses[-1] < losses[0]
+    assert training.optimiser.param_groups[0]["weight_decay"] == 5e-4
+    assert not training.optimiser.param_groups[0]["nesterov"]
+
+
+def test_the_test_is_measured_with_the_best_epochs_weights(data: DataSet) -> None:
+    training = Training(VEC, digits_recipe(5, batch=16), data, 1)
+    curve, tests = [], []
+    for _ in range(4):  # the fourth is worse than the third
+        curve.append(training.train_epoch())
+        tests.append(training.evaluate(data.test))
+    best = max(range(4), key=lambda e: (curve[e].val.top1, -curve[e].val.loss))
+    assert best != 3
+    result = training.finish()
+    assert result.best == curve[best]
+    assert result.test == tests[best] != tests[3]
+
+
+def test_a_loss_that_is_not_a_number_is_no_epoch(data: DataSet) -> None:
+    training = Training(VEC, digits_recipe(3, lr=1e12), data, 0)
+    result = training.train_epoch()
+    assert not result.is_finite
+    assert training.epoch == 0
+    assert training.diverged().test is None
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_a_training_goes_on_from_its_state_as_if_nothing_had_happened(data: DataSet, after: int) -> None:
+    recipe = digits_recipe(4, augment=True, cutout=3, crop_padding=1)
+    whole, result = run(recipe, data)
+    training = Training(VEC, recipe, data, 0)
+    for _ in range(after):
+        training.train_epoch()
+    stream = io.BytesIO()
+    torch.save(training.state(), stream)
+    torch.manual_seed(99)
+    again = Training(VEC, recipe, data, 0)
+    again.restore(torch.load(io.BytesIO(stream.getvalue()), weights_only=True))
+    assert again.epoch == after
+    assert [again.train_epoch() for _ in range(4 - after)] == whole[after:]
+    finished = again.finish()
+    assert (finished.best, finished.test) == (result.best, result.test)
+
+
+def test_bf16_trains_about_as_well(data: DataSet) -> None:
+    (full, _), (half, _) = (run(digits_recipe(2, precision=p), data) for p in ("fp32", "bf16"))
+    assert half[0] != full[0]
+    assert half[1].train.loss == pytest.approx(full[1].train.loss, rel=0.1)
+
+
+def test_metrics_are_those_of_plain_python(data: DataSet) -> None:
+    training = Training(VEC, digits_recipe(1), data, 0)
+    training.train_epoch()
+    metrics = training.evaluate(data.test)
+    training.network.eval()
+    from trainer.augment import normalise
+
+    with torch.no_grad():
+        logits = training.network(normalise(data.test.images, data)).double()
+    hits1 = hits5 = loss = 0.0
+    for row, label in zip(logits.tolist(), data.test.labels.tolist(), strict=True):
+        order = sorted(range(10), key=lambda k: -row[k])
+        hits1 += order[0] == label
+        hits5 += label in order[:5]
+        loss += math.log(sum(math.exp(value) for value in row)) - row[label]
+    expected = (100 * hits1 / 360, 100 * hits5 / 360, loss / 360)
+    assert (metrics.top1, metrics.top5, metrics.loss) == pytest.approx(expected, abs=1e-4)

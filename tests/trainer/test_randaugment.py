@@ -1,0 +1,126 @@
+"""Each operation against torchvision's own, on the same images and magnitudes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from scipy.stats import chisquare
+from torch import Tensor
+
+from trainer import randaugment as ours
+from trainer.vision import torchvision
+
+torchvision()
+from torchvision.transforms import RandAugment  # noqa: E402
+from torchvision.transforms import functional as theirs  # noqa: E402
+
+SIDE = 32
+STRENGTHS = (0, 1, 7, 14, 22, 30)
+
+
+def pictures(count: int = 24) -> Tensor:
+    """Images of all kinds: noise, smooth ones, dark and bright ones, ones of a single level."""
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randint(256, (count, 3, SIDE, SIDE), generator=generator, dtype=torch.uint8)
+    x = torch.linspace(0, 255, SIDE)
+    noise[1] = (x[None, None, :] + x[None, :, None]).div(2).to(torch.uint8)
+    noise[2] = noise[2] // 4
+    noise[3] = 255 - noise[3] // 8
+    noise[4] = 77
+    noise[5, 1] = 200
+    noise[6] = torch.where(noise[6] > 128, 255, 0).to(torch.uint8)
+    return noise
+
+
+EXPECTED: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "Identity": lambda image, _: image,
+    "ShearX": lambda image, m: sheared(image, [math.degrees(math.atan(m)), 0.0]),
+    "ShearY": lambda image, m: sheared(image, [0.0, math.degrees(math.atan(m))]),
+    "TranslateX": lambda image, m: theirs.affine(image, 0.0, [int(m), 0], 1.0, [0.0, 0.0]),
+    "TranslateY": lambda image, m: theirs.affine(image, 0.0, [0, int(m)], 1.0, [0.0, 0.0]),
+    "Rotate": theirs.rotate,
+    "Brightness": lambda image, m: theirs.adjust_brightness(image, 1 + m),
+    "Color": lambda image, m: theirs.adjust_saturation(image, 1 + m),
+    "Contrast": lambda image, m: theirs.adjust_contrast(image, 1 + m),
+    "Sharpness": lambda image, m: theirs.adjust_sharpness(image, 1 + m),
+    "Posterize": lambda image, m: theirs.posterize(image, int(m)),
+    "Solarize": theirs.solarize,
+    "AutoContrast": lambda image, _: theirs.autocontrast(image),
+    "Equalize": lambda image, _: theirs.equalize(image),
+}
+
+
+def sheared(image: Tensor, degrees: list[float]) -> Tensor:
+    return theirs.affine(image, 0.0, [0, 0], 1.0, degrees, center=[0, 0])
+
+
+@pytest.mark.parametrize("name", list(ours.OPS))
+@pytest.mark.parametrize("strength", STRENGTHS)
+def test_each_operation_is_torchvisions_within_a_grey_level(name: str, strength: int) -> None:
+    images = pictures()
+    value, signed = ours.magnitude(name, strength, SIDE)
+    signs = torch.tensor([1.0, -1.0]).repeat(len(images) // 2) if signed else torch.ones(len(images))
+    found = ours.OPS[name](images, value * signs)
+    assert found.dtype == torch.uint8
+    for image, got, sign in zip(images, found, signs.tolist(), strict=True):
+        expected = EXPECTED[name](image, value * sign)
+        assert (got.int() - expected.int()).abs().max() <= 1, name
+
+
+@pytest.mark.parametrize("strength", [*range(31)])
+def test_magnitudes_are_torchvisions(strength: int) -> None:
+    space = RandAugment()._augmentation_space(31, (SIDE, SIDE))
+    assert list(space) == list(ours.OPS)
+    for name, (values, signed) in space.items():
+        value, ours_signed = ours.magnitude(name, strength, SIDE)
+        expected = float(values[strength]) if values.ndim else float(values)
+        assert ours_signed == signed
+        assert value == pytest.approx(expected, abs=1e-4), name
+
+
+def test_operations_and_signs_are_drawn_uniformly() -> None:
+    # each operation leaves another picture of a pale one, so that the picture tells which it was
+    n = 28_000
+    generator = torch.Generator().manual_seed(1)
+    image = pictures()[:1] // 2 + 40
+    named = {}
+    for name, op in ours.OPS.items():
+        value, signed = ours.magnitude(name, 14, SIDE)
+        for sign in (1, -1) if signed else (1,):
+            named[op(image, torch.tensor([float(value * sign)])).numpy().tobytes()] = (name, sign)
+    assert len(named) == 14 + 9
+    out = ours.randaugment(image.expand(n, -1, -1, -1), 1, 14, generator)
+    seen: dict[tuple[str, int], int] = {}
+    for picture in out:
+        key = named[picture.numpy().tobytes()]
+        seen[key] = seen.get(key, 0) + 1
+    by_name = [sum(count for (name, _), count in seen.items() if name == wanted) for wanted in ours.OPS]
+    assert chisquare(by_name).pvalue > 1e-3
+    signed = [name for name in ours.OPS if ours.magnitude(name, 14, SIDE)[1]]
+    signs = [sum(seen[name, sign] for name in signed) for sign in (1, -1)]
+    assert chisquare(signs).pvalue > 1e-3
+
+
+def test_two_operations_are_drawn_independently() -> None:
+    """Twice Identity leaves an image alone, one in 14 * 14."""
+    n = 19_600
+    image = pictures()[:1] // 2 + 40
+    out = ours.randaugment(image.expand(n, -1, -1, -1), 2, 14, torch.Generator().manual_seed(2))
+    assert out.shape == (n, 3, SIDE, SIDE)
+    same = int((out == image).all(dim=(1, 2, 3)).sum())
+    expected = n / 14**2
+    assert abs(same - expected) < 4 * math.sqrt(expected)
+
+
+def test_the_same_generator_gives_the_same_images_and_leaves_the_input_alone() -> None:
+    images = pictures()
+    before = images.clone()
+    first = ours.randaugment(images, 2, 14, torch.Generator().manual_seed(3))
+    second = ours.randaugment(images, 2, 14, torch.Generator().manual_seed(3))
+    other = ours.randaugment(images, 2, 14, torch.Generator().manual_seed(4))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+    assert torch.equal(images, before)

@@ -1,0 +1,99 @@
+"""Recipes: the release's is the default, and every change makes another."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+import bloxdb
+from bloxdb import Database
+from tests.trainer.helpers import digits_recipe, some_digits
+from trainer.recipe import Recipe, default_recipe, make_recipe
+from trainer.record import store_recipe
+
+
+def test_the_default_is_the_releases_recipe() -> None:
+    recipe = make_recipe(None, None, {})
+    assert (recipe.dataset, recipe.epochs, recipe.batch, recipe.lr) == ("cifar100", 200, 256, 0.01)
+    assert (recipe.momentum, recipe.weight_decay, recipe.precision) == (0.9, 5e-4, "fp32")
+    assert (recipe.randaugment_ops, recipe.randaugment_magnitude) == (2, 14)
+    assert (recipe.flip, recipe.crop_padding, recipe.cutout) == (0.5, 4, 16)
+    assert recipe.augment
+    assert recipe.deterministic
+    assert recipe.name == "cifar100-200"
+
+
+@pytest.mark.parametrize("field", [f.name for f in fields(Recipe) if f.name not in ("dataset", "epochs")])
+def test_every_change_makes_another_name_and_digest(field: str) -> None:
+    recipe = default_recipe("cifar100")
+    value = getattr(recipe, field)
+    other = {bool: lambda: not value, str: lambda: "bf16"}.get(type(value), lambda: value / 2)()
+    changed = replace(recipe, **{field: type(value)(other)})
+    assert changed.digest != recipe.digest
+    assert changed.name == f"cifar100-200-{changed.digest[:8]}"
+
+
+def test_epochs_are_in_the_name_and_alone_make_a_plain_one() -> None:
+    assert make_recipe("cifar10", None, {"epochs": 12}).name == "cifar10-12"
+    assert make_recipe("digits", None, {}).name == "digits-3"
+
+
+def test_a_file_gives_fields_and_options_override_it(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text('dataset = "cifar10"\nepochs = 30\nlr = 1\nbatch = 128\naugment = false\n')
+    recipe = make_recipe(None, path, {"batch": 64})
+    assert recipe == replace(default_recipe("cifar10", 30), lr=1.0, batch=64, augment=False)
+    assert isinstance(recipe.lr, float)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("learning_rate = 0.1", "a recipe has no 'learning_rate'; it has dataset, epochs"),
+        ('epochs = "many"', "epochs must be of type int, not 'many'"),
+        ("epochs = true", "epochs must be of type int, not True"),
+        ("epochs = 0", "epochs of a recipe is in 1 … 65535, not 0"),
+        ('precision = "fp8"', "choose one of: fp32, tf32, bf16"),
+        ("epochs = ", "is not TOML"),
+        ('dataset = "imagenet"', "there is no data set 'imagenet'; choose one of: cifar100, cifar10, digits"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_said(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(text)
+    with pytest.raises(bloxdb.QueryError, match=message):
+        make_recipe(None, path, {})
+
+
+def test_a_file_for_another_data_set_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text('dataset = "cifar10"')
+    with pytest.raises(bloxdb.QueryError, match="is a recipe for 'cifar10', not for 'digits'"):
+        make_recipe("digits", path, {})
+
+
+def test_a_recipe_is_stored_with_its_config_and_digest(empty_db: Database) -> None:
+    recipe, data = digits_recipe(2), some_digits()
+    first = store_recipe(empty_db, recipe, data)
+    assert store_recipe(empty_db, recipe, data) == first
+    (row,) = empty_db.reader.query(bloxdb.Recipe)
+    assert (row.name, row.train_images, row.digest) == ("digits-2", 256, recipe.digest)
+    assert Recipe(**row.config) == recipe
+    assert store_recipe(empty_db, replace(recipe, lr=0.5), data) != first
+
+
+def test_another_recipe_under_the_same_name_is_refused(empty_db: Database) -> None:
+    store_recipe(empty_db, digits_recipe(2), some_digits(256))
+    with pytest.raises(bloxdb.ReleaseError, match=r"another recipe named digits-2 \(digits, 2 epochs, 256"):
+        store_recipe(empty_db, digits_recipe(2), some_digits(100))
+
+
+def test_a_recipe_that_came_with_release_files_is_gone_on_with(empty_db: Database) -> None:
+    with empty_db.transaction() as session:
+        images = {"train_images": 256, "val_images": 180, "test_images": 360}
+        session.add(bloxdb.Recipe(name="digits-2", dataset="digits", epochs=2, **images))
+    recipe_id = store_recipe(empty_db, digits_recipe(2), some_digits(256))
+    (row,) = empty_db.reader.query(bloxdb.Recipe)
+    assert (row.id, row.digest) == (recipe_id, digits_recipe(2).digest)

@@ -1,0 +1,262 @@
+"""Workers: what they write, and that nothing is lost when they are stopped, killed or run out of memory."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from sqlalchemy import update
+
+import bloxdb
+from bloxdb import Arch, Database
+from bloxdb.codecs.columns import ENV_COLUMNS
+from tests.trainer.helpers import (
+    QUICK,
+    ask,
+    digits_recipe,
+    ended,
+    fast_pulse,
+    job,
+    results,
+    some_digits,
+    start,
+    train,
+    wait_for,
+)
+from trainer.checkpoint import Checkpoint, DamagedCheckpointError
+from trainer.data import DataSet, Split
+from trainer.environment import environment
+from trainer.queue import RunQueue, worker_name
+from trainer.record import store_environment, store_recipe
+from trainer.worker import Event, Stop, Worker, is_out_of_memory
+
+EPOCHS = 3
+OPTIONS = ("--epochs", EPOCHS, "--threads", 1, "--checkpoint-every", 1, "--beat", 0.2, "--dead-after", 2)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, empty_file: Path) -> list[tuple[object, ...]]:
+    """The results of a run that nobody stopped."""
+    path = tmp_path_factory.mktemp("undisturbed") / "blox.db"
+    path.write_bytes(empty_file.read_bytes())
+    code, output = ended(start(path, "--arch", QUICK, *OPTIONS))
+    assert code == 0, output
+    return results(path)
+
+
+def path_of(db: Database) -> Path:
+    assert db.path is not None
+    db.close()
+    return db.path
+
+
+def test_training_writes_runs_epochs_and_results(empty_db: Database) -> None:
+    finished, events = train(job(empty_db, [QUICK], digits_recipe(2)))
+    assert finished
+    arch = Arch.get(QUICK, empty_db)
+    assert arch is not None
+    (run,) = arch.runs
+    assert (run.status, run.worker, run.message) == ("finished", worker_name(), None)
+    assert [epoch.epoch for epoch in run.epochs] == [1, 2]
+    best = max(run.epochs, key=lambda epoch: (epoch.val_top1, -epoch.val_loss))
+    assert (run.best_epoch, run.val_top1) == (best.epoch, best.val_top1)
+    assert (run.recipe.name, run.recipe.train_images, run.recipe.config["batch"]) == ("digits-2", 1257, 64)
+    assert run.env is not None
+    assert run.env.torch_version == torch.__version__
+    assert run.started_at <= run.finished_at
+    assert [event.kind for event in events] == ["start", "epoch", "epoch", "end"]
+    assert events[1].images_per_second > 0
+    assert not list((empty_db.path.parent / "checkpoints").iterdir())  # type: ignore[union-attr]
+    assert train(job(empty_db, [QUICK], digits_recipe(2))) == (True, [])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("epochs_before", [0, 1, 2])
+def test_a_killed_run_goes_on_to_exactly_the_same_results(
+    empty_db: Database, undisturbed: list[tuple[object, ...]], epochs_before: int
+) -> None:
+    path = path_of(empty_db)
+    process = start(path, "--arch", QUICK, *OPTIONS)
+    count = "SELECT count(*) FROM epochs"
+    running = "SELECT count(*) FROM runs WHERE status = 'running'"
+    wait_for(lambda: ask(path, running)[0][0] == 1 and ask(path, count)[0][0] >= epochs_before, process)
+    process.send_signal(signal.SIGKILL)
+    assert ended(process)[0] == -signal.SIGKILL
+    assert ask(path, "PRAGMA integrity_check") == [("ok",)]
+    assert ask(path, running) == [(1,)]
+    code, output = ended(start(path, "--arch", QUICK, *OPTIONS))
+    assert code == 0, output
+    assert results(path) == undisturbed
+    if epochs_before > 1:
+        assert "goes on after epoch" in output
+
+
+@pytest.mark.slow
+def test_ctrl_c_finishes_the_epoch_and_the_same_command_goes_on(
+    empty_db: Database, undisturbed: list[tuple[object, ...]]
+) -> None:
+    path = path_of(empty_db)
+    process = start(path, "--arch", QUICK, *OPTIONS[:4], "--checkpoint-every", 100)
+    wait_for(lambda: ask(path, "SELECT count(*) FROM epochs")[0][0] >= 1, process)
+    process.send_signal(signal.SIGINT)
+    code, output = ended(process)
+    assert code == 130
+    assert "stopped after epoch" in output
+    assert "the same command goes on" in output
+    ((status, worker, epochs),) = ask(path, "SELECT status, worker, (SELECT count(*) FROM epochs) FROM runs")
+    assert (status, worker) == ("pending", None)
+    assert 1 <= epochs < EPOCHS
+    assert len(list(path.with_name("blox.db.checkpoints").iterdir())) == 1
+    assert ended(start(path, "--arch", QUICK, *OPTIONS))[0] == 0
+    assert results(path) == undisturbed
+
+
+@pytest.mark.slow
+def test_ctrl_c_twice_stops_at_once_and_frees_the_run(empty_db: Database) -> None:
+    path = path_of(empty_db)
+    process = start(path, "--arch", 9, "--epochs", 500, "--batch", 5)
+    wait_for(lambda: ask(path, "SELECT count(*) FROM runs WHERE status = 'running'")[0][0] == 1, process)
+    time.sleep(1)  # into the epoch, which takes many seconds
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGTERM)
+    begun = time.monotonic()
+    assert ended(process)[0] != 0
+    assert time.monotonic() - begun < 10
+    assert ask(path, "SELECT status, worker FROM runs") == [("pending", None)]
+
+
+@pytest.mark.slow
+def test_several_workers_share_runs_and_survive_each_other(empty_db: Database) -> None:
+    path = path_of(empty_db)
+    archs = [arg for index in (405, 406, 407) for arg in ("--arch", index)]
+    options = ("--epochs", 2, "--checkpoint-every", 1, "--beat", 0.2, "--dead-after", 2, "--per-gpu", 2)
+    process = start(path, *archs, *options)
+    wait_for(lambda: ask(path, "SELECT count(*) FROM epochs")[0][0] >= 1, process)
+    ((worker,),) = ask(path, "SELECT worker FROM runs WHERE status = 'running' LIMIT 1")
+    os.kill(int(worker.rpartition(":")[2]), signal.SIGKILL)
+    code, output = ended(process)
+    assert "was killed by SIGKILL" in output
+    rows = ask(path, "SELECT status, (SELECT count(*) FROM epochs WHERE run_id = runs.id) FROM runs")
+    assert rows == [("finished", 2)] * 3
+    assert code == 130  # not all went well, and it says so
+    assert "Traceback" not in output
+    assert "locked" not in output
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_start_and_says_so(empty_db: Database) -> None:
+    what = job(empty_db, [QUICK], digits_recipe(2))
+    expected_db = results_after(empty_db, what)
+    checkpoint = Checkpoint(what.checkpoints, what.recipe.digest, QUICK, 0)
+    checkpoint.save({"epoch": 1})
+    data = bytearray(checkpoint.path.read_bytes())
+    data[len(data) // 2] ^= 1
+    checkpoint.path.write_bytes(data)
+    with empty_db.transaction() as session:
+        session.execute(update(bloxdb.Run).values(status="pending", worker=None))
+    finished, events = train(what)
+    assert finished
+    assert "is damaged; the run starts from its first epoch" in events[0].message
+    assert empty_db.path is not None
+    assert results(empty_db.path) == expected_db
+
+
+def results_after(db: Database, what: object) -> list[tuple[object, ...]]:
+    assert train(what)[0]  # type: ignore[arg-type]
+    assert db.path is not None
+    return results(db.path)
+
+
+def test_a_checkpoint_of_another_run_or_without_its_epochs_is_not_used(
+    empty_db: Database, tmp_path: Path
+) -> None:
+    what = job(empty_db, [QUICK], digits_recipe(2))
+    one, other = (Checkpoint(what.checkpoints, what.recipe.digest, arch, 0) for arch in (QUICK, 9))
+    other.save({"epoch": 1})
+    other.path.rename(one.path)
+    with pytest.raises(DamagedCheckpointError, match="of another run"):
+        one.load(torch.device("cpu"))
+    one.save({"epoch": 1})  # but the database has no epoch of it
+    finished, events = train(what)
+    assert finished
+    assert "lacks epochs of the checkpoint" in events[0].message
+    assert one.load(torch.device("cpu")) is None
+
+
+def worker_for(
+    db: Database, archs: list[int], data: DataSet, epochs: int = 2, **changes: float
+) -> tuple[Worker, RunQueue, int, list[Event]]:
+    """A worker of this process, with its queue and environment."""
+    what = job(db, archs, digits_recipe(epochs, **changes), pulse=fast_pulse())
+    events: list[Event] = []
+    queue = RunQueue(db, archs, store_recipe(db, what.recipe, data), 0)
+    queue.fill()
+    env_id = store_environment(db, environment(torch.device("cpu")))
+    return Worker(what, data, events.append, Stop()), queue, env_id, events
+
+
+def train_all(db: Database, archs: list[int], data: DataSet, **changes: float) -> list[Event]:
+    worker, queue, env_id, events = worker_for(db, archs, data, **changes)
+    while (record := queue.claim(worker.name, env_id, fast_pulse())) is not None:
+        worker.train(record)
+    return events
+
+
+def test_a_run_that_diverges_keeps_its_epochs_and_the_next_goes_on(empty_db: Database) -> None:
+    events = train_all(empty_db, [QUICK, 406], some_digits(64), lr=1e12)
+    assert [event.message for event in events if event.kind == "end"] == ["diverged in epoch 1"] * 2
+    rows = empty_db.rows("SELECT status, test_top1 FROM runs")
+    assert rows == [{"status": "diverged", "test_top1": None}] * 2
+    assert bloxdb.top(db=empty_db) == []
+
+
+def test_a_run_without_memory_fails_with_the_message_and_the_next_goes_on(empty_db: Database) -> None:
+    few = some_digits(64)
+    # one image of 2**20 x 2**20 pixels, which takes no memory until it is to be normalised: 13 TB
+    giant = torch.zeros(1, dtype=torch.uint8).expand(1, 3, 2**20, 2**20)
+    data = DataSet("digits", 10, few.mean, few.std, few.train, Split(giant, torch.zeros(1).long()), few.test)
+    events = train_all(empty_db, [QUICK, 406], data)
+    assert [event.kind for event in events] == ["start", "end"] * 2
+    rows = empty_db.rows("SELECT status, message FROM runs")
+    assert [row["status"] for row in rows] == ["failed", "failed"]
+    assert all("can't allocate memory" in row["message"] for row in rows)
+
+
+def test_what_is_no_want_of_memory_stops_the_worker(empty_db: Database) -> None:
+    few = some_digits(64)
+    wrong = Split(few.val.images, few.val.labels + 1000)  # classes that do not exist
+    data = DataSet("digits", 10, few.mean, few.std, few.train, wrong, few.test)
+    with pytest.raises(bloxdb.TrainingError, match="cannot be trained: Target 10"):
+        train_all(empty_db, [QUICK, 406], data)
+    statuses = [row["status"] for row in empty_db.rows("SELECT status FROM runs ORDER BY arch_id")]
+    assert statuses == ["failed", "pending"]
+    assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
+
+
+def test_a_run_that_was_taken_over_is_left_to_its_new_worker(empty_db: Database) -> None:
+    worker, queue, env_id, events = worker_for(empty_db, [QUICK], some_digits(64))
+    record = queue.claim(worker.name, env_id, fast_pulse())
+    assert record is not None
+    with empty_db.transaction() as session:
+        session.execute(update(bloxdb.Run).values(worker="elsewhere:1"))
+    worker.train(record)
+    assert [event.kind for event in events] == ["note"]
+    assert "was taken over by another worker" in events[0].message
+    assert empty_db.rows("SELECT status, worker FROM runs") == [
+        {"status": "running", "worker": "elsewhere:1"}
+    ]
+
+
+def test_the_environment_has_its_twelve_fields() -> None:
+    found = environment(torch.device("cpu"))
+    assert tuple(found) == ENV_COLUMNS
+    assert all(isinstance(value, str) for value in found.values())
+    assert found["codebase_version"] == bloxdb.__version__
+    assert found["torch_version"] == torch.__version__
+    assert (found["driver"], found["cuda"]) == ("", "")
+    assert found["gpu"].startswith("cpu: ")

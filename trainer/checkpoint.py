@@ -1,0 +1,72 @@
+"""Checkpoints: a run as it was after an epoch, in a file that is whole or not there.
+
+A file is the SHA-256 of all that follows (32 bytes), then what `torch.save` makes of a dict of tensors and
+plain values. It is loaded with `weights_only`, so nothing in it is ever run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bloxdb.errors import BloxError
+from bloxdb.files import replacing
+
+_DIGEST = 32  # bytes
+
+
+class DamagedCheckpointError(BloxError, ValueError):
+    """A checkpoint is not what was written, or of another run."""
+
+
+class Checkpoint:
+    """The checkpoint of one run.
+
+    Parameters
+    ----------
+    folder
+        Of all checkpoints; all workers that share a database should see the same one.
+    recipe_digest, arch_id, seed
+        The run.
+    """
+
+    def __init__(self, folder: Path, recipe_digest: str, arch_id: int, seed: int) -> None:
+        self.key = f"{recipe_digest[:16]}-{arch_id}-{seed}"
+        self.path = folder / f"{self.key}.pt"
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Write the state; the file before stays until the new one is whole."""
+        stream = io.BytesIO()
+        torch.save({"key": self.key, "state": state}, stream)
+        data = stream.getvalue()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(self.path) as temporary:
+            temporary.write_bytes(hashlib.sha256(data).digest() + data)
+
+    def load(self, device: torch.device) -> dict[str, Any] | None:
+        """The state, on a device; None if there is none.
+
+        Raises
+        ------
+        DamagedCheckpointError
+            The file is damaged or belongs to another run.
+        """
+        try:
+            data = self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+        if hashlib.sha256(data[_DIGEST:]).digest() != data[:_DIGEST]:
+            raise DamagedCheckpointError(f"{self.path} is damaged")
+        loaded = torch.load(io.BytesIO(data[_DIGEST:]), map_location=device, weights_only=True)
+        if loaded["key"] != self.key:
+            raise DamagedCheckpointError(f"{self.path} is the checkpoint of another run")
+        state: dict[str, Any] = loaded["state"]
+        return state
+
+    def remove(self) -> None:
+        """Forget it; the run is finished, or begins anew."""
+        self.path.unlink(missing_ok=True)

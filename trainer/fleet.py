@@ -1,0 +1,205 @@
+"""Several workers on one machine: a process each, and what they tell brought together."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+import torch
+
+import bloxdb
+from trainer.data import load_data
+from trainer.worker import Event, Job, Stop, prepare, work
+
+_LOOK = 0.5  # seconds between two looks at signals
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a worker trains.
+
+    Attributes
+    ----------
+    device
+        A torch device, as ``'cuda:1'`` or ``'cpu'``.
+    threads
+        Of its own on the CPU.
+    """
+
+    device: str
+    threads: int
+
+
+def places(gpus: str | None, per_gpu: int, threads: int | None) -> list[Place]:
+    """Where workers go.
+
+    Parameters
+    ----------
+    gpus
+        ``'all'``, ``'none'`` or numbers as ``'0,2'``; all, or the CPU where there is none, if not given.
+    per_gpu
+        Workers on each GPU; without GPUs, workers in all.
+    threads
+        Of each; the cores divided by the workers if not given.
+
+    Raises
+    ------
+    bloxdb.QueryError
+        There is no such GPU.
+    """
+    there = torch.cuda.device_count()
+    if gpus == "none" or (gpus is None and not there):
+        devices = ["cpu"]
+    else:
+        numbers = _numbers(gpus or "all", there)
+        devices = [f"cuda:{number}" for number in numbers]
+    workers = len(devices) * per_gpu
+    each = threads or max(1, (os.cpu_count() or 1) // workers)
+    return [Place(device, each) for device in devices for _ in range(per_gpu)]
+
+
+def _numbers(gpus: str, there: int) -> list[int]:
+    if gpus == "all":
+        chosen = list(range(there))
+    elif all(part.strip().isdigit() for part in gpus.split(",")):
+        chosen = [int(part) for part in gpus.split(",")]
+    else:
+        raise bloxdb.QueryError(f"--gpus is all, none, or numbers such as 0,2, not {gpus!r}")
+    missing = [number for number in chosen if number >= there]
+    if missing or not chosen:
+        raise bloxdb.QueryError(
+            f"this machine has {there} GPUs that torch can use; train on the CPU with --gpus none"
+        )
+    return chosen
+
+
+def train(job: Job, where: Sequence[Place], tell: Callable[[Event], None], *, download: bool = False) -> bool:
+    """Train a job at some places, each with a worker.
+
+    Parameters
+    ----------
+    job
+        What to train.
+    where
+        The places; a single one is this process itself.
+    tell
+        Called here with the events of all workers.
+    download
+        Get the data set first if it is not there.
+
+    Returns
+    -------
+    bool
+        Whether all runs have ended; False after Ctrl-C, or if a worker died.
+    """
+    data = load_data(job.recipe.dataset, job.data_dir, download=download)
+    with bloxdb.open(job.db) as db:
+        queue = prepare(db, job, data)
+        with Stop().on_signals() as stop:
+            if len(where) == 1:
+                _work_here(job, where[0], tell, stop)
+                died = 0
+            else:
+                died = _Fleet(job, where, tell, stop).run()
+        left = queue.left()
+    return not left and not died and not stop.asked
+
+
+def _work_here(job: Job, place: Place, tell: Callable[[Event], None], stop: Stop) -> None:
+    before = torch.get_num_threads()
+    _settle(place)
+    try:
+        work(job, torch.device(place.device), tell, stop)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _settle(place: Place) -> None:
+    torch.set_num_threads(place.threads)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic products need it
+
+
+class _Fleet:
+    """Worker processes, each with a pipe of its own: a lock that one of them died with would stop all."""
+
+    def __init__(self, job: Job, where: Sequence[Place], tell: Callable[[Event], None], stop: Stop) -> None:
+        self._tell = tell
+        self._stop = stop
+        context = get_context("spawn")
+        self._workers: dict[Connection[Any, Any], Any] = {}
+        for place in where:
+            reader, writer = context.Pipe(duplex=False)
+            process = context.Process(target=_child, args=(job, place, writer))
+            process.start()
+            writer.close()
+            self._workers[reader] = process
+
+    def run(self) -> int:
+        """Pass on events and signals until all are gone; how many ended badly."""
+        bad = 0
+        asked = False
+        try:
+            while self._workers:
+                for reader in wait(list(self._workers), timeout=_LOOK):
+                    bad += self._hear(reader)  # type: ignore[arg-type]
+                if self._stop.asked and not asked:
+                    asked = True
+                    self._signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            if not asked:
+                self._signal(signal.SIGINT)
+            self._signal(signal.SIGTERM)  # two of one kind may arrive as one
+            raise
+        finally:
+            for process in self._workers.values():
+                process.join()
+        return bad
+
+    def _hear(self, reader: Connection[Any, Any]) -> bool:
+        """Pass one event on; whether its worker has died."""
+        try:
+            self._tell(reader.recv())
+        except EOFError:
+            process = self._workers.pop(reader)
+            process.join()
+            if process.exitcode:
+                self._tell(Event(f"process {process.pid}", "note", message=_farewell(process.exitcode)))
+            return bool(process.exitcode)
+        return False
+
+    def _signal(self, number: signal.Signals) -> None:
+        for process in self._workers.values():
+            if process.is_alive():
+                os.kill(process.pid, number)
+
+
+def _farewell(code: int) -> str:
+    if code < 0:
+        return f"was killed by {signal.Signals(-code).name}; another worker goes on with its run"
+    return f"ended with exit code {code}"
+
+
+def _child(job: Job, place: Place, pipe: Connection[Any, Any]) -> None:
+    """A worker process: signals of the terminal go to its parent, which passes them on."""
+    os.setpgid(0, 0)
+    _settle(place)
+
+    def tell(event: Event) -> None:
+        with suppress(BrokenPipeError):  # the parent is gone, and `stop` knows
+            pipe.send(event)
+
+    with Stop().on_signals() as stop:
+        try:
+            work(job, torch.device(place.device), tell, stop)
+        except KeyboardInterrupt:
+            sys.exit(130)
+        except bloxdb.BloxError as error:
+            tell(Event(f"process {os.getpid()}", "note", message=str(error)))
+            sys.exit(1)

@@ -1,0 +1,115 @@
+"""How long an architecture takes for one batch of images on a device."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from sqlalchemy import delete, insert, select
+
+from bloxdb import space
+from bloxdb.database import Database
+from bloxdb.errors import QueryError
+from bloxdb.schema import Device, Latency
+from trainer.model import Network
+
+_SIDE = 32  # pixels
+_DECIMALS = 6  # of milliseconds, as release files have them
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How to measure.
+
+    Attributes
+    ----------
+    torch_device
+        ``'cpu'`` or ``'cuda'``.
+    batch
+        Images at once.
+    runs, warmup
+        Forward passes that count, and those before that do not.
+    classes
+        Outputs of the network.
+    """
+
+    torch_device: str = "cpu"
+    batch: int = 1
+    runs: int = 30
+    warmup: int = 5
+    classes: int = 100
+
+    def __post_init__(self) -> None:
+        if self.torch_device == "cuda" and not torch.cuda.is_available():
+            raise QueryError("this machine has no GPU that torch can use; measure with --torch-device cpu")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Milliseconds of one batch: the median, and the range of the middle half."""
+
+    latency_ms: float
+    spread_ms: float
+
+
+def measure(vec: object, setting: Setting) -> Measured:
+    """Time forward passes in evaluation mode, float32, of random images 3x32x32."""
+    device = torch.device(setting.torch_device)
+    network = Network(vec, setting.classes).eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    images = torch.randn(setting.batch, 3, _SIDE, _SIDE, device=device)
+    images = images.contiguous(memory_format=torch.channels_last)
+    times = []
+    with torch.inference_mode():
+        for _ in range(setting.warmup):
+            network(images)
+        for _ in range(setting.runs):
+            _settle(device)
+            start = time.perf_counter()
+            network(images)
+            _settle(device)
+            times.append((time.perf_counter() - start) * 1000)
+    low, middle, high = statistics.quantiles(times, n=4) if len(times) > 1 else times * 3
+    return Measured(round(middle, _DECIMALS), round(high - low, _DECIMALS))
+
+
+def measure_all(
+    db: Database,
+    device_name: str,
+    arch_ids: Iterable[int],
+    setting: Setting,
+    on_each: Callable[[int, Measured], None],
+) -> None:
+    """Measure architectures, and store each as it is measured, over what the device had before."""
+    device_id = store_device(db, device_name)
+    for arch_id in arch_ids:
+        found = measure(space.arch_vec(arch_id), setting)
+        with db.transaction() as session:
+            session.execute(delete(Latency).where(Latency.arch_id == arch_id, Latency.device_id == device_id))
+            session.execute(
+                insert(Latency).values(
+                    arch_id=arch_id,
+                    device_id=device_id,
+                    latency_ms=found.latency_ms,
+                    spread_ms=found.spread_ms,
+                )
+            )
+        on_each(arch_id, found)
+
+
+def store_device(db: Database, name: str) -> int:
+    """The id of a device, which is stored if it is new."""
+    with db.transaction() as session:
+        device = session.scalar(select(Device).where(Device.name == name))
+        if device is None:
+            device = Device(name=name)
+            session.add(device)
+            session.flush()
+        return device.id
+
+
+def _settle(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()

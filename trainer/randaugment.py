@@ -1,0 +1,235 @@
+"""RandAugment on batches: each image draws its own operations; an operation is a few tensor functions.
+
+The fourteen operations, their magnitudes in 31 bins, and what they do to a pixel are those of torchvision's
+`RandAugment` with nearest interpolation and black fill (Cubuk et al., RandAugment, 2019); the tests hold each
+against it. Images are uint8 (N, 3, H, W).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+BINS = 31
+WHITE = 255
+
+Op = Callable[[Tensor, Tensor], Tensor]
+"""Images and one signed magnitude an image, float32 (N,), to images."""
+
+
+def identity(images: Tensor, _: Tensor) -> Tensor:
+    """The images themselves."""
+    return images
+
+
+def shear_x(images: Tensor, slope: Tensor) -> Tensor:
+    """Move each row sideways, by the slope times its distance from the top."""
+    _, y = _pixels(images)
+    return _take(images, slope[:, None, None] * (y + images.shape[2] / 2), torch.zeros_like(y))
+
+
+def shear_y(images: Tensor, slope: Tensor) -> Tensor:
+    """Move each column up or down, by the slope times its distance from the left."""
+    x, _ = _pixels(images)
+    return _take(images, torch.zeros_like(x), slope[:, None, None] * (x + images.shape[3] / 2))
+
+
+def translate_x(images: Tensor, pixels: Tensor) -> Tensor:
+    """Move by whole pixels to the right."""
+    return _take(images, -pixels.trunc()[:, None, None], torch.zeros_like(pixels)[:, None, None])
+
+
+def translate_y(images: Tensor, pixels: Tensor) -> Tensor:
+    """Move by whole pixels downwards."""
+    return _take(images, torch.zeros_like(pixels)[:, None, None], -pixels.trunc()[:, None, None])
+
+
+def rotate(images: Tensor, degrees: Tensor) -> Tensor:
+    """Turn counter-clockwise around the middle."""
+    x, y = _pixels(images)
+    angle = torch.deg2rad(degrees)[:, None, None]
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    return _take(images, cos * x - sin * y - x, sin * x + cos * y - y)
+
+
+def brightness(images: Tensor, change: Tensor) -> Tensor:
+    """Blend with black; a change of 0 is no change."""
+    return _to_bytes(images * _each(1 + change))
+
+
+def color(images: Tensor, change: Tensor) -> Tensor:
+    """Blend with the grey image."""
+    return _blend(images, _grey(images), change)
+
+
+def contrast(images: Tensor, change: Tensor) -> Tensor:
+    """Blend with the mean of the grey image."""
+    return _blend(images, _grey(images).float().mean(dim=(1, 2, 3), keepdim=True), change)
+
+
+def sharpness(images: Tensor, change: Tensor) -> Tensor:
+    """Blend with the smoothed image, whose border stays as it is."""
+    wide = images.to(torch.int16)
+    three = wide[:, :, :-2] + wide[:, :, 1:-1] + wide[:, :, 2:]
+    around = three[..., :-2] + three[..., 1:-1] + three[..., 2:]
+    smooth = images.float()
+    smooth[:, :, 1:-1, 1:-1] = ((around + 4 * wide[:, :, 1:-1, 1:-1]) / 13).round()
+    return _blend(images, smooth, change)
+
+
+def posterize(images: Tensor, bits: Tensor) -> Tensor:
+    """Keep the highest bits."""
+    step = torch.bitwise_left_shift(torch.ones_like(bits, dtype=torch.uint8), (8 - bits).to(torch.uint8))
+    return images & _each(0 - step)
+
+
+def solarize(images: Tensor, threshold: Tensor) -> Tensor:
+    """Invert what is at least as bright as the threshold."""
+    bright = images >= _each(threshold.ceil().to(torch.uint8))
+    return images ^ (bright.to(torch.uint8) * WHITE)
+
+
+def autocontrast(images: Tensor, _: Tensor) -> Tensor:
+    """Stretch each channel to all grey levels; a channel of one level stays."""
+    low = images.amin(dim=(2, 3), keepdim=True).float()
+    span = images.amax(dim=(2, 3), keepdim=True).float() - low
+    flat = span == 0
+    scale = torch.where(flat, torch.ones_like(span), WHITE / span)
+    return _to_bytes((images - torch.where(flat, torch.zeros_like(low), low)) * scale)
+
+
+def equalize(images: Tensor, _: Tensor) -> Tensor:
+    """Spread each channel's levels so that all are about as frequent."""
+    n, channels, height, width = images.shape
+    flat = images.reshape(n * channels, height * width).long()
+    counts = torch.zeros(n * channels, WHITE + 1, dtype=torch.int64, device=images.device)
+    counts.scatter_add_(1, flat, torch.ones_like(flat))
+    up_to = counts.cumsum(1)
+    # the step is of all pixels but those of the brightest level that is there
+    brightest = flat.amax(dim=1, keepdim=True)
+    step = (height * width - counts.gather(1, brightest)) // WHITE
+    before = functional.pad(up_to, (1, 0))[:, :-1]
+    table = ((before + step // 2) // step.clamp(min=1)).clamp(max=WHITE)
+    same = torch.arange(WHITE + 1, device=images.device)
+    table = torch.where(step > 0, table, same).to(torch.uint8)
+    return table.gather(1, flat).reshape(images.shape)
+
+
+OPS: dict[str, Op] = {
+    "Identity": identity,
+    "ShearX": shear_x,
+    "ShearY": shear_y,
+    "TranslateX": translate_x,
+    "TranslateY": translate_y,
+    "Rotate": rotate,
+    "Brightness": brightness,
+    "Color": color,
+    "Contrast": contrast,
+    "Sharpness": sharpness,
+    "Posterize": posterize,
+    "Solarize": solarize,
+    "AutoContrast": autocontrast,
+    "Equalize": equalize,
+}
+"""The operations, by torchvision's names and in its order."""
+
+_SIGNED = {
+    "ShearX": 0.3,
+    "ShearY": 0.3,
+    "TranslateX": 150 / 331,
+    "TranslateY": 150 / 331,
+    "Rotate": 30.0,
+    "Brightness": 0.9,
+    "Color": 0.9,
+    "Contrast": 0.9,
+    "Sharpness": 0.9,
+}
+"""Operations that go both ways, and their strength in the last bin; translations as a share of the side."""
+
+
+def magnitude(name: str, strength: int, side: int) -> tuple[float, bool]:
+    """What an operation gets at a strength of 0 … 30 on images of a side, and whether its sign is drawn."""
+    share = strength / (BINS - 1)
+    if name in _SIGNED:
+        return share * _SIGNED[name] * (side if name.startswith("Translate") else 1), True
+    if name == "Posterize":
+        return 8 - round(strength / ((BINS - 1) / 4)), False
+    return (WHITE * (1 - share) if name == "Solarize" else 0.0), False
+
+
+def randaugment(images: Tensor, count: int, strength: int, generator: torch.Generator) -> Tensor:
+    """Apply `count` operations to each image, each drawn uniformly, with a drawn sign where there is one.
+
+    Parameters
+    ----------
+    images
+        uint8 (N, 3, H, W), on any device; white is 255.
+    count, strength
+        Operations an image, and their bin, 0 … 30.
+    generator
+        On the CPU, so that choosing who gets what never waits for a GPU.
+
+    Returns
+    -------
+    Tensor
+        A new one of the same shape.
+    """
+    for _ in range(count):
+        chosen = torch.randint(len(OPS), (len(images),), generator=generator)
+        signs = 1 - 2 * torch.randint(2, (len(images),), generator=generator).float()
+        order = chosen.argsort(stable=True)
+        sizes = torch.bincount(chosen, minlength=len(OPS)).tolist()
+        signs = signs[order].to(images.device, non_blocking=True)
+        places = order.to(images.device, non_blocking=True)
+        changed = images[places]
+        parts = zip(OPS.items(), changed.split(sizes), signs.split(sizes), strict=True)
+        for (name, op), part, sign in parts:
+            if len(part):
+                value, signed = magnitude(name, strength, images.shape[3])
+                part.copy_(op(part, value * sign if signed else torch.full_like(sign, value)))
+        images = torch.empty_like(images)
+        images[places] = changed
+    return images
+
+
+def _each(values: Tensor) -> Tensor:
+    """One value an image, to be broadcast over it."""
+    return values[:, None, None, None]
+
+
+def _pixels(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Coordinates of pixels from the middle of the image, shape (1, 1, W) and (1, H, 1)."""
+    height, width = images.shape[2:]
+    x = torch.arange(width, device=images.device, dtype=torch.float32) - (width - 1) / 2
+    y = torch.arange(height, device=images.device, dtype=torch.float32) - (height - 1) / 2
+    return x[None, None, :], y[None, :, None]
+
+
+def _take(images: Tensor, right: Tensor, down: Tensor) -> Tensor:
+    """For each pixel the nearest one that lies so far to the right and down; black outside."""
+    n, channels, height, width = images.shape
+    columns = torch.arange(width, device=images.device, dtype=torch.float32)[None, None, :]
+    rows = torch.arange(height, device=images.device, dtype=torch.float32)[None, :, None]
+    x, y = (columns + right).round(), (rows + down).round()
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    place = (y * width + x).clamp(0, height * width - 1).long().expand(n, height, width)
+    flat = images.reshape(n, channels, height * width)
+    found = flat.gather(2, place.reshape(n, 1, -1).expand(n, channels, -1)).reshape(images.shape)
+    return found * inside[:, None]
+
+
+def _grey(images: Tensor) -> Tensor:
+    red, green, blue = images.float().unbind(1)
+    return (0.2989 * red + 0.587 * green + 0.114 * blue).trunc().unsqueeze(1)
+
+
+def _blend(images: Tensor, other: Tensor, change: Tensor) -> Tensor:
+    weight = _each(1 + change)
+    return _to_bytes(images * weight + other * (1 - weight))
+
+
+def _to_bytes(values: Tensor) -> Tensor:
+    return values.clamp(0, WHITE).to(torch.uint8)

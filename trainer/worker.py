@@ -1,0 +1,282 @@
+"""One worker: claims runs, trains them, and leaves each so that anybody can go on with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+import bloxdb
+from bloxdb import space
+from bloxdb.database import Database
+from bloxdb.errors import BloxError, TrainingError
+from trainer.checkpoint import Checkpoint, DamagedCheckpointError
+from trainer.data import DataSet, load_data
+from trainer.environment import environment
+from trainer.loop import EpochResult, Training
+from trainer.queue import Heart, Pulse, RunQueue, worker_name
+from trainer.recipe import Recipe
+from trainer.record import RunLostError, RunRecord, store_environment, store_recipe
+from trainer.scalars import Scalars
+
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker is to do; workers that get equal jobs share the work.
+
+    Attributes
+    ----------
+    db
+        The database's path or URL.
+    arch_ids
+        Architecture indices, in the order of training.
+    recipe, seed
+        How to train them.
+    checkpoints
+        The folder of checkpoints.
+    data_dir
+        Where the data set is; None for its usual place.
+    checkpoint_every
+        Epochs between two checkpoints.
+    pulse
+        When to beat, and when others count as dead.
+    tensorboard
+        A folder for scalars; None for none.
+    """
+
+    db: str
+    arch_ids: tuple[int, ...]
+    recipe: Recipe
+    seed: int
+    checkpoints: Path
+    data_dir: Path | None = None
+    checkpoint_every: int = 5
+    pulse: Pulse = field(default_factory=Pulse)
+    tensorboard: Path | None = None
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a worker.
+
+    Attributes
+    ----------
+    worker
+        Which.
+    kind
+        ``'start'``, ``'epoch'``, ``'end'`` of a run; ``'wait'`` for runs of others; ``'note'``.
+    arch_id, epoch, epochs
+        Where it is; epochs are those of the recipe.
+    top1
+        Validation top-1 of the epoch, test top-1 at the end.
+    images_per_second
+        Training images, of the epoch with its validation.
+    message
+        A sentence.
+    """
+
+    worker: str
+    kind: str
+    arch_id: int = -1
+    epoch: int = 0
+    epochs: int = 0
+    top1: float | None = None
+    images_per_second: float = 0.0
+    message: str = ""
+
+
+class Stop:
+    """Whether to stop: asked once, after the epoch; asked twice, at once, by `KeyboardInterrupt`."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._parent = os.getppid()
+
+    def __bool__(self) -> bool:
+        return self.asked or os.getppid() != self._parent  # nobody is left to tell us to stop
+
+    @contextmanager
+    def on_signals(self) -> Iterator[Stop]:
+        """Let Ctrl-C and SIGTERM ask."""
+        before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+
+def prepare(db: Database, job: Job, data: DataSet) -> RunQueue:
+    """The runs of a job, with a pending row for each that is new."""
+    queue = RunQueue(db, job.arch_ids, store_recipe(db, job.recipe, data), job.seed)
+    queue.fill()
+    return queue
+
+
+def work(job: Job, device: torch.device, tell: Callable[[Event], None], stop: Stop) -> None:
+    """Train until no run of the job is left, or `stop`.
+
+    Raises
+    ------
+    bloxdb.BloxError
+        The data set or the database cannot be used.
+    """
+    with bloxdb.open(job.db) as db:
+        data = load_data(job.recipe.dataset, job.data_dir).to(device)
+        queue = prepare(db, job, data)
+        env_id = store_environment(db, environment(device))
+        worker = Worker(job, data, tell, stop)
+        while not stop:
+            record = queue.claim(worker.name, env_id, job.pulse)
+            if record is not None:
+                worker.train(record)
+                continue
+            left = queue.left()
+            if not left:
+                return
+            tell(Event(worker.name, "wait", message=f"waiting for {left} runs of other workers"))
+            time.sleep(min(1.0, job.pulse.every))
+
+
+class Worker:
+    """Trains one claimed run after the other.
+
+    Parameters
+    ----------
+    job
+        What to do.
+    data
+        On the device that trains.
+    tell
+        Called with each event.
+    stop
+        Looked at after each epoch.
+    """
+
+    def __init__(self, job: Job, data: DataSet, tell: Callable[[Event], None], stop: Stop) -> None:
+        self.job = job
+        self.data = data
+        self.tell = tell
+        self.stop = stop
+        self.name = worker_name()
+        self.threads = torch.get_num_threads()
+
+    def train(self, record: RunRecord) -> None:
+        """Train a run to its end, or give it back where `stop` says so."""
+        recipe = self.job.recipe
+        checkpoint = Checkpoint(self.job.checkpoints, recipe.digest, record.arch_id, self.job.seed)
+        failure = ""
+        try:
+            with Heart(record, self.job.pulse):
+                self._train(record, checkpoint)
+        except RunLostError as error:
+            self._say(record, "note", message=str(error))
+        except BloxError:
+            with suppress(BloxError, RunLostError):
+                record.release()
+            raise
+        except Exception as error:
+            failure = _one_line(error)
+            with suppress(RunLostError):
+                record.fail(failure)
+            if not is_out_of_memory(error):
+                raise TrainingError(f"architecture {record.arch_id} cannot be trained: {failure}") from error
+        except BaseException:
+            with suppress(RunLostError):
+                record.release()
+            raise
+        finally:
+            torch.set_num_threads(self.threads)
+        if failure:  # only here nothing holds the network's memory any more
+            torch.cuda.empty_cache()
+            self._say(record, "end", message=f"failed: {failure}")
+
+    def _train(self, record: RunRecord, checkpoint: Checkpoint) -> None:
+        recipe, seed = self.job.recipe, self.job.seed
+        training = Training(space.arch_vec(record.arch_id), recipe, self.data, seed)
+        self._resume(record, training, checkpoint)
+        self._say(record, "start", epoch=training.epoch)
+        saved = training.epoch
+        with Scalars(self.job.tensorboard, recipe.name, record.arch_id, seed) as scalars:
+            while training.epoch < recipe.epochs:
+                if self.stop:
+                    if training.epoch > saved:
+                        checkpoint.save(training.state())
+                    record.release()
+                    self._say(record, "note", message=f"stopped after epoch {training.epoch}")
+                    return
+                before = training.train_time
+                result = training.train_epoch()
+                if not result.is_finite:
+                    record.finish(training.diverged())
+                    checkpoint.remove()
+                    message = f"diverged in epoch {result.epoch}"
+                    self._say(record, "end", epoch=result.epoch, message=message)
+                    return
+                record.epoch(result)
+                scalars.epoch(result)
+                if result.epoch % self.job.checkpoint_every == 0 and result.epoch < recipe.epochs:
+                    checkpoint.save(training.state())
+                    saved = result.epoch
+                self._say_epoch(record, result, training.train_time - before)
+            final = training.finish()
+            record.finish(final)
+            checkpoint.remove()
+            scalars.end(final)
+        top1 = None if final.test is None else final.test.top1
+        self._say(record, "end", epoch=recipe.epochs, top1=top1, message="finished")
+
+    def _resume(self, record: RunRecord, training: Training, checkpoint: Checkpoint) -> None:
+        """Go on from the checkpoint, if there is a good one whose epochs the database has."""
+        try:
+            state = checkpoint.load(self.data.train.images.device)
+        except DamagedCheckpointError as error:
+            self._say(record, "note", message=f"{error}; the run starts from its first epoch")
+            state = None
+        if not record.begin(state["epoch"] if state else 0):
+            self._say(
+                record, "note", message="the database lacks epochs of the checkpoint; the run starts anew"
+            )
+            state = None
+        if state:
+            training.restore(state)
+        else:
+            checkpoint.remove()
+
+    def _say_epoch(self, record: RunRecord, result: EpochResult, seconds: float) -> None:
+        self._say(
+            record,
+            "epoch",
+            epoch=result.epoch,
+            top1=result.val.top1,
+            images_per_second=len(self.data.train) / max(seconds, 1e-9),
+        )
+
+    def _say(self, record: RunRecord, kind: str, **more: Any) -> None:
+        self.tell(Event(self.name, kind, record.arch_id, epochs=self.job.recipe.epochs, **more))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device or the machine had no memory for a network, so that a smaller one may still fit."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return any(words in str(error).lower() for words in _OUT_OF_MEMORY)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:500] or type(error).__name__
