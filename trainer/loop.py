@@ -122,7 +122,7 @@ class Training:
         self.network.train()
         train = _Sums(self.device)
         for images, labels in training_batches(self.data, self.recipe, self.generator):
-            logits, loss = self._logits_and_loss(images, labels)
+            logits, loss = self.logits_and_loss(images, labels)
             loss.backward()
             self.optimiser.step()
             self.optimiser.zero_grad(set_to_none=True)
@@ -142,7 +142,7 @@ class Training:
         self.network.eval()
         sums = _Sums(self.device)
         for images, labels in plain_batches(self.data, split, self.recipe.eval_batch):
-            logits, loss = self._logits_and_loss(images, labels)
+            logits, loss = self.logits_and_loss(images, labels)
             sums.add(logits, labels, loss)
         return sums.metrics()
 
@@ -181,7 +181,8 @@ class Training:
         self._best_weights = state["best_weights"]
         self.epoch, self.train_time = state["epoch"], state["train_time"]
 
-    def _logits_and_loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def logits_and_loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits in float32, and the mean cross-entropy, of a batch in channels last."""
         half = self.recipe.precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             logits: Tensor = self.forward(images)

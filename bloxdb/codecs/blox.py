@@ -62,19 +62,24 @@ def _decode_columns(inflater: Inflater, types: dict[str, FieldType], epochs: int
         raise BloxFormatError(f"the compressed body is cut off: {rows} rows cannot be in it", offset=8)
     inflater.expect(least)
     columns = [Column(name, kind, rows, epochs) for name, kind in types.items()]
-    with ThreadPoolExecutor(2) as pool:  # the kernels hold no lock, and half of their time is for new memory
-        for block in _blocks(inflater, rows, list(types.values()), epochs):
-            jobs = [pool.submit(_read_some, columns, block, first) for first in (0, 1)]
-            errors = [error for job in jobs if (error := job.exception()) is not None]
-            if errors:
-                raise min(errors, key=lambda error: _place(error, columns))
+    blocks = _blocks(inflater, rows, list(types.values()), epochs)
+    if least < _BLOCK:
+        for block in blocks:
+            _read_some(columns, block, slice(None))
+    else:
+        with ThreadPoolExecutor(2) as pool:  # the kernels hold no lock; half of the time goes into new memory
+            for block in blocks:
+                jobs = [pool.submit(_read_some, columns, block, slice(half, None, 2)) for half in (0, 1)]
+                errors = [error for job in jobs if (error := job.exception()) is not None]
+                if errors:
+                    raise min(errors, key=lambda error: _place(error, columns))
     inflater.finish()
     return {column.name: column.finish() for column in columns}
 
 
-def _read_some(columns: list[Column], block: Block, first: int) -> None:
-    for c in range(first, len(columns), 2):
-        columns[c].read(block, block.starts[c])
+def _read_some(columns: list[Column], block: Block, some: slice) -> None:
+    for column, starts in zip(columns[some], block.starts[some], strict=True):
+        column.read(block, starts)
 
 
 def _place(error: BaseException, columns: list[Column]) -> tuple[int, int]:

@@ -50,7 +50,7 @@ def decode(header: Header, column_types: Mapping[str, str] | None, body: BinaryI
         raise BloxFormatError("the last line is cut off", row=rows)
     check_size(header, rows, len(text))
     reader = _Columns(header, text, fields[:rows])
-    return Table(header, read_columns(header, reader.column))
+    return Table(header, read_columns(header, rows, reader.column))
 
 
 def _bad_line(text: memoryview, offset: int) -> str:

@@ -59,7 +59,7 @@ def decode(header: Header, column_types: Mapping[str, str] | None, body: BinaryI
     if rows < 0:
         raise BloxFormatError("the pickle does not hold a list of rows")
     check_size(header, rows, len(data))
-    return Table(header, read_columns(header, _Columns(header, data, machine, rows).column))
+    return Table(header, read_columns(header, rows, _Columns(header, data, machine, rows).column))
 
 
 def _problem(code: int, data: memoryview, at: int) -> str:

@@ -16,6 +16,7 @@ from bloxdb.codecs.header import Header
 from bloxdb.errors import BloxFormatError, InvalidArchError
 from bloxdb.space import NUM_ARCHS, parse
 
+_WORTH_THREADS = 100_000  # values of a column
 _HEX_DIGITS = frozenset("0123456789abcdef")
 
 
@@ -191,9 +192,14 @@ class Table:
             )
 
 
-def read_columns(header: Header, column: Callable[[int, str], Array]) -> dict[str, Array]:
-    """What `column` gives for the position and the name of each column; several at once, as kernels can."""
+def read_columns(header: Header, rows: int, column: Callable[[int, str], Array]) -> dict[str, Array]:
+    """What `column` gives for the position and the name of each column.
+
+    Several at once where there are many rows: the kernels hold no lock.
+    """
     names = header.columns
+    if rows * (header.epochs or 1) < _WORTH_THREADS:
+        return {name: column(c, name) for c, name in enumerate(names)}
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         return dict(zip(names, pool.map(column, range(len(names)), names), strict=True))
 

@@ -35,7 +35,7 @@ from trainer.record import store_environment, store_recipe
 from trainer.worker import Event, Stop, Worker, is_out_of_memory
 
 EPOCHS = 3
-OPTIONS = ("--epochs", EPOCHS, "--threads", 1, "--checkpoint-every", 1, "--beat", 0.2, "--dead-after", 2)
+OPTIONS = ("--epochs", EPOCHS, "--threads", 2, "--checkpoint-every", 1, "--beat", 0.2, "--dead-after", 2)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,344 @@
+"""Measure the trainer against a plain loop, on the CPU or a GPU, in one run.
+
+    python benchmarks/train.py [--device cpu|cuda] [--images N] [--repeats 3] [--per-gpu 2] [--write]
+
+The images are random, 32x32, and as many as the device does in a while; what is compared is images a second.
+The reference is what one writes first: torchvision's PIL transforms in a DataLoader with worker processes,
+float32, the default memory layout, and `.item()` at each step. `--write` puts the tables into
+benchmarks/RESULTS.md.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from bloxdb import costs, space
+from trainer.augment import training_batches
+from trainer.data import DataSet, Split
+from trainer.loop import Training
+from trainer.model import Network
+from trainer.recipe import Recipe, default_recipe
+from trainer.vision import torchvision
+
+HERE = Path(__file__).resolve().parent
+SECONDS_A_DAY = 86_400
+IMAGES_A_RUN = 200 * 45_000  # training images; validation is one pass forward over a ninth of them
+
+
+@dataclass(frozen=True)
+class Line:
+    """Images a second of ours and of the reference, and how many times as fast we are to be, if that is said."""
+
+    what: str
+    ours: float
+    reference: float
+    bound: float | None
+
+    def __str__(self) -> str:
+        ratio = self.ours / self.reference
+        met = "yes" if ratio >= self.bound else "**no**"
+        return (
+            f"| {self.what} | {self.ours:,.0f} | {self.reference:,.0f} | {ratio:.2f} | {self.bound} | {met} |"
+        )
+
+
+def random_data(images: int, device: str) -> DataSet:
+    """Random images and labels, in the shape of CIFAR-100."""
+    draw = torch.Generator().manual_seed(0)
+    pixels = torch.randint(256, (images + images // 9, 3, 32, 32), generator=draw, dtype=torch.uint8)
+    labels = torch.randint(100, (len(pixels),), generator=draw)
+    train, val = Split(pixels[:images], labels[:images]), Split(pixels[images:], labels[images:])
+    mean, std = (0.5070588, 0.4866667, 0.4407843), (0.2674510, 0.2564706, 0.2760784)
+    return DataSet("cifar100", 100, mean, std, train, val, val).to(torch.device(device))
+
+
+class Reference(Dataset[tuple[Tensor, int]]):
+    """Images one by one, through PIL."""
+
+    def __init__(self, data: DataSet, *, augment: bool) -> None:
+        torchvision()
+        from torchvision import transforms
+
+        split = data.train if augment else data.val
+        self.images = [Image.fromarray(image.permute(1, 2, 0).numpy()) for image in split.images.cpu()]
+        self.labels = split.labels.tolist()
+        last = [transforms.ToTensor(), transforms.Normalize(data.mean, data.std)]
+        first = [
+            transforms.RandAugment(2, 14),
+            transforms.RandomHorizontalFlip(),
+            transforms.RandomCrop(32, padding=4),
+        ]
+        self.transform = transforms.Compose([*first, *last, cut_out] if augment else last)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.transform(self.images[index]), self.labels[index]
+
+
+def cut_out(image: Tensor) -> Tensor:
+    """A 16x16 square of zeros."""
+    y, x = np.random.randint(32, size=2)
+    image[:, max(0, y - 8) : y + 8, max(0, x - 8) : x + 8] = 0
+    return image
+
+
+class PlainLoop:
+    """The reference's training of one network."""
+
+    def __init__(self, vec: object, recipe: Recipe, data: DataSet, device: str) -> None:
+        torch.manual_seed(0)
+        torch.use_deterministic_algorithms(False)
+        torch.backends.cudnn.conv.fp32_precision = "ieee"
+        self.device = device
+        self.network = Network(vec, data.classes).to(device)
+        self.criterion = nn.CrossEntropyLoss()
+        self.optimiser = torch.optim.SGD(
+            self.network.parameters(), recipe.lr, momentum=0.9, weight_decay=5e-4, foreach=False, fused=False
+        )
+        workers = min(4, os.cpu_count() or 1)
+        self.train = DataLoader(
+            Reference(data, augment=True), recipe.batch, shuffle=True, num_workers=workers
+        )
+        self.val = DataLoader(Reference(data, augment=False), 100, num_workers=workers)
+
+    def step(self, images: Tensor, labels: Tensor) -> tuple[float, int]:
+        """One step, and what it tells."""
+        images, labels = images.to(self.device), labels.to(self.device)
+        self.optimiser.zero_grad()
+        logits = self.network(images)
+        loss = self.criterion(logits, labels)
+        loss.backward()
+        self.optimiser.step()
+        return loss.item(), (logits.argmax(1) == labels).sum().item()
+
+    def epoch(self) -> None:
+        """Training and validation."""
+        self.network.train()
+        for images, labels in self.train:
+            self.step(images, labels)
+        self.network.eval()
+        with torch.no_grad():
+            for images, labels in self.val:
+                logits = self.network(images.to(self.device))
+                self.criterion(logits, labels.to(self.device)).item()
+
+
+def timed(action: Callable[[], object], device: str, repeats: int) -> float:
+    """The median of some, after one that does not count."""
+    times = []
+    for _ in range(repeats + 1):
+        settle(device)
+        start = time.perf_counter()
+        action()
+        settle(device)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[1:])
+
+
+def settle(device: str) -> None:
+    """Wait for a GPU."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+
+
+def exhaust(batches: Iterable[Any]) -> None:
+    """Take all."""
+    for _ in batches:
+        pass
+
+
+def three_archs() -> dict[str, int]:
+    """The cheapest, the median and the costliest architecture, by FLOPs."""
+    order = np.argsort(costs.all_costs()[:, 0], kind="stable")
+    return {"cheapest": int(order[0]), "median": int(order[len(order) // 2]), "costliest": int(order[-1])}
+
+
+def augmentation(repeats: int) -> Line:
+    """One core of the CPU."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    data, recipe = random_data(4096, "cpu"), default_recipe("cifar100")
+    generator = torch.Generator().manual_seed(0)
+    ours = timed(lambda: exhaust(training_batches(data, recipe, generator)), "cpu", repeats)
+    reference = Reference(data, augment=True)
+    count = 1024
+    theirs = timed(lambda: exhaust(reference[i] for i in range(count)), "cpu", repeats)
+    torch.set_num_threads(threads)
+    return Line("augmentation, one CPU core", 4096 / ours, count / theirs, 5.0)
+
+
+def measure_arch(
+    name: str, arch_id: int, recipe: Recipe, images: int, device: str, repeats: int
+) -> list[Line]:
+    """A step, and an epoch with its validation."""
+    data = random_data(images, device)
+    draw = torch.Generator().manual_seed(0)
+    batch = torch.randn(recipe.batch, 3, 32, 32, generator=draw)
+    labels = torch.randint(100, (recipe.batch,), generator=draw)
+    plain = plain_speeds(arch_id, recipe, data, batch, labels, device, repeats)
+    ours = our_speeds(arch_id, recipe, data, batch.to(device), labels.to(device), device, repeats)
+    bound = 1.5 if device == "cpu" else 5.0 if recipe.precision == "bf16" else 2.0
+    title = f"{name} ({costs.all_costs()[arch_id, 0] / 1e6:.0f} MFLOPs), {recipe.precision}"
+    return [
+        Line(f"step, {title}", ours[0], plain[0], None if device == "cpu" else bound),
+        Line(f"epoch, {title}", ours[1], plain[1], bound),
+    ]
+
+
+def plain_speeds(
+    arch_id: int, recipe: Recipe, data: DataSet, batch: Tensor, labels: Tensor, device: str, repeats: int
+) -> tuple[float, float]:
+    """Images a second of the reference, of a step and of an epoch."""
+    plain = PlainLoop(space.arch_vec(arch_id), recipe, data, device)
+    step = timed(lambda: plain.step(batch, labels), device, repeats)
+    return len(batch) / step, len(data.train) / timed(plain.epoch, device, repeats)
+
+
+def our_speeds(
+    arch_id: int, recipe: Recipe, data: DataSet, batch: Tensor, labels: Tensor, device: str, repeats: int
+) -> tuple[float, float]:
+    """The same of ours."""
+    training = Training(space.arch_vec(arch_id), recipe, data, 0)
+    ready = batch.contiguous(memory_format=torch.channels_last)
+
+    def step() -> None:
+        _, loss = training.logits_and_loss(ready, labels)
+        loss.backward()
+        training.optimiser.step()
+        training.optimiser.zero_grad(set_to_none=True)
+
+    of_step = timed(step, device, repeats)
+    return len(batch) / of_step, len(data.train) / timed(training.train_epoch, device, repeats)
+
+
+def together(arch_id: int, recipe: Recipe, images: int, device: str, processes: int) -> float:
+    """Images a second of several processes at once, in sum."""
+    context = multiprocessing.get_context("spawn")
+    barrier, queue = context.Barrier(processes), context.SimpleQueue()
+    threads = max(1, (os.cpu_count() or 1) // processes)
+    arguments = (arch_id, recipe, images, device, threads, barrier, queue)
+    workers = [context.Process(target=one_of_several, args=arguments) for _ in range(processes)]
+    for worker in workers:
+        worker.start()
+    speeds = [queue.get() for _ in workers]
+    for worker in workers:
+        worker.join()
+    return sum(speeds)
+
+
+def one_of_several(
+    arch_id: int, recipe: Recipe, images: int, device: str, threads: int, barrier: Any, queue: Any
+) -> None:
+    """A process of `together`."""
+    torch.set_num_threads(threads)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    training = Training(space.arch_vec(arch_id), recipe, random_data(images, device), 0)
+    training.train_epoch()
+    barrier.wait()
+    queue.put(images / timed(training.train_epoch, device, 1))
+
+
+def peak_flops(device: str, precision: str) -> float:
+    """Multiply-accumulates a second of a large product of matrices: what the hardware can do at the most."""
+    size = 8192 if device != "cpu" else 2048
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    return size**3 / timed(lambda: a @ b, device, 5)
+
+
+def days_of_all(epoch_lines: list[tuple[int, float]]) -> float:
+    """Days for all architectures, 200 epochs, of seconds an image that grow linearly with FLOPs."""
+    flops = np.array([costs.all_costs()[arch_id, 0] for arch_id, _ in epoch_lines], dtype=np.float64)
+    seconds = np.array([1 / speed for _, speed in epoch_lines])
+    slope, start = np.polyfit(flops, seconds, 1)
+    return float(np.sum(costs.all_costs()[:, 0] * slope + start) * IMAGES_A_RUN / SECONDS_A_DAY)
+
+
+def device_name(device: str) -> str:
+    """What it runs on."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name()
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:
+        if line.startswith("model name"):
+            return f"{line.split(':')[1].strip()}, {os.cpu_count()} cores"
+    return f"{platform.processor()}, {os.cpu_count()} cores"
+
+
+@click.command()
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option("--images", type=click.IntRange(9), help="Training images of an epoch; 512, on a GPU 45,000.")
+@click.option("--batch", type=click.IntRange(2), default=256, show_default=True)
+@click.option("--repeats", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--per-gpu", type=click.IntRange(1), default=2, show_default=True, help="Processes at once.")
+@click.option("--write", "write_results", is_flag=True, help="Put the tables into RESULTS.md.")
+def main(
+    device: str, images: int | None, batch: int, repeats: int, per_gpu: int, write_results: bool
+) -> None:
+    """Measure augmentation, steps and epochs."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    count = images or (512 if device == "cpu" else 45_000)
+    recipe = replace(default_recipe("cifar100"), batch=batch)
+    lines = [augmentation(repeats)]
+    click.echo(lines[0])
+    notes = []
+    for precision in ("fp32",) if device == "cpu" else ("fp32", "bf16"):
+        epochs = []
+        peak = peak_flops(device, precision)
+        for name, arch_id in three_archs().items():
+            found = measure_arch(name, arch_id, replace(recipe, precision=precision), count, device, repeats)
+            lines += found
+            click.echo("\n".join(map(str, found)))
+            epochs.append((arch_id, found[1].ours))
+            done = 3 * costs.all_costs()[arch_id, 0] * found[0].ours  # backwards is twice forwards
+            notes.append(
+                f"{name}, {precision}: a step runs at {done / peak:.0%} of what a large matrix product does"
+            )
+        days = days_of_all(epochs)
+        notes.append(f"all 91,125 architectures for 200 epochs, {precision}: {days:,.0f} days of this device")
+    arch_id = three_archs()["cheapest"]
+    alone, several = (together(arch_id, recipe, count, device, n) for n in (1, per_gpu))
+    notes.append(
+        f"cheapest, fp32: {alone:,.0f} images/s in one process, {several:,.0f} in {per_gpu} together"
+    )
+    shown = "\n".join(
+        [
+            f"{device_name(device)}; {datetime.now(UTC):%Y-%m-%d}; torch {torch.__version__}; epochs of "
+            f"{count} images, batch {batch}; median of {repeats}.",
+            "",
+            "| what | ours, images/s | reference, images/s | ratio | bound | met |",
+            "| --- | ---: | ---: | ---: | ---: | --- |",
+            *map(str, lines),
+            "",
+            *(f"- {note}" for note in notes),
+            "",
+        ]
+    )
+    click.echo(shown)
+    if write_results:
+        path = HERE / "RESULTS.md"
+        text = path.read_text()
+        begin, end = f"<!-- train {device} -->\n", f"<!-- end of train {device} -->"
+        head, rest = text.split(begin)
+        path.write_text(head + begin + "\n" + shown + "\n" + end + rest.split(end)[1])
+
+
+if __name__ == "__main__":
+    main()
