@@ -24,7 +24,7 @@ import click
 import numpy as np
 
 import bloxdb
-from bloxdb import codecs, costs, space
+from bloxdb import codecs, costs, dataset, space
 
 EXT = "blox-ext-0"
 ROWS_INSERTED = 1_000  # runs whose epochs are one executemany
@@ -358,6 +358,71 @@ def init(work: Path) -> dict[str, float]:
     for path in work.glob("init.db*"):
         path.unlink()
     return cli("init", "--db", work / "init.db")
+
+
+def from_folder(work: Path) -> dataset.Dataset:
+    """The `.blox` files of the release, with everything."""
+    return dataset.from_folder(
+        work / "release", extended=True, include_static_info=True, include_env_info=True, preferred_ext="blox"
+    )
+
+
+@measure
+def load_folder(work: Path) -> dict[str, float]:
+    """Into memory."""
+    result: dict[str, float] = {}
+    with clock(result):
+        from_folder(work)
+    return result
+
+
+def per_call(data: dataset.Dataset, ask: Callable[[dataset.Dataset, space.ArchVec], object]) -> float:
+    """Seconds of a call, the mean of many vectors."""
+    draw = np.random.default_rng(2).integers(0, space.NUM_ARCHS, 6_000).tolist()
+    vecs = [space.arch_vec(index) for index in draw]
+    for vec in vecs[:1_000]:
+        ask(data, vec)
+    start = time.perf_counter()
+    for vec in vecs[1_000:]:
+        ask(data, vec)
+    return (time.perf_counter() - start) / 5_000
+
+
+def accuracies(data: dataset.Dataset) -> dict[str, float]:
+    """The slower of the two."""
+    asks = (lambda d, vec: d.val_acc(vec), lambda d, vec: d.test_acc(vec))
+    return {"seconds": max(per_call(data, ask) for ask in asks)}
+
+
+@measure
+def acc_folder(work: Path) -> dict[str, float]:
+    """Of a folder in memory."""
+    return accuracies(from_folder(work))
+
+
+@measure
+def acc_database(work: Path) -> dict[str, float]:
+    """Of a database."""
+    with bloxdb.open(work / "full.db", read_only=True) as db:
+        return accuracies(db.dataset())
+
+
+@measure
+def full_info(work: Path) -> dict[str, float]:
+    """Of a folder in memory."""
+    return {"seconds": per_call(from_folder(work), lambda data, vec: data.full_info(vec))}
+
+
+@measure
+def arrays(work: Path) -> dict[str, float]:
+    """One measure and one result of all architectures."""
+    data = from_folder(work)
+    times = []
+    for epoch in (50, 100, 150, 200, 12):
+        start = time.perf_counter()
+        data.table(columns=["val_top1", "test_top1"], epoch=epoch)
+        times.append(time.perf_counter() - start)
+    return {"seconds": statistics.median(times)}
 
 
 def finish(result: dict[str, float]) -> int:

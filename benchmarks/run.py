@@ -65,6 +65,11 @@ CHECKS = [
     Check("arch.epochs", "arch_epochs", 0.003),
     Check("bloxdb top, cold process", "cold_top", 0.6),
     Check("bloxdb init", "init", 4.0),
+    Check("dataset from a folder, everything", "load_folder", 3.5, peak_mb=lambda *_: 1300),
+    Check("val_acc, test_acc from a folder", "acc_folder", 5e-6),
+    Check("val_acc, test_acc over a database", "acc_database", 60e-6),
+    Check("full_info from a folder", "full_info", 150e-6),
+    Check("table of all architectures from a folder", "arrays", 0.02),
 ]
 
 

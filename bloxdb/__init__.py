@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bloxdb.errors import (
         BloxError,
         BloxFormatError,
+        BudgetExhausted,
         ConflictError,
         DatabaseError,
         DatabaseExistsError,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         TrainingError,
     )
     from bloxdb.merging import MergeReport, merge
+    from bloxdb.problem import Problem
     from bloxdb.queries import pareto, top
     from bloxdb.release import export_release, import_release
     from bloxdb.schema import Arch, Block, Device, Env, Epoch, Latency, Recipe, Run
@@ -41,6 +43,7 @@ __all__ = [
     "Block",
     "BloxError",
     "BloxFormatError",
+    "BudgetExhausted",
     "ConflictError",
     "Database",
     "DatabaseError",
@@ -55,6 +58,7 @@ __all__ = [
     "MissingDataError",
     "MissingExtraError",
     "NotADatabaseError",
+    "Problem",
     "QueryError",
     "Recipe",
     "ReleaseError",
@@ -76,8 +80,8 @@ __all__ = [
     "upgrade",
 ]
 
-_HOMES = ("errors", "space", "schema", "database", "queries", "release", "merging")
-_SUBMODULES = ("codecs", "costs", "progress", *_HOMES)
+_HOMES = ("errors", "space", "schema", "database", "queries", "release", "merging", "problem")
+_SUBMODULES = ("codecs", "compat", "costs", "dataset", "progress", *_HOMES)
 
 
 def __getattr__(name: str) -> object:

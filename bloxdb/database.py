@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sqlalchemy import URL, Connection, insert, text
@@ -28,6 +28,9 @@ from bloxdb.errors import (
 )
 from bloxdb.files import replacing
 from bloxdb.schema import Arch, Base, Block, StaticInfo
+
+if TYPE_CHECKING:
+    from bloxdb.dataset import Dataset
 
 APPLICATION_ID = 0x424C4F58
 """What SQLite keeps in bytes 68 … 71 of the file: 'BLOX'."""
@@ -173,6 +176,25 @@ class Database:
             query = text("PRAGMA data_version")
             before = connection.scalar(query)
             yield lambda: bool(connection.scalar(query) != before)
+
+    def dataset(self, recipe: str | None = None, seeds: Iterable[int] | None = None) -> Dataset:
+        """The finished runs under the original package's API; nothing is loaded up front.
+
+        Parameters
+        ----------
+        recipe
+            Whose runs; needed where there are several recipes.
+        seeds
+            Which; all that there are if None.
+
+        Raises
+        ------
+        QueryError
+            There is no such recipe or seed.
+        """
+        from bloxdb.dataset import from_database
+
+        return from_database(self, recipe, seeds)
 
     def rows(self, sql: str, **values: object) -> list[dict[str, Any]]:
         """The rows of a plain SQL query, as dicts; ``:name`` stands for a value.

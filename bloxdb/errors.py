@@ -8,6 +8,7 @@
     ├── ReleaseError          (ValueError)   files that do not fit together, or not this database
     │   └── ConflictError                    values that contradict what the database holds
     ├── QueryError            (ValueError)   a question the database cannot be asked
+    ├── BudgetExhausted       (RuntimeError) a search has spent what it may
     ├── DatabaseError         (RuntimeError) the database refused
     │   ├── NotADatabaseError                some other file
     │   └── RevisionError                    an older or a newer database
@@ -80,6 +81,10 @@ class ConflictError(ReleaseError):
 
 class QueryError(BloxError, ValueError):
     """A query names something that does not exist or asks what cannot be answered."""
+
+
+class BudgetExhausted(BloxError, RuntimeError):
+    """A search would need more training time than it may spend; nothing was spent."""
 
 
 class DatabaseError(BloxError, RuntimeError):

@@ -7,6 +7,7 @@ device, and no step waits for a GPU to know them.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -64,11 +65,17 @@ def crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
 
 def normalise(images: Tensor, data: DataSet) -> Tensor:
     """uint8 images (N, 3, H, W) to float32, channels last, with mean 0 and deviation 1 of each channel."""
-    mean, std = (
-        torch.tensor(values, device=images.device)[:, None, None] for values in (data.mean, data.std)
-    )
-    floats = images.float().mul_(1 / (255 * std)).add_(-mean / std)
-    return floats.contiguous(memory_format=torch.channels_last)
+    scale, shift = _scale_and_shift(data.mean, data.std, images.device)
+    return images.float().mul_(scale).add_(shift).contiguous(memory_format=torch.channels_last)
+
+
+@cache
+def _scale_and_shift(
+    means: tuple[float, ...], stds: tuple[float, ...], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Made once a device: to bring a number to a GPU is to wait for it."""
+    mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (means, stds))
+    return 1 / (255 * std), -mean / std
 
 
 def cutout(images: Tensor, side: int, generator: torch.Generator) -> Tensor:

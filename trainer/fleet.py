@@ -136,7 +136,7 @@ class _Fleet:
         self._workers: dict[Connection[Any, Any], Any] = {}
         for place in where:
             reader, writer = context.Pipe(duplex=False)
-            process = context.Process(target=_child, args=(job, place, writer))
+            process = context.Process(target=_child, args=(job, place, writer, os.getpid()))
             process.start()
             writer.close()
             self._workers[reader] = process
@@ -186,7 +186,7 @@ def _farewell(code: int) -> str:
     return f"ended with exit code {code}"
 
 
-def _child(job: Job, place: Place, pipe: Connection[Any, Any]) -> None:
+def _child(job: Job, place: Place, pipe: Connection[Any, Any], parent: int) -> None:
     """A worker process: signals of the terminal go to its parent, which passes them on."""
     os.setpgid(0, 0)
     _settle(place)
@@ -195,7 +195,7 @@ def _child(job: Job, place: Place, pipe: Connection[Any, Any]) -> None:
         with suppress(BrokenPipeError):  # the parent is gone, and `stop` knows
             pipe.send(event)
 
-    with Stop().on_signals() as stop:
+    with Stop(parent).on_signals() as stop:
         try:
             work(job, torch.device(place.device), tell, stop)
         except KeyboardInterrupt:

@@ -105,15 +105,18 @@ def equalize(images: Tensor, _: Tensor) -> Tensor:
     """Spread each channel's levels so that all are about as frequent."""
     n, channels, height, width = images.shape
     flat = images.reshape(n * channels, height * width).long()
-    counts = torch.zeros(n * channels, WHITE + 1, dtype=torch.int64, device=images.device)
-    counts.scatter_add_(1, flat, torch.ones_like(flat))
+    levels = WHITE + 1
+    own = torch.arange(n * channels, device=images.device)[:, None] * levels
+    counts = torch.zeros(n * channels * levels, dtype=torch.int64, device=images.device)
+    counts.scatter_add_(0, (flat + own).ravel(), torch.ones_like(flat).ravel())
+    counts = counts.reshape(-1, levels)
     up_to = counts.cumsum(1)
     # the step is of all pixels but those of the brightest level that is there
     brightest = flat.amax(dim=1, keepdim=True)
     step = (height * width - counts.gather(1, brightest)) // WHITE
     before = functional.pad(up_to, (1, 0))[:, :-1]
     table = ((before + step // 2) // step.clamp(min=1)).clamp(max=WHITE)
-    same = torch.arange(WHITE + 1, device=images.device)
+    same = torch.arange(levels, device=images.device)
     table = torch.where(step > 0, table, same).to(torch.uint8)
     return table.gather(1, flat).reshape(images.shape)
 
@@ -183,15 +186,13 @@ def randaugment(images: Tensor, count: int, strength: int, generator: torch.Gene
         order = chosen.argsort(stable=True)
         sizes = torch.bincount(chosen, minlength=len(OPS)).tolist()
         signs = signs[order].to(images.device, non_blocking=True)
-        places = order.to(images.device, non_blocking=True)
-        changed = images[places]
+        changed = images[order.to(images.device, non_blocking=True)]
         parts = zip(OPS.items(), changed.split(sizes), signs.split(sizes), strict=True)
         for (name, op), part, sign in parts:
             if len(part):
                 value, signed = magnitude(name, strength, images.shape[3])
                 part.copy_(op(part, value * sign if signed else torch.full_like(sign, value)))
-        images = torch.empty_like(images)
-        images[places] = changed
+        images = changed[order.argsort().to(images.device, non_blocking=True)]
     return images
 
 

@@ -96,14 +96,20 @@ class Event:
 
 
 class Stop:
-    """Whether to stop: asked once, after the epoch; asked twice, at once, by `KeyboardInterrupt`."""
+    """Whether to stop: asked once, after the epoch; asked twice, at once, by `KeyboardInterrupt`.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    parent
+        The process that asks, of one that is nobody else's to stop; when it is gone, that asks too.
+    """
+
+    def __init__(self, parent: int | None = None) -> None:
         self.asked = False
-        self._parent = os.getppid()
+        self._parent = parent
 
     def __bool__(self) -> bool:
-        return self.asked or os.getppid() != self._parent  # nobody is left to tell us to stop
+        return self.asked or self._parent not in (None, os.getppid())
 
     @contextmanager
     def on_signals(self) -> Iterator[Stop]:

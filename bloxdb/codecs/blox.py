@@ -28,6 +28,7 @@ from bloxdb.codecs.fixed import MICRO, Array, to_floats
 from bloxdb.codecs.header import Header
 from bloxdb.codecs.table import Table
 from bloxdb.errors import BloxFormatError
+from bloxdb.memory import new_array
 from bloxdb.space import NUM_ARCHS
 
 NAME = "custom"
@@ -149,7 +150,7 @@ class Column:
             self.values: Array = np.empty(rows, dtype=object)
             self.seen: dict[bytes, str] = {}
         elif kind.is_bits:
-            self.values = np.empty((rows, self.count), dtype=np.int32)
+            self.values = new_array((rows, self.count), np.int32)
         else:
             width = kind.field_size(epochs) - kind.prefix
             self.values = np.empty((rows, width), dtype=np.uint8)

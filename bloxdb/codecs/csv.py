@@ -20,6 +20,7 @@ from bloxdb.codecs.rows import Rows
 from bloxdb.codecs.table import Table, check_size, column_of, read_columns
 from bloxdb.errors import BloxFormatError
 from bloxdb.files import rest_of
+from bloxdb.memory import new_array
 from bloxdb.space import NUM_ARCHS
 
 NAME = "csv"
@@ -92,7 +93,7 @@ class _Columns:
             return None
         decimals = len(str(SCALES[kind])) - 1
         count = (self.header.epochs or 0) if is_list(name) else 1
-        fixed = np.empty((rows, count), dtype=np.int32)
+        fixed = new_array((rows, count), np.int32)
         if _csv.read_numbers(self.text, self.fields, c, decimals, is_list(name), fixed) >= 0:
             return None
         return fixed if is_list(name) else fixed.ravel()

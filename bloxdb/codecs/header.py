@@ -18,6 +18,8 @@ from bloxdb.errors import BloxFormatError
 from bloxdb.space import OPS, STAGES
 
 VERSION = 1
+NODES = 2
+"""Operations in a cell."""
 MAX_BYTES = 1024
 MAX_EPOCHS = 65_535
 
@@ -120,6 +122,13 @@ class FileHeader:
     size: int
 
 
+def search_space() -> dict[str, Any]:
+    """What every header says of the search space: shape, nodes, stages and operations."""
+    cell = [list(part) for part in _CELL_SHAPE]
+    # one list three times: YAML then writes an anchor and two aliases, as the original does
+    return {"shape": [cell] * STAGES, "nodes": NODES, "stages": STAGES, "ops": list(OPS)}
+
+
 def dump(header: Header, format_name: str, column_types: Mapping[str, str] | None = None) -> bytes:
     """The bytes of a header, as the original writes them.
 
@@ -128,11 +137,9 @@ def dump(header: Header, format_name: str, column_types: Mapping[str, str] | Non
     BloxFormatError
         It is longer than the original reader looks, or a text in it contains ``---``.
     """
-    cell = [list(part) for part in _CELL_SHAPE]
     mapping: dict[str, Any] = {
         "version": VERSION,
-        # one list three times: YAML then writes an anchor and two aliases, as the original does
-        "search_space": {"shape": [cell] * STAGES, "nodes": 2, "stages": STAGES, "ops": list(OPS)},
+        "search_space": search_space(),
         "dataset_type": header.dataset_type,
         "columns": list(header.columns),
     }

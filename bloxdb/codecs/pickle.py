@@ -23,6 +23,7 @@ from bloxdb.codecs.rows import Rows
 from bloxdb.codecs.table import Table, check_size, column_of, read_columns
 from bloxdb.errors import BloxFormatError
 from bloxdb.files import rest_of
+from bloxdb.memory import new_array
 
 NAME = "pickle"
 SUFFIX = ".pickle"
@@ -113,7 +114,7 @@ class _Columns:
             return None
         shape = (rows, self.header.epochs or 0) if is_list(name) else (rows, 1)
         final = shape if is_list(name) else (rows,)
-        fixed = np.empty(shape, dtype=np.int32)
+        fixed = new_array(shape, np.int32)
         if self.machine.read_fixed(self.cells, c, SCALES[COLUMNS[name]], fixed) < 0:
             return fixed.reshape(final)
         del fixed

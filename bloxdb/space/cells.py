@@ -1,24 +1,16 @@
-"""The search space: cells, blocks, architecture vectors, indices and graphs.
-
-An architecture is three cells. A cell ``[[op1], [op2, prev, input, skip]]`` picks two operations and
-wires the second one: with ``x`` the cell's input, ``h1 = op1(x)``, ``h2 = op2(prev*h1 + input*x)``,
-``out = h2 + skip*h1``. The 72 raw cells fall into 45 classes of identical graphs, the *blocks*; nine
-have no path from input to output. 45 blocks in each of three stages give 91,125 architectures.
-"""
+"""Cells, blocks, architecture vectors and indices."""
 
 from __future__ import annotations
 
-import functools
 import itertools
 import json
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from bloxdb import fingerprint
 from bloxdb.errors import InvalidArchError
 
 OPS = ("conv", "mbconv", "bconv")
@@ -62,25 +54,6 @@ class Block:
         """Indices into `OPS` of the operations that the block runs."""
         names = (self.op1,) if self.op2 is None else (self.op1, self.op2)
         return tuple(OPS.index(name) for name in names)
-
-
-@dataclass(frozen=True)
-class Graph:
-    """An architecture as a graph, without the nodes that no path uses.
-
-    Attributes
-    ----------
-    names
-        A readable name a node, as ``'stage1.op2:mbconv'``.
-    labels
-        An int a node: input -1, output -2, an operation ``op + 4*stage``, a reduction ``3 + 4*stage``.
-    edges
-        Pairs ``(from, to)`` of node positions, ``from < to``.
-    """
-
-    names: tuple[str, ...]
-    labels: tuple[int, ...]
-    edges: tuple[tuple[int, int], ...]
 
 
 def _cell_class(cell: Cell) -> tuple[str, int, int | None] | None:
@@ -279,113 +252,15 @@ def indices_of_cells(cells: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     return np.where(exists, found @ NUM_BLOCKS ** np.arange(STAGES), -1)
 
 
+def is_valid(vec: object) -> bool:
+    """Whether each cell has a path from input to output; `InvalidArchError` for a malformed vector."""
+    return all(cell in _BLOCK_OF_CELL for cell in parse(vec))
+
+
+def blocks_by_cell() -> dict[Cell, int]:
+    """The block index of each of the 63 raw cells that have a path."""
+    return dict(_BLOCK_OF_CELL)
+
+
 def _nest(cell: Cell) -> list[list[int]]:
     return [[cell[0]], list(cell[1:])]
-
-
-def graph(vec: object) -> Graph:
-    """The graph of a whole network, input to output.
-
-    Raises
-    ------
-    InvalidArchError
-        The vector is malformed or a cell has no path.
-    """
-    block_indices(vec)
-    return _graph_of_cells(parse(vec))
-
-
-def _graph_of_cells(cells: tuple[Cell, ...]) -> Graph:
-    names, labels = ["input"], [-1]
-    edges: list[tuple[int, int]] = []
-    source = 0
-    for stage, (op1, op2, prev, inp, skip) in enumerate(cells):
-        first, second, reduction = len(labels), len(labels) + 1, len(labels) + 2
-        names += [
-            f"stage{stage + 1}.op1:{OPS[op1]}",
-            f"stage{stage + 1}.op2:{OPS[op2]}",
-            f"stage{stage + 1}.reduction",
-        ]
-        labels += [op1 + 4 * stage, op2 + 4 * stage, 3 + 4 * stage]
-        edges.append((source, first))
-        edges += [(first, second)] * prev + [(source, second)] * inp
-        edges += [(first, reduction)] * skip + [(second, reduction)]
-        source = reduction
-    names.append("output")
-    labels.append(-2)
-    edges.append((source, len(labels) - 1))
-    return _prune(names, labels, edges)
-
-
-def _prune(names: list[str], labels: list[int], edges: list[tuple[int, int]]) -> Graph:
-    """Keep the nodes that lie on some path from the first node to the last."""
-    reached = {0}
-    for a, b in sorted(edges):
-        if a in reached:
-            reached.add(b)
-    useful = {len(labels) - 1}
-    for a, b in sorted(edges, key=lambda edge: -edge[1]):
-        if b in useful:
-            useful.add(a)
-    kept = sorted(reached & useful)
-    position = {node: i for i, node in enumerate(kept)}
-    return Graph(
-        tuple(names[node] for node in kept),
-        tuple(labels[node] for node in kept),
-        tuple((position[a], position[b]) for a, b in edges if a in position and b in position),
-    )
-
-
-def model_hash(vec: object) -> str:
-    """The key of an architecture in every release file: 32 hex digits.
-
-    Equal for all vectors that describe the same network. The fingerprint is described in
-    `bloxdb.fingerprint`.
-
-    Examples
-    --------
-    >>> model_hash([0, 0, 1, 0, 0] * 3)
-    '39554afd1b33a44663e653ad10137b9a'
-    """
-    found = graph(vec)
-    labels = np.array([found.labels], dtype=np.int64)
-    digest: bytes = fingerprint.digests(labels, found.edges)[0].tobytes()
-    return digest.hex()
-
-
-@functools.cache
-def all_digests() -> npt.NDArray[np.uint8]:
-    """The hashes of all architectures as bytes, shape (91125, 16), in index order; read-only."""
-    digests = np.empty((NUM_ARCHS, 16), dtype=np.uint8)
-    for indices in _same_wiring():
-        graphs = _graph_of_cells(tuple(block.cell for block in blocks_of(int(indices[0]))))
-        digests[indices] = fingerprint.digests(_labels(indices), graphs.edges)
-    digests.flags.writeable = False
-    return digests
-
-
-def _same_wiring() -> Iterator[npt.NDArray[np.int64]]:
-    """Architecture indices, in groups whose graphs differ in labels only."""
-    schemes = sorted({block.scheme for block in BLOCKS})
-    members = [np.array([b.index for b in BLOCKS if b.scheme == s], np.int64) for s in schemes]
-    for m1, m2, m3 in itertools.product(members, repeat=STAGES):
-        grid = m1[:, None, None] + NUM_BLOCKS * m2[:, None] + NUM_BLOCKS**2 * m3
-        yield grid.ravel()
-
-
-def _labels(indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Node labels of architectures that share one wiring, shape (len(indices), nodes)."""
-    columns: list[npt.NDArray[np.int64]] = [np.full(len(indices), -1)]
-    for stage in range(STAGES):
-        blocks = block_of_stage(indices, stage).tolist()
-        ops = np.array([BLOCKS[b].ops for b in blocks], dtype=np.int64) + 4 * stage
-        columns += [*ops.T, np.full(len(indices), 3 + 4 * stage)]
-    columns.append(np.full(len(indices), -2))
-    return np.stack(columns, axis=1)
-
-
-@functools.cache
-def all_model_hashes() -> tuple[str, ...]:
-    """`model_hash` of all 91,125 architectures, in index order."""
-    text = all_digests().tobytes().hex()
-    return tuple(text[i : i + 32] for i in range(0, len(text), 32))

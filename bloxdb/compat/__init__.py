@@ -1,0 +1,20 @@
+"""The names of the original `blox` package: ``import bloxdb.compat as blox``."""
+
+from bloxdb.compat import io, search_space
+from bloxdb.dataset import (
+    BenchmarkingDataset,
+    Dataset,
+    EnvInfoDataset,
+    StaticInfoDataset,
+    from_folder,
+)
+
+__all__ = [
+    "BenchmarkingDataset",
+    "Dataset",
+    "EnvInfoDataset",
+    "StaticInfoDataset",
+    "from_folder",
+    "io",
+    "search_space",
+]

@@ -1,0 +1,129 @@
+"""Single files of a release: costs, environments, latencies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from os import PathLike
+from typing import Any
+
+from bloxdb import codecs, space
+from bloxdb.codecs.columns import ENV_COLUMNS
+from bloxdb.dataset.folder import Part
+from bloxdb.dataset.keys import arch_id
+from bloxdb.errors import QueryError
+
+
+class _File:
+    """One file, by architecture.
+
+    Parameters
+    ----------
+    path
+        The file, in any format.
+
+    Raises
+    ------
+    bloxdb.BloxFormatError
+        It is damaged.
+    bloxdb.QueryError
+        It is of another kind.
+    """
+
+    kind = ""
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        table = codecs.read(path)
+        if table.header.dataset_type != self.kind:
+            raise QueryError(f"{path} is a file of kind {table.header.dataset_type!r}, not {self.kind!r}")
+        self._part = Part(table, str(path))
+
+    def __len__(self) -> int:
+        return len(self._part.table)
+
+    def __iter__(self) -> Iterator[str]:
+        """The model hashes, in the order of the file."""
+        return iter(self._part.table.hashes())
+
+    def __contains__(self, arch: object) -> bool:
+        return self._row(arch) >= 0
+
+    def _row(self, arch: Any) -> int:
+        index = arch_id(arch)
+        return -1 if index is None else self._part.row[index]
+
+    def _single(self, name: str, arch: Any) -> Any:
+        row = self._row(arch)
+        return None if row < 0 else self._part.single(name)[row]
+
+
+class StaticInfoDataset(_File):
+    """FLOPs and parameters: `blox-info`."""
+
+    kind = "static"
+
+    def flops(self, arch: Any) -> int | None:
+        """Multiply-accumulates for one 3x32x32 image; None for an architecture that is not there."""
+        found: int | None = self._single("flops", arch)
+        return found
+
+    def params(self, arch: Any) -> int | None:
+        """Trainable parameters."""
+        found: int | None = self._single("params", arch)
+        return found
+
+    def arch_vec(self, arch: Any) -> space.ArchVec | None:
+        """The canonical vector."""
+        row = self._row(arch)
+        return None if row < 0 else space.arch_vec(int(self._part.ids[row]))
+
+    def __getitem__(self, arch: Any) -> dict[str, Any]:
+        """Costs and vector; `KeyError` for an architecture that is not there."""
+        if arch not in self:
+            raise KeyError(arch)
+        return {"params": self.params(arch), "flops": self.flops(arch), "arch_vec": self.arch_vec(arch)}
+
+
+class EnvInfoDataset(_File):
+    """Environments of the runs of a seed: `blox-env-SEED`."""
+
+    kind = "env"
+
+    @property
+    def seed(self) -> int:
+        """Of the runs."""
+        return self._part.table.header.seed or 0
+
+    def env(self, arch: Any) -> dict[str, str] | None:
+        """The 12 fields; None for an architecture that is not there."""
+        row = self._row(arch)
+        return None if row < 0 else {name: self._part.table[name][row] for name in ENV_COLUMNS}
+
+    def __getitem__(self, arch: Any) -> dict[str, str]:
+        """`env`; `KeyError` for an architecture that is not there."""
+        found = self.env(arch)
+        if found is None:
+            raise KeyError(arch)
+        return found
+
+
+class BenchmarkingDataset(_File):
+    """Latencies on one device: `blox-bench-DEVICE`."""
+
+    kind = "benchmarking"
+
+    @property
+    def device(self) -> str:
+        """Its name."""
+        return self._part.table.header.device or ""
+
+    def latency(self, arch: Any) -> float | None:
+        """Milliseconds; None for an architecture that is not there."""
+        found: float | None = self._single("latency", arch)
+        return found
+
+    def __getitem__(self, arch: Any) -> float:
+        """`latency`; `KeyError` for an architecture that is not there."""
+        found = self.latency(arch)
+        if found is None:
+            raise KeyError(arch)
+        return found

@@ -1,0 +1,322 @@
+"""Release files in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bloxdb import codecs, space
+from bloxdb.codecs import Header, Table
+from bloxdb.codecs.columns import COLUMNS, ENV_COLUMNS, SCALES
+from bloxdb.codecs.header import VERSION, search_space
+from bloxdb.dataset.keys import Ids, ids_of
+from bloxdb.dataset.source import is_lower_better
+from bloxdb.errors import QueryError, ReleaseError
+from bloxdb.release.folder import check_agreement, release_files
+
+
+class Part:
+    """One table, and where each architecture is in it.
+
+    Attributes
+    ----------
+    table
+        The table.
+    ids
+        The architecture of each row.
+    rows, row
+        The row of each architecture, -1 where it has none: an array, and a list, which gives one faster.
+    """
+
+    def __init__(self, table: Table, source: str) -> None:
+        self.table = table
+        self.ids = ids_of(table, source)
+        self.rows = np.full(space.NUM_ARCHS, -1, dtype=np.int64)
+        self.rows[self.ids] = np.arange(len(table))
+        self.row: list[int] = self.rows.tolist()
+        self._singles: dict[str, list[Any]] = {}
+        self._bests: dict[str, list[Any]] = {}
+
+    def single(self, name: str) -> list[Any]:
+        """The values of a column with one a row, None for NaN."""
+        if name not in self._singles:
+            self._singles[name] = _listed(self.table.values(name))
+        return self._singles[name]
+
+    def best(self, name: str) -> list[Any]:
+        """The best of all epochs, of each row."""
+        if name not in self._bests:
+            self._bests[name] = _listed(_best(self.table[name], name, axis=1))
+        return self._bests[name]
+
+
+def _listed(values: npt.NDArray[Any]) -> list[Any]:
+    listed: list[Any] = values.tolist()
+    if values.dtype == np.float64 and np.isnan(values).any():
+        return [None if value != value else value for value in listed]
+    return listed
+
+
+def _best(stored: npt.NDArray[Any], name: str, axis: int | None = None) -> Any:
+    """The best of a measure as stored, in its natural unit; NaN where none was measured."""
+    low = is_lower_better(name)
+    if stored.dtype != np.float64:
+        best = stored.min(axis=axis) if low else stored.max(axis=axis)
+        return best / SCALES[COLUMNS[name]]
+    return np.fmin.reduce(stored, axis=axis) if low else np.fmax.reduce(stored, axis=axis)
+
+
+@dataclass
+class FolderSource:
+    """Tables of release files.
+
+    Attributes
+    ----------
+    training
+        By seed and column.
+    envs, latencies
+        By seed, by device.
+    costs
+        The static file.
+    """
+
+    dataset: str
+    epochs: int
+    seeds: list[int]
+    devices: list[str]
+    columns: list[str]
+    training: dict[int, dict[str, Part]]
+    envs: dict[int, Part] = field(default_factory=dict)
+    latencies: dict[str, Part] = field(default_factory=dict)
+    costs: Part | None = None
+
+    @property
+    def has_info(self) -> bool:
+        """Whether there are costs."""
+        return self.costs is not None
+
+    @property
+    def has_env(self) -> bool:
+        """Whether there are environments."""
+        return bool(self.envs)
+
+    def has(self, arch_id: int) -> bool:
+        """Whether the architecture has a run of any seed."""
+        return any(parts["test_top1"].row[arch_id] >= 0 for parts in self.training.values())
+
+    def arch_ids(self) -> Ids:
+        """The architectures that have a run of any seed, in order."""
+        return self._arch_ids
+
+    @cached_property
+    def _arch_ids(self) -> Ids:
+        return np.unique(np.concatenate([parts["test_top1"].ids for parts in self.training.values()]))
+
+    def result(self, name: str, arch_id: int, seed: int) -> float | int | None:
+        """One value of a run."""
+        part = self.training[seed][name]
+        row = part.row[arch_id]
+        if row < 0:
+            return None
+        found: float | int | None = part.single(name)[row]
+        return found
+
+    def at(self, name: str, arch_id: int, seed: int, epoch: int) -> float | None:
+        """A measure at an epoch."""
+        part = self.training[seed][name]
+        row = part.row[arch_id]
+        if row < 0:
+            return None
+        stored = part.table.columns[name]
+        value = stored.item(row, epoch - 1)
+        if stored.dtype != np.float64:
+            return float(value / SCALES[COLUMNS[name]])
+        return None if value != value else float(value)
+
+    def best(self, name: str, arch_id: int, seed: int, epoch: int) -> float | None:
+        """The best of a measure in the first epochs."""
+        part = self.training[seed][name]
+        row = part.row[arch_id]
+        if row < 0:
+            return None
+        if epoch == self.epochs:
+            found: float | None = part.best(name)[row]
+            return found
+        value = float(_best(part.table.columns[name][row, :epoch], name))
+        return None if value != value else value
+
+    def curve(self, name: str, arch_id: int, seed: int) -> list[float] | None:
+        """A measure of all epochs."""
+        part = self.training[seed][name]
+        row = part.row[arch_id]
+        if row < 0:
+            return None
+        stored = part.table.columns[name][row]
+        values: list[float] = (
+            stored if stored.dtype == np.float64 else stored / SCALES[COLUMNS[name]]
+        ).tolist()
+        return values
+
+    def latency(self, device: str, arch_id: int) -> float | None:
+        """Milliseconds."""
+        part = self.latencies[device]
+        row = part.row[arch_id]
+        return None if row < 0 else part.single("latency")[row]
+
+    def info(self, arch_id: int) -> tuple[int, int] | None:
+        """FLOPs and parameters."""
+        row = -1 if self.costs is None else self.costs.row[arch_id]
+        if row < 0 or self.costs is None:
+            return None
+        return self.costs.single("flops")[row], self.costs.single("params")[row]
+
+    def env(self, arch_id: int, seed: int) -> dict[str, str] | None:
+        """The environment of a run."""
+        part = self.envs.get(seed)
+        row = -1 if part is None else part.row[arch_id]
+        if row < 0 or part is None:
+            return None
+        return {name: part.table.columns[name][row] for name in ENV_COLUMNS}
+
+    def many(self, name: str, arch_ids: Ids, seed: int, epoch: int) -> npt.NDArray[np.float64]:
+        """A result, or a measure at an epoch, of many architectures; NaN where there is none."""
+        part = self.training[seed][name]
+        rows = part.rows[arch_ids]
+        stored = part.table.columns[name]
+        values = stored[rows, epoch - 1] if stored.ndim == 2 else stored[rows]
+        if stored.dtype == np.int32:
+            values = values / SCALES[COLUMNS[name]]
+        return np.where(rows < 0, np.nan, values)
+
+
+def read_folder(
+    folder: str | PathLike[str],
+    *,
+    extended: bool,
+    seeds: Iterable[int] | None,
+    devices: Iterable[str] | None,
+    info: bool,
+    env: bool,
+    preferred: str | None,
+    validate: bool,
+) -> FolderSource:
+    """Read what is asked for; see `bloxdb.dataset.from_folder`."""
+    if preferred is not None and preferred.lstrip(".") not in codecs.FORMATS:
+        raise QueryError(f"there is no format {preferred!r}; choose one of: {', '.join(codecs.FORMATS)}")
+    files = _Files(Path(folder), (preferred or "").lstrip("."))
+    chosen_seeds = files.chosen("base-", seeds, int)
+    chosen_devices = files.chosen("bench-", devices, str)
+    stems = [f"blox-base-{seed}" for seed in chosen_seeds]
+    stems += [f"blox-ext-{seed}" for seed in chosen_seeds if extended]
+    stems += [f"blox-env-{seed}" for seed in chosen_seeds if env]
+    stems += [f"blox-bench-{device}" for device in chosen_devices]
+    stems += ["blox-info"] if info else []
+    parts = files.read(stems)
+    heads = {files.path(stem): part.table.header for stem, part in parts.items()}
+    if validate:
+        check_agreement(heads)
+        _check_cover(parts, chosen_seeds)
+    first = parts[stems[0]].table.header
+    training: dict[int, dict[str, Part]] = {}
+    columns = list(first.columns)
+    for seed in chosen_seeds:
+        base = parts[f"blox-base-{seed}"]
+        training[seed] = dict.fromkeys(base.table.header.columns, base)
+        if extended:
+            ext = parts[f"blox-ext-{seed}"]
+            names = [name for name in ext.table.header.columns if name not in training[seed]]
+            training[seed] |= dict.fromkeys(names, ext)
+            columns += [name for name in names if name not in columns]
+    return FolderSource(
+        dataset=first.dataset or "",
+        epochs=first.epochs or 0,
+        seeds=chosen_seeds,
+        devices=chosen_devices,
+        columns=columns,
+        training=training,
+        envs={seed: parts[f"blox-env-{seed}"] for seed in chosen_seeds if env},
+        latencies={device: parts[f"blox-bench-{device}"] for device in chosen_devices},
+        costs=parts.get("blox-info"),
+    )
+
+
+class _Files:
+    """The files of a folder, of each the preferred format that it is there in."""
+
+    def __init__(self, folder: Path, preferred: str) -> None:
+        self.folder = folder
+        self._paths = {
+            stem: formats.get(preferred) or next(iter(formats.values()))
+            for stem, formats in release_files(folder).items()
+        }
+
+    def path(self, stem: str) -> Path:
+        """The file of a stem; `ReleaseError` if there is none."""
+        if stem not in self._paths:
+            raise ReleaseError(f"{self.folder} has no {stem}; it has {', '.join(self._paths)}")
+        return self._paths[stem]
+
+    def chosen(self, kind: str, wanted: Iterable[Any] | None, convert: Any) -> list[Any]:
+        """Seeds or devices that are wanted, or all that there are, in order."""
+        prefix = f"blox-{kind}"
+        there = sorted(convert(stem[len(prefix) :]) for stem in self._paths if stem.startswith(prefix))
+        if wanted is None:
+            chosen = there
+        else:
+            chosen = list(dict.fromkeys([wanted] if isinstance(wanted, str | int) else wanted))
+        what = "seed" if kind == "base-" else "device"
+        for one in chosen:
+            if one not in there:
+                known = ", ".join(map(str, there)) or "none"
+                raise QueryError(f"{self.folder} has no {what} {one!r}; choose of: {known}")
+        if what == "seed" and not chosen:
+            raise ReleaseError(f"{self.folder} has no base file, so no run")
+        return chosen
+
+    def read(self, stems: Sequence[str]) -> dict[str, Part]:
+        """The tables, while another thread makes the hashes of the search space."""
+        paths = [self.path(stem) for stem in stems]
+        with ThreadPoolExecutor(1) as pool:
+            hashes = pool.submit(space.all_digests)
+            tables = [codecs.read(path) for path in paths]
+            hashes.result()
+        return {stem: Part(table, str(path)) for stem, table, path in zip(stems, tables, paths, strict=True)}
+
+
+def _check_cover(parts: dict[str, Part], seeds: list[int]) -> None:
+    """Files that extend a base file must be of architectures that it has."""
+    for seed in seeds:
+        base = parts[f"blox-base-{seed}"]
+        for kind in ("ext", "env"):
+            part = parts.get(f"blox-{kind}-{seed}")
+            if part is None:
+                continue
+            strange = np.setdiff1d(part.ids, base.ids)
+            if strange.size:
+                raise ReleaseError(
+                    f"blox-{kind}-{seed} has architecture {strange[0]}, which blox-base-{seed} lacks"
+                )
+
+
+def header_dict(header: Header) -> dict[str, Any]:
+    """What a file says of itself, as a dict."""
+    pairs = {
+        "version": VERSION,
+        "search_space": search_space(),
+        "dataset_type": header.dataset_type,
+        "columns": list(header.columns),
+        "seed": header.seed,
+        "epochs": header.epochs,
+        "dataset": header.dataset,
+        "part": header.part,
+        "device": header.device,
+    }
+    return {name: value for name, value in pairs.items() if value is not None}

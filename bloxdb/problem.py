@@ -1,0 +1,190 @@
+"""Searching on the benchmark: an objective that charges the training time that an answer would have cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bloxdb import space
+from bloxdb.database import Database
+from bloxdb.dataset.keys import arch_id
+from bloxdb.dataset.source import CURVES, is_lower_better
+from bloxdb.dataset.stored import DatabaseSource
+from bloxdb.errors import BudgetExhausted, QueryError
+
+
+@dataclass(frozen=True)
+class Point:
+    """The search after one evaluation.
+
+    Attributes
+    ----------
+    seconds
+        Simulated training time so far.
+    arch_id, epoch, value
+        What was evaluated, up to which epoch, and its metric there.
+    best
+        The best metric so far.
+    test_top1
+        The test accuracy, in percent, of the architecture that has it.
+    regret
+        How much lower that is than the highest of all runs of the recipe and seed.
+    """
+
+    seconds: float
+    arch_id: int
+    epoch: int
+    value: float
+    best: float
+    test_top1: float
+    regret: float
+
+
+class Problem:
+    """What an architecture reaches, and what it costs to know that.
+
+    Parameters
+    ----------
+    db
+        A database with finished runs.
+    metric
+        A measure of epochs, as ``'val_top1'`` (percent) or ``'val_loss'``.
+    epoch
+        Up to which epoch a call trains if it does not say; the last of the recipe if None.
+    budget_seconds
+        Training time that may be spent; None for no end.
+    recipe, seed
+        Whose runs; the only recipe, and its lowest seed, if None.
+
+    Attributes
+    ----------
+    seconds
+        Simulated training time that was spent.
+    trajectory
+        A `Point` an evaluation.
+
+    Raises
+    ------
+    QueryError
+        There is no such metric, epoch, recipe or seed.
+
+    Notes
+    -----
+    Training time is linear in epochs. What an architecture has reached is free to ask for again, and going on
+    from there costs only the epochs that are added.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        metric: str = "val_top1",
+        epoch: int | None = None,
+        budget_seconds: float | None = None,
+        *,
+        recipe: str | None = None,
+        seed: int | None = None,
+    ) -> None:
+        if metric not in CURVES:
+            raise QueryError(f"there is no metric {metric!r}; choose one of: {', '.join(CURVES)}")
+        self._source = DatabaseSource(db, recipe, None if seed is None else [seed])
+        if not self._source.seeds:
+            raise QueryError(f"{db.name} has no finished run to search among")
+        self.metric = metric
+        self.seed = self._source.seeds[0]
+        self.epochs = self._source.epochs
+        self.epoch = self._checked(self.epochs if epoch is None else epoch)
+        self.budget_seconds = budget_seconds
+        self.seconds = 0.0
+        self.trajectory: list[Point] = []
+        self._reached: dict[int, int] = {}
+        self._lower = is_lower_better(metric)
+        self._highest_test = self._source.highest("test_top1", self.seed)
+
+    def __repr__(self) -> str:
+        budget = "" if self.budget_seconds is None else f" of {self.budget_seconds:,.0f}"
+        return (
+            f"<Problem {self.metric} at epoch {self.epoch}, seed {self.seed}: {len(self.trajectory)} "
+            f"evaluations, {self.seconds:,.0f}{budget} s>"
+        )
+
+    def __call__(self, vec: Any, epoch: int | None = None) -> float:
+        """The metric of an architecture at an epoch, which is paid for.
+
+        Parameters
+        ----------
+        vec
+            A vector, a model hash or an index.
+        epoch
+            From 1; the problem's own if None.
+
+        Raises
+        ------
+        BudgetExhausted
+            Training up to there would exceed the budget; nothing was spent.
+        QueryError
+            There is no such epoch, or no finished run of the architecture.
+        InvalidArchError
+            The vector is outside the search space.
+        """
+        last = self.epoch if epoch is None else self._checked(epoch)
+        index = arch_id(vec)
+        value = None if index is None else self._source.at(self.metric, index, self.seed, last)
+        if index is None or value is None:
+            raise QueryError(f"the database has no {self.metric} of {vec!r} at epoch {last}")
+        self._pay(index, last)
+        self._note(index, last, value)
+        return value
+
+    def cost(self, vec: Any, epoch: int | None = None) -> float:
+        """Seconds that a call would charge now."""
+        last = self.epoch if epoch is None else self._checked(epoch)
+        index = arch_id(vec)
+        whole = None if index is None else self._source.result("train_time_s", index, self.seed)
+        if index is None or whole is None:
+            raise QueryError(f"the database has no training time of {vec!r}")
+        return whole * max(0, last - self._reached.get(index, 0)) / self.epochs
+
+    @property
+    def best(self) -> Point | None:
+        """Where the search stands; None before the first evaluation."""
+        return self.trajectory[-1] if self.trajectory else None
+
+    @property
+    def best_vec(self) -> space.ArchVec | None:
+        """The architecture with the best metric so far."""
+        found = min(self.trajectory, key=self._rank, default=None)
+        return None if found is None else space.arch_vec(found.arch_id)
+
+    def _pay(self, index: int, epoch: int) -> None:
+        price = self.cost(index, epoch)
+        if self.budget_seconds is not None and self.seconds + price > self.budget_seconds:
+            raise BudgetExhausted(
+                f"{self.seconds:,.0f} of {self.budget_seconds:,.0f} seconds are spent, and architecture "
+                f"{index} up to epoch {epoch} would take {price:,.0f}"
+            )
+        self.seconds += price
+        self._reached[index] = max(epoch, self._reached.get(index, 0))
+
+    def _note(self, index: int, epoch: int, value: float) -> None:
+        before = self.best
+        if before is not None and (value >= before.best if self._lower else value <= before.best):
+            best, test = before.best, before.test_top1
+        else:
+            best = value
+            test = self._test(index)
+        regret = self._highest_test - test
+        self.trajectory.append(Point(self.seconds, index, epoch, value, best, test, regret))
+
+    def _test(self, index: int) -> float:
+        found = self._source.result("test_top1", index, self.seed)
+        if found is None:
+            raise QueryError(f"the database has no test accuracy of architecture {index}")
+        return found
+
+    def _rank(self, point: Point) -> float:
+        return point.value if self._lower else -point.value
+
+    def _checked(self, epoch: int) -> int:
+        if not 1 <= epoch <= self.epochs:
+            raise QueryError(f"epochs are in 1 … {self.epochs}, not {epoch!r}")
+        return epoch

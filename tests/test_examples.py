@@ -1,0 +1,106 @@
+"""The worked examples, run on a synthetic benchmark of all architectures, and the code of the documents."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import bloxdb
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with a run of eight epochs of every architecture; the curves are invented."""
+    folder = tmp_path_factory.mktemp("whole")
+    script = [sys.executable, str(ROOT / "benchmarks" / "make_release.py"), str(folder / "release")]
+    subprocess.run([*script, "--epochs", "8", "--no-truth"], check=True, capture_output=True)
+    with bloxdb.create(folder / "whole.db") as db:
+        bloxdb.import_release(folder / "release", db)
+    return folder / "whole.db"
+
+
+def example(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.slow
+def test_evolution_finds_better_than_its_first_population(
+    whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    problem = example("evolution").main(str(whole), 5_000_000, 0)
+    assert problem.seconds <= 5_000_000
+    first, last = problem.trajectory[49], problem.trajectory[-1]
+    assert last.best > first.best
+    assert last.regret < 6
+    assert "regret" in capsys.readouterr().out
+    assert example("evolution").main(str(whole), 5_000_000, 0).trajectory == problem.trajectory
+
+
+@pytest.mark.slow
+def test_optuna_prunes_and_both_samplers_search(whole: Path) -> None:
+    problems = example("optuna_search").main(str(whole), 60, 0)
+    assert set(problems) == {"TPE", "random"}
+    for problem in problems.values():
+        epochs = [point.epoch for point in problem.trajectory]
+        assert set(epochs) == {2, 4, 6, 8}
+        assert epochs.count(8) < epochs.count(2)  # some were given up
+        assert problem.trajectory[-1].regret < 12
+
+
+@pytest.mark.slow
+def test_pymoo_reaches_most_of_the_true_front(whole: Path) -> None:
+    few, many = (example("pymoo_search").main(str(whole), generations, 0) for generations in (2, 25))
+    assert 0 < few.reached < many.reached <= many.true
+    assert many.reached / many.true > 0.9
+    assert few.true == many.true
+
+
+def code_of(document: str) -> list[str]:
+    text = (ROOT / "docs" / document).read_text()
+    return re.findall(r"```python\n(.+?)```", text, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("document", ["from-blox.md", "searching.md"])
+def test_the_code_of_a_document_runs(
+    document: str, golden: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(golden / "release-small", tmp_path / "release")
+    (tmp_path / "blox.db").symlink_to(whole)
+    monkeypatch.chdir(tmp_path)
+    blocks = code_of(document)
+    assert blocks
+    names: dict[str, Any] = {}
+    for block in blocks:
+        exec(block, names)
+    if "db" in names:
+        names["db"].close()
+
+
+def test_the_first_code_of_the_readme_runs(
+    golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(golden / "release-small", tmp_path / "release")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(code_of("../README.md")[0], names)
+    assert len(names["dataset"]) == 60
+
+
+def test_evolution_is_short() -> None:
+    lines = (ROOT / "examples" / "evolution.py").read_text().splitlines()
+    assert len(lines) < 60

@@ -1,0 +1,76 @@
+"""Moving about in the search space."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from scipy.stats import chisquare
+
+from bloxdb import InvalidArchError, space
+
+
+def differing(a: object, b: object) -> int:
+    """In how many blocks two architectures differ."""
+    return sum(x != y for x, y in zip(space.block_indices(a), space.block_indices(b), strict=True))
+
+
+@pytest.mark.parametrize("rng", [random.Random(0), np.random.default_rng(0)])
+def test_random_architectures_are_uniform(rng: space.Generator) -> None:
+    indices = np.array([space.arch_index(space.random(rng)) for _ in range(9_000)])
+    for stage in range(3):
+        counts = np.bincount(space.block_of_stage(indices, stage), minlength=45)
+        assert chisquare(counts).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("rng", [random.Random(1), np.random.default_rng(1)])
+def test_a_mutation_changes_one_block_and_all_are_as_likely(rng: space.Generator) -> None:
+    vec = space.arch_vec(40_000)
+    found = [space.mutate(vec, rng) for _ in range(13_200)]
+    assert all(differing(vec, other) == 1 for other in found)
+    counts: dict[int, int] = dict.fromkeys((space.arch_index(other) for other in space.neighbours(vec)), 0)
+    for other in found:
+        counts[space.arch_index(other)] += 1
+    assert chisquare(list(counts.values())).pvalue > 1e-3
+
+
+def test_neighbours_are_all_that_differ_in_one_block() -> None:
+    vec = [[[1], [0, 0, 1, 1]], [[0], [2, 1, 1, 0]], [[2], [2, 0, 1, 0]]]
+    found = space.neighbours(vec)
+    assert len(found) == len({space.arch_index(other) for other in found}) == 3 * 44
+    assert all(differing(vec, other) == 1 for other in found)
+
+
+def test_the_code_is_one_hot_and_the_same_for_equivalent_vectors() -> None:
+    one, other = [[[1], [0, 0, 1, 1]]] * 3, [[[0], [1, 0, 1, 1]]] * 3
+    code = space.encode(one)
+    assert code.shape == (135,)
+    assert np.flatnonzero(code).tolist() == [
+        45 * stage + block for stage, block in enumerate(space.block_indices(one))
+    ]
+    assert np.array_equal(code, space.encode(other))
+
+
+def test_graph_arrays_are_the_graph() -> None:
+    for index in (0, 30, 47, 20_295, 91_124):
+        vec = space.arch_vec(index)
+        graph = space.graph(vec)
+        adjacency, features = space.graph_arrays(vec)
+        assert (adjacency.shape, features.shape) == ((11, 11), (11, 14))
+        assert {tuple(edge) for edge in np.argwhere(adjacency).tolist()} == set(graph.edges)
+        n = len(graph.labels)
+        assert np.array_equal(features.sum(axis=1), [1] * n + [0] * (11 - n))
+        names = ["input", "output", *(f"{op}{s}" for s in (1, 2, 3) for op in (*space.OPS, "reduction"))]
+        for node, name in enumerate(graph.names):
+            kind = names[int(features[node].argmax())]
+            stage = name[5] if name.startswith("stage") else ""
+            what = name.rpartition(":")[2] if ":" in name else name.rpartition(".")[2]
+            assert kind == f"{what}{stage}"
+
+
+def test_validity_is_having_a_path() -> None:
+    assert space.is_valid([[[0], [0, 1, 0, 0]]] * 3)
+    assert not space.is_valid([[[0], [0, 0, 0, 0]]] * 3)
+    with pytest.raises(InvalidArchError):
+        space.is_valid([1, 2])
