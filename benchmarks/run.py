@@ -70,6 +70,7 @@ CHECKS = [
     Check("val_acc, test_acc over a database", "acc_database", 60e-6),
     Check("full_info from a folder", "full_info", 150e-6),
     Check("table of all architectures from a folder", "arrays", 0.02),
+    Check("all epochs to Arrow", "arrow_epochs", 1.2, "adbc_epochs"),
 ]
 
 

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
         RevisionError,
         TrainingError,
     )
+    from bloxdb.frames import to_arrow, to_pandas, to_polars
     from bloxdb.merging import MergeReport, merge
+    from bloxdb.parquet import export_parquet, import_parquet
     from bloxdb.problem import Problem
     from bloxdb.queries import pareto, top
     from bloxdb.release import export_release, import_release
@@ -70,17 +72,33 @@ __all__ = [
     "arch_vec",
     "canonical",
     "create",
+    "export_parquet",
     "export_release",
+    "import_parquet",
     "import_release",
     "merge",
     "model_hash",
     "open",
     "pareto",
+    "to_arrow",
+    "to_pandas",
+    "to_polars",
     "top",
     "upgrade",
 ]
 
-_HOMES = ("errors", "space", "schema", "database", "queries", "release", "merging", "problem")
+_HOMES = (
+    "errors",
+    "space",
+    "schema",
+    "database",
+    "queries",
+    "release",
+    "merging",
+    "problem",
+    "frames",
+    "parquet",
+)
 _SUBMODULES = ("codecs", "compat", "costs", "dataset", "progress", *_HOMES)
 
 

@@ -287,6 +287,18 @@ def create(path_or_url: str | os.PathLike[str] | None = None) -> Database:
         There is a file or a database already; nothing was changed.
     """
     url = locate(path_or_url)
+    _create(url)
+    return _open(url, False, None)
+
+
+def create_beside(path: Path) -> Database:
+    """Create a file and open it, without making it the one that is asked."""
+    url = file_url(path)
+    _create(url)
+    return _opened(url, False, None)
+
+
+def _create(url: URL) -> None:
     path = path_of(url)
     if path is None:
         with _server_errors(url), Database(url) as db:
@@ -298,7 +310,6 @@ def create(path_or_url: str | os.PathLike[str] | None = None) -> Database:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary, Database(file_url(temporary)) as db:
             _build(db)
-    return _open(url, False, None)
 
 
 def upgrade(path_or_url: str | os.PathLike[str] | None = None) -> Path | None:

@@ -22,7 +22,7 @@ from bloxdb.release.epochs import EpochWriter, read_epochs
 from bloxdb.release.meter import Meter, Progress
 from bloxdb.schema import EPOCH_MEASURES, Device, Env, Epoch, Latency, Recipe, Run
 
-PREFERENCES = ("newest", "first")
+PREFERENCES = ("newest", "first", "last")
 
 _SHOWN = 5
 _AT_ONCE = 500  # runs of one statement
@@ -79,7 +79,8 @@ def merge(
         Paths or URLs of the databases that give, which are only read.
     prefer
         Of two runs that contradict each other: ``'newest'`` takes the one that finished later, ``'first'``
-        the one that is there. Latencies have no date; of those, the database named later has the newest.
+        the one that is there, ``'last'`` that of the database named last. Latencies have no date; of those,
+        the last is the newest.
     progress
         Called with runs that are done, all runs, and what is going on.
 
@@ -123,6 +124,8 @@ class Conflicts:
 
     def takes_theirs(self, what: str, ours: datetime | None, theirs: datetime | None) -> bool:
         """Whether a value of the other database takes the place of ours; dates are those of their ends."""
+        if self.prefer == "last":
+            return True
         if self.prefer == "newest":
             return theirs is None or ours is None or theirs > ours
         if self.prefer is None:
@@ -134,9 +137,10 @@ class Conflicts:
     def check(self) -> None:
         """Raise `ConflictError` if something was not decided."""
         if self._count:
+            more = "; …" if self._count > len(self._first) else ""
             raise ConflictError(
-                f"{self._count} values contradict each other, nothing was merged (prefer the newest or the "
-                f"first): {'; '.join(self._first)}{'; …' if self._count > len(self._first) else ''}"
+                f"{self._count} values contradict each other, nothing was merged (prefer the newest, the "
+                f"first or the last): {'; '.join(self._first)}{more}"
             )
 
 

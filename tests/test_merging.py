@@ -217,5 +217,5 @@ def test_latencies_that_differ_contradict_too(make: MakeDb, ours: Database) -> N
 
 
 def test_an_unknown_preference_is_refused(ours: Database) -> None:
-    with pytest.raises(bloxdb.QueryError, match="choose one of: newest, first"):
+    with pytest.raises(bloxdb.QueryError, match="choose one of: newest, first, last"):
         bloxdb.merge(ours, [], prefer="best")

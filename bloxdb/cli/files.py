@@ -10,6 +10,7 @@ import click
 import bloxdb
 from bloxdb import codecs
 from bloxdb.cli.common import db_option, note, progress_bar
+from bloxdb.errors import QueryError
 from bloxdb.release import LoadedFile, verify_release
 
 
@@ -21,13 +22,19 @@ from bloxdb.release import LoadedFile, verify_release
 def import_(paths: tuple[str, ...], db: str | None, recipe: str | None, replace: bool) -> None:
     """Bring release files or folders into a database, all of them or none.
 
-    The database is created if there is none. Importing twice changes nothing.
+    The database is created if there is none. Importing twice changes nothing. A folder of Parquet files that
+    `export` wrote is imported by itself.
     """
     try:
         opened = bloxdb.open(db)
     except bloxdb.DatabaseNotFoundError:
         opened = bloxdb.create(db)
         note(f"created {opened.name}")
+    if _has_parquet(paths):
+        with opened, progress_bar("importing") as progress:
+            merged = bloxdb.import_parquet(paths[0], opened, replace=replace, progress=progress)
+        click.echo(f"{merged.added:,} added, {merged.replaced:,} replaced, {merged.agreed:,} unchanged")
+        return
     with opened, progress_bar("importing", of_bytes=True) as progress:
         report = bloxdb.import_release(paths, opened, replace=replace, recipe=recipe, progress=progress)
     click.echo(
@@ -36,15 +43,24 @@ def import_(paths: tuple[str, ...], db: str | None, recipe: str | None, replace:
     )
 
 
+def _has_parquet(paths: tuple[str, ...]) -> bool:
+    from bloxdb.parquet import is_parquet
+
+    found = [path for path in paths if is_parquet(path)]
+    if found and len(paths) > 1:
+        raise QueryError(f"{found[0]} holds Parquet files; import it by itself")
+    return bool(found)
+
+
 @click.command()
 @db_option
 @click.option(
     "--format",
     "format_name",
-    type=click.Choice(list(codecs.FORMATS)),
+    type=click.Choice([*codecs.FORMATS, "parquet"]),
     default="blox",
     show_default=True,
-    help="Which of the release formats.",
+    help="One of the release formats, or Parquet files, one a table of the database.",
 )
 @click.option("--out", default="release", show_default=True, help="The folder to write to.")
 @click.option("--recipe", help="Whose runs; needed where there are several recipes.")
@@ -59,6 +75,12 @@ def export(
     strict: bool,
 ) -> None:
     """Write release files for what the database holds, whole or not at all."""
+    if format_name == "parquet":
+        with bloxdb.open(db, read_only=True) as opened, progress_bar("exporting") as progress:
+            files = bloxdb.export_parquet(out, opened, recipe=recipe, seeds=seeds or None, progress=progress)
+        for path in files:
+            click.echo(path)
+        return
     with bloxdb.open(db, read_only=True) as opened, progress_bar("exporting") as progress:
         report = bloxdb.export_release(
             out,

@@ -109,8 +109,8 @@ def retry(db: str | None, failed: bool, diverged: bool, recipe: str | None, seed
 @db_option
 @click.option(
     "--prefer",
-    type=click.Choice(["newest", "first"]),
-    help="Of two runs that contradict each other, take the one that ended later, or the one that is there.",
+    type=click.Choice(["newest", "first", "last"]),
+    help="Of runs that contradict each other, take the one that ended later, is there, or was named last.",
 )
 def merge(others: tuple[str, ...], db: str | None, prefer: str | None) -> None:
     """Bring the runs and latencies of other databases into one, all of them or none.
