@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,10 @@ import bloxdb
 from bloxdb import Arch, Database, codecs, progress, queries
 from bloxdb.connection import locate
 from tests.conftest import POSTGRESQL
+from tests.trainer.helpers import digits_recipe, some_digits
+from trainer.loop import EpochResult, Metrics, RunResult
+from trainer.queue import Heart, Pulse, RunQueue
+from trainer.record import RunLostError, store_recipe
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +89,54 @@ def test_creating_twice_and_upgrading_the_newest(db: Database, url: str) -> None
     with pytest.raises(bloxdb.DatabaseExistsError, match="already"):
         bloxdb.create(url)
     assert bloxdb.upgrade(url) is None
+
+
+def test_the_dataset_and_frames_answer_as_on_sqlite(db: Database, tiny_file: Path) -> None:
+    with bloxdb.database.open_beside(tiny_file) as lite:
+        ours, theirs = db.dataset(), lite.dataset()
+        assert list(ours) == list(theirs)
+        for key in list(theirs)[:5]:
+            assert ours.full_info(key) == theirs.full_info(key)
+            assert ours.val_loss(key, epoch=4, best=True) == theirs.val_loss(key, epoch=4, best=True)
+        columns = ["val_top1", "test_loss"]
+        for name, values in ours.table(columns=columns, epoch=3).items():
+            assert values.tolist() == theirs.table(columns=columns, epoch=3)[name].tolist()
+        for what in ("runs", "leaderboard"):
+            assert bloxdb.to_arrow(what, db).equals(bloxdb.to_arrow(what, lite))
+        order = [("arch_id", "ascending"), ("epoch", "ascending")]
+        epochs = [bloxdb.to_arrow("epochs", one).sort_by(order).to_pylist() for one in (db, lite)]
+        assert epochs[0] == epochs[1]
+
+
+def test_databases_merge_into_it(db: Database, tiny_file: Path) -> None:
+    report = bloxdb.merge(db, [tiny_file])
+    assert (report.added, report.agreed) == (0, 120)
+
+
+def test_workers_claim_beat_and_finish(db: Database) -> None:
+    data = some_digits(64)
+    queue = RunQueue(db, [1, 2], store_recipe(db, digits_recipe(2), data), 0)
+    queue.fill()
+    pulse = Pulse(0.1, 2.0)
+    result = Metrics(50.0, 90.0, 1.5)
+    first, second = (queue.claim(f"elsewhere:{i}", None, pulse) for i in (1, 2))
+    assert first is not None
+    assert second is not None
+    assert queue.claim("elsewhere:3", None, pulse) is None
+    (row, _) = progress.workers(db)
+    assert (row["worker"], row["arch_id"]) == ("elsewhere:1", 1)
+    assert 0 <= row["last_beat_s"] < 2
+    with Heart(first, pulse):
+        time.sleep(2.5)
+        taken = queue.claim("elsewhere:3", None, pulse)  # the second one did not beat
+    assert taken is not None
+    assert taken.arch_id == 2
+    with pytest.raises(RunLostError):
+        second.beat()
+    for record in (first, taken):
+        record.begin(0)
+        record.epoch(EpochResult(1, result, result))
+        record.finish(RunResult(False, EpochResult(1, result, result), result, 1.0))
+    assert queue.left() == 0
+    taken_rows = db.rows("SELECT status, worker FROM runs WHERE arch_id IN (1, 2) ORDER BY arch_id")
+    assert [row["worker"] for row in taken_rows] == ["elsewhere:1", "elsewhere:3"]

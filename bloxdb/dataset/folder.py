@@ -17,9 +17,10 @@ from bloxdb import codecs, space
 from bloxdb.codecs import Header, Table
 from bloxdb.codecs.columns import COLUMNS, ENV_COLUMNS, SCALES
 from bloxdb.codecs.header import VERSION, search_space
-from bloxdb.dataset.keys import Ids, ids_of
+from bloxdb.dataset.keys import ids_of
 from bloxdb.dataset.source import is_lower_better
 from bloxdb.errors import QueryError, ReleaseError
+from bloxdb.hash_index import Ids
 from bloxdb.release.folder import check_agreement, release_files
 
 

@@ -6,13 +6,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bloxdb import space
 from bloxdb.codecs import Table
-from bloxdb.errors import BloxFormatError, InvalidArchError
-
-Ids = npt.NDArray[np.int64]
+from bloxdb.hash_index import HashIndex, Ids
 
 _BLOCK_OF = space.blocks_by_cell()
 _SECOND = space.NUM_BLOCKS
@@ -59,41 +56,15 @@ def _ids_of_hashes() -> dict[str, int]:
 
 
 def ids_of(table: Table, source: str) -> Ids:
-    """The architecture index of each row of a table.
-
-    Raises
-    ------
-    BloxFormatError
-        A hash is not that of an architecture.
-    """
-    order, digests = _sorted_digests()
-    wanted = np.ascontiguousarray(table["model_hash"]).view("S16").ravel()
-    place = np.minimum(np.searchsorted(digests, wanted), len(digests) - 1)
-    unknown = np.flatnonzero(digests[place] != wanted)
-    if unknown.size:
-        row = int(unknown[0])
-        raise BloxFormatError(
-            f"{table.hashes()[row]} is not the hash of an architecture of Blox",
-            source=source,
-            row=row,
-            column="model_hash",
-        )
-    found: Ids = order[place]
-    return found
+    """The architecture index of each row of a table; `BloxFormatError` for a hash of none."""
+    return _index().ids(table, source)
 
 
 @cache
-def _sorted_digests() -> tuple[Ids, Any]:
-    items = np.ascontiguousarray(space.all_digests()).view("S16").ravel()
-    order = np.argsort(items)
-    return order, items[order]
+def _index() -> HashIndex:
+    return HashIndex(np.arange(space.NUM_ARCHS), space.all_digests())
 
 
 def hash_of(index: int) -> str:
     """The model hash of an architecture index."""
     return bytes(space.all_digests()[index]).hex()
-
-
-def invalid_graph(hash_text: str) -> InvalidArchError:
-    """The error for a hash that no architecture has."""
-    return InvalidArchError(f"{hash_text!r} is not the hash of an architecture of Blox")

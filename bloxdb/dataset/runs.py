@@ -14,10 +14,11 @@ from bloxdb import space
 from bloxdb.codecs.header import NODES, VERSION, search_space
 from bloxdb.database import Database
 from bloxdb.dataset.folder import read_folder
-from bloxdb.dataset.keys import Ids, arch_id, hash_of
+from bloxdb.dataset.keys import arch_id, hash_of
 from bloxdb.dataset.source import CURVES, Source
 from bloxdb.dataset.stored import DatabaseSource
 from bloxdb.errors import QueryError
+from bloxdb.hash_index import Ids
 
 
 def from_folder(

@@ -14,9 +14,9 @@ from sqlalchemy import select
 
 from bloxdb.codecs.columns import COLUMNS, ENV_COLUMNS, SCALES
 from bloxdb.database import Database
-from bloxdb.dataset.keys import Ids
 from bloxdb.dataset.source import CURVES, RESULTS, is_lower_better
 from bloxdb.errors import QueryError
+from bloxdb.hash_index import Ids
 from bloxdb.queries import find_recipe
 from bloxdb.schema import EPOCH_MEASURES, Device, Run
 

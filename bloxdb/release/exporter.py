@@ -22,9 +22,9 @@ from bloxdb.codecs.columns import BASE, BENCH, COLUMNS, ENV, ENV_COLUMNS, EXT, I
 from bloxdb.codecs.fixed import Array, to_floats
 from bloxdb.database import Database
 from bloxdb.errors import QueryError, ReleaseError
+from bloxdb.hash_index import stored_hashes
 from bloxdb.queries import find_recipe
 from bloxdb.release.epochs import read_epochs
-from bloxdb.release.keys import ArchKeys
 from bloxdb.release.meter import Meter, Progress
 from bloxdb.release.staging import MISSING
 from bloxdb.schema import (
@@ -153,7 +153,7 @@ class _Source:
         for seed in self.seeds:
             if seed not in known:
                 raise QueryError(f"recipe {self.recipe.name} has no runs of seed {seed}; it has {known}")
-        self.keys = ArchKeys(self.session)
+        self.keys = stored_hashes(self.session)
         self._curves = _Curves(np.empty(0, dtype=np.int64), {})
 
     def steps(self) -> dict[str, int]:

@@ -15,10 +15,10 @@ from bloxdb.codecs.columns import ENV_COLUMNS
 from bloxdb.codecs.fixed import Array
 from bloxdb.database import Database
 from bloxdb.errors import BloxFormatError, ReleaseError
+from bloxdb.hash_index import stored_hashes
 from bloxdb.release.changes import Changes, ImportReport
 from bloxdb.release.epochs import EpochWriter
 from bloxdb.release.folder import check_agreement, expand
-from bloxdb.release.keys import ArchKeys
 from bloxdb.release.meter import Meter, Progress
 from bloxdb.release.runs import RunData, RunStore, merge_parts, run_data
 from bloxdb.schema import Device, Env, Latency, Recipe, Run, StaticInfo
@@ -101,7 +101,7 @@ class _Importer:
         self.recipe_name = recipe
         self.changes = changes
         self.report = changes.report
-        self.keys = ArchKeys(self.session)
+        self.keys = stored_hashes(self.session)
 
     def run(self) -> None:
         """Import all files; `ConflictError` at the end if any value contradicts."""

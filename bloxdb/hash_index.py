@@ -11,24 +11,32 @@ from bloxdb.codecs import Table
 from bloxdb.errors import BloxFormatError
 from bloxdb.schema import Arch
 
+Ids = npt.NDArray[np.int64]
 
-class ArchKeys:
-    """The hashes of a database's architectures, in memory."""
 
-    def __init__(self, session: Session) -> None:
-        rows = session.execute(select(Arch.id, Arch.hash).order_by(Arch.id)).all()
-        self._ids = np.array([row[0] for row in rows], dtype=np.int64)
-        text = "".join(row[1] for row in rows)
-        self._digests = np.frombuffer(bytes.fromhex(text), dtype=np.uint8).reshape(-1, 16)
-        items = self._digests.view("S16").ravel()
+class HashIndex:
+    """Finds architectures by their hashes.
+
+    Parameters
+    ----------
+    ids
+        Architecture indices, rising.
+    digests
+        Their hashes, uint8 (n, 16).
+    """
+
+    def __init__(self, ids: Ids, digests: npt.NDArray[np.uint8]) -> None:
+        self._ids = ids
+        self._digests = digests
+        items = np.ascontiguousarray(digests).view("S16").ravel()
         self._order = np.argsort(items)
         self._sorted = items[self._order]
 
-    def digests(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+    def digests(self, ids: Ids) -> npt.NDArray[np.uint8]:
         """Hashes of architecture indices, shape (n, 16)."""
         return self._digests[np.searchsorted(self._ids, ids)]
 
-    def ids(self, table: Table, source: str) -> npt.NDArray[np.int64]:
+    def ids(self, table: Table, source: str) -> Ids:
         """Architecture indices of a table's rows.
 
         Raises
@@ -47,5 +55,12 @@ class ArchKeys:
                 row=row,
                 column="model_hash",
             )
-        ids: npt.NDArray[np.int64] = self._ids[self._order[place]]
+        ids: Ids = self._ids[self._order[place]]
         return ids
+
+
+def stored_hashes(session: Session) -> HashIndex:
+    """The hashes of a database's architectures, in memory."""
+    rows = session.execute(select(Arch.id, Arch.hash).order_by(Arch.id)).all()
+    digests = np.frombuffer(bytes.fromhex("".join(row[1] for row in rows)), dtype=np.uint8)
+    return HashIndex(np.array([row[0] for row in rows], dtype=np.int64), digests.reshape(-1, 16))

@@ -1,0 +1,52 @@
+"""Files and memory: what is left of a file, and arrays of new memory."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bloxdb.files import replacing, rest_of
+from bloxdb.memory import new_array
+
+
+@pytest.mark.parametrize("size", [0, 1, 1000, (1 << 24) + 12_345, (1 << 25) + 1])
+def test_the_rest_of_a_file_is_all_that_follows(tmp_path: Path, size: int) -> None:
+    data = np.random.default_rng(0).bytes(100 + size)
+    path = tmp_path / "file"
+    path.write_bytes(data)
+    with path.open("rb") as stream:
+        assert stream.read(100) == data[:100]
+        assert bytes(rest_of(stream)) == data[100:]
+    memory = io.BytesIO(data)
+    memory.seek(100)
+    assert bytes(rest_of(memory)) == data[100:]
+
+
+@pytest.mark.parametrize("shape", [(0,), (3, 5), (1 << 21, 1), (3, 1_000_003)])
+def test_new_arrays_are_zero_and_can_be_written(shape: tuple[int, ...]) -> None:
+    array = new_array(shape, np.int32)
+    assert (array.shape, array.dtype) == (shape, np.int32)
+    assert not array.any()
+    array[...] = 7
+    assert array.sum() == 7 * array.size
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def interrupted() -> None:
+        with replacing(path) as temporary:
+            temporary.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_text() == "old"
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "new"
+    assert [found.name for found in tmp_path.iterdir()] == ["file"]
