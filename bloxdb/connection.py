@@ -16,6 +16,9 @@ from bloxdb.errors import DatabaseNotFoundError, MissingExtraError
 BEGIN = "bloxdb_begin"
 """An execution option: how SQLite begins a transaction, or "" for not at all."""
 
+APPLICATION_ID = 0x424C4F58
+"""What SQLite keeps in bytes 68 … 71 of the file: 'BLOX'."""
+
 _BUSY_MS = 30_000
 _READ_ONLY_SERVER = {"options": "-c default_transaction_read_only=on"}
 

@@ -1,4 +1,4 @@
-"""Opening databases: engine, pragmas, sessions, revisions, and the first fill."""
+"""Opening databases: sessions, snapshots, revisions."""
 
 from __future__ import annotations
 
@@ -7,18 +7,27 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from sqlalchemy import URL, Connection, insert, text
+from sqlalchemy import URL, Connection, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
-from bloxdb import costs, migrations, space
-from bloxdb.connection import BEGIN, alone, application_id, file_url, locate, make_engine, path_of, unchecked
+from bloxdb import migrations
+from bloxdb.building import build, keep_copy, migrate
+from bloxdb.connection import (
+    APPLICATION_ID,
+    BEGIN,
+    alone,
+    application_id,
+    file_url,
+    locate,
+    make_engine,
+    path_of,
+    unchecked,
+)
 from bloxdb.errors import (
     DatabaseError,
     DatabaseExistsError,
@@ -27,13 +36,9 @@ from bloxdb.errors import (
     RevisionError,
 )
 from bloxdb.files import replacing
-from bloxdb.schema import Arch, Base, Block, StaticInfo
 
 if TYPE_CHECKING:
     from bloxdb.dataset import Dataset
-
-APPLICATION_ID = 0x424C4F58
-"""What SQLite keeps in bytes 68 … 71 of the file: 'BLOX'."""
 
 _TRIES = 20  # at catching a moment in which nobody writes
 
@@ -303,13 +308,13 @@ def _create(url: URL) -> None:
     if path is None:
         with _server_errors(url), Database(url) as db:
             _check_empty(db)
-            _build(db)
+            build(db)
     else:
         if path.exists():
             raise DatabaseExistsError(f"{path} exists already; remove it, or choose another place")
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary, Database(file_url(temporary)) as db:
-            _build(db)
+            build(db)
 
 
 def upgrade(path_or_url: str | os.PathLike[str] | None = None) -> Path | None:
@@ -334,8 +339,8 @@ def _upgrade(url: URL, scripts: Path | None) -> Path | None:
             return None
         if not migrations.is_known(revision, scripts):
             raise RevisionError(_newer(db, revision))
-        copy = _keep_copy(db, revision)
-        _migrate(db, scripts)
+        copy = keep_copy(db, revision)
+        migrate(db, scripts)
         return copy
 
 
@@ -409,73 +414,3 @@ def _server_errors(url: URL) -> Iterator[None]:
     except DBAPIError as error:
         name = url.render_as_string(hide_password=True)
         raise DatabaseError(f"{name}: {' '.join(str(error.orig).split())}") from error
-
-
-def _build(db: Database) -> None:
-    if db.path is not None:
-        with db.engine.execution_options(**{BEGIN: ""}).connect() as connection:
-            connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
-    _migrate(db, None)
-    with db.transaction() as session:
-        _fill(session)
-    if db.path is not None:
-        with db.engine.execution_options(**{BEGIN: ""}).connect() as connection:
-            connection.exec_driver_sql("ANALYZE")
-            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-
-
-def _migrate(db: Database, scripts: Path | None) -> None:
-    """All migrations in one transaction; foreign keys are off meanwhile, and checked at its end."""
-    with db.engine.execution_options(**{BEGIN: ""}).connect() as connection:
-        if db.path is None:
-            migrations.migrate(connection, scripts)
-            connection.commit()
-            return
-        # a batch operation recreates tables, and with foreign keys on that deletes their children
-        with unchecked(connection):
-            migrations.migrate(connection, scripts)
-            broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
-            if broken:
-                raise DatabaseError(f"{db.name}: the migration broke {len(broken)} references")
-
-
-def _keep_copy(db: Database, revision: str) -> Path | None:
-    """A whole copy beside the file, under a name that is not taken."""
-    if db.path is None:
-        return None
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    copy = db.path.with_name(f"{db.path.stem}.{revision}.{stamp}{db.path.suffix}")
-    with db.engine.execution_options(**{BEGIN: ""}).connect() as connection:
-        connection.execute(text("VACUUM INTO :copy"), {"copy": str(copy)})
-    return copy
-
-
-def _fill(session: Session) -> None:
-    """Blocks, architectures and costs: what the search space alone determines."""
-    session.execute(
-        insert(Base.metadata.tables["blocks"]),
-        [
-            {
-                Block.id.key: block.index,
-                "scheme": block.scheme,
-                "op1": block.op1,
-                "op2": block.op2,
-                "cell": space.cell_text(block.cell),
-            }
-            for block in space.BLOCKS
-        ],
-    )
-    hashes = space.all_model_hashes()
-    cells = [space.cell_text(block.cell) for block in space.BLOCKS]
-    columns = [space.block_of_stage(np.arange(space.NUM_ARCHS), stage).tolist() for stage in range(3)]
-    archs = [
-        {"id": i, "hash": hashes[i], "block1_id": a, "block2_id": b, "block3_id": c,
-         "vec": f"[{cells[a]},{cells[b]},{cells[c]}]"}
-        for i, (a, b, c) in enumerate(zip(*columns, strict=True))
-    ]  # fmt: skip
-    session.execute(insert(Arch.__table__), archs)  # type: ignore[arg-type]
-    infos = [
-        {"arch_id": i, "flops": flops, "params": params}
-        for i, (flops, params) in enumerate(costs.all_costs().tolist())
-    ]
-    session.execute(insert(StaticInfo.__table__), infos)  # type: ignore[arg-type]

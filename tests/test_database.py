@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 import bloxdb
 from bloxdb import Database, database, migrations, schema, space
-from bloxdb.connection import locate
+from bloxdb.connection import APPLICATION_ID, locate
 
 NEXT = """
 import sqlalchemy as sa
@@ -54,7 +54,7 @@ def test_a_new_database_holds_the_search_space(empty_db: Database) -> None:
 def test_a_new_file_is_marked_checked_and_alone(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "blox.db"
     with bloxdb.create(path) as db:
-        assert db.rows("PRAGMA application_id") == [{"application_id": database.APPLICATION_ID}]
+        assert db.rows("PRAGMA application_id") == [{"application_id": APPLICATION_ID}]
         assert db.rows("PRAGMA foreign_keys") == [{"foreign_keys": 1}]
         assert db.rows("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
         assert db.rows("PRAGMA foreign_key_check") == []
