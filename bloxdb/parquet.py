@@ -129,6 +129,9 @@ def import_parquet(
         Values contradict the database.
     """
     place = Path(folder)
+    for model in _PLAIN:
+        _read(place / f"{model.__tablename__}{SUFFIX}", [column.name for column in _columns(model)])
+    _read(place / f"epochs{SUFFIX}", _EPOCH_COLUMNS)
     with _scratch(db) as scratch:
         path = scratch / "parquet.db"
         with create_beside(path) as made, made.bulk_transaction() as session:

@@ -13,7 +13,6 @@ import torch
 
 import bloxdb
 from bloxdb.codecs.columns import ENV_COLUMNS
-from trainer.vision import torchvision
 
 
 def environment(device: torch.device) -> dict[str, str]:
@@ -31,9 +30,17 @@ def environment(device: torch.device) -> dict[str, str]:
         "torch_commit": torch.version.git_version or "",
         "torch_cuda_version": torch.version.cuda or "",
         "torch_version": str(torch.__version__),
-        "torchvision_version": str(torchvision().__version__),
+        "torchvision_version": _version("torchvision"),
     }
     return {name: found[name] for name in ENV_COLUMNS}
+
+
+def _version(package: str) -> str:
+    """Of an installed package, which need not be imported for that."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def _cpu_name() -> str:
