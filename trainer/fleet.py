@@ -97,7 +97,7 @@ def train(job: Job, where: Sequence[Place], tell: Callable[[Event], None], *, do
     Returns
     -------
     bool
-        Whether all runs have ended; False after Ctrl-C, or if a worker died.
+        Whether all runs have ended, and no worker died.
     """
     data = load_data(job.recipe.dataset, job.data_dir, download=download)
     with bloxdb.open(job.db) as db:
@@ -109,7 +109,7 @@ def train(job: Job, where: Sequence[Place], tell: Callable[[Event], None], *, do
             else:
                 died = _Fleet(job, where, tell, stop).run()
         left = queue.left()
-    return not left and not died and not stop.asked
+    return not left and not died
 
 
 def _work_here(job: Job, place: Place, tell: Callable[[Event], None], stop: Stop) -> None:

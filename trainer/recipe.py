@@ -115,8 +115,16 @@ _RANGES: dict[str, tuple[float, float]] = {
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "cifar100": {"epochs": 200},
     "cifar10": {"epochs": 200},
-    # small batches of few images, which must not be flipped: a mirrored digit is another
-    "digits": {"epochs": 3, "batch": 64, "eval_batch": 360, "augment": False},
+    # small batches of few small images; a mirrored digit is another
+    "digits": {
+        "epochs": 3,
+        "batch": 64,
+        "eval_batch": 360,
+        "augment": False,
+        "flip": 0.0,
+        "crop_padding": 1,
+        "cutout": 3,
+    },
 }
 
 

@@ -155,7 +155,7 @@ def work(job: Job, device: torch.device, tell: Callable[[Event], None], stop: St
             left = queue.left()
             if not left:
                 return
-            tell(Event(worker.name, "wait", message=f"waiting for {left} runs of other workers"))
+            tell(Event(worker.name, "wait", message=f"waiting for the {left} last of other workers"))
             time.sleep(min(1.0, job.pulse.every))
 
 

@@ -104,6 +104,7 @@ def shown(board: Board) -> Iterator[Callable[[Event], None]]:
         yield tell
     for line in board.ended:
         click.echo(line)
+    click.echo(board.summary())
 
 
 def _logger(board: Board) -> Callable[[Event], None]:
@@ -131,7 +132,7 @@ def _table(board: Board) -> Table:
         table.add_column(title, justify="left" if title == "worker" else "right")
     for name, event in sorted(board.workers.items()):
         if event.kind == "wait":
-            table.add_row(name, "", "", "", event.message)
+            table.add_row(f"{name} {event.message}")
             continue
         top1 = "-" if event.top1 is None else f"{event.top1:.2f} %"
         speed = f"{event.images_per_second:,.0f}" if event.images_per_second else "-"

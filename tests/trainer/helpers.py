@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from bloxdb import Database
 from trainer import fleet
 from trainer.data import DataSet, Split, load_digits
 from trainer.queue import Pulse
-from trainer.recipe import Recipe
+from trainer.recipe import Recipe, default_recipe
 from trainer.worker import Event, Job
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +33,7 @@ def some_digits(train: int = 256) -> DataSet:
 
 def digits_recipe(epochs: int, **changes: Any) -> Recipe:
     """The recipe of the digits, changed."""
-    return Recipe("digits", **{"epochs": epochs, "batch": 64, "eval_batch": 360, "augment": False, **changes})
+    return replace(default_recipe("digits", epochs), **changes)
 
 
 def job(db: Database, archs: list[int], recipe: Recipe, **more: Any) -> Job:
