@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
@@ -106,13 +107,26 @@ def unchecked(connection: Connection) -> Iterator[None]:
         yield
         connection.exec_driver_sql("COMMIT")
     except BaseException:
-        connection.exec_driver_sql("ROLLBACK")
+        if _is_in_transaction(connection):
+            connection.exec_driver_sql("ROLLBACK")
         raise
     finally:
-        connection.exec_driver_sql("PRAGMA foreign_keys = ON")
-        for _, name, _ in connection.exec_driver_sql("PRAGMA database_list").fetchall():
-            if name not in ("main", "temp"):
-                connection.exec_driver_sql(f"DETACH {name}")
+        if not connection.invalidated:
+            connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+            for _, name, _ in connection.exec_driver_sql("PRAGMA database_list").fetchall():
+                if name not in ("main", "temp"):
+                    connection.exec_driver_sql(f"DETACH {name}")
+
+
+def _is_in_transaction(connection: Connection) -> bool:
+    """Whether there is something to roll back.
+
+    SQLite does so itself when a statement is interrupted, and SQLAlchemy closes a connection on Ctrl-C.
+    """
+    if connection.invalidated:
+        return False
+    driver: Any = connection.connection.driver_connection
+    return bool(driver.in_transaction)
 
 
 @contextmanager
@@ -128,9 +142,17 @@ def alone(connection: Connection) -> Iterator[None]:
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {_BUSY_MS}")
         yield
     finally:
-        connection.exec_driver_sql(f"PRAGMA busy_timeout = {_BUSY_MS}")
-        with suppress(OperationalError):  # somebody reads: it works as it is, and the next import tries again
-            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+        if connection.invalidated:
+            with connection.engine.execution_options(**{BEGIN: ""}).connect() as another:
+                _back_to_wal(another)
+        else:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {_BUSY_MS}")
+            _back_to_wal(connection)
+
+
+def _back_to_wal(connection: Connection) -> None:
+    with suppress(OperationalError):  # somebody reads: it works as it is, and the next import tries again
+        connection.exec_driver_sql("PRAGMA journal_mode = WAL")
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from importlib import import_module
 from typing import Any
@@ -68,3 +69,5 @@ def main() -> None:
 
     Without --db, commands use $BLOXDB_URL, else blox.db in your data folder.
     """
+    # after Ctrl-C SQLAlchemy would tell, with a traceback, that it closed what was closed already
+    logging.getLogger("sqlalchemy").addHandler(logging.NullHandler())

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +164,42 @@ def test_an_import_that_is_interrupted_leaves_no_trace(empty_db: Database, tmp_p
         f"{empty_db.path.name}-shm",
         "in",
     }
+
+
+@pytest.mark.slow
+def test_ctrl_c_at_any_moment_leaves_no_trace(empty_db: Database, tmp_path: Path) -> None:
+    """It raises anywhere: in our code, in SQLAlchemy's, or while SQLite runs a statement."""
+    path = empty_db.path
+    assert path is not None
+    empty_db.close()
+    script = Path(__file__).parents[2] / "benchmarks" / "make_release.py"
+    size = ("--archs", "6000", "--epochs", "150", "--no-truth")
+    subprocess.run(
+        [sys.executable, str(script), str(tmp_path / "in"), *size], check=True, capture_output=True
+    )
+    before = sorted(found.name for found in tmp_path.iterdir())
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code += "from bloxdb.cli import main; main()"
+    command = [sys.executable, "-c", code, "import", str(tmp_path / "in"), "--db", str(path)]
+    interrupted = 0
+    for delay in (0.5, 0.8, 1.1, 1.4, 1.7):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        time.sleep(delay)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate()
+        with bloxdb.open(path) as db:
+            assert db.rows("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
+            (row,) = db.rows(
+                "SELECT (SELECT count(*) FROM runs) AS runs, (SELECT count(*) FROM epochs) AS epochs"
+            )
+        if process.returncode == 0:
+            assert row == {"runs": 6000, "epochs": 900_000}
+            break
+        interrupted += 1
+        assert row == {"runs": 0, "epochs": 0}
+        assert "sqlalche" not in output, output
+        assert sorted(found.name for found in tmp_path.iterdir()) == before
+    assert interrupted
 
 
 def test_another_reader_does_not_stop_an_import(empty_db: Database, tmp_path: Path) -> None:
