@@ -16,10 +16,11 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from bloxdb import codecs, costs, space
+from bloxdb import codecs, space
 from bloxdb.codecs import Header, Table
 from bloxdb.codecs.bloxtypes import counts_to_milli
 from bloxdb.codecs.columns import BASE, BENCH, ENV, ENV_COLUMNS, EXT, INFO, images_counted
+from bloxdb.space import costs
 
 Array = npt.NDArray[Any]
 

@@ -24,7 +24,8 @@ import click
 import numpy as np
 
 import bloxdb
-from bloxdb import codecs, costs, dataset, space
+from bloxdb import codecs, dataset, space
+from bloxdb.space import costs
 
 EXT = "blox-ext-0"
 ROWS_INSERTED = 1_000  # runs whose epochs are one executemany
@@ -257,7 +258,7 @@ def executemany(work: Path) -> dict[str, float]:
     truth = np.load(work / "release" / "truth-0.npz")
     names = [name for name in truth.files if truth[name].ndim == 2]
     columns = [truth[name] for name in names]
-    stored = ", ".join(bloxdb.schema.EPOCH_MEASURES[name] for name in names)
+    stored = ", ".join(bloxdb.db.schema.EPOCH_MEASURES[name] for name in names)
     statement = f"INSERT INTO epochs (run_id, epoch, {stored}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
     runs, epochs = columns[0].shape
     for first in range(0, runs, ROWS_INSERTED):

@@ -24,17 +24,18 @@ from typing import Any
 import click
 import numpy as np
 import torch
+from bloxdb.trainer.augment import training_batches
+from bloxdb.trainer.data import DataSet, Split
+from bloxdb.trainer.loop import Training
+from bloxdb.trainer.model import Network
+from bloxdb.trainer.recipe import Recipe, default_recipe
+from bloxdb.trainer.vision import torchvision
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from bloxdb import costs, space
-from trainer.augment import training_batches
-from trainer.data import DataSet, Split
-from trainer.loop import Training
-from trainer.model import Network
-from trainer.recipe import Recipe, default_recipe
-from trainer.vision import torchvision
+from bloxdb import space
+from bloxdb.space import costs
 
 HERE = Path(__file__).resolve().parent
 SECONDS_A_DAY = 86_400

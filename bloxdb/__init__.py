@@ -11,7 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bloxdb.database import Database, create, open, upgrade
+    from bloxdb.db.database import Database, create, open, upgrade
+    from bloxdb.db.schema import Arch, Block, Device, Env, Epoch, Latency, Recipe, Run
     from bloxdb.errors import (
         BloxError,
         BloxFormatError,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from bloxdb.problem import Problem
     from bloxdb.queries import pareto, top
     from bloxdb.release import export_release, import_release
-    from bloxdb.schema import Arch, Block, Device, Env, Epoch, Latency, Recipe, Run
     from bloxdb.space import arch_index, arch_vec, canonical, model_hash
 
 __version__ = "0.1.0"
@@ -90,8 +90,8 @@ __all__ = [
 _HOMES = (
     "errors",
     "space",
-    "schema",
-    "database",
+    "db.schema",
+    "db.database",
     "queries",
     "release",
     "merging",
@@ -99,7 +99,22 @@ _HOMES = (
     "frames",
     "parquet",
 )
-_SUBMODULES = ("codecs", "compat", "costs", "dataset", "progress", *_HOMES)
+_SUBMODULES = (
+    "codecs",
+    "compat",
+    "dataset",
+    "db",
+    "errors",
+    "frames",
+    "merging",
+    "parquet",
+    "problem",
+    "queries",
+    "release",
+    "runs",
+    "space",
+    "trainer",
+)
 
 
 def __getattr__(name: str) -> object:

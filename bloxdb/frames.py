@@ -15,12 +15,12 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from bloxdb.codecs.columns import COLUMNS, SCALES, Kind
-from bloxdb.database import Database, current
+from bloxdb.db.database import Database, current
+from bloxdb.db.epochs import EpochBlock, read_epochs
+from bloxdb.db.schema import EPOCH_MEASURES, LEADERBOARD_COLUMNS, Recipe, Run, leaderboard
+from bloxdb.db.staging import MISSING
 from bloxdb.errors import MissingExtraError, QueryError
 from bloxdb.queries import find_recipe
-from bloxdb.release.epochs import EpochBlock, read_epochs
-from bloxdb.release.staging import MISSING
-from bloxdb.schema import EPOCH_MEASURES, LEADERBOARD_COLUMNS, Recipe, Run, leaderboard
 
 if TYPE_CHECKING:
     import pandas as pd

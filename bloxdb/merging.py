@@ -14,13 +14,13 @@ import numpy as np
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from bloxdb.codecs.fixed import Array
-from bloxdb.database import Database, open_beside
+from bloxdb.db.database import Database, open_beside
+from bloxdb.db.epochs import EpochWriter, read_epochs
+from bloxdb.db.schema import EPOCH_MEASURES, Device, Env, Epoch, Latency, Recipe, Run
 from bloxdb.errors import ConflictError, QueryError, ReleaseError
-from bloxdb.progress import gaps
-from bloxdb.release.epochs import EpochWriter, read_epochs
-from bloxdb.release.meter import Meter, Progress
-from bloxdb.schema import EPOCH_MEASURES, Device, Env, Epoch, Latency, Recipe, Run
+from bloxdb.measures import Array
+from bloxdb.progress import Meter, Progress
+from bloxdb.runs.status import gaps
 
 PREFERENCES = ("newest", "first", "last")
 

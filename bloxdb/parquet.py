@@ -24,15 +24,15 @@ from sqlalchemy import DateTime, Double, Integer, Select, insert, select, text
 from sqlalchemy.orm import Session
 
 from bloxdb.codecs.columns import COLUMNS, SCALES
-from bloxdb.database import Database, create_beside
+from bloxdb.db.database import Database, create_beside
+from bloxdb.db.epochs import EpochBlock, EpochWriter, read_epochs
+from bloxdb.db.schema import EPOCH_MEASURES, Base, Device, Env, Latency, Recipe, Run
+from bloxdb.db.staging import MISSING
 from bloxdb.errors import MissingExtraError, ReleaseError
 from bloxdb.frames import UNITS
 from bloxdb.merging import MergeReport, merge
+from bloxdb.progress import Meter, Progress
 from bloxdb.queries import find_recipe
-from bloxdb.release.epochs import EpochBlock, EpochWriter, read_epochs
-from bloxdb.release.meter import Meter, Progress
-from bloxdb.release.staging import MISSING
-from bloxdb.schema import EPOCH_MEASURES, Base, Device, Env, Latency, Recipe, Run
 
 SUFFIX = ".parquet"
 

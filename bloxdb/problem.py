@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bloxdb import space
-from bloxdb.database import Database
+from bloxdb.dataset.database import DatabaseSource
 from bloxdb.dataset.keys import arch_id
 from bloxdb.dataset.source import CURVES, is_lower_better
-from bloxdb.dataset.stored import DatabaseSource
+from bloxdb.db.database import Database
 from bloxdb.errors import BudgetExhausted, QueryError
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, select
 
-from bloxdb.database import Database, current
+from bloxdb.db.database import Database, current
+from bloxdb.db.schema import Arch, Device, Latency, Recipe, Run
 from bloxdb.errors import QueryError
-from bloxdb.schema import Arch, Device, Latency, Recipe, Run
 
 Row = dict[str, Any]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection
 
-from bloxdb.database import connect_for_developers
-from bloxdb.schema import Base
+from bloxdb.db.database import connect_for_developers
+from bloxdb.db.schema import Base
 
 
 def run(connection: Connection) -> None:

@@ -79,7 +79,7 @@ def content(db: Database) -> list[list[dict[str, object]]]:
 
 def test_two_halves_make_the_whole(make: MakeDb, ours: Database, tiny_file: Path) -> None:
     report = bloxdb.merge(ours, [make("theirs.db", without("<= 20"))])
-    with bloxdb.database.open_beside(tiny_file) as whole:
+    with bloxdb.db.database.open_beside(tiny_file) as whole:
         assert content(ours) == content(whole)
     assert (report.added, report.agreed, report.replaced) == (20 + 2 * 20, 0, 0)
     (found,) = report.gaps.values()
@@ -100,13 +100,13 @@ def test_the_database_that_is_asked_stays_the_same(make: MakeDb, ours: Database)
     theirs = make("theirs.db")
     with bloxdb.open(ours.path) as again:
         bloxdb.merge(again, [theirs])
-        assert bloxdb.database.current() is again
+        assert bloxdb.db.database.current() is again
 
 
 def test_several_databases_come_in_together(make: MakeDb, tiny_file: Path, empty_db: Database) -> None:
     parts = [make(f"{n}.db", without(f"not in range({13 * n}, {13 * n + 15})")) for n in range(4)]
     report = bloxdb.merge(empty_db, parts)
-    with bloxdb.database.open_beside(tiny_file) as whole:
+    with bloxdb.db.database.open_beside(tiny_file) as whole:
         assert content(empty_db) == content(whole)
     assert report.added == 40 + 2 * 40
     assert report.agreed > 0
@@ -155,7 +155,7 @@ def test_a_finished_run_takes_the_place_of_one_that_is_not(
     make: MakeDb, status: str, tiny_file: Path
 ) -> None:
     ours = make("ours.db", change_first(status=status, test_top1=None, worker="elsewhere:1"))
-    with bloxdb.open(ours) as db, bloxdb.database.open_beside(tiny_file) as whole:
+    with bloxdb.open(ours) as db, bloxdb.db.database.open_beside(tiny_file) as whole:
         report = bloxdb.merge(db, [tiny_file])
         assert report.replaced == 1
         assert content(db) == content(whole)
@@ -180,7 +180,7 @@ def test_runs_that_ended_early_come_with_the_epochs_they_have(make: MakeDb, empt
 
     theirs = make("theirs.db", change)
     bloxdb.merge(empty_db, [theirs])
-    with bloxdb.database.open_beside(theirs) as other:
+    with bloxdb.db.database.open_beside(theirs) as other:
         assert content(empty_db) == content(other)
 
 

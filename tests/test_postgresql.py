@@ -10,13 +10,14 @@ import pytest
 from sqlalchemy import create_engine, text
 
 import bloxdb
-from bloxdb import Arch, Database, codecs, progress, queries
-from bloxdb.connection import locate
+from bloxdb import Arch, Database, codecs, queries
+from bloxdb.db.connection import locate
+from bloxdb.runs import status as progress
+from bloxdb.runs.queue import Heart, Pulse, RunQueue
+from bloxdb.runs.record import RunLostError, store_recipe
+from bloxdb.runs.results import EpochResult, Metrics, RunResult
 from tests.conftest import POSTGRESQL
 from tests.trainer.helpers import digits_recipe, some_digits
-from trainer.loop import EpochResult, Metrics, RunResult
-from trainer.queue import Heart, Pulse, RunQueue
-from trainer.record import RunLostError, store_recipe
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,7 @@ def test_creating_twice_and_upgrading_the_newest(db: Database, url: str) -> None
 
 
 def test_the_dataset_and_frames_answer_as_on_sqlite(db: Database, tiny_file: Path) -> None:
-    with bloxdb.database.open_beside(tiny_file) as lite:
+    with bloxdb.db.database.open_beside(tiny_file) as lite:
         ours, theirs = db.dataset(), lite.dataset()
         assert list(ours) == list(theirs)
         for key in list(theirs)[:5]:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import bloxdb
-from bloxdb import Database, codecs, progress
+from bloxdb import Database, codecs
+from bloxdb.runs import status as progress
 
 TINY = "release-tiny"
 

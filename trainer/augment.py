@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainer.data import DataSet, Split
-from trainer.randaugment import randaugment
-from trainer.recipe import Recipe
+from .data import DataSet, Split
+from .randaugment import randaugment
+from .recipe import Recipe
 
 _AT_ONCE = 2048  # images that are changed together: enough for each of the operations to have many
 

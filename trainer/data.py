@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from bloxdb.errors import MissingDataError, MissingExtraError
-from trainer.vision import torchvision
+
+from .vision import torchvision
 
 DIGITS_SPLIT = (1_257, 180, 360)
 """Training, validation and test images of the 1,797 digits."""

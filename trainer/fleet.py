@@ -15,8 +15,9 @@ from typing import Any
 import torch
 
 import bloxdb
-from trainer.data import load_data
-from trainer.worker import Event, Job, Stop, prepare, work
+
+from .data import load_data
+from .worker import Event, Job, Stop, prepare, work
 
 _LOOK = 0.5  # seconds between two looks at signals
 

@@ -11,10 +11,11 @@ import torch
 from sqlalchemy import delete, insert, select
 
 from bloxdb import space
-from bloxdb.database import Database
+from bloxdb.db.database import Database
+from bloxdb.db.schema import Device, Latency
 from bloxdb.errors import QueryError
-from bloxdb.schema import Device, Latency
-from trainer.model import Network
+
+from .model import Network
 
 _SIDE = 32  # pixels
 _DECIMALS = 6  # of milliseconds, as release files have them

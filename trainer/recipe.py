@@ -22,7 +22,7 @@ class Recipe:
     Attributes
     ----------
     dataset
-        A key of `trainer.data.DATASETS`.
+        A key of `DATASETS`.
     epochs
         How many; the learning rate goes to 0 over them on a cosine, stepped per epoch.
     batch

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from bloxdb.errors import MissingExtraError
-from trainer.loop import EpochResult, RunResult
+from bloxdb.runs.results import EpochResult, RunResult
 
 
 class Scalars:

@@ -16,16 +16,18 @@ import torch
 
 import bloxdb
 from bloxdb import space
-from bloxdb.database import Database
+from bloxdb.db.database import Database
 from bloxdb.errors import BloxError, TrainingError
-from trainer.checkpoint import Checkpoint, DamagedCheckpointError
-from trainer.data import DataSet, load_data
-from trainer.environment import environment
-from trainer.loop import EpochResult, Training
-from trainer.queue import Heart, Pulse, RunQueue, worker_name
-from trainer.recipe import Recipe
-from trainer.record import RunLostError, RunRecord, store_environment, store_recipe
-from trainer.scalars import Scalars
+from bloxdb.runs.queue import Heart, Pulse, RunQueue, worker_name
+from bloxdb.runs.record import RunLostError, RunRecord, store_environment, store_recipe
+from bloxdb.runs.results import EpochResult
+
+from .checkpoint import Checkpoint, DamagedCheckpointError
+from .data import DataSet, load_data
+from .environment import environment
+from .loop import Training
+from .recipe import Recipe
+from .scalars import Scalars
 
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
 

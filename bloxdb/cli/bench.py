@@ -11,8 +11,8 @@ from sqlalchemy import select
 import bloxdb
 from bloxdb.cli.common import db_option, note, progress_bar
 from bloxdb.cli.train import arch_options, chosen_archs, taken, trainer
+from bloxdb.db.schema import Device, Latency
 from bloxdb.errors import QueryError
-from bloxdb.schema import Device, Latency
 
 _NAME = re.compile("[a-zA-Z0-9-]+")  # what a release file can be named after
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 if TYPE_CHECKING:
-    from bloxdb.release.meter import Progress as Report
+    from bloxdb.progress import Progress as Report
 
 Row = dict[str, Any]
 

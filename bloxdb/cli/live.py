@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from trainer.worker import Event
+    from bloxdb.trainer.worker import Event
 
 _EVERY = 10.0  # seconds between two log lines of one worker's epochs
 _LATEST = 8  # runs whose end is shown

@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 import bloxdb
-from bloxdb import progress
 from bloxdb.cli.common import db_option, json_option, note, progress_bar, show_rows
-from bloxdb.database import Database
+from bloxdb.db.database import Database
+from bloxdb.runs import status as progress
 
 _SHOWN = 8  # gaps of one recipe and seed, and failures
 

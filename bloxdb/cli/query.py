@@ -11,8 +11,8 @@ import bloxdb
 from bloxdb import queries
 from bloxdb.cli.common import db_option, json_option, show_rows
 from bloxdb.cli.curve import draw_curve
+from bloxdb.db.schema import Arch, Run
 from bloxdb.errors import QueryError
-from bloxdb.schema import Arch, Run
 
 
 @click.command()

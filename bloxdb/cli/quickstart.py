@@ -10,7 +10,7 @@ import bloxdb
 from bloxdb import codecs
 from bloxdb.cli.common import progress_bar, show_rows
 from bloxdb.cli.train import train_shown, trainer
-from bloxdb.database import Database
+from bloxdb.db.database import Database
 from bloxdb.errors import DatabaseExistsError, ReleaseError, TrainingError
 
 _ARCHS = (9, 20_295, 44_100, 62_000)

@@ -18,12 +18,12 @@ import bloxdb
 from bloxdb import space
 from bloxdb.cli.common import db_option, note
 from bloxdb.cli.live import Board, shown
-from bloxdb.database import Database
+from bloxdb.db.database import Database
+from bloxdb.db.schema import Arch, Recipe, Run
 from bloxdb.errors import MissingExtraError, QueryError
-from bloxdb.schema import Arch, Recipe, Run
 
 if TYPE_CHECKING:
-    from trainer.recipe import Recipe as TrainingRecipe
+    from bloxdb.trainer.recipe import Recipe as TrainingRecipe
 
 _INTERRUPTED = 130  # what a shell gives for Ctrl-C
 
@@ -136,7 +136,7 @@ def train(
         "compile": options.pop("compiled") or None,
     }
     trainer("recipe")
-    from trainer.recipe import make_recipe
+    from bloxdb.trainer.recipe import make_recipe
 
     given = {name: value for name, value in changes.items() if value is not None}
     recipe = make_recipe(dataset, config, given)
@@ -167,8 +167,8 @@ def train_shown(
 ) -> bool:
     """Train, shown as it goes on; whether all runs have ended."""
     fleet = trainer("fleet")
-    from trainer.queue import Pulse
-    from trainer.worker import Job
+    from bloxdb.runs.queue import Pulse
+    from bloxdb.trainer.worker import Job
 
     where = fleet.places(gpus, per_gpu, threads)
     job = Job(
@@ -189,7 +189,7 @@ def train_shown(
 def trainer(module: str) -> ModuleType:
     """A module of the trainer; `MissingExtraError` where torch is not installed."""
     try:
-        return import_module(f"trainer.{module}")
+        return import_module(f"bloxdb.trainer.{module}")
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"training needs {error.name}: pip install -c constraints.txt '.[train]'"

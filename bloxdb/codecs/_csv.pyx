@@ -2,7 +2,7 @@
 """Loops over the text of a `.csv` file; `bloxdb.codecs.csv` checks all arguments first.
 
 A number is read as an integer of its last decimal and written from one, so no float is ever made. That an
-integer divided by a power of ten is the very float of its decimal text is said in `bloxdb.codecs.fixed`.
+integer divided by a power of ten is the very float of its decimal text is said in `bloxdb.measures`.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t

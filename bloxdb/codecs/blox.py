@@ -24,10 +24,10 @@ from bloxdb.codecs.bloxtypes import (
 )
 from bloxdb.codecs.columns import COLUMNS, Kind, images_counted
 from bloxdb.codecs.deflate import Inflater, deflate
-from bloxdb.codecs.fixed import MICRO, Array, to_floats
 from bloxdb.codecs.header import Header
 from bloxdb.codecs.table import Table
 from bloxdb.errors import BloxFormatError
+from bloxdb.measures import MICRO, Array, to_floats
 from bloxdb.memory import new_array
 from bloxdb.space import NUM_ARCHS
 

@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from bloxdb.codecs import _blox
 from bloxdb.codecs.columns import COLUMNS, SCALES, Kind, images_counted, is_list
-from bloxdb.codecs.fixed import MICRO, MILLI, Array, to_fixed, to_floats
 from bloxdb.codecs.header import Header
 from bloxdb.errors import BloxFormatError
+from bloxdb.measures import MICRO, MILLI, Array, to_fixed, to_floats
 
 MAX_TEXT = 1 << 20
 """Bytes of one `utf8` value at the most: a limit of ours, so that a bomb cannot hide in one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from bloxdb.codecs.fixed import MICRO, MILLI
+from bloxdb.measures import MICRO, MILLI
 
 
 class Kind(Enum):

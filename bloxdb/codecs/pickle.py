@@ -17,12 +17,12 @@ import numpy.typing as npt
 from bloxdb.codecs._pickle_reader import FLOAT_SIZE, Machine
 from bloxdb.codecs._pickle_writer import Writer
 from bloxdb.codecs.columns import COLUMNS, SCALES, Kind, is_list
-from bloxdb.codecs.fixed import Array
 from bloxdb.codecs.header import Header
 from bloxdb.codecs.rows import Rows
 from bloxdb.codecs.table import Table, check_size, column_of, read_columns
 from bloxdb.errors import BloxFormatError
 from bloxdb.files import rest_of
+from bloxdb.measures import Array
 from bloxdb.memory import new_array
 
 NAME = "pickle"

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bloxdb.codecs.columns import COLUMNS, SCALES, Kind, is_list
-from bloxdb.codecs.fixed import Array
 from bloxdb.codecs.table import Table
+from bloxdb.measures import Array
 
 HASH, INT, FLOAT, LIST = range(4)
 

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bloxdb.codecs.columns import COLUMNS, SCALES, Kind, is_list
-from bloxdb.codecs.fixed import MILLI, Array, compact, to_floats
 from bloxdb.codecs.header import Header
 from bloxdb.errors import BloxFormatError, InvalidArchError
+from bloxdb.measures import MILLI, Array, compact, to_floats
 from bloxdb.space import NUM_ARCHS, parse
 
 _WORTH_THREADS = 100_000  # values of a column

@@ -3,16 +3,12 @@
 ``import bloxdb.compat as blox`` has it under the original's names.
 """
 
-from bloxdb.dataset.facts import BenchmarkingDataset, EnvInfoDataset, StaticInfoDataset
+from bloxdb.dataset.dataset import Dataset, from_database, from_folder
 from bloxdb.dataset.folder import FolderSource
-from bloxdb.dataset.runs import Dataset, from_database, from_folder
 
 __all__ = [
-    "BenchmarkingDataset",
     "Dataset",
-    "EnvInfoDataset",
     "FolderSource",
-    "StaticInfoDataset",
     "from_database",
     "from_folder",
 ]

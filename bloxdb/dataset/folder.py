@@ -20,8 +20,8 @@ from bloxdb.codecs.header import VERSION, search_space
 from bloxdb.dataset.keys import ids_of
 from bloxdb.dataset.source import is_lower_better
 from bloxdb.errors import QueryError, ReleaseError
-from bloxdb.hash_index import Ids
 from bloxdb.release.folder import check_agreement, release_files
+from bloxdb.space.keys import Ids
 
 
 class Part:

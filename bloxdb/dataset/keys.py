@@ -9,7 +9,7 @@ import numpy as np
 
 from bloxdb import space
 from bloxdb.codecs import Table
-from bloxdb.hash_index import HashIndex, Ids
+from bloxdb.space.keys import HashIndex, Ids
 
 _BLOCK_OF = space.blocks_by_cell()
 _SECOND = space.NUM_BLOCKS

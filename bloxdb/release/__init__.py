@@ -1,6 +1,6 @@
 """Database <-> Tables, a release folder at a time."""
 
-from bloxdb.release.changes import ImportReport
+from bloxdb.db.conflicts import ImportReport
 from bloxdb.release.exporter import ExportReport, export_release
 from bloxdb.release.folder import release_files
 from bloxdb.release.importer import import_release

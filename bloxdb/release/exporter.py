@@ -19,15 +19,9 @@ from sqlalchemy.orm import Session, aliased
 from bloxdb import codecs, space
 from bloxdb.codecs import Header, Table
 from bloxdb.codecs.columns import BASE, BENCH, COLUMNS, ENV, ENV_COLUMNS, EXT, INFO, SCALES, is_list
-from bloxdb.codecs.fixed import Array, to_floats
-from bloxdb.database import Database
-from bloxdb.errors import QueryError, ReleaseError
-from bloxdb.hash_index import stored_hashes
-from bloxdb.queries import find_recipe
-from bloxdb.release.epochs import read_epochs
-from bloxdb.release.meter import Meter, Progress
-from bloxdb.release.staging import MISSING
-from bloxdb.schema import (
+from bloxdb.db.database import Database
+from bloxdb.db.epochs import read_epochs
+from bloxdb.db.schema import (
     EPOCH_MEASURES,
     Device,
     Env,
@@ -37,6 +31,12 @@ from bloxdb.schema import (
     Run,
     StaticInfo,
 )
+from bloxdb.db.staging import MISSING
+from bloxdb.errors import QueryError, ReleaseError
+from bloxdb.measures import Array, to_floats
+from bloxdb.progress import Meter, Progress
+from bloxdb.queries import find_recipe
+from bloxdb.space.keys import stored_hashes
 
 
 @dataclass

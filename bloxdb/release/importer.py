@@ -12,16 +12,16 @@ from sqlalchemy import bindparam, insert, select, update
 from bloxdb import codecs, space
 from bloxdb.codecs import Header, Table
 from bloxdb.codecs.columns import ENV_COLUMNS
-from bloxdb.codecs.fixed import Array
-from bloxdb.database import Database
+from bloxdb.db.conflicts import Changes, ImportReport
+from bloxdb.db.database import Database
+from bloxdb.db.epochs import EpochWriter
+from bloxdb.db.schema import Device, Env, Latency, Recipe, Run, StaticInfo
 from bloxdb.errors import BloxFormatError, ReleaseError
-from bloxdb.hash_index import stored_hashes
-from bloxdb.release.changes import Changes, ImportReport
-from bloxdb.release.epochs import EpochWriter
+from bloxdb.measures import Array
+from bloxdb.progress import Meter, Progress
 from bloxdb.release.folder import check_agreement, expand
-from bloxdb.release.meter import Meter, Progress
-from bloxdb.release.runs import RunData, RunStore, merge_parts, run_data
-from bloxdb.schema import Device, Env, Latency, Recipe, Run, StaticInfo
+from bloxdb.release.training import RunData, RunStore, merge_parts, run_data
+from bloxdb.space.keys import stored_hashes
 
 IMAGES = {
     "cifar100": (45_000, 5_000, 10_000),

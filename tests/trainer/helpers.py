@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from bloxdb.trainer import fleet
+from bloxdb.trainer.data import DataSet, Split, load_digits
+from bloxdb.trainer.recipe import Recipe, default_recipe
+from bloxdb.trainer.worker import Event, Job
 
 from bloxdb import Database
-from trainer import fleet
-from trainer.data import DataSet, Split, load_digits
-from trainer.queue import Pulse
-from trainer.recipe import Recipe, default_recipe
-from trainer.worker import Event, Job
+from bloxdb.runs.queue import Pulse
 
 ROOT = Path(__file__).parents[2]
 QUICK = 405  # one operation in the second stage, small convolutions: the quickest to train

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import torch
+from bloxdb.trainer import augment
+from bloxdb.trainer.data import DataSet, Split
+from bloxdb.trainer.recipe import Recipe
 from scipy.stats import chisquare
-
-from trainer import augment
-from trainer.data import DataSet, Split
-from trainer.recipe import Recipe
 
 SIDE = 8
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from bloxdb.trainer.data import load_data, load_digits
+from bloxdb.trainer.vision import torchvision
 
 from bloxdb import MissingDataError
-from trainer.data import load_data, load_digits
-from trainer.vision import torchvision
 
 torchvision()
 from torchvision import datasets  # noqa: E402

@@ -7,12 +7,13 @@ import math
 
 import pytest
 import torch
+from bloxdb.trainer.data import DataSet
+from bloxdb.trainer.loop import Training
+from bloxdb.trainer.recipe import Recipe
 
 from bloxdb import space
+from bloxdb.runs.results import EpochResult, RunResult
 from tests.trainer.helpers import QUICK, digits_recipe, some_digits
-from trainer.data import DataSet
-from trainer.loop import EpochResult, RunResult, Training
-from trainer.recipe import Recipe
 
 VEC = space.arch_vec(QUICK)
 
@@ -98,7 +99,7 @@ def test_metrics_are_those_of_plain_python(data: DataSet) -> None:
     training.train_epoch()
     metrics = training.evaluate(data.test)
     training.network.eval()
-    from trainer.augment import normalise
+    from bloxdb.trainer.augment import normalise
 
     with torch.no_grad():
         logits = training.network(normalise(data.test.images, data)).double()

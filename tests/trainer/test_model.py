@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from bloxdb.trainer.model import Cell, Network, Reduction
 from torch import nn
 
 from bloxdb import InvalidArchError, space
 from tests.conftest import GOLDEN
-from trainer.model import Cell, Network, Reduction
 
 LOGITS = json.loads((GOLDEN / "logits.json").read_text())
 

@@ -7,11 +7,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from bloxdb.trainer import randaugment as ours
+from bloxdb.trainer.vision import torchvision
 from scipy.stats import chisquare
 from torch import Tensor
-
-from trainer import randaugment as ours
-from trainer.vision import torchvision
 
 torchvision()
 from torchvision.transforms import RandAugment  # noqa: E402

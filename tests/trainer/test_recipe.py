@@ -6,12 +6,12 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
+from bloxdb.trainer.recipe import Recipe, default_recipe, make_recipe
 
 import bloxdb
 from bloxdb import Database
+from bloxdb.runs.record import store_recipe
 from tests.trainer.helpers import digits_recipe, some_digits
-from trainer.recipe import Recipe, default_recipe, make_recipe
-from trainer.record import store_recipe
 
 
 def test_the_default_is_the_releases_recipe() -> None:

@@ -9,11 +9,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from bloxdb.trainer.checkpoint import Checkpoint, DamagedCheckpointError
+from bloxdb.trainer.data import DataSet, Split
+from bloxdb.trainer.environment import environment
+from bloxdb.trainer.worker import Event, Stop, Worker, is_out_of_memory
 from sqlalchemy import update
 
 import bloxdb
 from bloxdb import Arch, Database
 from bloxdb.codecs.columns import ENV_COLUMNS
+from bloxdb.runs.queue import RunQueue, worker_name
+from bloxdb.runs.record import store_environment, store_recipe
 from tests.trainer.helpers import (
     QUICK,
     ask,
@@ -27,12 +33,6 @@ from tests.trainer.helpers import (
     train,
     wait_for,
 )
-from trainer.checkpoint import Checkpoint, DamagedCheckpointError
-from trainer.data import DataSet, Split
-from trainer.environment import environment
-from trainer.queue import RunQueue, worker_name
-from trainer.record import store_environment, store_recipe
-from trainer.worker import Event, Stop, Worker, is_out_of_memory
 
 EPOCHS = 3
 OPTIONS = (

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bloxdb.codecs.fixed import Array
-from bloxdb.release._pages import Tree
-from bloxdb.release.staging import MISSING, STORED, Staging
+from bloxdb.db._pages import Tree
+from bloxdb.db.staging import MISSING, STORED, Staging
+from bloxdb.measures import Array
 
 EDGES = [
     0,

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from bloxdb.codecs.fixed import Array
+from bloxdb.measures import Array
 
 class Tree:
     def __init__(self, page_size: int, first: int, missing: int) -> None: ...

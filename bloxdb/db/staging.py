@@ -14,10 +14,10 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from bloxdb.codecs.fixed import Array
+from bloxdb.db._pages import Tree
+from bloxdb.db.schema import Epoch
 from bloxdb.errors import DatabaseError
-from bloxdb.release._pages import Tree
-from bloxdb.schema import Epoch
+from bloxdb.measures import Array
 
 MISSING = int(np.iinfo(np.int64).min)
 """A stored integer that is NULL; arrays that have any are int64."""

@@ -16,10 +16,10 @@ import bloxdb
 from bloxdb import Database, Recipe, Run, codecs
 from bloxdb.codecs import Header, Table
 from bloxdb.codecs.columns import BASE, EXT, is_list
-from bloxdb.codecs.fixed import Array
-from bloxdb.release.epochs import EpochWriter, read_epochs
-from bloxdb.release.meter import Meter
-from bloxdb.release.staging import MISSING
+from bloxdb.db.epochs import EpochWriter, read_epochs
+from bloxdb.db.staging import MISSING
+from bloxdb.measures import Array
+from bloxdb.progress import Meter
 
 RUNS, EPOCHS = 400, 150  # more rows than go in one by one
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import CursorResult, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from bloxdb.clock import utc_now
-from bloxdb.codecs.fixed import MICRO, MILLI
-from bloxdb.database import Database
+from bloxdb.db.database import Database
+from bloxdb.db.dialects import utc_now
+from bloxdb.db.schema import Env, Epoch, Recipe, Run
 from bloxdb.errors import ReleaseError
-from bloxdb.schema import Env, Epoch, Recipe, Run
-from trainer.data import DataSet
-from trainer.loop import EpochResult, RunResult
-from trainer.recipe import Recipe as TrainingRecipe
+from bloxdb.measures import MICRO, MILLI
+from bloxdb.runs.results import EpochResult, RunResult
+
+if TYPE_CHECKING:
+    from bloxdb.trainer.data import DataSet
+    from bloxdb.trainer.recipe import Recipe as TrainingRecipe
 
 
 class RunLostError(Exception):

@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from bloxdb import space
 from bloxdb.codecs.header import NODES, VERSION, search_space
-from bloxdb.database import Database
+from bloxdb.dataset.database import DatabaseSource
 from bloxdb.dataset.folder import read_folder
 from bloxdb.dataset.keys import arch_id, hash_of
 from bloxdb.dataset.source import CURVES, Source
-from bloxdb.dataset.stored import DatabaseSource
+from bloxdb.db.database import Database
 from bloxdb.errors import QueryError
-from bloxdb.hash_index import Ids
+from bloxdb.space.keys import Ids
 
 
 def from_folder(

@@ -13,12 +13,12 @@ import numpy.typing as npt
 from sqlalchemy import select
 
 from bloxdb.codecs.columns import COLUMNS, ENV_COLUMNS, SCALES
-from bloxdb.database import Database
 from bloxdb.dataset.source import CURVES, RESULTS, is_lower_better
+from bloxdb.db.database import Database
+from bloxdb.db.schema import EPOCH_MEASURES, Device, Run
 from bloxdb.errors import QueryError
-from bloxdb.hash_index import Ids
 from bloxdb.queries import find_recipe
-from bloxdb.schema import EPOCH_MEASURES, Device, Run
+from bloxdb.space.keys import Ids
 
 _RUN = "FROM runs WHERE arch_id = ? AND recipe_id = ? AND seed = ? AND status = 'finished'"
 _EPOCH = (

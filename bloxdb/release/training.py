@@ -12,12 +12,12 @@ from sqlalchemy import delete, func, insert, select, update
 
 from bloxdb.codecs import Table
 from bloxdb.codecs.columns import COLUMNS, SCALES, is_list
-from bloxdb.codecs.fixed import Array, to_floats
+from bloxdb.db.conflicts import Changes
+from bloxdb.db.epochs import EpochWriter, read_epochs
+from bloxdb.db.schema import EPOCH_MEASURES, Epoch, Recipe, Run, StaticInfo
+from bloxdb.db.staging import MISSING
 from bloxdb.errors import BloxFormatError, ReleaseError
-from bloxdb.release.changes import Changes
-from bloxdb.release.epochs import EpochWriter, read_epochs
-from bloxdb.release.staging import MISSING
-from bloxdb.schema import EPOCH_MEASURES, Epoch, Recipe, Run, StaticInfo
+from bloxdb.measures import Array, to_floats
 
 _SLICE = 1_000  # runs whose fields are made or compared at once
 _LAST = int(np.iinfo(np.int64).max) - 1  # a rank after every loss
@@ -37,7 +37,7 @@ class RunData:
     results
         `test_top1`, … as float64 (n,), NaN for NULL.
     measures
-        Stored integers of the epochs by measure, each (n, epochs), as `bloxdb.release.epochs` has them.
+        Stored integers of the epochs by measure, each (n, epochs), as `bloxdb.db.epochs` has them.
     """
 
     name: str

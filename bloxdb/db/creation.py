@@ -10,13 +10,15 @@ import numpy as np
 from sqlalchemy import insert, text
 from sqlalchemy.orm import Session
 
-from bloxdb import costs, migrations, space
-from bloxdb.connection import APPLICATION_ID, BEGIN, unchecked
+from bloxdb import space
+from bloxdb.db import revisions
+from bloxdb.db.connection import APPLICATION_ID, BEGIN, unchecked
+from bloxdb.db.schema import Arch, Base, Block, StaticInfo
 from bloxdb.errors import DatabaseError
-from bloxdb.schema import Arch, Base, Block, StaticInfo
+from bloxdb.space import costs
 
 if TYPE_CHECKING:
-    from bloxdb.database import Database
+    from bloxdb.db.database import Database
 
 
 def build(db: Database) -> None:
@@ -37,12 +39,12 @@ def migrate(db: Database, scripts: Path | None) -> None:
     """All migrations in one transaction; foreign keys are off meanwhile, and checked at its end."""
     with db.engine.execution_options(**{BEGIN: ""}).connect() as connection:
         if db.path is None:
-            migrations.migrate(connection, scripts)
+            revisions.migrate(connection, scripts)
             connection.commit()
             return
         # a batch operation recreates tables, and with foreign keys on that deletes their children
         with unchecked(connection):
-            migrations.migrate(connection, scripts)
+            revisions.migrate(connection, scripts)
             broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
             if broken:
                 raise DatabaseError(f"{db.name}: the migration broke {len(broken)} references")

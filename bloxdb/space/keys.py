@@ -8,8 +8,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bloxdb.codecs import Table
+from bloxdb.db.schema import Arch
 from bloxdb.errors import BloxFormatError
-from bloxdb.schema import Arch
 
 Ids = npt.NDArray[np.int64]
 

@@ -15,9 +15,8 @@ from sqlalchemy import URL, Connection, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
-from bloxdb import migrations
-from bloxdb.building import build, keep_copy, migrate
-from bloxdb.connection import (
+from bloxdb.db import revisions
+from bloxdb.db.connection import (
     APPLICATION_ID,
     BEGIN,
     alone,
@@ -28,6 +27,7 @@ from bloxdb.connection import (
     path_of,
     unchecked,
 )
+from bloxdb.db.creation import build, keep_copy, migrate
 from bloxdb.errors import (
     DatabaseError,
     DatabaseExistsError,
@@ -332,12 +332,12 @@ def _upgrade(url: URL, scripts: Path | None) -> Path | None:
     _check_file(url)
     with _server_errors(url), Database(url) as db:
         with db.engine.connect() as connection:
-            revision = migrations.current_revision(connection)
+            revision = revisions.current_revision(connection)
         if revision is None:
             raise NotADatabaseError(f"{db.name} is not a bloxdb database")
-        if revision == migrations.head(scripts):
+        if revision == revisions.head(scripts):
             return None
-        if not migrations.is_known(revision, scripts):
+        if not revisions.is_known(revision, scripts):
             raise RevisionError(_newer(db, revision))
         copy = keep_copy(db, revision)
         migrate(db, scripts)
@@ -381,12 +381,12 @@ def _check_file(url: URL) -> None:
 
 def _check_revision(db: Database, scripts: Path | None) -> None:
     with _server_errors(db.url), db.engine.connect() as connection:
-        revision = migrations.current_revision(connection)
-    if revision == migrations.head(scripts):
+        revision = revisions.current_revision(connection)
+    if revision == revisions.head(scripts):
         return
     if revision is None:
         raise NotADatabaseError(f"{db.name} is not a bloxdb database; create one with `bloxdb init --db …`")
-    if not migrations.is_known(revision, scripts):
+    if not revisions.is_known(revision, scripts):
         raise RevisionError(_newer(db, revision))
     raise RevisionError(
         f"{db.name} has the older revision {revision}; bring it up to date with "
@@ -403,7 +403,7 @@ def _newer(db: Database, revision: str) -> str:
 
 def _check_empty(db: Database) -> None:
     with db.engine.connect() as connection:
-        if migrations.current_revision(connection) is not None:
+        if revisions.current_revision(connection) is not None:
             raise DatabaseExistsError(f"{db.name} is a bloxdb database already; open it instead")
 
 

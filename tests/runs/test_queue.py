@@ -16,11 +16,11 @@ from sqlalchemy import select, update
 
 import bloxdb
 from bloxdb import Database, Run
-from bloxdb.clock import utc_now
+from bloxdb.db.dialects import utc_now
+from bloxdb.runs.queue import Heart, Pulse, RunQueue, may_live, worker_name
+from bloxdb.runs.record import RunLostError, RunRecord, store_recipe
+from bloxdb.runs.results import EpochResult, Metrics, RunResult
 from tests.trainer.helpers import digits_recipe, some_digits
-from trainer.loop import EpochResult, Metrics, RunResult
-from trainer.queue import Heart, Pulse, RunQueue, may_live, worker_name
-from trainer.record import RunLostError, RunRecord, store_recipe
 
 PULSE = Pulse(every=0.1, dead_after=1.0)
 RESULT = Metrics(50.0, 90.0, 1.5)

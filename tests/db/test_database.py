@@ -15,8 +15,9 @@ from alembic.config import Config
 from sqlalchemy import text
 
 import bloxdb
-from bloxdb import Database, database, migrations, schema, space
-from bloxdb.connection import APPLICATION_ID, locate
+from bloxdb import Database, space
+from bloxdb.db import database, revisions, schema
+from bloxdb.db.connection import APPLICATION_ID, locate
 
 NEXT = """
 import sqlalchemy as sa
@@ -31,7 +32,7 @@ def upgrade():
 
 def next_scripts(folder: Path, more: str = "") -> Path:
     """A copy of the shipped migrations with one more revision, as a later bloxdb would have it."""
-    shutil.copytree(migrations.shipped_scripts(), folder)
+    shutil.copytree(revisions.shipped_scripts(), folder)
     (folder / "versions" / "0002_remark.py").write_text(NEXT.format(more=more))
     return folder
 
@@ -148,12 +149,12 @@ def test_sql_that_is_none_is_a_sentence(empty_db: Database) -> None:
 
 def test_models_and_migrations_agree(empty_db: Database) -> None:
     config = Config()
-    config.set_main_option("script_location", str(migrations.shipped_scripts()))
+    config.set_main_option("script_location", str(revisions.shipped_scripts()))
     config.set_main_option("path_separator", "os")
     with empty_db.engine.connect() as connection:
         config.attributes["connection"] = connection
         command.check(config)  # raises if autogenerate would find something to do
-    assert migrations._directory(None).get_current_head() == schema.REVISION
+    assert revisions._directory(None).get_current_head() == schema.REVISION
     columns = [row["name"] for row in empty_db.rows("PRAGMA table_info(leaderboard)")]
     assert tuple(columns) == schema.LEADERBOARD_COLUMNS
 
@@ -208,7 +209,7 @@ def test_a_newer_database_is_refused(tmp_path: Path, tiny_file: Path) -> None:
 
 
 def test_a_developer_can_autogenerate_a_revision(tmp_path: Path, empty_file: Path) -> None:
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     shutil.copytree(
         root / "migrations", tmp_path / "migrations", ignore=shutil.ignore_patterns("__pycache__")
     )

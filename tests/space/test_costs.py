@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from bloxdb.trainer.model import Network
 from torch import nn
 
-from bloxdb import costs, space
-from trainer.model import Network
+from bloxdb import space
+from bloxdb.space import costs
 
 
 def test_all_costs_have_the_golden_digest(golden: Path) -> None:

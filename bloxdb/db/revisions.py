@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
-from bloxdb.schema import REVISION
+from bloxdb.db.schema import REVISION
 
 if TYPE_CHECKING:
     from alembic.config import Config

@@ -17,11 +17,11 @@ from typing import Any
 from sqlalchemy import CursorResult, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from bloxdb.clock import utc_now
-from bloxdb.database import Database
+from bloxdb.db.database import Database
+from bloxdb.db.dialects import utc_now
+from bloxdb.db.schema import Run
 from bloxdb.errors import DatabaseError
-from bloxdb.schema import Run
-from trainer.record import RunLostError, RunRecord
+from bloxdb.runs.record import RunLostError, RunRecord
 
 _CHUNK = 500  # architectures that are asked for at once
 _UNFINISHED = ("pending", "running")

@@ -25,12 +25,12 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.schema import CreateColumn
 
-from bloxdb.codecs.fixed import Array
+from bloxdb.db._integers import parse
+from bloxdb.db.schema import EPOCH_MEASURES, Epoch
+from bloxdb.db.staging import MISSING, STORED, Staging
 from bloxdb.errors import DatabaseError
-from bloxdb.release._integers import parse
-from bloxdb.release.meter import Meter
-from bloxdb.release.staging import MISSING, STORED, Staging
-from bloxdb.schema import EPOCH_MEASURES, Epoch
+from bloxdb.measures import Array
+from bloxdb.progress import Meter
 
 Measures = Mapping[str, Array]
 """Stored integers by measure, shape (runs, epochs), int32 or int64; a measure that is absent is all NULL."""

@@ -30,11 +30,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from bloxdb import costs, space
+from bloxdb import space
 from bloxdb.errors import InvalidArchError
+from bloxdb.space import costs
 
 if TYPE_CHECKING:
-    from bloxdb.database import Database
+    from bloxdb.db.database import Database
 
 REVISION = "0001"
 """The schema revision that this code reads and writes; alembic's."""
@@ -142,7 +143,7 @@ class Arch(Base):
         InvalidArchError
             A vector is malformed or has no path.
         """
-        from bloxdb.database import current
+        from bloxdb.db.database import current
 
         session = (db or current()).reader
         index = arch_key(key)
