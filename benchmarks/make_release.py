@@ -19,7 +19,8 @@ import numpy.typing as npt
 from bloxdb import codecs, space
 from bloxdb.codecs import Header, Table
 from bloxdb.codecs.bloxtypes import counts_to_milli
-from bloxdb.codecs.columns import BASE, BENCH, ENV, ENV_COLUMNS, EXT, INFO, images_counted
+from bloxdb.codecs.columns import BASE, BENCH, ENV, EXT, INFO, images_counted
+from bloxdb.measures import ENVIRONMENT
 from bloxdb.space import costs
 
 Array = npt.NDArray[Any]
@@ -148,7 +149,7 @@ def environments(count: int, draw: np.random.Generator) -> dict[str, Array]:
     which = draw.integers(0, 4, count)
     return {
         name: np.array([f"synthetic {name} {machine}" for machine in range(4)], dtype=object)[which]
-        for name in ENV_COLUMNS
+        for name in ENVIRONMENT
     }
 
 

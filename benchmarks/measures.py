@@ -25,6 +25,7 @@ import numpy as np
 
 import bloxdb
 from bloxdb import codecs, dataset, space
+from bloxdb.db.schema import EPOCH_MEASURES, RUN_MEASURES
 from bloxdb.space import costs
 
 EXT = "blox-ext-0"
@@ -258,7 +259,7 @@ def executemany(work: Path) -> dict[str, float]:
     truth = np.load(work / "release" / "truth-0.npz")
     names = [name for name in truth.files if truth[name].ndim == 2]
     columns = [truth[name] for name in names]
-    stored = ", ".join(bloxdb.db.schema.EPOCH_MEASURES[name] for name in names)
+    stored = ", ".join(EPOCH_MEASURES[name].column for name in names)
     statement = f"INSERT INTO epochs (run_id, epoch, {stored}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
     runs, epochs = columns[0].shape
     for first in range(0, runs, ROWS_INSERTED):
@@ -288,7 +289,7 @@ def worst(action: Callable[[float, str], object]) -> float:
     slowest = 0.0
     for share in (0, 0.0005, 0.005, 0.03, 0.1, 0.3, 0.6, 1):
         limit = float(flops[min(int(share * len(flops)), len(flops) - 1)])
-        for by in bloxdb.queries.MEASURES:
+        for by in RUN_MEASURES:
             times = []
             for _ in range(5):
                 start = time.perf_counter()
@@ -405,7 +406,7 @@ def acc_folder(work: Path) -> dict[str, float]:
 def acc_database(work: Path) -> dict[str, float]:
     """Of a database."""
     with bloxdb.open(work / "full.db", read_only=True) as db:
-        return accuracies(db.dataset())
+        return accuracies(bloxdb.from_database(db))
 
 
 @measure
@@ -428,7 +429,7 @@ def adbc_epochs(work: Path) -> dict[str, float]:
     """The same rows and columns by ADBC alone."""
     import adbc_driver_sqlite.dbapi as adbc
 
-    measures = ", ".join(f"epochs.{name}" for name in bloxdb.frames.EPOCH_MEASURES)
+    measures = ", ".join(f"epochs.{name}" for name in EPOCH_MEASURES)
     result: dict[str, float] = {}
     with adbc.connect(str(work / "full.db")) as connection, connection.cursor() as cursor, clock(result):
         cursor.execute(

@@ -28,7 +28,7 @@ from bloxdb.trainer.augment import training_batches
 from bloxdb.trainer.data import DataSet, Split
 from bloxdb.trainer.loop import Training
 from bloxdb.trainer.model import Network
-from bloxdb.trainer.recipe import Recipe, default_recipe
+from bloxdb.trainer.recipe import TrainingRecipe, default_recipe
 from bloxdb.trainer.vision import torchvision
 from PIL import Image
 from torch import Tensor, nn
@@ -104,7 +104,7 @@ def cut_out(image: Tensor) -> Tensor:
 class PlainLoop:
     """The reference's training of one network."""
 
-    def __init__(self, vec: object, recipe: Recipe, data: DataSet, device: str) -> None:
+    def __init__(self, vec: object, recipe: TrainingRecipe, data: DataSet, device: str) -> None:
         torch.manual_seed(0)
         torch.use_deterministic_algorithms(False)
         torch.backends.cudnn.conv.fp32_precision = "ieee"
@@ -187,7 +187,7 @@ def augmentation(repeats: int) -> Line:
 
 
 def measure_arch(
-    name: str, arch_id: int, recipe: Recipe, images: int, device: str, repeats: int
+    name: str, arch_id: int, recipe: TrainingRecipe, images: int, device: str, repeats: int
 ) -> list[Line]:
     """A step, and an epoch with its validation."""
     data = random_data(images, device)
@@ -205,7 +205,13 @@ def measure_arch(
 
 
 def plain_speeds(
-    arch_id: int, recipe: Recipe, data: DataSet, batch: Tensor, labels: Tensor, device: str, repeats: int
+    arch_id: int,
+    recipe: TrainingRecipe,
+    data: DataSet,
+    batch: Tensor,
+    labels: Tensor,
+    device: str,
+    repeats: int,
 ) -> tuple[float, float]:
     """Images a second of the reference, of a step and of an epoch."""
     plain = PlainLoop(space.arch_vec(arch_id), recipe, data, device)
@@ -214,7 +220,13 @@ def plain_speeds(
 
 
 def our_speeds(
-    arch_id: int, recipe: Recipe, data: DataSet, batch: Tensor, labels: Tensor, device: str, repeats: int
+    arch_id: int,
+    recipe: TrainingRecipe,
+    data: DataSet,
+    batch: Tensor,
+    labels: Tensor,
+    device: str,
+    repeats: int,
 ) -> tuple[float, float]:
     """The same of ours."""
     training = Training(space.arch_vec(arch_id), recipe, data, 0)
@@ -230,7 +242,7 @@ def our_speeds(
     return len(batch) / of_step, len(data.train) / timed(training.train_epoch, device, repeats)
 
 
-def together(arch_id: int, recipe: Recipe, images: int, device: str, processes: int) -> float:
+def together(arch_id: int, recipe: TrainingRecipe, images: int, device: str, processes: int) -> float:
     """Images a second of several processes at once, in sum."""
     context = multiprocessing.get_context("spawn")
     barrier, queue = context.Barrier(processes), context.SimpleQueue()
@@ -246,7 +258,7 @@ def together(arch_id: int, recipe: Recipe, images: int, device: str, processes: 
 
 
 def one_of_several(
-    arch_id: int, recipe: Recipe, images: int, device: str, threads: int, barrier: Any, queue: Any
+    arch_id: int, recipe: TrainingRecipe, images: int, device: str, threads: int, barrier: Any, queue: Any
 ) -> None:
     """A process of `together`."""
     torch.set_num_threads(threads)

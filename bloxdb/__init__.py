@@ -1,5 +1,13 @@
 """The embedded database of the Blox macro-NAS benchmark.
 
+What is public: the names below, and what stands in `__all__` of `bloxdb.codecs`, `bloxdb.space`, `bloxdb.db`,
+`bloxdb.runs`, `bloxdb.dataset`, `bloxdb.compat`, `bloxdb.trainer` and `bloxdb.errors`. Everything else may
+move.
+
+Functions take what they are about first, then ``db``, the database that is asked (the current one if it is
+not given), and all options by name. ``recipe`` is the name of one; ``seeds`` is one seed, several, or None
+for all. Whatever writes gives a report of what it did.
+
 >>> import bloxdb
 >>> bloxdb.model_hash([[[0], [0, 1, 0, 0]], [[0], [0, 1, 0, 0]], [[0], [0, 1, 0, 0]]])
 '39554afd1b33a44663e653ad10137b9a'
@@ -11,124 +19,133 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bloxdb.db.database import Database, create, open, upgrade
-    from bloxdb.db.schema import Arch, Block, Device, Env, Epoch, Latency, Recipe, Run
-    from bloxdb.errors import (
-        BloxError,
-        BloxFormatError,
-        BudgetExhausted,
-        ConflictError,
-        DatabaseError,
-        DatabaseExistsError,
-        DatabaseNotFoundError,
-        InvalidArchError,
-        MissingDataError,
-        MissingExtraError,
-        NotADatabaseError,
-        QueryError,
-        ReleaseError,
-        RevisionError,
-        TrainingError,
-    )
-    from bloxdb.frames import to_arrow, to_pandas, to_polars
-    from bloxdb.merging import MergeReport, merge
-    from bloxdb.parquet import export_parquet, import_parquet
-    from bloxdb.problem import Problem
-    from bloxdb.queries import pareto, top
-    from bloxdb.release import export_release, import_release
-    from bloxdb.space import arch_index, arch_vec, canonical, model_hash
+    from bloxdb.dataset.dataset import Dataset as Dataset
+    from bloxdb.dataset.dataset import from_database as from_database
+    from bloxdb.dataset.dataset import from_folder as from_folder
+    from bloxdb.db.creation import UpgradeReport as UpgradeReport
+    from bloxdb.db.creation import create as create
+    from bloxdb.db.creation import upgrade as upgrade
+    from bloxdb.db.database import Database as Database
+    from bloxdb.db.database import current as current
+    from bloxdb.db.database import open as open
+    from bloxdb.db.schema import Arch as Arch
+    from bloxdb.db.schema import Block as Block
+    from bloxdb.db.schema import Device as Device
+    from bloxdb.db.schema import Env as Env
+    from bloxdb.db.schema import Epoch as Epoch
+    from bloxdb.db.schema import Latency as Latency
+    from bloxdb.db.schema import Recipe as Recipe
+    from bloxdb.db.schema import Run as Run
+    from bloxdb.errors import BloxError as BloxError
+    from bloxdb.errors import BloxFormatError as BloxFormatError
+    from bloxdb.errors import BudgetExhausted as BudgetExhausted
+    from bloxdb.errors import ConflictError as ConflictError
+    from bloxdb.errors import DatabaseError as DatabaseError
+    from bloxdb.errors import DatabaseExistsError as DatabaseExistsError
+    from bloxdb.errors import DatabaseNotFoundError as DatabaseNotFoundError
+    from bloxdb.errors import InvalidArchError as InvalidArchError
+    from bloxdb.errors import MissingDataError as MissingDataError
+    from bloxdb.errors import MissingExtraError as MissingExtraError
+    from bloxdb.errors import NotADatabaseError as NotADatabaseError
+    from bloxdb.errors import QueryError as QueryError
+    from bloxdb.errors import ReleaseError as ReleaseError
+    from bloxdb.errors import RevisionError as RevisionError
+    from bloxdb.errors import RunLostError as RunLostError
+    from bloxdb.errors import TrainingError as TrainingError
+    from bloxdb.files import ExportReport as ExportReport
+    from bloxdb.frames import to_arrow as to_arrow
+    from bloxdb.frames import to_pandas as to_pandas
+    from bloxdb.frames import to_polars as to_polars
+    from bloxdb.merging import MergeReport as MergeReport
+    from bloxdb.merging import merge as merge
+    from bloxdb.parquet import export_parquet as export_parquet
+    from bloxdb.parquet import import_parquet as import_parquet
+    from bloxdb.problem import Problem as Problem
+    from bloxdb.progress import Progress as Progress
+    from bloxdb.queries import pareto as pareto
+    from bloxdb.queries import top as top
+    from bloxdb.release.changes import ImportReport as ImportReport
+    from bloxdb.release.exporter import export_release as export_release
+    from bloxdb.release.importer import import_release as import_release
+    from bloxdb.space.cells import arch_vec as arch_vec
+    from bloxdb.space.keys import arch_index as arch_index
+    from bloxdb.space.keys import canonical as canonical
+    from bloxdb.space.keys import model_hash as model_hash
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "Arch",
-    "Block",
-    "BloxError",
-    "BloxFormatError",
-    "BudgetExhausted",
-    "ConflictError",
-    "Database",
-    "DatabaseError",
-    "DatabaseExistsError",
-    "DatabaseNotFoundError",
-    "Device",
-    "Env",
-    "Epoch",
-    "InvalidArchError",
-    "Latency",
-    "MergeReport",
-    "MissingDataError",
-    "MissingExtraError",
-    "NotADatabaseError",
-    "Problem",
-    "QueryError",
-    "Recipe",
-    "ReleaseError",
-    "RevisionError",
-    "Run",
-    "TrainingError",
-    "__version__",
-    "arch_index",
-    "arch_vec",
-    "canonical",
-    "create",
-    "export_parquet",
-    "export_release",
-    "import_parquet",
-    "import_release",
-    "merge",
-    "model_hash",
-    "open",
-    "pareto",
-    "to_arrow",
-    "to_pandas",
-    "to_polars",
-    "top",
-    "upgrade",
-]
+_HOMES = {
+    "Arch": "db.schema",
+    "Block": "db.schema",
+    "BloxError": "errors",
+    "BloxFormatError": "errors",
+    "BudgetExhausted": "errors",
+    "ConflictError": "errors",
+    "Database": "db.database",
+    "DatabaseError": "errors",
+    "DatabaseExistsError": "errors",
+    "DatabaseNotFoundError": "errors",
+    "Dataset": "dataset.dataset",
+    "Device": "db.schema",
+    "Env": "db.schema",
+    "Epoch": "db.schema",
+    "ExportReport": "files",
+    "ImportReport": "release.changes",
+    "InvalidArchError": "errors",
+    "Latency": "db.schema",
+    "MergeReport": "merging",
+    "MissingDataError": "errors",
+    "MissingExtraError": "errors",
+    "NotADatabaseError": "errors",
+    "Problem": "problem",
+    "Progress": "progress",
+    "QueryError": "errors",
+    "Recipe": "db.schema",
+    "ReleaseError": "errors",
+    "RevisionError": "errors",
+    "Run": "db.schema",
+    "RunLostError": "errors",
+    "TrainingError": "errors",
+    "UpgradeReport": "db.creation",
+    "arch_index": "space.keys",
+    "arch_vec": "space.cells",
+    "canonical": "space.keys",
+    "create": "db.creation",
+    "current": "db.database",
+    "export_parquet": "parquet",
+    "export_release": "release.exporter",
+    "from_database": "dataset.dataset",
+    "from_folder": "dataset.dataset",
+    "import_parquet": "parquet",
+    "import_release": "release.importer",
+    "merge": "merging",
+    "model_hash": "space.keys",
+    "open": "db.database",
+    "pareto": "queries",
+    "to_arrow": "frames",
+    "to_pandas": "frames",
+    "to_polars": "frames",
+    "top": "queries",
+    "upgrade": "db.creation",
+}
+"""Where each public name is at home."""
 
-_HOMES = (
-    "errors",
-    "space",
-    "db.schema",
-    "db.database",
-    "queries",
-    "release",
-    "merging",
-    "problem",
-    "frames",
-    "parquet",
-)
-_SUBMODULES = (
-    "codecs",
-    "compat",
-    "dataset",
-    "db",
-    "errors",
-    "frames",
-    "merging",
-    "parquet",
-    "problem",
-    "queries",
-    "release",
-    "runs",
-    "space",
-    "trainer",
-)
+_PACKAGES = ("codecs", "compat", "dataset", "db", "errors", "runs", "space", "trainer")
+"""Modules that are public as a whole."""
+
+__all__ = sorted(["__version__", *_HOMES])
 
 
 def __getattr__(name: str) -> object:
     """Import a public name when it is first used, so that `import bloxdb` itself costs nothing."""
-    if name in _SUBMODULES:
+    if name in _PACKAGES:
         return import_module(f"bloxdb.{name}")
-    if name in __all__:
-        for home in _HOMES:
-            found = vars(import_module(f"bloxdb.{home}")).get(name)
-            if found is not None:
-                globals()[name] = found
-                return found
+    if name in _HOMES:
+        found: object = getattr(import_module(f"bloxdb.{_HOMES[name]}"), name)
+        globals()[name] = found
+        return found
     raise AttributeError(f"module 'bloxdb' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return [*__all__, *_SUBMODULES]
+    return [*__all__, *_PACKAGES]

@@ -13,6 +13,7 @@
     │   ├── NotADatabaseError                some other file
     │   └── RevisionError                    an older or a newer database
     ├── TrainingError         (RuntimeError) a run that cannot be trained
+    ├── RunLostError          (RuntimeError) a run that another worker has taken over
     ├── MissingDataError      (FileNotFoundError) a data set that is not there
     ├── DatabaseNotFoundError (FileNotFoundError)
     ├── DatabaseExistsError   (FileExistsError)
@@ -101,6 +102,10 @@ class RevisionError(DatabaseError):
 
 class TrainingError(BloxError, RuntimeError):
     """A run cannot be trained, for a reason that other runs would have too."""
+
+
+class RunLostError(BloxError, RuntimeError):
+    """Another worker has taken a run over, because this one gave no sign of life for too long."""
 
 
 class MissingDataError(BloxError, FileNotFoundError):

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
+import mmap
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
-
-from bloxdb.memory import new_array
+import numpy.typing as npt
 
 _WORTH_THREADS = 1 << 24  # bytes
+_LARGE = 1 << 22  # bytes from which NumPy asks for huge pages
 
 
 @contextmanager
@@ -27,6 +31,47 @@ def replacing(target: Path) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_all(folder: Path) -> Iterator[Path]:
+    """A temporary folder within `folder`; what was put into it takes its place there at the end.
+
+    Files of other names stay. After an error nothing is left, nor `folder` itself if it was not there.
+    """
+    was_there = folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    staging = folder / f".export-{secrets.token_hex(4)}.tmp"
+    staging.mkdir()
+    try:
+        yield staging
+        for path in sorted(staging.iterdir()):
+            path.replace(folder / path.name)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        if not was_there and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+@dataclass
+class ExportReport:
+    """What an export wrote.
+
+    Attributes
+    ----------
+    files
+        The paths.
+    notes
+        Sentences on what a reader should know: columns that the original package cannot read, runs that are
+        not in the files.
+    """
+
+    files: list[Path] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        notes = f", {len(self.notes)} notes" if self.notes else ""
+        return f"<ExportReport: {len(self.files)} files{notes}>"
 
 
 def rest_of(stream: BinaryIO) -> memoryview:
@@ -54,3 +99,17 @@ def _read_at(descriptor: int, data: memoryview, place: int) -> int:
     while read < len(data) and (part := os.preadv(descriptor, [data[read:]], place + read)):
         read += part
     return read
+
+
+def new_array(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """An array of zeros in ordinary pages of memory.
+
+    NumPy asks the system for huge pages, which have to be whole and so are mostly ones that were never used.
+    On a virtual machine the host must then find memory for each: reading a full-size ext file took 0.8 to
+    1.4 s with them, and 0.8 s without, where pages that another process has just given back serve as well.
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size < _LARGE or not hasattr(mmap, "MAP_ANONYMOUS"):
+        return np.zeros(shape, dtype=dtype)
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return np.frombuffer(pages, dtype=dtype).reshape(shape)

@@ -5,7 +5,7 @@ Each library is imported when it is asked for; `pip install 'bloxdb[frames]'` br
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +14,21 @@ import numpy.typing as npt
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from bloxdb.codecs.columns import COLUMNS, SCALES, Kind
 from bloxdb.db.database import Database, current
 from bloxdb.db.epochs import EpochBlock, read_epochs
-from bloxdb.db.schema import EPOCH_MEASURES, LEADERBOARD_COLUMNS, Recipe, Run, leaderboard
-from bloxdb.db.staging import MISSING
+from bloxdb.db.references import Seeds, find_recipe, find_seeds
+from bloxdb.db.schema import (
+    EPOCH_MEASURES,
+    FINISHED,
+    LEADERBOARD_COLUMNS,
+    RUN_MEASURES,
+    STATUSES,
+    Recipe,
+    Run,
+    leaderboard,
+)
 from bloxdb.errors import MissingExtraError, QueryError
-from bloxdb.queries import find_recipe
+from bloxdb.measures import LATENCY, MEASURES, MISSING, from_stored
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,40 +39,26 @@ FRAMES = ("runs", "epochs", "leaderboard")
 """What can be had as a frame."""
 
 RUN_COLUMNS = (
-    "arch_id",
-    "recipe",
-    "seed",
-    "status",
-    "best_epoch",
-    "val_top1",
-    "test_top1",
-    "test_top5",
-    "test_loss",
-    "train_time_s",
-    "flops",
-    "params",
-    "started_at",
-    "finished_at",
+    *("arch_id", "recipe", "seed", "status", "best_epoch"),
+    *RUN_MEASURES,
+    *("started_at", "finished_at"),
 )
-"""Of the frame `runs`."""
+"""The columns of the frame `runs`."""
 
 UNITS = {
-    **{name: "percent" for name, kind in COLUMNS.items() if kind is Kind.ACCURACY},
-    **{name: "nats" for name, kind in COLUMNS.items() if kind is Kind.FLOAT},
-    "train_time_s": "seconds",
-    "latency_ms": "milliseconds",
-    "spread_ms": "milliseconds",
-    "flops": "multiply-accumulates for one 3x32x32 image",
+    **{measure.name: measure.unit for measure in MEASURES},
+    LATENCY.column: LATENCY.unit,
+    "spread_ms": LATENCY.unit,
     "started_at": "UTC",
     "finished_at": "UTC",
 }
-"""Of columns that have one; it stands in the metadata of their fields."""
+"""The units of columns that have one; they stand in the metadata of their fields."""
 
 _AT_ONCE = 4  # readers of one state of the database
 
 
 def to_arrow(
-    what: str, db: Database | None = None, *, recipe: str | None = None, seeds: Iterable[int] | None = None
+    what: str, db: Database | None = None, *, recipe: str | None = None, seeds: Seeds = None
 ) -> pa.Table:
     """A table of the database as an Arrow table; units stand in the metadata of its fields.
 
@@ -73,16 +67,23 @@ def to_arrow(
     what
         ``'runs'``, ``'epochs'`` (of finished runs) or ``'leaderboard'``.
     db
-        The database; the one opened last if not given.
-    recipe, seeds
-        Only runs of this recipe, of these seeds.
+        The database; the current one if not given.
+    recipe
+        Only runs of the recipe of this name.
+    seeds
+        Only runs of this seed, or of these.
+
+    Returns
+    -------
+    pyarrow.Table
+        A row a run, or a row an epoch.
 
     Raises
     ------
     MissingExtraError
         pyarrow is not installed.
     QueryError
-        There is no such table or recipe.
+        There is no such table, recipe or seed.
     """
     if what not in FRAMES:
         raise QueryError(f"there is no frame {what!r}; choose one of: {', '.join(FRAMES)}")
@@ -90,32 +91,85 @@ def to_arrow(
     db = db or current()
     chosen = None if recipe is None else find_recipe(db, recipe)
     with db.snapshots(_AT_ONCE) as sessions:
+        only = None if seeds is None else find_seeds(sessions[0], seeds, chosen, statuses=STATUSES)
         if what == "epochs":
-            return _epochs(arrow, sessions, chosen, seeds)
+            return _epochs(arrow, sessions, chosen, only)
         if what == "leaderboard":
             query = select(*(leaderboard.c[name] for name in LEADERBOARD_COLUMNS))
             query = query.order_by(leaderboard.c.arch_id, leaderboard.c.seed)
             if chosen is not None:
                 query = query.where(leaderboard.c.recipe == chosen.name)
-            if seeds is not None:
-                query = query.where(leaderboard.c.seed.in_(list(seeds)))
+            if only is not None:
+                query = query.where(leaderboard.c.seed.in_(only))
             return _rows(arrow, sessions[0], query, LEADERBOARD_COLUMNS)
         columns = [getattr(Run, name) for name in RUN_COLUMNS if name != "recipe"]
         columns.insert(1, Recipe.name.label("recipe"))
-        runs = _chosen(select(*columns).join(Recipe, Recipe.id == Run.recipe_id), chosen, seeds)
+        runs = _chosen(select(*columns).join(Recipe, Recipe.id == Run.recipe_id), chosen, only)
         return _rows(arrow, sessions[0], runs.order_by(Run.arch_id, Recipe.name, Run.seed), RUN_COLUMNS)
 
 
-def to_pandas(what: str, db: Database | None = None, **chosen: Any) -> pd.DataFrame:
-    """`to_arrow` as a pandas data frame."""
+def to_pandas(
+    what: str, db: Database | None = None, *, recipe: str | None = None, seeds: Seeds = None
+) -> pd.DataFrame:
+    """A table of the database as a pandas data frame.
+
+    Parameters
+    ----------
+    what
+        ``'runs'``, ``'epochs'`` (of finished runs) or ``'leaderboard'``.
+    db
+        The database; the current one if not given.
+    recipe
+        Only runs of the recipe of this name.
+    seeds
+        Only runs of this seed, or of these.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a run, or a row an epoch; what was not measured is NaN.
+
+    Raises
+    ------
+    MissingExtraError
+        pandas or pyarrow is not installed.
+    QueryError
+        There is no such table, recipe or seed.
+    """
     _library("pandas")
-    return to_arrow(what, db, **chosen).to_pandas()
+    return to_arrow(what, db, recipe=recipe, seeds=seeds).to_pandas()
 
 
-def to_polars(what: str, db: Database | None = None, **chosen: Any) -> pl.DataFrame:
-    """`to_arrow` as a Polars data frame."""
+def to_polars(
+    what: str, db: Database | None = None, *, recipe: str | None = None, seeds: Seeds = None
+) -> pl.DataFrame:
+    """A table of the database as a Polars data frame.
+
+    Parameters
+    ----------
+    what
+        ``'runs'``, ``'epochs'`` (of finished runs) or ``'leaderboard'``.
+    db
+        The database; the current one if not given.
+    recipe
+        Only runs of the recipe of this name.
+    seeds
+        Only runs of this seed, or of these.
+
+    Returns
+    -------
+    polars.DataFrame
+        A row a run, or a row an epoch; what was not measured is null.
+
+    Raises
+    ------
+    MissingExtraError
+        polars or pyarrow is not installed.
+    QueryError
+        There is no such table, recipe or seed.
+    """
     polars: Any = _library("polars")
-    frame: pl.DataFrame = polars.from_arrow(to_arrow(what, db, **chosen))
+    frame: pl.DataFrame = polars.from_arrow(to_arrow(what, db, recipe=recipe, seeds=seeds))
     return frame
 
 
@@ -126,19 +180,17 @@ def _library(name: str) -> Any:
         raise MissingExtraError(f"this needs {name}: pip install 'bloxdb[frames]'") from error
 
 
-def _chosen(query: Select[Any], recipe: Recipe | None, seeds: Iterable[int] | None) -> Select[Any]:
+def _chosen(query: Select[Any], recipe: Recipe | None, seeds: list[int] | None) -> Select[Any]:
     if recipe is not None:
         query = query.where(Run.recipe_id == recipe.id)
-    return query if seeds is None else query.where(Run.seed.in_(list(seeds)))
+    return query if seeds is None else query.where(Run.seed.in_(seeds))
 
 
 _TYPES = {
     "arch_id": "int32",
     "seed": "int64",
     "best_epoch": "int32",
-    "flops": "int64",
-    "params": "int64",
-    "train_time_s": "int64",
+    **{name: "int64" for name, measure in RUN_MEASURES.items() if measure.scale == 1},
     "hash": "string",
     "vec": "string",
     "status": "string",
@@ -146,7 +198,7 @@ _TYPES = {
     "finished_at": "timestamp[us]",
     "epoch": "int32",
 }
-"""Of columns that are not float64."""
+"""The Arrow types of columns that are not float64."""
 
 
 def field(arrow: Any, name: str) -> Any:
@@ -166,10 +218,10 @@ def _rows(arrow: Any, session: Session, query: Select[Any], names: Sequence[str]
     return arrow.table([list(column) for column in columns], schema=schema)
 
 
-def _epochs(arrow: Any, sessions: list[Session], recipe: Recipe | None, seeds: Iterable[int] | None) -> Any:
+def _epochs(arrow: Any, sessions: list[Session], recipe: Recipe | None, seeds: list[int] | None) -> Any:
     """One row an epoch, in the order of runs; columns are made block by block."""
     columns: list[Any] = [Run.id, Run.arch_id, Recipe.name, Run.seed]
-    runs = select(*columns).join(Recipe, Recipe.id == Run.recipe_id).where(Run.status == "finished")
+    runs = select(*columns).join(Recipe, Recipe.id == Run.recipe_id).where(Run.status == FINISHED)
     query = _chosen(runs, recipe, seeds)
     rows = sessions[0].execute(query.order_by(Run.id)).all()
     names = ["arch_id", "recipe", "seed", "epoch", *EPOCH_MEASURES]
@@ -204,6 +256,6 @@ def _batch(
     ]
     for name, stored in block.measures.items():
         absent = stored == MISSING
-        natural = stored / SCALES[COLUMNS[name]]
+        natural = from_stored(stored, EPOCH_MEASURES[name])
         columns.append(arrow.array(natural, mask=absent if absent.any() else None))
     return arrow.record_batch(columns, schema=schema)

@@ -1,43 +1,236 @@
-"""Fixed point: measures as integers of their last decimal.
+"""What is measured: the one list that queries, frames, files, merging, the trainer and the command line read.
 
-An accuracy with three decimals is held as thousandths of a percent, a loss with six as millionths. An
-integer divided by its scale is the very float that the decimal text gives, because both numbers are exact
-and the division rounds correctly; so nothing is lost and half the memory is saved.
+A measure is held as an integer of its last decimal wherever that is exact: thousandths of a percent,
+millionths of a loss. An integer divided by its scale is the very float that the decimal text gives, because
+both numbers are exact and the division rounds correctly; so nothing is lost, and half the memory is saved.
+
+To add a measure, add a line to `MEASURES`. One of a run or an epoch also needs its column in
+`bloxdb.db.schema`, a migration, and something that computes it.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from bloxdb.errors import BloxFormatError
 
 Array = npt.NDArray[Any]
 
 MILLI = 1_000
 MICRO = 1_000_000
 
+MISSING = int(np.iinfo(np.int64).min)
+"""A stored integer that stands for a value that was not measured: NULL in a database, NaN among floats."""
+
+_EXACT = 2**53  # from here on not every integer is a float
+_SUFFIXES = {MILLI: "milli", MICRO: "micro"}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Something that is measured.
+
+    Attributes
+    ----------
+    name
+        As it is called everywhere: in release files, queries, frames and objects.
+    unit
+        ``'percent'``, ``'nats'`` (of a loss), ``'seconds'``, …
+    scale
+        Stored integers a unit: 1000 for three decimals, 1 for whole numbers.
+    higher_is_better
+        Which of two values is the better one.
+    of
+        What has one value of it: a ``'run'``, an ``'epoch'`` of a run, an ``'arch'``, or an architecture on a
+        ``'device'``.
+    file
+        The release file that has it: ``'base'``, ``'ext'``, ``'info'`` or ``'bench'``; None if none has.
+    """
+
+    name: str
+    unit: str
+    scale: int
+    higher_is_better: bool
+    of: Literal["run", "epoch", "arch", "device"]
+    file: Literal["base", "ext", "info", "bench"] | None = None
+
+    @property
+    def decimals(self) -> int:
+        """How many decimals are kept."""
+        return len(str(self.scale)) - 1
+
+    @property
+    def column(self) -> str:
+        """The column of the database that stores it: that of an epoch holds stored integers."""
+        if self.of == "epoch":
+            return f"{self.name}_{_SUFFIXES[self.scale]}"
+        return f"{self.name}_ms" if self.of == "device" else self.name
+
+    def natural(self, stored: int | None) -> float | int | None:
+        """One stored integer in the measure's unit, a whole number where no decimals are kept; None stays
+        None.
+        """
+        return stored if stored is None or self.scale == 1 else stored / self.scale
+
+    def rounded(self, value: float) -> int:
+        """A value that was just measured as the nearest stored integer: the precision of the release."""
+        return round(value * self.scale)
+
+
+MEASURES = (
+    # in the order in which release files have them; add yours at the end, with file=None
+    Measure("val_top1", "percent", MILLI, True, "epoch", "base"),
+    Measure("test_top1", "percent", MILLI, True, "run", "base"),
+    Measure("train_time_s", "seconds", 1, False, "run", "base"),
+    Measure("train_top1", "percent", MILLI, True, "epoch", "ext"),
+    Measure("train_loss", "nats", MICRO, False, "epoch", "ext"),
+    Measure("train_top5", "percent", MILLI, True, "epoch", "ext"),
+    Measure("val_loss", "nats", MICRO, False, "epoch", "ext"),
+    Measure("val_top5", "percent", MILLI, True, "epoch", "ext"),
+    Measure("test_loss", "nats", MICRO, False, "run", "ext"),
+    Measure("test_top5", "percent", MILLI, True, "run", "ext"),
+    Measure("params", "trainable parameters", 1, False, "arch", "info"),
+    Measure("flops", "multiply-accumulates for one 3x32x32 image", 1, False, "arch", "info"),
+    Measure("latency", "milliseconds", MICRO, False, "device", "bench"),
+    Measure("val_top1", "percent", MILLI, True, "run"),  # that of the best epoch
+)
+"""Every measure, those of release files in the order in which the files have them."""
+
+EPOCH = {measure.name: measure for measure in MEASURES if measure.of == "epoch"}
+"""Measures of epochs, by name."""
+
+RUN = {measure.name: measure for measure in MEASURES if measure.of == "run"}
+"""Measures of runs, by name."""
+
+COSTS = {measure.name: measure for measure in MEASURES if measure.of == "arch"}
+"""Measures of architectures, which nothing has to be trained for, by name."""
+
+LATENCY = next(measure for measure in MEASURES if measure.of == "device")
+"""The measure of an architecture on a device."""
+
+RANKED_BY = "test_top1"
+"""What runs are ranked by where nothing else is said."""
+
+ENVIRONMENT = (
+    "codebase_commit",
+    "codebase_version",
+    "cuda",
+    "driver",
+    "gpu",
+    "platform",
+    "ptflops_version",
+    "python",
+    "torch_commit",
+    "torch_cuda_version",
+    "torch_version",
+    "torchvision_version",
+)
+"""The facts about software and hardware that are recorded beside what was measured: texts, '' where unknown.
+"""
+
+
+def to_stored(values: Array, measure: Measure, source: str = "") -> Array:
+    """Natural values as the integers that a database keeps.
+
+    NaN means that nothing was measured, and becomes `MISSING`. Nothing is rounded: what the scale cannot hold
+    exactly is refused.
+
+    Parameters
+    ----------
+    values
+        float64 (n,) or (n, epochs) in the measure's unit; integers are taken as stored ones, and given back.
+    measure
+        What they are of.
+    source
+        The file they come from, for the error.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64 of the same shape.
+
+    Raises
+    ------
+    BloxFormatError
+        A value is infinite, has more decimals than are kept, or has too many digits; the error shows it, and
+        names source, row, column and epoch.
+
+    Examples
+    --------
+    >>> to_stored(np.array([73.14, np.nan]), EPOCH["val_top1"])[0]
+    np.int64(73140)
+    """
+    if values.dtype != np.float64:
+        return values
+    absent = np.isnan(values)
+    stored, exact = _integers(np.where(absent, 0.0, values), measure.scale)
+    for place in np.argwhere(~exact)[:1].tolist():
+        value = values[tuple(place)]
+        epoch = f" of epoch {place[1] + 1}" if len(place) == 2 else ""
+        if np.isinf(value):
+            problem = "is infinite; write nan where nothing was measured"
+        elif abs(value) * measure.scale >= _EXACT:
+            problem = "has more digits than the database keeps"
+        else:
+            problem = f"has more decimals than the {measure.decimals} that the database keeps"
+        raise BloxFormatError(
+            f"the value {value}{epoch} {problem}", source=source, row=place[0], column=measure.name
+        )
+    return np.where(absent, MISSING, stored)
+
+
+def from_stored(stored: Array, measure: Measure) -> npt.NDArray[np.float64]:
+    """Stored integers in the measure's unit, NaN where nothing was measured.
+
+    Parameters
+    ----------
+    stored
+        int32 or int64, of any shape; `MISSING` can only be among int64.
+    measure
+        What they are of.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 of the same shape.
+    """
+    floats = to_floats(stored, measure.scale)
+    if stored.dtype == np.int64:
+        floats[stored == MISSING] = np.nan
+    return floats
+
+
+def compact(values: Array, scale: int) -> Array:
+    """Float64 values as int32 fixed point where that is exact bit for bit, otherwise as they are."""
+    if values.dtype != np.float64:
+        return values
+    fixed = to_fixed(values, scale)
+    return values if fixed is None else fixed
+
 
 def to_fixed(values: npt.NDArray[np.float64], scale: int) -> npt.NDArray[np.int32] | None:
     """`values` times `scale` as int32, or None if that is not exact, bit for bit, for every value."""
-    with np.errstate(over="ignore"):  # what overflows is no fixed point, as found below
-        scaled = np.rint(values * scale)
-    if not np.all(np.abs(scaled) < 2**31):  # NaN and infinity end here too
+    stored, exact = _integers(values, scale)
+    negative_zero = (stored == 0) & np.signbit(values)
+    if not np.all(exact & ~negative_zero & (np.abs(stored) < 2**31)):
         return None
-    fixed = scaled.astype(np.int32)
-    same = np.array_equal(to_floats(fixed, scale).view(np.int64), values.view(np.int64))
-    return fixed if same else None
+    return stored.astype(np.int32)
 
 
-def to_floats(fixed: npt.NDArray[np.signedinteger[Any]], scale: int) -> npt.NDArray[np.float64]:
+def to_floats(fixed: Array, scale: int) -> npt.NDArray[np.float64]:
     """The floats that integers of 1/`scale` stand for."""
     floats: npt.NDArray[np.float64] = np.divide(fixed, float(scale), dtype=np.float64)
     return floats
 
 
-def compact(values: Array, scale: int) -> Array:
-    """Float64 values as fixed point where that is exact, otherwise as they are."""
-    if values.dtype != np.float64:
-        return values
-    fixed = to_fixed(values, scale)
-    return values if fixed is None else fixed
+def _integers(values: npt.NDArray[np.float64], scale: int) -> tuple[npt.NDArray[np.int64], Array]:
+    """Values times `scale`, int64, and where that is exact; NaN and infinities are not."""
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not exact, as found below
+        scaled = np.rint(values * scale)
+    fits = np.abs(scaled) < _EXACT
+    stored = np.where(fits, scaled, 0.0).astype(np.int64)
+    return stored, fits & (to_floats(stored, scale) == values)

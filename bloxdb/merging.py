@@ -14,23 +14,21 @@ import numpy as np
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from bloxdb.db.database import Database, open_beside
+from bloxdb.db.conflicts import Conflicts
+from bloxdb.db.database import Database, current, open
 from bloxdb.db.epochs import EpochWriter, read_epochs
-from bloxdb.db.schema import EPOCH_MEASURES, Device, Env, Epoch, Latency, Recipe, Run
-from bloxdb.errors import ConflictError, QueryError, ReleaseError
-from bloxdb.measures import Array
+from bloxdb.db.references import Environments, RecipeFacts, device_id, recipe_for
+from bloxdb.db.schema import ENDED, EPOCH_MEASURES, FAILED, Device, Env, Epoch, Latency, Recipe, Run
+from bloxdb.errors import QueryError, ReleaseError
+from bloxdb.measures import ENVIRONMENT, RUN, Array
 from bloxdb.progress import Meter, Progress
 from bloxdb.runs.status import gaps
 
 PREFERENCES = ("newest", "first", "last")
 
-_SHOWN = 5
 _AT_ONCE = 500  # runs of one statement
-_ENDED = ("finished", "diverged", "failed")
-_RESULTS = ("status", "best_epoch", "val_top1", "test_top1", "test_top5", "test_loss")
+_RESULTS = ("status", "best_epoch", *(name for name in RUN if name != "train_time_s"))
 _RUN_COLUMNS = [column for column in Run.__table__.columns if column.name != "id"]
-_ENV_COLUMNS = [column for column in Env.__table__.columns if column.name != "id"]
-_RECIPE_FIELDS = ("dataset", "epochs", "train_images", "val_images", "test_images")
 
 
 @dataclass
@@ -58,10 +56,16 @@ class MergeReport:
     unfinished: int = 0
     gaps: dict[tuple[str, int], list[tuple[int, int]]] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return (
+            f"<MergeReport: {self.added:,} added, {self.replaced:,} replaced, {self.agreed:,} agreed, "
+            f"{self.kept:,} kept, {self.unfinished:,} unfinished>"
+        )
+
 
 def merge(
-    db: Database,
-    others: Iterable[str | PathLike[str]],
+    others: str | PathLike[str] | Iterable[str | PathLike[str]],
+    db: Database | None = None,
     *,
     prefer: str | None = None,
     progress: Progress | None = None,
@@ -73,10 +77,10 @@ def merge(
 
     Parameters
     ----------
-    db
-        The database that takes them.
     others
-        Paths or URLs of the databases that give, which are only read.
+        A path or URL, or several, of the databases that give, which are only read.
+    db
+        The database that takes; the current one if not given.
     prefer
         Of two runs that contradict each other: ``'newest'`` takes the one that finished later, ``'first'``
         the one that is there, ``'last'`` that of the database named last. Latencies have no date; of those,
@@ -84,18 +88,29 @@ def merge(
     progress
         Called with runs that are done, all runs, and what is going on.
 
+    Returns
+    -------
+    MergeReport
+        What came in, and which architectures are missing after it.
+
     Raises
     ------
     ConflictError
         Runs contradict each other, and nothing says which to prefer; nothing was merged.
+    QueryError
+        There is no such preference.
     ReleaseError
         A recipe of the same name is another one, or the epochs of a run are not whole.
     """
     if prefer not in (None, *PREFERENCES):
         raise QueryError(f"there is no preference {prefer!r}; choose one of: {', '.join(PREFERENCES)}")
-    report, conflicts = MergeReport(), Conflicts(prefer)
+    if isinstance(others, Database):
+        raise QueryError("merge takes the databases that give, as paths, before the one that takes")
+    db = db or current()
+    places = [others] if isinstance(others, str | PathLike) else list(others)
+    report, preference = MergeReport(), Preference(prefer)
     with ExitStack() as stack:
-        opened = [stack.enter_context(open_beside(place)) for place in others]
+        opened = [stack.enter_context(open(place, read_only=True, current=False)) for place in places]
         sources = [(other.name, stack.enter_context(other.snapshot())) for other in opened]
         total = sum(theirs.scalar(select(func.count()).select_from(Run)) or 0 for _, theirs in sources)
         meter = Meter(progress, total)
@@ -104,8 +119,8 @@ def merge(
         epochs = stack.enter_context(EpochWriter(session, folder, meter))
         for name, theirs in sources:
             meter.begin(name, theirs.scalar(select(func.count()).select_from(Run)) or 0)
-            _Source(epochs, theirs, name, report, conflicts).merge()
-        conflicts.check()
+            _Source(epochs, theirs, name, report, preference).merge()
+        preference.conflicts.check()
         epochs.flush()
     meter.finish()
     named = select(Recipe.name, Run.seed).join(Recipe, Recipe.id == Run.recipe_id).distinct()
@@ -114,13 +129,12 @@ def merge(
     return report
 
 
-class Conflicts:
+class Preference:
     """Decides between two values, or collects what nothing decides."""
 
     def __init__(self, prefer: str | None) -> None:
         self.prefer = prefer
-        self._count = 0
-        self._first: list[str] = []
+        self.conflicts = Conflicts("nothing was merged (prefer the newest, the first or the last)")
 
     def takes_theirs(self, what: str, ours: datetime | None, theirs: datetime | None) -> bool:
         """Whether a value of the other database takes the place of ours; dates are those of their ends."""
@@ -129,39 +143,28 @@ class Conflicts:
         if self.prefer == "newest":
             return theirs is None or ours is None or theirs > ours
         if self.prefer is None:
-            self._count += 1
-            if len(self._first) < _SHOWN:
-                self._first.append(what)
+            self.conflicts.add(what)
         return False
-
-    def check(self) -> None:
-        """Raise `ConflictError` if something was not decided."""
-        if self._count:
-            more = "; …" if self._count > len(self._first) else ""
-            raise ConflictError(
-                f"{self._count} values contradict each other, nothing was merged (prefer the newest, the "
-                f"first or the last): {'; '.join(self._first)}{more}"
-            )
 
 
 class _Source:
     """One of the other databases."""
 
     def __init__(
-        self, epochs: EpochWriter, theirs: Session, name: str, report: MergeReport, conflicts: Conflicts
+        self, epochs: EpochWriter, theirs: Session, name: str, report: MergeReport, preference: Preference
     ) -> None:
         self.epochs = epochs
         self.ours = epochs.session
         self.theirs = theirs
         self.name = name
         self.report = report
-        self.conflicts = conflicts
+        self.preference = preference
         self.envs = self._merge_envs()
 
     def merge(self) -> None:
         """Runs, then latencies."""
         recipes = {recipe.id: self._recipe(recipe) for recipe in self.theirs.scalars(select(Recipe))}
-        ended = Run.status.in_(_ENDED)
+        ended = Run.status.in_(ENDED)
         open_runs = select(func.count()).where(~ended)
         self.report.unfinished += self.theirs.scalar(open_runs.select_from(Run)) or 0
         groups = select(Run.recipe_id, Run.seed).where(ended).distinct().order_by(Run.recipe_id, Run.seed)
@@ -171,31 +174,14 @@ class _Source:
 
     def _recipe(self, recipe: Recipe) -> int:
         """The id here of a recipe of theirs."""
-        found = self.ours.scalar(select(Recipe).where(Recipe.name == recipe.name))
-        fields = {name: getattr(recipe, name) for name in _RECIPE_FIELDS}
-        if found is None:
-            found = Recipe(name=recipe.name, config=recipe.config, digest=recipe.digest, **fields)
-            self.ours.add(found)
-        elif {name: getattr(found, name) for name in fields} != fields or (
-            found.digest and recipe.digest and found.digest != recipe.digest
-        ):
-            raise ReleaseError(f"{self.name} has another recipe named {recipe.name}; they cannot be merged")
-        elif found.digest is None:
-            found.config, found.digest = recipe.config, recipe.digest
-        self.ours.flush()
-        return found.id
+        advice = f"what {self.name} has of it cannot be merged"
+        return recipe_for(self.ours, RecipeFacts.of(recipe), advice).id
 
     def _merge_envs(self) -> dict[int, int]:
-        here = {tuple(row[1:]): row[0] for row in self.ours.execute(select(Env.id, *_ENV_COLUMNS))}
-        ids = {}
-        for theirs, *values in self.theirs.execute(select(Env.id, *_ENV_COLUMNS)):
-            if tuple(values) not in here:
-                env = Env(**dict(zip((column.key for column in _ENV_COLUMNS), values, strict=True)))
-                self.ours.add(env)
-                self.ours.flush()
-                here[tuple(values)] = env.id
-            ids[theirs] = here[tuple(values)]
-        return ids
+        """The ids here of their environments."""
+        ours = Environments(self.ours)
+        columns = [getattr(Env, name) for name in ENVIRONMENT]
+        return {row[0]: ours.id_of(row[1:]) for row in self.theirs.execute(select(Env.id, *columns))}
 
     def _runs(self, recipe_id: int, our_recipe: int, seed: int) -> None:
         self.epochs.flush()  # what came from the database before may be compared now
@@ -207,13 +193,13 @@ class _Source:
         replaced = []
         for arch_id in both:
             one, other = ours[arch_id], theirs[arch_id]
-            if one.status not in _ENDED or (one.status == "failed" and other.status != "failed"):
+            if one.status not in ENDED or (one.status == FAILED and other.status != FAILED):
                 replaced.append(arch_id)
-            elif other.status == "failed":
+            elif other.status == FAILED:
                 self.report.agreed += 1  # whatever ours is, it is as good
             elif (one.id in same) and all(getattr(one, n) == getattr(other, n) for n in _RESULTS):
                 self.report.agreed += 1
-            elif self.conflicts.takes_theirs(
+            elif self.preference.takes_theirs(
                 f"architecture {arch_id}, seed {seed}, test top-1 {one.test_top1} here, {other.test_top1} in "
                 f"{self.name}",
                 one.finished_at,
@@ -270,7 +256,7 @@ class _Source:
         return {one for one, other in pairs if ours.get(one) == theirs.get(other)}
 
     def _latencies(self) -> None:
-        devices = {row.name: row.id for row in self.ours.execute(select(Device.name, Device.id))}
+        devices: dict[str, int] = {}
         here = {
             (row.arch_id, row.device_id): row.latency_ms
             for row in self.ours.execute(select(Latency.__table__))
@@ -279,10 +265,7 @@ class _Source:
         added, changed = [], []
         for row in self.theirs.execute(query):
             if row.name not in devices:
-                device = Device(name=row.name)
-                self.ours.add(device)
-                self.ours.flush()
-                devices[row.name] = device.id
+                devices[row.name] = device_id(self.ours, row.name)
             key = (row.arch_id, devices[row.name])
             values = {
                 "arch_id": key[0],
@@ -294,7 +277,7 @@ class _Source:
                 added.append(values)
             elif here[key] == row.latency_ms:
                 self.report.agreed += 1
-            elif self.conflicts.takes_theirs(
+            elif self.preference.takes_theirs(
                 f"architecture {row.arch_id} on {row.name}, {here[key]} ms here, {row.latency_ms} ms in "
                 f"{self.name}",
                 None,
@@ -315,7 +298,7 @@ def _runs_of(session: Session, recipe_id: int, seed: int, *, only_ended: bool) -
     """Runs by architecture."""
     query = select(Run.__table__).where(Run.recipe_id == recipe_id, Run.seed == seed).order_by(Run.arch_id)
     if only_ended:
-        query = query.where(Run.status.in_(_ENDED))
+        query = query.where(Run.status.in_(ENDED))
     return {row.arch_id: row for row in session.execute(query)}
 
 

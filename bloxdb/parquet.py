@@ -8,8 +8,6 @@ has its unit in its metadata. Values are the natural ones: percent, losses, seco
 from __future__ import annotations
 
 import json
-import secrets
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,25 +18,27 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import DateTime, Double, Integer, Select, insert, select, text
+from sqlalchemy import DateTime, Double, Integer, Select, insert, select
 from sqlalchemy.orm import Session
 
-from bloxdb.codecs.columns import COLUMNS, SCALES
-from bloxdb.db.database import Database, create_beside
+from bloxdb.db.creation import create
+from bloxdb.db.database import Database, current
+from bloxdb.db.dialects import broken_references
 from bloxdb.db.epochs import EpochBlock, EpochWriter, read_epochs
-from bloxdb.db.schema import EPOCH_MEASURES, Base, Device, Env, Latency, Recipe, Run
-from bloxdb.db.staging import MISSING
+from bloxdb.db.references import Seeds, find_recipe, find_seeds
+from bloxdb.db.schema import ENDED, EPOCH_MEASURES, Base, Device, Env, Latency, Recipe, Run
 from bloxdb.errors import MissingExtraError, ReleaseError
+from bloxdb.files import ExportReport, replacing_all
 from bloxdb.frames import UNITS
+from bloxdb.measures import MISSING, from_stored, to_stored
 from bloxdb.merging import MergeReport, merge
 from bloxdb.progress import Meter, Progress
-from bloxdb.queries import find_recipe
 
 SUFFIX = ".parquet"
 
 _ARCHS_A_GROUP = 500
-_ENDED = ("finished", "diverged", "failed")
 _PLAIN = (Recipe, Env, Device, Run, Latency)
+_TABLES = ("epochs", *(model.__tablename__ for model in _PLAIN))
 _WRITING: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
 _EPOCH_COLUMNS = ("arch_id", "run_id", "epoch", *EPOCH_MEASURES)
 
@@ -50,12 +50,12 @@ def is_parquet(folder: str | PathLike[str]) -> bool:
 
 def export_parquet(
     folder: str | PathLike[str],
-    db: Database,
+    db: Database | None = None,
     *,
     recipe: str | None = None,
-    seeds: Iterable[int] | None = None,
+    seeds: Seeds = None,
     progress: Progress | None = None,
-) -> list[Path]:
+) -> ExportReport:
     """Write the ended runs of a database, whole or not at all.
 
     Parameters
@@ -63,15 +63,17 @@ def export_parquet(
     folder
         Where to; made if needed. Files of the same names are replaced.
     db
-        The database.
-    recipe, seeds
-        Only runs of this recipe, of these seeds.
+        The database; the current one if not given.
+    recipe
+        Only runs of the recipe of this name.
+    seeds
+        Only runs of this seed, or of these.
     progress
         Called with rows that are done, all rows, and what is going on.
 
     Returns
     -------
-    list of pathlib.Path
+    ExportReport
         The files.
 
     Raises
@@ -79,34 +81,30 @@ def export_parquet(
     MissingExtraError
         pyarrow is not installed.
     QueryError
-        There is no such recipe.
+        There is no such recipe or seed.
     """
     _, parquet = _libraries()
-    chosen: list[Any] = [Run.status.in_(_ENDED)]
-    if recipe is not None:
-        chosen.append(Run.recipe_id == find_recipe(db, recipe).id)
-    if seeds is not None:
-        chosen.append(Run.seed.in_(list(seeds)))
-    target = Path(folder)
-    target.mkdir(parents=True, exist_ok=True)
-    staging = target / f".export-{secrets.token_hex(4)}.tmp"
-    staging.mkdir()
-    try:
-        with db.snapshot() as session:
-            for model in _PLAIN:
-                name = model.__tablename__
-                parquet.write_table(_plain(session, model, chosen), staging / f"{name}{SUFFIX}", **_WRITING)
-            _write_epochs(session, chosen, staging / f"epochs{SUFFIX}", progress)
-        files = [target / path.name for path in sorted(staging.iterdir())]
-        for path in files:
-            (staging / path.name).replace(path)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return files
+    db = db or current()
+    with replacing_all(Path(folder)) as staging, db.snapshot() as session:
+        chosen: list[Any] = [Run.status.in_(ENDED)]
+        found = None if recipe is None else find_recipe(db, recipe, session)
+        if found is not None:
+            chosen.append(Run.recipe_id == found.id)
+        if seeds is not None:
+            chosen.append(Run.seed.in_(find_seeds(session, seeds, found, statuses=ENDED)))
+        for model in _PLAIN:
+            name = model.__tablename__
+            parquet.write_table(_plain(session, model, chosen), staging / f"{name}{SUFFIX}", **_WRITING)
+        _write_epochs(session, chosen, staging / f"epochs{SUFFIX}", progress)
+    return ExportReport([Path(folder) / f"{name}{SUFFIX}" for name in sorted(_TABLES)])
 
 
 def import_parquet(
-    folder: str | PathLike[str], db: Database, *, replace: bool = False, progress: Progress | None = None
+    folder: str | PathLike[str],
+    db: Database | None = None,
+    *,
+    replace: bool = False,
+    progress: Progress | None = None,
 ) -> MergeReport:
     """Bring what `export_parquet` wrote into a database, all of it or nothing.
 
@@ -115,35 +113,43 @@ def import_parquet(
     folder
         Where the files are.
     db
-        The database.
+        The database; the current one if not given.
     replace
         Let the files' values override those that contradict them.
     progress
         Called with runs that are done, all runs, and what is going on.
 
+    Returns
+    -------
+    MergeReport
+        What came in.
+
     Raises
     ------
     ReleaseError
         A file is missing or damaged, or does not have the columns of its table.
+    BloxFormatError
+        A value is not one that the database keeps.
     ConflictError
         Values contradict the database.
     """
+    db = db or current()
     place = Path(folder)
     for model in _PLAIN:
         _read(place / f"{model.__tablename__}{SUFFIX}", [column.name for column in _columns(model)])
     _read(place / f"epochs{SUFFIX}", _EPOCH_COLUMNS)
     with _scratch(db) as scratch:
         path = scratch / "parquet.db"
-        with create_beside(path) as made, made.bulk_transaction() as session:
+        with create(path, current=False) as made, made.bulk_transaction() as session:
             for model in _PLAIN:
                 _insert(session, model, place / f"{model.__tablename__}{SUFFIX}")
             with EpochWriter(session, scratch, Meter(None, 0)) as writer:
                 for run_ids, measures in _epochs(place / f"epochs{SUFFIX}"):
                     writer.write(run_ids, measures)
                 writer.flush()
-            if session.execute(text("PRAGMA foreign_key_check")).first() is not None:
+            if broken_references(session.connection()):
                 raise ReleaseError(f"{place}: a row refers to one that is in none of the files")
-        return merge(db, [path], prefer="last" if replace else None, progress=progress)
+        return merge(path, db, prefer="last" if replace else None, progress=progress)
 
 
 @contextmanager
@@ -225,7 +231,8 @@ def _epoch_table(arrow: Any, schema: Any, block: EpochBlock, arch_of: dict[int, 
         arrow.array(block.epochs),
     ]
     for name, stored in block.measures.items():
-        columns.append(arrow.array(stored / SCALES[COLUMNS[name]], mask=stored == MISSING))
+        natural = from_stored(stored, EPOCH_MEASURES[name])
+        columns.append(arrow.array(natural, mask=stored == MISSING))
     return arrow.table(columns, schema=schema)
 
 
@@ -269,7 +276,7 @@ def _epochs(path: Path) -> Iterator[tuple[npt.NDArray[np.int64], dict[str, npt.N
             raise ReleaseError(f"{path} is damaged: {error}") from error
         run_ids, starts, counts = np.unique(table["run_id"].to_numpy(), return_index=True, return_counts=True)
         epochs = table["epoch"].to_numpy()
-        stored = {name: _stored(table[name], name, path) for name in EPOCH_MEASURES}
+        stored = {name: _stored(table, name, path) for name in EPOCH_MEASURES}
         for count in np.unique(counts).tolist():
             chosen = counts == count
             places = starts[chosen][:, None] + np.arange(count)
@@ -278,16 +285,7 @@ def _epochs(path: Path) -> Iterator[tuple[npt.NDArray[np.int64], dict[str, npt.N
             yield run_ids[chosen], {name: values[places] for name, values in stored.items()}
 
 
-def _stored(column: Any, name: str, path: Path) -> npt.NDArray[np.int64]:
-    """Natural values as the integers that the database keeps."""
-    absent = column.is_null().to_numpy(zero_copy_only=False) if column.null_count else None
-    values = column.to_numpy(zero_copy_only=False).astype(np.float64)
-    if absent is not None:
-        values = np.where(absent, 0.0, values)
-    scale = SCALES[COLUMNS[name]]
-    with np.errstate(invalid="ignore", over="ignore"):
-        stored = np.rint(values * scale)
-        if not np.all((np.abs(stored) < 2**53) & (stored / scale == values)):
-            raise ReleaseError(f"{path}: {name} has more decimals than the database keeps")
-    whole = stored.astype(np.int64)
-    return whole if absent is None else np.where(absent, MISSING, whole)
+def _stored(table: Any, name: str, path: Path) -> npt.NDArray[np.int64]:
+    """Natural values of an epoch's measure as the integers that the database keeps."""
+    values = table[name].to_numpy(zero_copy_only=False).astype(np.float64)  # null is NaN here
+    return to_stored(values, EPOCH_MEASURES[name], str(path))

@@ -7,10 +7,10 @@ from typing import Any
 
 from bloxdb import space
 from bloxdb.dataset.database import DatabaseSource
-from bloxdb.dataset.keys import arch_id
-from bloxdb.dataset.source import CURVES, is_lower_better
-from bloxdb.db.database import Database
+from bloxdb.dataset.source import CURVES
+from bloxdb.db.database import Database, current
 from bloxdb.errors import BudgetExhausted, QueryError
+from bloxdb.measures import EPOCH
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Problem:
     Parameters
     ----------
     db
-        A database with finished runs.
+        A database with finished runs; the current one if not given.
     metric
         A measure of epochs, as ``'val_top1'`` (percent) or ``'val_loss'``.
     epoch
@@ -76,17 +76,18 @@ class Problem:
 
     def __init__(
         self,
-        db: Database,
+        db: Database | None = None,
+        *,
         metric: str = "val_top1",
         epoch: int | None = None,
         budget_seconds: float | None = None,
-        *,
         recipe: str | None = None,
         seed: int | None = None,
     ) -> None:
         if metric not in CURVES:
             raise QueryError(f"there is no metric {metric!r}; choose one of: {', '.join(CURVES)}")
-        self._source = DatabaseSource(db, recipe, None if seed is None else [seed])
+        db = db or current()
+        self._source = DatabaseSource(db, recipe, seed)
         if not self._source.seeds:
             raise QueryError(f"{db.name} has no finished run to search among")
         self.metric = metric
@@ -97,7 +98,7 @@ class Problem:
         self.seconds = 0.0
         self.trajectory: list[Point] = []
         self._reached: dict[int, int] = {}
-        self._lower = is_lower_better(metric)
+        self._lower = not EPOCH[metric].higher_is_better
         self._highest_test = self._source.highest("test_top1", self.seed)
 
     def __repr__(self) -> str:
@@ -107,12 +108,12 @@ class Problem:
             f"evaluations, {self.seconds:,.0f}{budget} s>"
         )
 
-    def __call__(self, vec: Any, epoch: int | None = None) -> float:
+    def __call__(self, key: Any, epoch: int | None = None) -> float:
         """The metric of an architecture at an epoch, which is paid for.
 
         Parameters
         ----------
-        vec
+        key
             A vector, a model hash or an index.
         epoch
             From 1; the problem's own if None.
@@ -124,24 +125,42 @@ class Problem:
         QueryError
             There is no such epoch, or no finished run of the architecture.
         InvalidArchError
-            The vector is outside the search space.
+            The key is malformed, or there is no such architecture.
         """
         last = self.epoch if epoch is None else self._checked(epoch)
-        index = arch_id(vec)
-        value = None if index is None else self._source.at(self.metric, index, self.seed, last)
-        if index is None or value is None:
-            raise QueryError(f"the database has no {self.metric} of {vec!r} at epoch {last}")
+        index = space.arch_index(key)
+        value = self._source.at(self.metric, index, self.seed, last)
+        if value is None:
+            raise QueryError(f"the database has no {self.metric} of {key!r} at epoch {last}")
         self._pay(index, last)
         self._note(index, last, value)
         return value
 
-    def cost(self, vec: Any, epoch: int | None = None) -> float:
-        """Seconds that a call would charge now."""
+    def cost(self, key: Any, epoch: int | None = None) -> float:
+        """Seconds that a call would charge now.
+
+        Parameters
+        ----------
+        key, epoch
+            As for a call.
+
+        Returns
+        -------
+        float
+            0 for what the architecture has reached already.
+
+        Raises
+        ------
+        QueryError
+            There is no such epoch, or no finished run of the architecture.
+        InvalidArchError
+            The key is malformed, or there is no such architecture.
+        """
         last = self.epoch if epoch is None else self._checked(epoch)
-        index = arch_id(vec)
-        whole = None if index is None else self._source.result("train_time_s", index, self.seed)
-        if index is None or whole is None:
-            raise QueryError(f"the database has no training time of {vec!r}")
+        index = space.arch_index(key)
+        whole = self._source.result("train_time_s", index, self.seed)
+        if whole is None:
+            raise QueryError(f"the database has no training time of {key!r}")
         return whole * max(0, last - self._reached.get(index, 0)) / self.epochs
 
     @property

@@ -1,16 +1,26 @@
-"""How far an import or an export is."""
+"""How far an import, an export or a merge is."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from typing import Protocol
 
-Progress = Callable[[int, int, str], None]
-"""Called with what is done, all there is to do, and what is going on now.
 
-An import counts bytes of its files, an export rows of the database. What is going on says how many rows a
-second that is.
-"""
+class Progress(Protocol):
+    """What long work can be given to call, again and again, with how far it is."""
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        """Take note.
+
+        Parameters
+        ----------
+        done, total
+            What is done, and all there is to do: an import counts bytes of its files, an export rows of the
+            database, a merge runs.
+        what
+            What is going on now, with how many rows a second that is.
+        """
+        ...
 
 
 class Meter:
@@ -50,7 +60,7 @@ class Meter:
         )
 
     def finish(self) -> None:
-        """All is done."""
+        """The whole work is done."""
         self._done, self._size = self._total, 0
         self._tell(0, "done")
 

@@ -7,36 +7,27 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, func, select
 
 from bloxdb.db.database import Database, current
-from bloxdb.db.schema import Arch, Device, Latency, Recipe, Run
+from bloxdb.db.references import Seeds, find_device, find_recipe, find_seeds
+from bloxdb.db.schema import FINISHED, LEADERBOARD_COLUMNS, RUN_MEASURES, Arch, Latency, Recipe, Run
 from bloxdb.errors import QueryError
+from bloxdb.measures import RANKED_BY, Measure
 
 Row = dict[str, Any]
 
-MEASURES: dict[str, ColumnElement[Any]] = {
-    "test_top1": Run.test_top1.expression,
-    "val_top1": Run.val_top1.expression,
-    "test_top5": Run.test_top5.expression,
-    "test_loss": Run.test_loss.expression,
-    "train_time_s": Run.train_time_s.expression,
-    "flops": Run.flops.expression,
-    "params": Run.params.expression,
-}
-"""What results can be ordered by."""
-
 _BELOW_ALL = -1e308
-_HIGHER_IS_BETTER = {"test_top1", "val_top1", "test_top5"}
+_NAMED = {"hash": Arch.hash, "vec": Arch.vec_text.label("vec"), "recipe": Recipe.name.label("recipe")}
 
 
 def top(
     n: int = 10,
+    db: Database | None = None,
     *,
     max_flops: float | None = None,
     max_params: float | None = None,
     max_latency: tuple[str, float] | None = None,
-    by: str = "test_top1",
+    by: str = RANKED_BY,
     recipe: str | None = None,
-    seed: int | None = None,
-    db: Database | None = None,
+    seeds: Seeds = None,
 ) -> list[Row]:
     """The best finished runs.
 
@@ -44,16 +35,18 @@ def top(
     ----------
     n
         How many.
+    db
+        The database to ask; the current one if not given.
     max_flops, max_params
         Upper limits, inclusive: multiply-accumulates, trainable parameters.
     max_latency
         A device's name and milliseconds, inclusive.
     by
-        A key of `MEASURES`: accuracies count as better when higher, everything else when lower.
-    recipe, seed
-        Only runs of this recipe, of this seed.
-    db
-        The database to ask; the one opened last if not given.
+        A measure of runs, as ``'test_top1'``; `bloxdb.measures` says of each which way is better.
+    recipe
+        Only runs of the recipe of this name.
+    seeds
+        Only runs of this seed, or of these.
 
     Returns
     -------
@@ -63,19 +56,20 @@ def top(
     Raises
     ------
     QueryError
-        There is no such measure, recipe or device.
+        There is no such measure, recipe, seed or device.
     """
     db = db or current()
     measure = _measure(by)
     if n < 0:
         raise QueryError(f"the number of results must not be negative, but is {n}")
-    query = _finished(db, by, recipe=recipe, seed=seed)
+    column = _column(by)
+    query = _finished(db, by, recipe=recipe, seeds=seeds)
     # IS NOT NULL is a look at each row that is passed; where the order begins, and what ends it, cost nothing
-    if by in _HIGHER_IS_BETTER:
-        order = measure.desc().nulls_last()
+    if measure.higher_is_better:
+        order = column.desc().nulls_last()
     else:
-        order = measure.asc()
-        query = query.where(measure > _BELOW_ALL)
+        order = column.asc()
+        query = query.where(column > _BELOW_ALL)
     if max_flops is not None:
         query = query.where(Run.flops <= max_flops)
     if max_params is not None:
@@ -83,43 +77,52 @@ def top(
     if max_latency is not None:
         name, milliseconds = max_latency
         query = query.join(Latency, Latency.arch_id == Run.arch_id).where(
-            Latency.device_id == _device_id(db, name), Latency.latency_ms <= milliseconds
+            Latency.device_id == find_device(db, name), Latency.latency_ms <= milliseconds
         )
-    rows = rows_of(db, query.order_by(order, Run.arch_id, Run.seed).limit(n))
+    rows = db.rows_of(query.order_by(order, Run.arch_id, Run.seed).limit(n))
     return [row for row in rows if row[by] is not None]
 
 
 def pareto(
     x: str = "flops",
-    y: str = "test_top1",
+    y: str = RANKED_BY,
+    db: Database | None = None,
     *,
     recipe: str | None = None,
-    seed: int | None = None,
-    db: Database | None = None,
+    seeds: Seeds = None,
 ) -> list[Row]:
-    """The finished runs that no other run beats in both measures.
+    """The finished runs that no other run beats in both of two measures.
 
     Parameters
     ----------
     x, y
-        Keys of `MEASURES`; accuracies count as better when higher, everything else when lower.
-    recipe, seed, db
-        As for `top`.
+        Measures of runs; `bloxdb.measures` says of each which way is better.
+    db
+        The database to ask; the current one if not given.
+    recipe
+        Only runs of the recipe of this name.
+    seeds
+        Only runs of this seed, or of these.
 
     Returns
     -------
     list of dict
-        Like those of `top`, from the best `x` on; each is better in `y` than the one before.
+        Rows such as `top` gives, from the best `x` on; each is better in `y` than the one before.
+
+    Raises
+    ------
+    QueryError
+        There is no such measure, recipe or seed.
     """
     db = db or current()
     ranks = []
     for name in (x, y):
-        measure = _measure(name)
-        ranks.append(-measure if name in _HIGHER_IS_BETTER else measure)
+        higher = _measure(name).higher_is_better
+        ranks.append(-_column(name) if higher else _column(name))
     inner = (
-        _finished(db, x, recipe=recipe, seed=seed)
+        _finished(db, x, y, recipe=recipe, seeds=seeds)
         .add_columns(ranks[0].label("rank_x"), ranks[1].label("rank_y"), Run.id.label("run_id"))
-        .where(_measure(x).is_not(None), _measure(y).is_not(None))
+        .where(_column(x).is_not(None), _column(y).is_not(None))
         .subquery()
     )
     best_before = func.min(inner.c.rank_y).over(
@@ -132,72 +135,33 @@ def pareto(
         .where((ranked.c.best_before.is_(None)) | (ranked.c.rank_y < ranked.c.best_before))
         .order_by(ranked.c.rank_x)
     )
-    return rows_of(db, query)
+    return db.rows_of(query)
 
 
-def find_recipe(db: Database, name: str | None) -> Recipe:
-    """The recipe of this name; the only one that has runs if no name is given.
-
-    Raises
-    ------
-    QueryError
-        There is none, or the name is needed; the error lists the choices.
-    """
-    recipes = list(db.reader.scalars(select(Recipe).order_by(Recipe.name)))
-    found = [recipe for recipe in recipes if name in (None, recipe.name)]
-    if len(found) == 1:
-        return found[0]
-    if not recipes:
-        raise QueryError(f"{db.name} holds no runs yet: train or import some")
-    choices = ", ".join(recipe.name for recipe in recipes)
-    if name is None:
-        raise QueryError(f"there are several recipes, name one of: {choices}")
-    raise QueryError(f"there is no recipe {name!r}; choose one of: {choices}")
-
-
-def _finished(db: Database, by: str, *, recipe: str | None, seed: int | None) -> Select[Any]:
-    """The leaderboard's columns, and `by`, of finished runs."""
-    columns: list[Any] = [
-        Run.arch_id,
-        Arch.hash,
-        Arch.vec_text.label("vec"),
-        Recipe.name.label("recipe"),
-        Run.seed,
-        Run.flops,
-        Run.params,
-        Run.val_top1,
-        Run.test_top1,
-        Run.train_time_s,
-    ]
-    if by in ("test_top5", "test_loss"):
-        columns.append(_measure(by))
+def _finished(db: Database, *measures: str, recipe: str | None, seeds: Seeds) -> Select[Any]:
+    """The leaderboard's columns, and those measures that are not among them, of finished runs."""
+    names = dict.fromkeys((*LEADERBOARD_COLUMNS, *measures))
     query = (
-        select(*columns)
+        select(*(_NAMED[name] if name in _NAMED else getattr(Run, name) for name in names))
         .select_from(Run)
         .join(Arch, Arch.id == Run.arch_id)
         .join(Recipe, Recipe.id == Run.recipe_id)
-        .where(Run.status == "finished")
+        .where(Run.status == FINISHED)
     )
-    if recipe is not None:
-        query = query.where(Run.recipe_id == find_recipe(db, recipe).id)
-    return query if seed is None else query.where(Run.seed == seed)
+    chosen = None if recipe is None else find_recipe(db, recipe)
+    if chosen is not None:
+        query = query.where(Run.recipe_id == chosen.id)
+    if seeds is not None:
+        query = query.where(Run.seed.in_(find_seeds(db.reader, seeds, chosen)))
+    return query
 
 
-def _measure(name: str) -> ColumnElement[Any]:
-    if name not in MEASURES:
-        raise QueryError(f"there is no measure {name!r}; choose one of: {', '.join(MEASURES)}")
-    return MEASURES[name]
+def _measure(name: str) -> Measure:
+    if name not in RUN_MEASURES:
+        raise QueryError(f"there is no measure {name!r}; choose one of: {', '.join(RUN_MEASURES)}")
+    return RUN_MEASURES[name]
 
 
-def _device_id(db: Database, name: str) -> int:
-    found = db.reader.scalar(select(Device.id).where(Device.name == name))
-    if found is None:
-        names = list(db.reader.scalars(select(Device.name).order_by(Device.name)))
-        known = f"choose one of: {', '.join(names)}" if names else "the database has no latencies"
-        raise QueryError(f"there is no device {name!r}; {known}")
-    return found
-
-
-def rows_of(db: Database, query: Select[*tuple[Any, ...]]) -> list[Row]:
-    """The rows of a query as dicts."""
-    return [dict(row) for row in db.reader.execute(query).mappings()]
+def _column(name: str) -> ColumnElement[Any]:
+    column: ColumnElement[Any] = getattr(Run, _measure(name).column)
+    return column

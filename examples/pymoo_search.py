@@ -45,7 +45,7 @@ class Outcome:
 
 def true_front(db: bloxdb.Database, flops: dict[int, float]) -> npt.NDArray[np.float64]:
     """Errors and FLOPs of the architectures that no other beats in both, at the last epoch."""
-    known = db.dataset().table(columns=["val_top1"])
+    known = bloxdb.from_database(db).table(columns=["val_top1"])
     error = 100 - known["val_top1"]
     cost = np.array([flops[index] for index in known["arch_id"].tolist()])
     order = np.lexsort((error, cost))

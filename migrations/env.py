@@ -5,7 +5,8 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import Connection
 
-from bloxdb.db.database import connect_for_developers
+from bloxdb.db.creation import connect_for_developers
+from bloxdb.db.dialects import engines_of
 from bloxdb.db.schema import Base
 
 
@@ -14,7 +15,7 @@ def run(connection: Connection) -> None:
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
-        render_as_batch=connection.dialect.name == "sqlite",
+        render_as_batch=engines_of(connection.dialect).RECREATES,
     )
     context.run_migrations()
 

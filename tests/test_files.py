@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bloxdb.files import replacing, rest_of
-from bloxdb.memory import new_array
+from bloxdb.files import new_array, replacing, rest_of
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000, (1 << 24) + 12_345, (1 << 25) + 1])

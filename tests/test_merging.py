@@ -78,8 +78,8 @@ def content(db: Database) -> list[list[dict[str, object]]]:
 
 
 def test_two_halves_make_the_whole(make: MakeDb, ours: Database, tiny_file: Path) -> None:
-    report = bloxdb.merge(ours, [make("theirs.db", without("<= 20"))])
-    with bloxdb.db.database.open_beside(tiny_file) as whole:
+    report = bloxdb.merge([make("theirs.db", without("<= 20"))], ours)
+    with bloxdb.open(tiny_file, read_only=True, current=False) as whole:
         assert content(ours) == content(whole)
     assert (report.added, report.agreed, report.replaced) == (20 + 2 * 20, 0, 0)
     (found,) = report.gaps.values()
@@ -89,9 +89,9 @@ def test_two_halves_make_the_whole(make: MakeDb, ours: Database, tiny_file: Path
 
 def test_duplicates_that_agree_are_counted(make: MakeDb, ours: Database) -> None:
     theirs = make("theirs.db")
-    assert bloxdb.merge(ours, [theirs]).agreed == 20 + 2 * 20
+    assert bloxdb.merge([theirs], ours).agreed == 20 + 2 * 20
     before = content(ours)
-    report = bloxdb.merge(ours, [theirs, theirs])
+    report = bloxdb.merge([theirs, theirs], ours)
     assert (report.added, report.agreed) == (0, 2 * (40 + 2 * 40))
     assert content(ours) == before
 
@@ -99,14 +99,14 @@ def test_duplicates_that_agree_are_counted(make: MakeDb, ours: Database) -> None
 def test_the_database_that_is_asked_stays_the_same(make: MakeDb, ours: Database) -> None:
     theirs = make("theirs.db")
     with bloxdb.open(ours.path) as again:
-        bloxdb.merge(again, [theirs])
+        bloxdb.merge([theirs], again)
         assert bloxdb.db.database.current() is again
 
 
 def test_several_databases_come_in_together(make: MakeDb, tiny_file: Path, empty_db: Database) -> None:
     parts = [make(f"{n}.db", without(f"not in range({13 * n}, {13 * n + 15})")) for n in range(4)]
-    report = bloxdb.merge(empty_db, parts)
-    with bloxdb.db.database.open_beside(tiny_file) as whole:
+    report = bloxdb.merge(parts, empty_db)
+    with bloxdb.open(tiny_file, read_only=True, current=False) as whole:
         assert content(empty_db) == content(whole)
     assert report.added == 40 + 2 * 40
     assert report.agreed > 0
@@ -116,7 +116,7 @@ def test_contradictions_are_listed_and_nothing_is_merged(make: MakeDb, ours: Dat
     before = content(ours)
     theirs = make("theirs.db", change_first(test_top1=12.5))
     with pytest.raises(bloxdb.ConflictError, match=r"1 values .* 12.5 in .*theirs.db"):
-        bloxdb.merge(ours, [theirs])
+        bloxdb.merge([theirs], ours)
     assert content(ours) == before
 
 
@@ -126,7 +126,7 @@ def test_epochs_alone_can_contradict(make: MakeDb, ours: Database) -> None:
             session.execute(text("UPDATE epochs SET val_loss_micro = 1 WHERE run_id = 1 AND epoch = 7"))
 
     with pytest.raises(bloxdb.ConflictError, match="1 values contradict"):
-        bloxdb.merge(ours, [make("theirs.db", change)])
+        bloxdb.merge([make("theirs.db", change)], ours)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_preference_decides(make: MakeDb, prefer: str, ours_at: int, theirs_at
 
     ours = make("ours.db", version(11.0, ours_at))
     with bloxdb.open(ours) as db:
-        report = bloxdb.merge(db, [make("theirs.db", version(22.0, theirs_at))], prefer=prefer)
+        report = bloxdb.merge([make("theirs.db", version(22.0, theirs_at))], db, prefer=prefer)
         found = db.rows("SELECT test_top1 FROM runs ORDER BY arch_id LIMIT 1")[0]["test_top1"]
         assert found == {"ours": 11.0, "theirs": 22.0}[kept]
         assert (report.kept, report.replaced) == ((1, 0) if kept == "ours" else (0, 1))
@@ -155,8 +155,8 @@ def test_a_finished_run_takes_the_place_of_one_that_is_not(
     make: MakeDb, status: str, tiny_file: Path
 ) -> None:
     ours = make("ours.db", change_first(status=status, test_top1=None, worker="elsewhere:1"))
-    with bloxdb.open(ours) as db, bloxdb.db.database.open_beside(tiny_file) as whole:
-        report = bloxdb.merge(db, [tiny_file])
+    with bloxdb.open(ours) as db, bloxdb.open(tiny_file, read_only=True, current=False) as whole:
+        report = bloxdb.merge([tiny_file], db)
         assert report.replaced == 1
         assert content(db) == content(whole)
 
@@ -167,7 +167,7 @@ def test_what_has_not_ended_stays_where_it_is(make: MakeDb, ours: Database) -> N
             session.execute(update(Run).values(status="running"))
 
     before = ours.rows("SELECT count(*) AS n FROM runs")
-    report = bloxdb.merge(ours, [make("theirs.db", change)])
+    report = bloxdb.merge([make("theirs.db", change)], ours)
     assert report.unfinished == 40
     assert ours.rows("SELECT count(*) AS n FROM runs") == before
 
@@ -179,8 +179,8 @@ def test_runs_that_ended_early_come_with_the_epochs_they_have(make: MakeDb, empt
             session.execute(text("UPDATE runs SET status = 'diverged' WHERE id % 3 = 0"))
 
     theirs = make("theirs.db", change)
-    bloxdb.merge(empty_db, [theirs])
-    with bloxdb.db.database.open_beside(theirs) as other:
+    bloxdb.merge([theirs], empty_db)
+    with bloxdb.open(theirs, read_only=True, current=False) as other:
         assert content(empty_db) == content(other)
 
 
@@ -190,7 +190,7 @@ def test_a_run_with_a_hole_in_its_epochs_is_refused(make: MakeDb, empty_db: Data
             session.execute(text("DELETE FROM epochs WHERE run_id = 5 AND epoch = 4"))
 
     with pytest.raises(bloxdb.ReleaseError, match="lacks some of its epochs"):
-        bloxdb.merge(empty_db, [make("theirs.db", change)])
+        bloxdb.merge([make("theirs.db", change)], empty_db)
     assert empty_db.rows("SELECT count(*) AS n FROM runs") == [{"n": 0}]
 
 
@@ -199,8 +199,11 @@ def test_another_recipe_of_the_same_name_is_refused(make: MakeDb, ours: Database
         with db.transaction() as session:
             session.execute(update(Recipe).values(train_images=7))
 
-    with pytest.raises(bloxdb.ReleaseError, match="has another recipe named cifar100-10"):
-        bloxdb.merge(ours, [make("theirs.db", change)])
+    with pytest.raises(
+        bloxdb.ReleaseError,
+        match="another recipe named cifar100-10 already .images 45000, 5000, 10000 there, 7",
+    ):
+        bloxdb.merge([make("theirs.db", change)], ours)
 
 
 def test_latencies_that_differ_contradict_too(make: MakeDb, ours: Database) -> None:
@@ -210,12 +213,12 @@ def test_latencies_that_differ_contradict_too(make: MakeDb, ours: Database) -> N
 
     theirs = make("theirs.db", change)
     with pytest.raises(bloxdb.ConflictError, match="9.0 ms in"):
-        bloxdb.merge(ours, [theirs])
-    assert bloxdb.merge(ours, [theirs], prefer="first").kept == 40
-    assert bloxdb.merge(ours, [theirs], prefer="newest").replaced == 40
+        bloxdb.merge([theirs], ours)
+    assert bloxdb.merge([theirs], ours, prefer="first").kept == 40
+    assert bloxdb.merge([theirs], ours, prefer="newest").replaced == 40
     assert ours.rows("SELECT DISTINCT latency_ms FROM latencies") == [{"latency_ms": 9.0}]
 
 
 def test_an_unknown_preference_is_refused(ours: Database) -> None:
     with pytest.raises(bloxdb.QueryError, match="choose one of: newest, first, last"):
-        bloxdb.merge(ours, [], prefer="best")
+        bloxdb.merge([], ours, prefer="best")

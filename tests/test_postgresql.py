@@ -10,11 +10,13 @@ import pytest
 from sqlalchemy import create_engine, text
 
 import bloxdb
-from bloxdb import Arch, Database, codecs, queries
+from bloxdb import Arch, Database, codecs, runs
 from bloxdb.db.connection import locate
-from bloxdb.runs import status as progress
-from bloxdb.runs.queue import Heart, Pulse, RunQueue
-from bloxdb.runs.record import RunLostError, store_recipe
+from bloxdb.db.revisions import REVISION
+from bloxdb.db.schema import RUN_MEASURES
+from bloxdb.errors import RunLostError
+from bloxdb.runs.heartbeat import Heartbeat, Intervals
+from bloxdb.runs.queue import RunQueue
 from bloxdb.runs.results import EpochResult, Metrics, RunResult
 from tests.conftest import POSTGRESQL
 from tests.trainer.helpers import digits_recipe, some_digits
@@ -54,12 +56,12 @@ def test_a_release_comes_back_equal(db: Database, golden: Path, tmp_path: Path) 
 
 def test_queries_answer_as_on_sqlite(db: Database, tiny_file: Path) -> None:
     with bloxdb.open(tiny_file, read_only=True) as lite:
-        for by in queries.MEASURES:
+        for by in RUN_MEASURES:
             assert bloxdb.top(20, by=by, max_flops=260e6, db=db) == bloxdb.top(
                 20, by=by, max_flops=260e6, db=lite
             )
         assert bloxdb.pareto(db=db) == bloxdb.pareto(db=lite)
-        assert progress.progress(db) == progress.progress(lite)
+        assert runs.overview(db) == runs.overview(lite)
         for query in (
             "SELECT * FROM leaderboard ORDER BY arch_id",
             "SELECT * FROM epochs ORDER BY run_id, epoch",
@@ -89,12 +91,12 @@ def test_reading_only_refuses_writing(db: Database, url: str) -> None:
 def test_creating_twice_and_upgrading_the_newest(db: Database, url: str) -> None:
     with pytest.raises(bloxdb.DatabaseExistsError, match="already"):
         bloxdb.create(url)
-    assert bloxdb.upgrade(url) is None
+    assert bloxdb.upgrade(url) == bloxdb.UpgradeReport(REVISION, REVISION)
 
 
 def test_the_dataset_and_frames_answer_as_on_sqlite(db: Database, tiny_file: Path) -> None:
-    with bloxdb.db.database.open_beside(tiny_file) as lite:
-        ours, theirs = db.dataset(), lite.dataset()
+    with bloxdb.open(tiny_file, read_only=True, current=False) as lite:
+        ours, theirs = bloxdb.from_database(db), bloxdb.from_database(lite)
         assert list(ours) == list(theirs)
         for key in list(theirs)[:5]:
             assert ours.full_info(key) == theirs.full_info(key)
@@ -110,30 +112,30 @@ def test_the_dataset_and_frames_answer_as_on_sqlite(db: Database, tiny_file: Pat
 
 
 def test_databases_merge_into_it(db: Database, tiny_file: Path) -> None:
-    report = bloxdb.merge(db, [tiny_file])
+    report = bloxdb.merge([tiny_file], db)
     assert (report.added, report.agreed) == (0, 120)
 
 
 def test_workers_claim_beat_and_finish(db: Database) -> None:
     data = some_digits(64)
-    queue = RunQueue(db, [1, 2], store_recipe(db, digits_recipe(2), data), 0)
+    queue = RunQueue(db, [1, 2], digits_recipe(2).facts(data.sizes), 0)
     queue.fill()
-    pulse = Pulse(0.1, 2.0)
+    intervals = Intervals(0.1, 2.0)
     result = Metrics(50.0, 90.0, 1.5)
-    first, second = (queue.claim(f"elsewhere:{i}", None, pulse) for i in (1, 2))
+    first, second = (queue.claim(f"elsewhere:{i}", None, intervals) for i in (1, 2))
     assert first is not None
     assert second is not None
-    assert queue.claim("elsewhere:3", None, pulse) is None
-    (row, _) = progress.workers(db)
+    assert queue.claim("elsewhere:3", None, intervals) is None
+    (row, _) = runs.workers(db)
     assert (row["worker"], row["arch_id"]) == ("elsewhere:1", 1)
     assert 0 <= row["last_beat_s"] < 2
-    with Heart(first, pulse):
+    with Heartbeat(first, intervals):
         time.sleep(2.5)
-        taken = queue.claim("elsewhere:3", None, pulse)  # the second one did not beat
+        taken = queue.claim("elsewhere:3", None, intervals)  # the second one did not beat
     assert taken is not None
     assert taken.arch_id == 2
     with pytest.raises(RunLostError):
-        second.beat()
+        second.heartbeat()
     for record in (first, taken):
         record.begin(0)
         record.epoch(EpochResult(1, result, result))

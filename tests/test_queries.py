@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 import bloxdb
-from bloxdb import Database, codecs
-from bloxdb.runs import status as progress
+from bloxdb import Database, codecs, runs
 
 TINY = "release-tiny"
 
@@ -72,7 +71,7 @@ def test_top_gives_the_columns_of_the_leaderboard_view(tiny_db: Database) -> Non
 
 
 def test_questions_that_cannot_be_asked_list_the_choices(tiny_db: Database) -> None:
-    with pytest.raises(bloxdb.QueryError, match="no measure 'speed'; choose one of: test_top1"):
+    with pytest.raises(bloxdb.QueryError, match="no measure 'speed'; choose one of: val_top1, test_top1"):
         bloxdb.top(by="speed")
     with pytest.raises(bloxdb.QueryError, match="no recipe 'x'; choose one of: cifar100-10"):
         bloxdb.top(recipe="x")
@@ -80,7 +79,8 @@ def test_questions_that_cannot_be_asked_list_the_choices(tiny_db: Database) -> N
         bloxdb.top(max_latency=("x", 1.0))
     with pytest.raises(bloxdb.QueryError, match="must not be negative"):
         bloxdb.top(-1)
-    assert bloxdb.top(seed=99) == []
+    with pytest.raises(bloxdb.QueryError, match="no run with seed 99; choose of: 3"):
+        bloxdb.top(seeds=99)
 
 
 @pytest.mark.parametrize(
@@ -110,10 +110,10 @@ def test_no_run_beats_one_of_the_pareto_front(tiny_db: Database, golden: Path, x
 
 
 def test_progress_and_gaps_count_what_is_there(tiny_db: Database) -> None:
-    (row,) = progress.progress()
+    (row,) = runs.overview()
     assert (row["recipe"], row["seed"], row["finished"], row["missing"]) == ("cifar100-10", 3, 40, 91_085)
     done = {found["arch_id"] for found in tiny_db.rows("SELECT arch_id FROM runs")}
-    gaps = progress.gaps("cifar100-10", 3)
+    gaps = runs.gaps("cifar100-10", 3)
     missing = {index for first, last in gaps for index in range(first, last + 1)}
     assert missing == set(range(91_125)) - done
     assert all(b[0] > a[1] + 1 for a, b in itertools.pairwise(gaps))

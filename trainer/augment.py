@@ -15,13 +15,13 @@ from torch.nn import functional
 
 from .data import DataSet, Split
 from .randaugment import randaugment
-from .recipe import Recipe
+from .recipe import TrainingRecipe
 
 _AT_ONCE = 2048  # images that are changed together: enough for each of the operations to have many
 
 
 def training_batches(
-    data: DataSet, recipe: Recipe, generator: torch.Generator
+    data: DataSet, recipe: TrainingRecipe, generator: torch.Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """One epoch of the training images in a drawn order, as batches of float32 images and labels."""
     split = data.train

@@ -11,12 +11,10 @@ import platformdirs
 import torch
 from torch import Tensor
 
+from bloxdb.db.references import DATASETS, Images
 from bloxdb.errors import MissingDataError, MissingExtraError
 
 from .vision import torchvision
-
-DIGITS_SPLIT = (1_257, 180, 360)
-"""Training, validation and test images of the 1,797 digits."""
 
 VALIDATION_SHARE = 10
 """One training image in so many of CIFAR validates: 5,000 of 50,000."""
@@ -44,7 +42,7 @@ class DataSet:
     Attributes
     ----------
     name
-        A key of `DATASETS`.
+        A key of `LOADERS`.
     classes
         How many.
     mean, std
@@ -61,6 +59,11 @@ class DataSet:
     val: Split
     test: Split
 
+    @property
+    def sizes(self) -> Images:
+        """How many images the splits have."""
+        return Images(len(self.train), len(self.val), len(self.test))
+
     def to(self, device: torch.device) -> DataSet:
         """The same on a device."""
         splits = (split.to(device) for split in (self.train, self.val, self.test))
@@ -73,7 +76,7 @@ def load_data(name: str, folder: Path | None = None, *, download: bool = False) 
     Parameters
     ----------
     name
-        A key of `DATASETS`.
+        A key of `LOADERS`.
     folder
         Where the files are; ``data`` in the user's data folder of bloxdb if not given.
     download
@@ -85,7 +88,7 @@ def load_data(name: str, folder: Path | None = None, *, download: bool = False) 
         They are not there, or damaged; the error says how to get them.
     """
     place = folder or platformdirs.user_data_path("bloxdb") / "data"
-    return DATASETS[name](place, download)
+    return LOADERS[name](place, download)
 
 
 def load_digits(folder: Path | None = None, download: bool = False) -> DataSet:
@@ -98,13 +101,13 @@ def load_digits(folder: Path | None = None, download: bool = False) -> DataSet:
         from sklearn.datasets import load_digits as load
     except ImportError as error:
         raise MissingExtraError("the digits need scikit-learn: pip install 'bloxdb[train]'") from error
-    bunch = load()
+    bunch, sizes = load(), DATASETS["digits"]
     pixels = np.rint(np.asarray(bunch.images) * (255 / 16)).astype(np.uint8)
     order = np.random.RandomState(0).permutation(len(pixels))
-    train_pixels = pixels[order[: DIGITS_SPLIT[0]]] / 255
+    train_pixels = pixels[order[: sizes.train]] / 255
     images = torch.from_numpy(pixels).unsqueeze(1).repeat(1, 3, 1, 1)
     labels = torch.from_numpy(np.asarray(bunch.target, dtype=np.int64))
-    parts = torch.from_numpy(order).split(DIGITS_SPLIT)
+    parts = torch.from_numpy(order).split(sizes)
     train, val, test = (Split(images[part].contiguous(), labels[part]) for part in parts)
     mean, std = float(train_pixels.mean()), float(train_pixels.std())
     return DataSet("digits", 10, (mean,) * 3, (std,) * 3, train, val, test)
@@ -155,9 +158,9 @@ def _split(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], labels: list
     return Split(images, torch.tensor(labels, dtype=torch.int64))
 
 
-DATASETS: dict[str, Callable[[Path, bool], DataSet]] = {
+LOADERS: dict[str, Callable[[Path, bool], DataSet]] = {
     "cifar100": load_cifar100,
     "cifar10": load_cifar10,
     "digits": load_digits,
 }
-"""The data sets, by the name that recipes have for them."""
+"""What loads the data sets of `bloxdb.db.DATASETS`, by their names. Add yours here."""

@@ -7,78 +7,20 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 import torch
 
-import bloxdb
+from bloxdb.db.database import open
+from bloxdb.errors import BloxError
 
 from .data import load_data
+from .devices import Place
 from .worker import Event, Job, Stop, prepare, work
 
 _LOOK = 0.5  # seconds between two looks at signals
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a worker trains.
-
-    Attributes
-    ----------
-    device
-        A torch device, as ``'cuda:1'`` or ``'cpu'``.
-    threads
-        Of its own on the CPU.
-    """
-
-    device: str
-    threads: int
-
-
-def places(gpus: str | None, per_gpu: int, threads: int | None) -> list[Place]:
-    """Where workers go.
-
-    Parameters
-    ----------
-    gpus
-        ``'all'``, ``'none'`` or numbers as ``'0,2'``; all, or the CPU where there is none, if not given.
-    per_gpu
-        Workers on each GPU; without GPUs, workers in all.
-    threads
-        Of each; the cores divided by the workers if not given.
-
-    Raises
-    ------
-    bloxdb.QueryError
-        There is no such GPU.
-    """
-    there = torch.cuda.device_count()
-    if gpus == "none" or (gpus is None and not there):
-        devices = ["cpu"]
-    else:
-        numbers = _numbers(gpus or "all", there)
-        devices = [f"cuda:{number}" for number in numbers]
-    workers = len(devices) * per_gpu
-    each = threads or max(1, (os.cpu_count() or 1) // workers)
-    return [Place(device, each) for device in devices for _ in range(per_gpu)]
-
-
-def _numbers(gpus: str, there: int) -> list[int]:
-    if gpus == "all":
-        chosen = list(range(there))
-    elif all(part.strip().isdigit() for part in gpus.split(",")):
-        chosen = [int(part) for part in gpus.split(",")]
-    else:
-        raise bloxdb.QueryError(f"--gpus is all, none, or numbers such as 0,2, not {gpus!r}")
-    missing = [number for number in chosen if number >= there]
-    if missing or not chosen:
-        raise bloxdb.QueryError(
-            f"this machine has {there} GPUs that torch can use; train on the CPU with --gpus none"
-        )
-    return chosen
 
 
 def train(job: Job, where: Sequence[Place], tell: Callable[[Event], None], *, download: bool = False) -> bool:
@@ -101,7 +43,7 @@ def train(job: Job, where: Sequence[Place], tell: Callable[[Event], None], *, do
         Whether all runs have ended, and no worker died.
     """
     data = load_data(job.recipe.dataset, job.data_dir, download=download)
-    with bloxdb.open(job.db) as db:
+    with open(job.db) as db:
         queue = prepare(db, job, data)
         with Stop().on_signals() as stop:
             if len(where) == 1:
@@ -115,16 +57,11 @@ def train(job: Job, where: Sequence[Place], tell: Callable[[Event], None], *, do
 
 def _work_here(job: Job, place: Place, tell: Callable[[Event], None], stop: Stop) -> None:
     before = torch.get_num_threads()
-    _settle(place)
+    place.settle()
     try:
         work(job, torch.device(place.device), tell, stop)
     finally:
         torch.set_num_threads(before)
-
-
-def _settle(place: Place) -> None:
-    torch.set_num_threads(place.threads)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic products need it
 
 
 class _Fleet:
@@ -190,7 +127,7 @@ def _farewell(code: int) -> str:
 def _child(job: Job, place: Place, pipe: Connection[Any, Any], parent: int) -> None:
     """A worker process: signals of the terminal go to its parent, which passes them on."""
     os.setpgid(0, 0)
-    _settle(place)
+    place.settle()
 
     def tell(event: Event) -> None:
         with suppress(BrokenPipeError):  # the parent is gone, and `stop` knows
@@ -201,6 +138,6 @@ def _child(job: Job, place: Place, pipe: Connection[Any, Any], parent: int) -> N
             work(job, torch.device(place.device), tell, stop)
         except KeyboardInterrupt:
             sys.exit(130)
-        except bloxdb.BloxError as error:
+        except BloxError as error:
             tell(Event(f"process {os.getpid()}", "note", message=str(error)))
             sys.exit(1)

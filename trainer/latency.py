@@ -8,17 +8,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert
 
 from bloxdb import space
 from bloxdb.db.database import Database
-from bloxdb.db.schema import Device, Latency
-from bloxdb.errors import QueryError
+from bloxdb.db.references import device_id
+from bloxdb.db.schema import Latency
+from bloxdb.measures import LATENCY
 
+from . import devices
 from .model import Network
 
 _SIDE = 32  # pixels
-_DECIMALS = 6  # of milliseconds, as release files have them
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Setting:
     Attributes
     ----------
     torch_device
-        ``'cpu'`` or ``'cuda'``.
+        A key of `devices.KINDS`, as ``'cpu'`` or ``'cuda'``.
     batch
         Images at once.
     runs, warmup
@@ -44,8 +45,7 @@ class Setting:
     classes: int = 100
 
     def __post_init__(self) -> None:
-        if self.torch_device == "cuda" and not torch.cuda.is_available():
-            raise QueryError("this machine has no GPU that torch can use; measure with --torch-device cpu")
+        devices.kind_of(self.torch_device)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Measured:
 
 def measure(vec: object, setting: Setting) -> Measured:
     """Time forward passes in evaluation mode, float32, of random images 3x32x32."""
-    device = torch.device(setting.torch_device)
+    device, kind = torch.device(setting.torch_device), devices.kind_of(setting.torch_device)
     network = Network(vec, setting.classes).eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     images = torch.randn(setting.batch, 3, _SIDE, _SIDE, device=device)
     images = images.contiguous(memory_format=torch.channels_last)
@@ -67,13 +67,13 @@ def measure(vec: object, setting: Setting) -> Measured:
         for _ in range(setting.warmup):
             network(images)
         for _ in range(setting.runs):
-            _settle(device)
+            kind.synchronise()
             start = time.perf_counter()
             network(images)
-            _settle(device)
+            kind.synchronise()
             times.append((time.perf_counter() - start) * 1000)
     low, middle, high = statistics.quantiles(times, n=4) if len(times) > 1 else times * 3
-    return Measured(round(middle, _DECIMALS), round(high - low, _DECIMALS))
+    return Measured(*(LATENCY.rounded(value) / LATENCY.scale for value in (middle, high - low)))
 
 
 def measure_all(
@@ -84,33 +84,18 @@ def measure_all(
     on_each: Callable[[int, Measured], None],
 ) -> None:
     """Measure architectures, and store each as it is measured, over what the device had before."""
-    device_id = store_device(db, device_name)
+    with db.transaction() as session:
+        device = device_id(session, device_name)
     for arch_id in arch_ids:
         found = measure(space.arch_vec(arch_id), setting)
         with db.transaction() as session:
-            session.execute(delete(Latency).where(Latency.arch_id == arch_id, Latency.device_id == device_id))
+            session.execute(delete(Latency).where(Latency.arch_id == arch_id, Latency.device_id == device))
             session.execute(
                 insert(Latency).values(
                     arch_id=arch_id,
-                    device_id=device_id,
+                    device_id=device,
                     latency_ms=found.latency_ms,
                     spread_ms=found.spread_ms,
                 )
             )
         on_each(arch_id, found)
-
-
-def store_device(db: Database, name: str) -> int:
-    """The id of a device, which is stored if it is new."""
-    with db.transaction() as session:
-        device = session.scalar(select(Device).where(Device.name == name))
-        if device is None:
-            device = Device(name=name)
-            session.add(device)
-            session.flush()
-        return device.id
-
-
-def _settle(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()

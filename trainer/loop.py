@@ -18,7 +18,7 @@ from bloxdb.runs.results import EpochResult, Metrics, RunResult
 from .augment import plain_batches, training_batches
 from .data import DataSet, Split
 from .model import Network
-from .recipe import Recipe
+from .recipe import TrainingRecipe
 
 
 class Training:
@@ -45,7 +45,7 @@ class Training:
         Seconds that they took.
     """
 
-    def __init__(self, vec: object, recipe: Recipe, data: DataSet, seed: int) -> None:
+    def __init__(self, vec: object, recipe: TrainingRecipe, data: DataSet, seed: int) -> None:
         configure(recipe)
         seed_everything(seed)
         self.recipe = recipe
@@ -160,7 +160,7 @@ class _Sums:
         return Metrics(100 * top1, 100 * top5, loss)
 
 
-def configure(recipe: Recipe) -> None:
+def configure(recipe: TrainingRecipe) -> None:
     """Set what torch has as global switches."""
     torch.use_deterministic_algorithms(recipe.deterministic)
     torch.backends.cudnn.benchmark = not recipe.deterministic

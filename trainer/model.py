@@ -10,7 +10,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from bloxdb.space import OPS, STAGES, block_indices, parse
+from bloxdb.space import OPS, STAGES, arch_index, parse
 
 STEM_CHANNELS = 32
 
@@ -82,7 +82,7 @@ def bconv_op(c: int) -> nn.Sequential:
 _MAKERS = {"conv": conv_op, "mbconv": mbconv_op, "bconv": bconv_op}
 
 
-class Cell(nn.Module):
+class SearchedCell(nn.Module):
     """One searchable cell: ``out = op2(prev*h1 + input*x) + skip*h1`` with ``h1 = op1(x)``."""
 
     def __init__(self, cell: tuple[int, int, int, int, int], channels: int) -> None:
@@ -141,10 +141,12 @@ class Network(nn.Module):
 
     def __init__(self, vec: object, classes: int = 100) -> None:
         super().__init__()
-        block_indices(vec)
+        arch_index(vec)  # refuses what has no path
         self.stem = conv_bn_relu(3, STEM_CHANNELS, 3)
         channels = [STEM_CHANNELS << stage for stage in range(STAGES)]
-        self.cells = nn.ModuleList(Cell(cell, c) for cell, c in zip(parse(vec), channels, strict=True))
+        self.cells = nn.ModuleList(
+            SearchedCell(cell, c) for cell, c in zip(parse(vec), channels, strict=True)
+        )
         self.reductions = nn.ModuleList(Reduction(c) for c in channels)
         self.head = nn.Sequential(
             nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(STEM_CHANNELS << STAGES, classes)

@@ -121,7 +121,7 @@ def equalize(images: Tensor, _: Tensor) -> Tensor:
     return table.gather(1, flat).reshape(images.shape)
 
 
-OPS: dict[str, Op] = {
+AUGMENTATIONS: dict[str, Op] = {
     "Identity": identity,
     "ShearX": shear_x,
     "ShearY": shear_y,
@@ -181,13 +181,13 @@ def randaugment(images: Tensor, count: int, strength: int, generator: torch.Gene
         A new one of the same shape.
     """
     for _ in range(count):
-        chosen = torch.randint(len(OPS), (len(images),), generator=generator)
+        chosen = torch.randint(len(AUGMENTATIONS), (len(images),), generator=generator)
         signs = 1 - 2 * torch.randint(2, (len(images),), generator=generator).float()
         order = chosen.argsort(stable=True)
-        sizes = torch.bincount(chosen, minlength=len(OPS)).tolist()
+        sizes = torch.bincount(chosen, minlength=len(AUGMENTATIONS)).tolist()
         signs = signs[order].to(images.device, non_blocking=True)
         changed = images[order.to(images.device, non_blocking=True)]
-        parts = zip(OPS.items(), changed.split(sizes), signs.split(sizes), strict=True)
+        parts = zip(AUGMENTATIONS.items(), changed.split(sizes), signs.split(sizes), strict=True)
         for (name, op), part, sign in parts:
             if len(part):
                 value, signed = magnitude(name, strength, images.shape[3])

@@ -10,19 +10,21 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from bloxdb.codecs.header import MAX_EPOCHS
+from bloxdb.db.references import DATASETS, RELEASED, Images, RecipeFacts
 from bloxdb.errors import QueryError
 
 PRECISIONS = ("fp32", "tf32", "bf16")
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingRecipe:
     """Everything that decides what a run computes, besides architecture and seed.
 
     Attributes
     ----------
     dataset
-        A key of `DATASETS`.
+        A key of `bloxdb.db.DATASETS`.
     epochs
         How many; the learning rate goes to 0 over them on a cosine, stepped per epoch.
     batch
@@ -97,9 +99,13 @@ class Recipe:
         """The fields as JSON values."""
         return asdict(self)
 
+    def facts(self, images: Images) -> RecipeFacts:
+        """What the database keeps of it, with the numbers of images that it is used on."""
+        return RecipeFacts(self.name, self.dataset, self.epochs, images, self.config(), self.digest)
+
 
 _RANGES: dict[str, tuple[float, float]] = {
-    "epochs": (1, 65_535),
+    "epochs": (1, MAX_EPOCHS),
     "batch": (1, 1_000_000),
     "eval_batch": (1, 1_000_000),
     "lr": (0, 1e30),
@@ -112,9 +118,9 @@ _RANGES: dict[str, tuple[float, float]] = {
     "cutout": (0, 1_000),
 }
 
+_EPOCHS = 200  # of the release
+
 _DEFAULTS: dict[str, dict[str, Any]] = {
-    "cifar100": {"epochs": 200},
-    "cifar10": {"epochs": 200},
     # small batches of few small images; a mirrored digit is another
     "digits": {
         "epochs": 3,
@@ -126,9 +132,10 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
         "cutout": 3,
     },
 }
+"""What a data set has otherwise than the release."""
 
 
-def default_recipe(dataset: str, epochs: int | None = None) -> Recipe:
+def default_recipe(dataset: str, epochs: int | None = None) -> TrainingRecipe:
     """The recipe of a data set: for CIFAR-100 that of the release.
 
     Raises
@@ -136,13 +143,13 @@ def default_recipe(dataset: str, epochs: int | None = None) -> Recipe:
     QueryError
         There is no such data set.
     """
-    if dataset not in _DEFAULTS:
-        raise QueryError(f"there is no data set {dataset!r}; choose one of: {', '.join(_DEFAULTS)}")
-    values = _DEFAULTS[dataset] | ({} if epochs is None else {"epochs": epochs})
-    return Recipe(dataset, **values)
+    if dataset not in DATASETS:
+        raise QueryError(f"there is no data set {dataset!r}; choose one of: {', '.join(DATASETS)}")
+    values = {"epochs": _EPOCHS} | _DEFAULTS.get(dataset, {}) | ({} if epochs is None else {"epochs": epochs})
+    return TrainingRecipe(dataset, **values)
 
 
-def make_recipe(dataset: str | None, toml: Path | None, changes: Mapping[str, Any]) -> Recipe:
+def make_recipe(dataset: str | None, toml: Path | None, changes: Mapping[str, Any]) -> TrainingRecipe:
     """The default recipe with what a TOML file and, over it, `changes` say otherwise.
 
     Parameters
@@ -150,9 +157,9 @@ def make_recipe(dataset: str | None, toml: Path | None, changes: Mapping[str, An
     dataset
         The data set; that of the file, or CIFAR-100, if not given.
     toml
-        A file whose top-level keys are fields of `Recipe`.
+        A file whose top-level keys are fields of `TrainingRecipe`.
     changes
-        Fields of `Recipe`.
+        Fields of `TrainingRecipe`.
 
     Raises
     ------
@@ -164,7 +171,7 @@ def make_recipe(dataset: str | None, toml: Path | None, changes: Mapping[str, An
     if dataset is not None and named not in (None, dataset):
         raise QueryError(f"{toml} is a recipe for {named!r}, not for {dataset!r}")
     given.update(changes)
-    return replace(default_recipe(dataset or named or "cifar100"), **given)
+    return replace(default_recipe(dataset or named or RELEASED), **given)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -172,7 +179,7 @@ def _read(path: Path) -> dict[str, Any]:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise QueryError(f"{path} is not TOML: {error}") from error
-    types = {field.name: str(field.type) for field in fields(Recipe)}
+    types = {field.name: str(field.type) for field in fields(TrainingRecipe)}
     for name, value in given.items():
         if name not in types:
             raise QueryError(f"{path}: a recipe has no {name!r}; it has {', '.join(types)}")

@@ -49,14 +49,17 @@ class Scalars:
         """Accuracies in percent and losses of an epoch."""
         if self._writer is None:
             return
-        for part, metrics in (("train", result.train), ("val", result.val)):
-            for name in ("top1", "top5", "loss"):
-                self._writer.add_scalar(f"{name}/{part}", getattr(metrics, name), result.epoch)
+        self._add(result.measures(), result.epoch)
         self._writer.flush()
 
     def end(self, result: RunResult) -> None:
         """The test, at the best epoch."""
         if self._writer is None or result.test is None or result.best is None:
             return
-        for name in ("top1", "top5", "loss"):
-            self._writer.add_scalar(f"{name}/test", getattr(result.test, name), result.best.epoch)
+        self._add(result.test.measures("test"), result.best.epoch)
+
+    def _add(self, measures: dict[str, float], epoch: int) -> None:
+        """Scalars that one chart has side by side, as ``top1/train`` and ``top1/val``."""
+        for measure, value in measures.items():
+            part, _, name = measure.partition("_")
+            self._writer.add_scalar(f"{name}/{part}", value, epoch)

@@ -14,22 +14,18 @@ from typing import Any
 
 import torch
 
-import bloxdb
 from bloxdb import space
-from bloxdb.db.database import Database
-from bloxdb.errors import BloxError, TrainingError
-from bloxdb.runs.queue import Heart, Pulse, RunQueue, worker_name
-from bloxdb.runs.record import RunLostError, RunRecord, store_environment, store_recipe
-from bloxdb.runs.results import EpochResult
+from bloxdb.db.database import Database, open
+from bloxdb.errors import BloxError, RunLostError, TrainingError
+from bloxdb.runs import EpochResult, Heartbeat, Intervals, RunQueue, RunRecord, environment_id, worker_name
 
 from .checkpoint import Checkpoint, DamagedCheckpointError
 from .data import DataSet, load_data
+from .devices import is_out_of_memory, kind_of
 from .environment import environment
 from .loop import Training
-from .recipe import Recipe
+from .recipe import TrainingRecipe
 from .scalars import Scalars
-
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
 
 
 @dataclass(frozen=True)
@@ -50,20 +46,20 @@ class Job:
         Where the data set is; None for its usual place.
     checkpoint_every
         Epochs between two checkpoints.
-    pulse
-        When to beat, and when others count as dead.
+    intervals
+        How often to give a sign of life, and when others count as dead.
     tensorboard
         A folder for scalars; None for none.
     """
 
     db: str
     arch_ids: tuple[int, ...]
-    recipe: Recipe
+    recipe: TrainingRecipe
     seed: int
     checkpoints: Path
     data_dir: Path | None = None
     checkpoint_every: int = 5
-    pulse: Pulse = field(default_factory=Pulse)
+    intervals: Intervals = field(default_factory=Intervals)
     tensorboard: Path | None = None
 
 
@@ -131,7 +127,7 @@ class Stop:
 
 def prepare(db: Database, job: Job, data: DataSet) -> RunQueue:
     """The runs of a job, with a pending row for each that is new."""
-    queue = RunQueue(db, job.arch_ids, store_recipe(db, job.recipe, data), job.seed)
+    queue = RunQueue(db, job.arch_ids, job.recipe.facts(data.sizes), job.seed)
     queue.fill()
     return queue
 
@@ -141,16 +137,16 @@ def work(job: Job, device: torch.device, tell: Callable[[Event], None], stop: St
 
     Raises
     ------
-    bloxdb.BloxError
+    BloxError
         The data set or the database cannot be used.
     """
-    with bloxdb.open(job.db) as db:
+    with open(job.db) as db:
         data = load_data(job.recipe.dataset, job.data_dir).to(device)
         queue = prepare(db, job, data)
-        env_id = store_environment(db, environment(device))
+        env_id = environment_id(db, environment(device))
         worker = Worker(job, data, tell, stop)
         while not stop:
-            record = queue.claim(worker.name, env_id, job.pulse)
+            record = queue.claim(worker.name, env_id, job.intervals)
             if record is not None:
                 worker.train(record)
                 continue
@@ -158,7 +154,7 @@ def work(job: Job, device: torch.device, tell: Callable[[Event], None], stop: St
             if not left:
                 return
             tell(Event(worker.name, "wait", message=f"waiting for the {left} last of other workers"))
-            time.sleep(min(1.0, job.pulse.every))
+            time.sleep(min(1.0, job.intervals.every))
 
 
 class Worker:
@@ -190,7 +186,7 @@ class Worker:
         checkpoint = Checkpoint(self.job.checkpoints, recipe.digest, record.arch_id, self.job.seed)
         failure = ""
         try:
-            with Heart(record, self.job.pulse):
+            with Heartbeat(record, self.job.intervals):
                 self._train(record, checkpoint)
         except RunLostError as error:
             self._say(record, "note", message=str(error))
@@ -211,7 +207,7 @@ class Worker:
         finally:
             torch.set_num_threads(self.threads)
         if failure:  # only here nothing holds the network's memory any more
-            torch.cuda.empty_cache()
+            kind_of(self.data.train.images.device).free()
             self._say(record, "end", message=f"failed: {failure}")
 
     def _train(self, record: RunRecord, checkpoint: Checkpoint) -> None:
@@ -277,13 +273,6 @@ class Worker:
 
     def _say(self, record: RunRecord, kind: str, **more: Any) -> None:
         self.tell(Event(self.name, kind, record.arch_id, epochs=self.job.recipe.epochs, **more))
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device or the machine had no memory for a network, so that a smaller one may still fit."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return any(words in str(error).lower() for words in _OUT_OF_MEMORY)
 
 
 def _one_line(error: BaseException) -> str:

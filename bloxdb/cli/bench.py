@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import click
 from sqlalchemy import select
 
-import bloxdb
 from bloxdb.cli.common import db_option, note, progress_bar
 from bloxdb.cli.train import arch_options, chosen_archs, taken, trainer
-from bloxdb.db.schema import Device, Latency
+from bloxdb.codecs.header import DEVICE_NAME
+from bloxdb.db import Device, Latency, open
 from bloxdb.errors import QueryError
-
-_NAME = re.compile("[a-zA-Z0-9-]+")  # what a release file can be named after
 
 
 @click.command()
@@ -26,10 +23,10 @@ _NAME = re.compile("[a-zA-Z0-9-]+")  # what a release file can be named after
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of --random.")
 @click.option(
     "--torch-device",
-    type=click.Choice(["cpu", "cuda"]),
+    metavar="KIND",
     default="cpu",
     show_default=True,
-    help="Where to run the network.",
+    help="Where to run the network: cpu or cuda.",
 )
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Images at once.")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads; all cores if not given.")
@@ -44,7 +41,7 @@ def bench(db: str | None, device_name: str, seed: int, threads: int | None, **op
     is stored as it is measured; --missing goes on after an interruption.
     """
     chosen = taken(options)
-    if not _NAME.fullmatch(device_name):
+    if not DEVICE_NAME.fullmatch(device_name):
         raise QueryError(f"a device's name has letters, digits and -, not {device_name!r}")
     latency = trainer("latency")
     setting = latency.Setting(**options)
@@ -53,8 +50,8 @@ def bench(db: str | None, device_name: str, seed: int, threads: int | None, **op
 
         torch.set_num_threads(threads)
     done = select(Latency.arch_id).join(Device).where(Device.name == device_name)
-    with bloxdb.open(db) as opened, progress_bar("measuring") as progress:
-        arch_ids = chosen_archs(opened, chosen, seed, done)
+    with open(db) as opened, progress_bar("measuring") as progress:
+        arch_ids = chosen_archs(opened, chosen, seed, lambda: opened.reader.scalars(done))
         if not arch_ids:
             note("nothing is missing")
         ready = 0

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from bloxdb.measures import COSTS
+
 if TYPE_CHECKING:
     from bloxdb.progress import Progress as Report
 
@@ -22,7 +24,7 @@ db_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
-_NUMBERS = {"flops", "params"}
+_NUMBERS = set(COSTS)
 
 
 def show_rows(rows: Sequence[Row], *, as_json: bool = False, as_csv: bool = False) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
-import bloxdb
 from bloxdb import codecs
 from bloxdb.cli.common import db_option, note, progress_bar
-from bloxdb.errors import QueryError
-from bloxdb.release import LoadedFile, verify_release
+from bloxdb.db import create, open
+from bloxdb.errors import DatabaseNotFoundError, QueryError
+from bloxdb.files import ExportReport
+from bloxdb.release import LoadedFile, export_release, import_release, verify_release
 
 
 @click.command("import")
@@ -26,17 +27,19 @@ def import_(paths: tuple[str, ...], db: str | None, recipe: str | None, replace:
     `export` wrote is imported by itself.
     """
     try:
-        opened = bloxdb.open(db)
-    except bloxdb.DatabaseNotFoundError:
-        opened = bloxdb.create(db)
+        opened = open(db)
+    except DatabaseNotFoundError:
+        opened = create(db)
         note(f"created {opened.name}")
     if _has_parquet(paths):
+        from bloxdb.parquet import import_parquet
+
         with opened, progress_bar("importing") as progress:
-            merged = bloxdb.import_parquet(paths[0], opened, replace=replace, progress=progress)
+            merged = import_parquet(paths[0], opened, replace=replace, progress=progress)
         click.echo(f"{merged.added:,} added, {merged.replaced:,} replaced, {merged.agreed:,} unchanged")
         return
     with opened, progress_bar("importing", of_bytes=True) as progress:
-        report = bloxdb.import_release(paths, opened, replace=replace, recipe=recipe, progress=progress)
+        report = import_release(paths, opened, replace=replace, recipe=recipe, progress=progress)
     click.echo(
         f"{len(report.files)} files: {report.added:,} rows added, {report.replaced:,} values replaced, "
         f"{report.unchanged:,} rows unchanged"
@@ -58,7 +61,7 @@ def _has_parquet(paths: tuple[str, ...]) -> bool:
     "--format",
     "format_name",
     type=click.Choice([*codecs.FORMATS, "parquet"]),
-    default="blox",
+    default=next(iter(codecs.FORMATS)),
     show_default=True,
     help="One of the release formats, or Parquet files, one a table of the database.",
 )
@@ -76,13 +79,14 @@ def export(
 ) -> None:
     """Write release files for what the database holds, whole or not at all."""
     if format_name == "parquet":
-        with bloxdb.open(db, read_only=True) as opened, progress_bar("exporting") as progress:
-            files = bloxdb.export_parquet(out, opened, recipe=recipe, seeds=seeds or None, progress=progress)
-        for path in files:
-            click.echo(path)
+        from bloxdb.parquet import export_parquet
+
+        with open(db, read_only=True) as opened, progress_bar("exporting") as progress:
+            report = export_parquet(out, opened, recipe=recipe, seeds=seeds or None, progress=progress)
+        _print_export(report)
         return
-    with bloxdb.open(db, read_only=True) as opened, progress_bar("exporting") as progress:
-        report = bloxdb.export_release(
+    with open(db, read_only=True) as opened, progress_bar("exporting") as progress:
+        report = export_release(
             out,
             opened,
             format=format_name,
@@ -91,6 +95,10 @@ def export(
             strict=strict,
             progress=progress,
         )
+    _print_export(report)
+
+
+def _print_export(report: ExportReport) -> None:
     for sentence in report.notes:
         note(f"note: {sentence}")
     for path in report.files:

@@ -7,10 +7,12 @@ from typing import Any
 
 import click
 
-import bloxdb
+from bloxdb import merging
 from bloxdb.cli.common import db_option, json_option, note, progress_bar, show_rows
-from bloxdb.db.database import Database
-from bloxdb.runs import status as progress
+from bloxdb.db import DIVERGED, FAILED, Database, create, open
+from bloxdb.db import upgrade as upgrade_database
+from bloxdb.runs import failures, gaps, overview, workers
+from bloxdb.runs import retry as retry_runs
 
 _SHOWN = 8  # gaps of one recipe and seed, and failures
 
@@ -19,7 +21,7 @@ _SHOWN = 8  # gaps of one recipe and seed, and failures
 @db_option
 def init(db: str | None) -> None:
     """Create a database with all 91,125 architectures, their FLOPs and parameters."""
-    with bloxdb.create(db) as made:
+    with create(db) as made:
         click.echo(f"created {made.name}")
 
 
@@ -27,9 +29,12 @@ def init(db: str | None) -> None:
 @db_option
 def upgrade(db: str | None) -> None:
     """Bring a database of an older bloxdb up to date; a copy of the file is kept."""
-    copy = bloxdb.upgrade(db)
-    with bloxdb.open(db) as opened:
-        note(f"the database before the upgrade is kept in {copy}" if copy else "nothing to do")
+    report = upgrade_database(db)
+    with open(db) as opened:
+        if report.before == report.after:
+            note("nothing to do")
+        elif report.copy is not None:
+            note(f"the database before the upgrade is kept in {report.copy}")
         click.echo(f"{opened.name} is up to date")
 
 
@@ -41,7 +46,7 @@ def status(db: str | None, as_json: bool) -> None:
 
     A gap is a range of architecture indices without a finished run.
     """
-    with bloxdb.open(db, read_only=True) as opened:
+    with open(db, read_only=True) as opened:
         found = _status(opened)
         if as_json:
             click.echo(json.dumps(found, indent=2))
@@ -51,13 +56,13 @@ def status(db: str | None, as_json: bool) -> None:
 
 def _status(db: Database) -> dict[str, Any]:
     tables = ("archs", "runs", "epochs", "envs", "devices", "latencies")
-    rows = progress.progress(db)
+    rows = overview(db)
     return {
         "database": db.name,
         "counts": {name: db.rows(f"SELECT count(*) AS n FROM {name}")[0]["n"] for name in tables},  # noqa: S608
-        "runs": [{**row, "gaps": progress.gaps(row["recipe"], row["seed"], db)} for row in rows],
-        "workers": progress.workers(db),
-        "failures": progress.failures(db),
+        "runs": [{**row, "gaps": gaps(row["recipe"], row["seed"], db)} for row in rows],
+        "workers": workers(db),
+        "failures": failures(db),
     }
 
 
@@ -81,10 +86,10 @@ def _print_status(found: dict[str, Any]) -> None:
         click.echo(f"… {len(found['failures'])} runs failed or diverged; --json shows all")
 
 
-def ranges(gaps: list[tuple[int, int]]) -> str:
+def ranges(found: list[tuple[int, int]]) -> str:
     """Ranges of indices as a person reads them."""
-    texts = [f"{a}" if a == b else f"{a}-{b}" for a, b in gaps[:_SHOWN]]
-    more = f", … ({len(gaps)} ranges)" if len(gaps) > _SHOWN else ""
+    texts = [f"{a}" if a == b else f"{a}-{b}" for a, b in found[:_SHOWN]]
+    more = f", … ({len(found)} ranges)" if len(found) > _SHOWN else ""
     return ", ".join(texts) + more if texts else "none"
 
 
@@ -96,12 +101,12 @@ def ranges(gaps: list[tuple[int, int]]) -> str:
 @click.option("--seed", type=int, help="Only runs of this seed.")
 def retry(db: str | None, failed: bool, diverged: bool, recipe: str | None, seed: int | None) -> None:
     """Let runs that failed or diverged be trained once more, from their first epoch."""
-    chosen = [name for name, wanted in (("failed", failed), ("diverged", diverged)) if wanted]
+    chosen = [name for name, wanted in ((FAILED, failed), (DIVERGED, diverged)) if wanted]
     if not chosen:
         raise click.UsageError("say which: --failed, --diverged or both")
-    with bloxdb.open(db) as opened:
-        count = progress.retry(chosen, recipe=recipe, seed=seed, db=opened)
-    click.echo(f"{count} runs wait to be trained again")
+    with open(db) as opened:
+        report = retry_runs(chosen, opened, recipe=recipe, seeds=seed)
+    click.echo(f"{report.runs} runs wait to be trained again")
 
 
 @click.command()
@@ -109,7 +114,7 @@ def retry(db: str | None, failed: bool, diverged: bool, recipe: str | None, seed
 @db_option
 @click.option(
     "--prefer",
-    type=click.Choice(["newest", "first", "last"]),
+    type=click.Choice(merging.PREFERENCES),
     help="Of runs that contradict each other, take the one that ended later, is there, or was named last.",
 )
 def merge(others: tuple[str, ...], db: str | None, prefer: str | None) -> None:
@@ -117,8 +122,8 @@ def merge(others: tuple[str, ...], db: str | None, prefer: str | None) -> None:
 
     The others are only read. Runs that have not ended stay where they are.
     """
-    with bloxdb.open(db) as opened, progress_bar("merging") as shown:
-        report = bloxdb.merge(opened, others, prefer=prefer, progress=shown)
+    with open(db) as opened, progress_bar("merging") as shown:
+        report = merging.merge(others, opened, prefer=prefer, progress=shown)
     click.echo(
         f"{report.added:,} added, {report.replaced:,} replaced, {report.agreed:,} there already and equal, "
         f"{report.kept:,} contradictions kept as they were, {report.unfinished:,} not finished and left"

@@ -7,12 +7,14 @@ from typing import Any
 
 import click
 
-import bloxdb
 from bloxdb import queries
 from bloxdb.cli.common import db_option, json_option, show_rows
 from bloxdb.cli.curve import draw_curve
-from bloxdb.db.schema import Arch, Run
+from bloxdb.db import Arch, Run, open
+from bloxdb.db.schema import RUN_MEASURES
 from bloxdb.errors import QueryError
+from bloxdb.measures import COSTS, RANKED_BY
+from bloxdb.space import NUM_ARCHS
 
 
 @click.command()
@@ -20,8 +22,8 @@ from bloxdb.errors import QueryError
 @db_option
 @click.option(
     "--by",
-    type=click.Choice(list(queries.MEASURES)),
-    default="test_top1",
+    type=click.Choice(list(RUN_MEASURES)),
+    default=RANKED_BY,
     show_default=True,
     help="What to order by.",
 )
@@ -29,12 +31,12 @@ from bloxdb.errors import QueryError
 @click.option("--max-params", type=float, help="Trainable parameters at the most.")
 @click.option("--max-latency", type=(str, float), metavar="DEVICE MS", help="Milliseconds on a device.")
 @click.option("--recipe", help="Only runs of this recipe.")
-@click.option("--seed", type=int, help="Only runs of this seed.")
+@click.option("--seed", "seeds", type=int, multiple=True, help="Only this seed; may be repeated.")
 @json_option
-def top(n: int, db: str | None, as_json: bool, **limits: Any) -> None:
+def top(n: int, db: str | None, as_json: bool, seeds: tuple[int, ...], **limits: Any) -> None:
     """Show the N best finished runs (10 if not given)."""
-    with bloxdb.open(db, read_only=True) as opened:
-        show_rows(bloxdb.top(n, db=opened, **limits), as_json=as_json)
+    with open(db, read_only=True) as opened:
+        show_rows(queries.top(n, opened, seeds=seeds or None, **limits), as_json=as_json)
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -43,10 +45,10 @@ def top(n: int, db: str | None, as_json: bool, **limits: Any) -> None:
 @json_option
 def show(key: str, db: str | None, as_json: bool) -> None:
     """Show one architecture: blocks, costs, latencies, runs, and its curve."""
-    with bloxdb.open(db, read_only=True) as opened:
+    with open(db, read_only=True) as opened:
         arch = Arch.get(key, opened)
         if arch is None:
-            raise QueryError(f"there is no architecture {key}; indices go from 0 to 91124")
+            raise QueryError(f"there is no architecture {key}; indices go from 0 to {NUM_ARCHS - 1}")
         if as_json:
             click.echo(json.dumps(_as_dict(arch), indent=2))
         else:
@@ -73,16 +75,8 @@ def _as_dict(arch: Arch) -> dict[str, Any]:
 
 
 def _run_row(run: Run) -> dict[str, Any]:
-    names = (
-        "seed",
-        "status",
-        "best_epoch",
-        "val_top1",
-        "test_top1",
-        "test_top5",
-        "test_loss",
-        "train_time_s",
-    )
+    measures = (name for name in RUN_MEASURES if name not in COSTS)
+    names = ("seed", "status", "best_epoch", *measures)
     return {"recipe": run.recipe.name, **{name: getattr(run, name) for name in names}}
 
 
@@ -112,5 +106,5 @@ def _print_arch(arch: Arch) -> None:
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a header line.")
 def sql(statement: str, db: str | None, as_json: bool, as_csv: bool) -> None:
     """Run a query of yours; the database is open read only."""
-    with bloxdb.open(db, read_only=True) as opened:
+    with open(db, read_only=True) as opened:
         show_rows(opened.rows(statement), as_json=as_json, as_csv=as_csv)

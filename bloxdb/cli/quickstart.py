@@ -6,12 +6,15 @@ from pathlib import Path
 
 import click
 
-import bloxdb
 from bloxdb import codecs
 from bloxdb.cli.common import progress_bar, show_rows
-from bloxdb.cli.train import train_shown, trainer
-from bloxdb.db.database import Database
+from bloxdb.cli.train import train_shown
+from bloxdb.db import FINISHED, Database, create
 from bloxdb.errors import DatabaseExistsError, ReleaseError, TrainingError
+from bloxdb.measures import EPOCH, RUN
+from bloxdb.queries import top
+from bloxdb.release import export_release, import_release
+from bloxdb.trainer.recipe import default_recipe
 
 _ARCHS = (9, 20_295, 44_100, 62_000)
 _EPOCHS = 3
@@ -25,13 +28,13 @@ def quickstart(folder: Path) -> None:
     if folder.exists():
         raise DatabaseExistsError(f"{folder} exists already; name another folder, or remove it")
     click.echo(f"1. Creating {folder / 'blox.db'} with all 91,125 architectures")
-    with bloxdb.create(folder / "blox.db") as db:
+    with create(folder / "blox.db") as db:
         click.echo(f"2. Training {len(_ARCHS)} of them for {_EPOCHS} epochs on scikit-learn's digits")
-        recipe = trainer("recipe").default_recipe("digits", _EPOCHS)
+        recipe = default_recipe("digits", _EPOCHS)
         if not train_shown(db, list(_ARCHS), recipe, 0):
             raise TrainingError("not all runs have ended; `bloxdb status` says why")
         click.echo(f"3. The best with at most {_MAX_FLOPS / 1e6:.0f} MFLOPs")
-        show_rows(bloxdb.top(10, max_flops=_MAX_FLOPS, db=db))
+        show_rows(top(10, db, max_flops=_MAX_FLOPS))
         click.echo("4. Exporting all formats, and rebuilding a database from each")
         with progress_bar("rebuilding") as progress:
             for done, name in enumerate(codecs.FORMATS):
@@ -53,21 +56,21 @@ def quickstart(folder: Path) -> None:
 def _rebuild(db: Database, folder: Path, name: str) -> None:
     """Export one format, import it into a new database, and compare."""
     release = folder / f"release-{name}"
-    bloxdb.export_release(release, db, format=name)
-    with bloxdb.create(folder / f"from-{name}.db") as rebuilt:
-        bloxdb.import_release(release, rebuilt)
+    export_release(release, db, format=name)
+    with create(folder / f"from-{name}.db") as rebuilt:
+        import_release(release, rebuilt)
         for query in _COMPARED:
             if db.rows(query) != rebuilt.rows(query):
                 raise ReleaseError(f"the database rebuilt from {release} differs in: {query}")
 
 
-_RUN_KEY = "SELECT arch_id, seed, best_epoch, val_top1, test_top1, test_top5, test_loss, train_time_s"
 _COMPARED = (
     "SELECT * FROM leaderboard ORDER BY arch_id, seed",
-    f"{_RUN_KEY} FROM runs WHERE status = 'finished' ORDER BY arch_id, seed",
-    "SELECT runs.arch_id, epochs.epoch, epochs.train_top1, epochs.train_top5, epochs.train_loss, "
-    "epochs.val_top1, epochs.val_top5, epochs.val_loss FROM epochs JOIN runs ON runs.id = run_id "
-    "WHERE status = 'finished' ORDER BY runs.arch_id, runs.seed, epochs.epoch",
+    f"SELECT arch_id, seed, best_epoch, {', '.join(RUN)} FROM runs "  # noqa: S608 - names of ours
+    f"WHERE status = '{FINISHED}' ORDER BY arch_id, seed",
+    f"SELECT runs.arch_id, epochs.epoch, {', '.join(f'epochs.{name}' for name in EPOCH)} "  # noqa: S608
+    f"FROM epochs JOIN runs ON runs.id = run_id WHERE status = '{FINISHED}' "
+    "ORDER BY runs.arch_id, runs.seed, epochs.epoch",
     "SELECT runs.arch_id, gpu, platform, python, torch_version FROM runs JOIN envs ON envs.id = env_id "
     "ORDER BY runs.arch_id, runs.seed",
     "SELECT arch_id, flops, params FROM static_info ORDER BY arch_id",

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import platformdirs
-from sqlalchemy import func, select
 
-import bloxdb
 from bloxdb import space
 from bloxdb.cli.common import db_option, note
 from bloxdb.cli.live import Board, shown
-from bloxdb.db.database import Database
-from bloxdb.db.schema import Arch, Recipe, Run
+from bloxdb.codecs.header import MAX_EPOCHS
+from bloxdb.db import DATASETS, Database, open
 from bloxdb.errors import MissingExtraError, QueryError
-
-if TYPE_CHECKING:
-    from bloxdb.trainer.recipe import Recipe as TrainingRecipe
+from bloxdb.runs.heartbeat import Intervals
+from bloxdb.runs.status import finished_archs, unfinished_count
+from bloxdb.trainer.recipe import PRECISIONS, TrainingRecipe, make_recipe
 
 _INTERRUPTED = 130  # what a shell gives for Ctrl-C
 
@@ -62,13 +60,13 @@ def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @db_option
-@click.option("--dataset", type=click.Choice(["cifar100", "cifar10", "digits"]), help="What to train on.")
+@click.option("--dataset", type=click.Choice(list(DATASETS)), help="What to train on.")
 @arch_options
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The runs' seed.")
-@click.option("--epochs", type=click.IntRange(1, 65_535), help="Epochs a run; 200, of digits 3.")
+@click.option("--epochs", type=click.IntRange(1, MAX_EPOCHS), help="Epochs a run; 200, of digits 3.")
 @click.option("--batch", type=click.IntRange(1), help="Images a step; 256, of digits 64.")
 @click.option("--lr", type=click.FloatRange(0), help="The learning rate at the start; 0.01.")
-@click.option("--precision", type=click.Choice(["fp32", "tf32", "bf16"]), help="How layers compute; fp32.")
+@click.option("--precision", type=click.Choice(PRECISIONS), help="How layers compute; fp32.")
 @click.option("--augment/--no-augment", default=None, help="Change training images at random, or not.")
 @click.option("--fast", is_flag=True, help="Let algorithms differ in the last digits from time to time.")
 @click.option("--compile", "compiled", is_flag=True, help="Use torch.compile.")
@@ -135,13 +133,10 @@ def train(
         "deterministic": False if options.pop("fast") else None,
         "compile": options.pop("compiled") or None,
     }
-    trainer("recipe")
-    from bloxdb.trainer.recipe import make_recipe
-
     given = {name: value for name, value in changes.items() if value is not None}
     recipe = make_recipe(dataset, config, given)
-    with bloxdb.open(db) as opened:
-        arch_ids = chosen_archs(opened, chosen, seed, finished_under(recipe.name, seed))
+    with open(db) as opened:
+        arch_ids = chosen_archs(opened, chosen, seed, lambda: finished_archs(recipe.name, seed, opened))
         if not arch_ids:
             note("nothing is missing")
             return
@@ -166,21 +161,18 @@ def train_shown(
     **options: Any,
 ) -> bool:
     """Train, shown as it goes on; whether all runs have ended."""
-    fleet = trainer("fleet")
-    from bloxdb.runs.queue import Pulse
-    from bloxdb.trainer.worker import Job
-
-    where = fleet.places(gpus, per_gpu, threads)
-    job = Job(
+    devices, fleet, worker = (trainer(module) for module in ("devices", "fleet", "worker"))
+    where = devices.places(gpus, per_gpu, threads)
+    job = worker.Job(
         db=str(db.path) if db.path else db.url.render_as_string(hide_password=False),
         arch_ids=tuple(arch_ids),
         recipe=recipe,
         seed=seed,
         checkpoints=checkpoint_dir or _checkpoints_of(db),
-        pulse=Pulse(beat, dead_after),
+        intervals=Intervals(beat, dead_after),
         **options,
     )
-    board = Board(len(arch_ids), lambda: _left(db, arch_ids, recipe.name, seed))
+    board = Board(len(arch_ids), lambda: unfinished_count(arch_ids, recipe.name, seed, db))
     with shown(board) as tell:
         finished: bool = fleet.train(job, where, tell, download=download)
     return finished
@@ -191,9 +183,7 @@ def trainer(module: str) -> ModuleType:
     try:
         return import_module(f"bloxdb.trainer.{module}")
     except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"training needs {error.name}: pip install -c constraints.txt '.[train]'"
-        ) from error
+        raise MissingExtraError(f"training needs {error.name}: pip install 'bloxdb[train]'") from error
 
 
 def taken(options: dict[str, Any]) -> dict[str, Any]:
@@ -204,21 +194,23 @@ def taken(options: dict[str, Any]) -> dict[str, Any]:
     return chosen
 
 
-def chosen_archs(db: Database, chosen: dict[str, Any], seed: int, done: Any) -> list[int]:
+def chosen_archs(
+    db: Database, chosen: dict[str, Any], seed: int, done: Callable[[], Iterable[int]]
+) -> list[int]:
     """The architectures that `arch_options` name.
 
     Parameters
     ----------
     db
-        Where hashes and queries are looked up.
+        Where queries are asked.
     chosen
         What the options gave.
     seed
         Of the draw.
     done
-        A query of the ids that ``--missing`` passes over.
+        Gives the ids that ``--missing`` passes over.
     """
-    ids = [arch_id(key, db) for key in chosen["keys"]]
+    ids = [space.arch_index(key) for key in chosen["keys"]]
     if chosen["bounds"]:
         ids += range(*chosen["bounds"])
     if chosen["sql"]:
@@ -228,26 +220,12 @@ def chosen_archs(db: Database, chosen: dict[str, Any], seed: int, done: Any) -> 
             raise QueryError("--range or --sql names no architecture")
         ids = list(range(space.NUM_ARCHS))
     if chosen["missing"]:
-        passed = set(db.reader.scalars(done))
+        passed = set(done())
         ids = [index for index in ids if index not in passed]
     ids = list(dict.fromkeys(ids))
     if chosen["count"] is not None:
         ids = random.Random(seed).sample(ids, min(chosen["count"], len(ids)))  # noqa: S311
     return ids
-
-
-def arch_id(key: str, db: Database) -> int:
-    """The index of an architecture that a user named."""
-    arch = Arch.get(key, db)
-    if arch is None:
-        raise QueryError(f"there is no architecture {key}")
-    return arch.id
-
-
-def finished_under(recipe: str, seed: int) -> Any:
-    """A query of the architectures that have a result under a recipe and seed."""
-    query = select(Run.arch_id).join(Recipe)
-    return query.where(Recipe.name == recipe, Run.seed == seed, Run.status == "finished")
 
 
 def _ids_of(db: Database, sql: str) -> list[int]:
@@ -258,24 +236,6 @@ def _ids_of(db: Database, sql: str) -> list[int]:
             raise QueryError(f"--sql must give architecture indices in its first column, not {value!r}")
         ids.append(value)
     return ids
-
-
-def _left(db: Database, arch_ids: list[int], recipe: str, seed: int) -> int:
-    """Runs of these that have not ended; those that have no row yet count too."""
-    low, high = min(arch_ids), max(arch_ids)
-    query = (
-        select(Run.arch_id)
-        .join(Recipe)
-        .where(
-            Recipe.name == recipe,
-            Run.seed == seed,
-            Run.arch_id.between(low, high),
-            Run.status.not_in(("pending", "running")),
-        )
-    )
-    if len(arch_ids) == high - low + 1:
-        return len(arch_ids) - (db.reader.scalar(select(func.count()).select_from(query.subquery())) or 0)
-    return len(set(arch_ids).difference(db.reader.scalars(query)))
 
 
 def _checkpoints_of(db: Database) -> Path:

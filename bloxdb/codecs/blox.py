@@ -27,9 +27,9 @@ from bloxdb.codecs.deflate import Inflater, deflate
 from bloxdb.codecs.header import Header
 from bloxdb.codecs.table import Table
 from bloxdb.errors import BloxFormatError
+from bloxdb.files import new_array
 from bloxdb.measures import MICRO, Array, to_floats
-from bloxdb.memory import new_array
-from bloxdb.space import NUM_ARCHS
+from bloxdb.space.cells import NUM_ARCHS, OPS
 
 NAME = "custom"
 SUFFIX = ".blox"
@@ -37,7 +37,7 @@ SUFFIX = ".blox"
 _START = struct.Struct("<QI")
 _STEP = 1 << 16
 _BLOCK = 1 << 19  # bytes of rows that are unpacked or packed at once
-_CELL_RADIX = 3
+_CELL_RADIX = len(OPS)
 
 
 def decode(header: Header, column_types: Mapping[str, str] | None, body: BinaryIO) -> Table:
@@ -78,7 +78,7 @@ def _decode_columns(inflater: Inflater, types: dict[str, FieldType], epochs: int
     return {column.name: column.finish() for column in columns}
 
 
-def _read_some(columns: list[Column], block: Block, some: slice) -> None:
+def _read_some(columns: list[Column], block: BodyPart, some: slice) -> None:
     for column, starts in zip(columns[some], block.starts[some], strict=True):
         column.read(block, starts)
 
@@ -91,7 +91,7 @@ def _place(error: BaseException, columns: list[Column]) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
-class Block:
+class BodyPart:
     """Some rows of an inflated body.
 
     `body` holds rows `first`, … and begins at `offset` of the whole; `starts` are the offsets of their
@@ -104,7 +104,7 @@ class Block:
     body: bytes
 
 
-def _blocks(inflater: Inflater, rows: int, types: list[FieldType], epochs: int) -> Iterator[Block]:
+def _blocks(inflater: Inflater, rows: int, types: list[FieldType], epochs: int) -> Iterator[BodyPart]:
     """Inflate what the rows need and, where texts leave that open, little more."""
     sizes = np.array([kind.field_size(epochs) for kind in types], dtype=np.int64)
     least = sum(kind.least_size(epochs) for kind in types)
@@ -125,7 +125,7 @@ def _blocks(inflater: Inflater, rows: int, types: list[FieldType], epochs: int) 
             if not inflater.reach(reached + _STEP) and len(inflater.data) == reached:
                 raise _cut_off(row, inflater)
             continue
-        yield Block(row, inflater.offset, starts[:, :found], inflater.take(size))
+        yield BodyPart(row, inflater.offset, starts[:, :found], inflater.take(size))
         row += found
 
 
@@ -155,7 +155,7 @@ class Column:
             width = kind.field_size(epochs) - kind.prefix
             self.values = np.empty((rows, width), dtype=np.uint8)
 
-    def read(self, block: Block, starts: npt.NDArray[np.int64]) -> None:
+    def read(self, block: BodyPart, starts: npt.NDArray[np.int64]) -> None:
         """Take this column's values out of a block."""
         out = self.values[block.first : block.first + len(starts)]
         kind = self.kind
@@ -198,12 +198,14 @@ class Column:
             return np.stack(fields, axis=-1)
         return np.ascontiguousarray(values[:, ::-1]) if kind.base == "hash" else values
 
-    def _error(self, problem: str, block: Block, starts: npt.NDArray[np.int64], row: int) -> BloxFormatError:
+    def _error(
+        self, problem: str, block: BodyPart, starts: npt.NDArray[np.int64], row: int
+    ) -> BloxFormatError:
         return BloxFormatError(
             problem, row=block.first + row, column=self.name, offset=block.offset + int(starts[row])
         )
 
-    def _check_lengths(self, block: Block, starts: npt.NDArray[np.int64]) -> None:
+    def _check_lengths(self, block: BodyPart, starts: npt.NDArray[np.int64]) -> None:
         raw = np.empty((len(starts), self.kind.prefix), dtype=np.uint8)
         _blox.read_bytes(block.body, starts, 0, raw)
         lengths = raw.view(f"<u{self.kind.prefix}").ravel()
@@ -215,12 +217,12 @@ class Column:
                 row,
             )
 
-    def _check_cells(self, block: Block, starts: npt.NDArray[np.int64], raw: Array) -> None:
+    def _check_cells(self, block: BodyPart, starts: npt.NDArray[np.int64], raw: Array) -> None:
         wrong = (raw >> 3 >= _CELL_RADIX**2).any(axis=1)
         for row in np.flatnonzero(wrong)[:1].tolist():
             raise self._error("a cell's operations are outside the search space", block, starts, row)
 
-    def _read_texts(self, block: Block, starts: npt.NDArray[np.int64], out: Array) -> None:
+    def _read_texts(self, block: BodyPart, starts: npt.NDArray[np.int64], out: Array) -> None:
         size, encoding = (1, "ascii") if self.kind.base == "str" else (4, "utf-8")
         body = block.body
         for row, start in enumerate(starts.tolist()):

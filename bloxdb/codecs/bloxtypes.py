@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bloxdb.codecs import _blox
-from bloxdb.codecs.columns import COLUMNS, SCALES, Kind, images_counted, is_list
+from bloxdb.codecs.columns import COLUMNS, MEASURED, Kind, images_counted, is_list, measure_of
 from bloxdb.codecs.header import Header
 from bloxdb.errors import BloxFormatError
 from bloxdb.measures import MICRO, MILLI, Array, to_fixed, to_floats
@@ -147,23 +147,23 @@ def choose(name: str, array: Array, epochs: int | None) -> tuple[FieldType, Arra
             row=row,
             column=name,
         )
-    if kind not in (Kind.ACCURACY, Kind.FLOAT):
+    if kind not in MEASURED:
         return FieldType({Kind.HASH: "hash", Kind.ARCH: "arch", Kind.INT: "int"}[kind]), array
     if kind is Kind.ACCURACY and array.dtype == np.int32:
         counts = milli_to_counts(array, images_counted(name))
         if counts is not None:
             return _range("b", name, counts, prefix), counts
     is_micro = kind is Kind.FLOAT and array.dtype == np.int32
-    micro = array if is_micro else to_fixed(_floats(array, kind), MICRO)
+    micro = array if is_micro else to_fixed(_floats(name, array), MICRO)
     if micro is not None and (micro.size == 0 or 0 <= micro.min() <= micro.max() < 2**24):
         return FieldType("float", prefix=prefix), micro
     if kind is Kind.ACCURACY and array.dtype == np.int32:
         return _range("m", name, array, prefix), array
-    return FieldType("f64", prefix=prefix), _floats(array, kind)
+    return FieldType("f64", prefix=prefix), _floats(name, array)
 
 
-def _floats(array: Array, kind: Kind) -> Array:
-    return array if array.dtype == np.float64 else to_floats(array, SCALES[kind])
+def _floats(name: str, array: Array) -> Array:
+    return array if array.dtype == np.float64 else to_floats(array, measure_of(name).scale)
 
 
 def _range(base: str, name: str, numbers: npt.NDArray[np.int32], prefix: int) -> FieldType:

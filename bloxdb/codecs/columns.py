@@ -1,10 +1,11 @@
-"""The columns that release files have: what each one holds."""
+"""The columns that release files have: what each one holds, and which file has it in which order."""
 
 from __future__ import annotations
 
 from enum import Enum
 
-from bloxdb.measures import MICRO, MILLI
+from bloxdb.measures import ENVIRONMENT, MEASURES, Measure
+from bloxdb.space.keys import KEY
 
 
 class Kind(Enum):
@@ -18,59 +19,56 @@ class Kind(Enum):
     FLOAT = "loss or milliseconds"
 
 
-ENV_COLUMNS = (
-    "codebase_commit",
-    "codebase_version",
-    "cuda",
-    "driver",
-    "gpu",
-    "platform",
-    "ptflops_version",
-    "python",
-    "torch_commit",
-    "torch_cuda_version",
-    "torch_version",
-    "torchvision_version",
-)
+def _in_file(name: str) -> tuple[str, ...]:
+    return tuple(measure.name for measure in MEASURES if measure.file == name)
 
-INFO = ("model_hash", "params", "flops", "arch_vec")
-BASE = ("model_hash", "val_top1", "test_top1", "train_time_s")
-EXT = (
-    "model_hash",
-    "train_top1",
-    "train_loss",
-    "train_top5",
-    "val_loss",
-    "val_top5",
-    "test_loss",
-    "test_top5",
-)
-ENV = ("model_hash", *ENV_COLUMNS)
-BENCH = ("model_hash", "latency")
+
+INFO = (KEY, *_in_file("info"), "arch_vec")
+BASE = (KEY, *_in_file("base"))
+EXT = (KEY, *_in_file("ext"))
+BENCH = (KEY, *_in_file("bench"))
+ENV = (KEY, *ENVIRONMENT)
+
+_MEASURES = {measure.name: measure for measure in MEASURES if measure.file is not None}
+
+
+def measure_of(name: str) -> Measure:
+    """The measure that a column of a file holds; `KeyError` for a column of something else."""
+    return _MEASURES[name]
+
+
+def _kind(measure: Measure) -> Kind:
+    if measure.scale == 1:
+        return Kind.INT
+    return Kind.ACCURACY if measure.unit == "percent" else Kind.FLOAT
+
 
 COLUMNS: dict[str, Kind] = {
-    "model_hash": Kind.HASH,
+    KEY: Kind.HASH,
     "arch_vec": Kind.ARCH,
-    "params": Kind.INT,
-    "flops": Kind.INT,
-    "train_time_s": Kind.INT,
-    "latency": Kind.FLOAT,
-    **{f"{part}_top{k}": Kind.ACCURACY for part in ("train", "val", "test") for k in (1, 5)},
-    **{f"{part}_loss": Kind.FLOAT for part in ("train", "val", "test")},
-    **dict.fromkeys(ENV_COLUMNS, Kind.TEXT),
+    **{name: _kind(measure) for name, measure in _MEASURES.items()},
+    **dict.fromkeys(ENVIRONMENT, Kind.TEXT),
 }
 
-SCALES = {Kind.ACCURACY: MILLI, Kind.FLOAT: MICRO}
-"""Fixed-point scale of the measures: thousandths of a percent, millionths of a loss or millisecond."""
+MEASURED = (Kind.ACCURACY, Kind.FLOAT)
+"""Kinds whose values are fixed point, or floats where that is not exact."""
+
+_IMAGES = {"train": 45_000, "val": 5_000, "test": 10_000}
+"""Images that the release's accuracies are shares of: the splits of CIFAR-100 that it was trained on. `.blox`
+holds
+an accuracy as a count of them, so these numbers belong to the format."""
+
+
+def scale_of(name: str) -> int:
+    """Stored integers a unit of a measure's column."""
+    return _MEASURES[name].scale
 
 
 def is_list(name: str) -> bool:
     """Whether the column has one value an epoch."""
-    return COLUMNS[name] in SCALES and name.startswith(("train_", "val_"))
+    return name in _MEASURES and _MEASURES[name].of == "epoch"
 
 
 def images_counted(name: str) -> int:
     """How many images an accuracy of the release is a share of."""
-    if "train" in name:
-        return 45_000
-    return 5_000 if "val" in name else 10_000
+    return _IMAGES[name.partition("_")[0]]

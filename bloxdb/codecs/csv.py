@@ -13,15 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from bloxdb.codecs import _csv
-from bloxdb.codecs.columns import COLUMNS, SCALES, Kind, is_list
+from bloxdb.codecs.columns import COLUMNS, MEASURED, Kind, is_list, measure_of
 from bloxdb.codecs.header import Header
 from bloxdb.codecs.rows import Rows
-from bloxdb.codecs.table import Table, check_size, column_of, read_columns
+from bloxdb.codecs.table import Table
+from bloxdb.codecs.values import check_size, column_of, read_columns
 from bloxdb.errors import BloxFormatError
-from bloxdb.files import rest_of
+from bloxdb.files import new_array, rest_of
 from bloxdb.measures import Array
-from bloxdb.memory import new_array
-from bloxdb.space import NUM_ARCHS
+from bloxdb.space.cells import NUM_ARCHS
 
 NAME = "csv"
 SUFFIX = ".csv"
@@ -89,9 +89,9 @@ class _Columns:
         if kind is Kind.HASH:
             digests = np.empty((rows, 16), dtype=np.uint8)
             return digests if _csv.read_hex(self.text, self.fields, c, digests) < 0 else None
-        if kind not in SCALES:
+        if kind not in MEASURED:
             return None
-        decimals = len(str(SCALES[kind])) - 1
+        decimals = measure_of(name).decimals
         count = (self.header.epochs or 0) if is_list(name) else 1
         fixed = new_array((rows, count), np.int32)
         if _csv.read_numbers(self.text, self.fields, c, decimals, is_list(name), fixed) >= 0:

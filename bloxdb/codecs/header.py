@@ -15,17 +15,23 @@ import yaml
 
 from bloxdb.codecs.columns import COLUMNS, is_list
 from bloxdb.errors import BloxFormatError
-from bloxdb.space import OPS, STAGES
+from bloxdb.space.cells import LIMITS, NODES, OPS, STAGES, nested
+from bloxdb.space.keys import KEY
 
 VERSION = 1
-NODES = 2
-"""Operations in a cell."""
+"""Of the release format."""
+
 MAX_BYTES = 1024
+"""How far the original reader looks for the end of a header."""
+
 MAX_EPOCHS = 65_535
+"""A list in `.blox` has a length of at most two bytes."""
+
+DEVICE_NAME = re.compile("[a-zA-Z0-9-]+")
+"""What a device can be called, since a file is named after it."""
 
 _MAX_DEPTH = 16
 _MAX_NODES = 512  # a whole header has some 100 YAML nodes; aliases count each time they are used
-_DEVICE = re.compile(r"[a-zA-Z0-9-]+")
 _NATURAL = re.compile(r"0|[1-9][0-9]{0,17}")
 _KEYS = {
     "static": (),
@@ -33,7 +39,7 @@ _KEYS = {
     "env": ("seed",),
     "benchmarking": ("device",),
 }
-_CELL_SHAPE = [[3], [3, 2, 2, 2]]
+_CELL_SHAPE = nested(LIMITS)
 
 
 @dataclass(frozen=True)
@@ -81,8 +87,8 @@ class Header:
                 raise BloxFormatError(f"a {self.dataset_type} file cannot have column {name!r}")
         if len(set(self.columns)) != len(self.columns):
             raise BloxFormatError("a column is named twice in the header")
-        if "model_hash" not in self.columns:
-            raise BloxFormatError("the header lacks the column 'model_hash', the key of each row")
+        if KEY not in self.columns:
+            raise BloxFormatError(f"the header lacks the column {KEY!r}, the key of each row")
 
     def _check_keys(self) -> None:
         if self.seed is not None and not 0 <= self.seed < 2**63:
@@ -93,7 +99,7 @@ class Header:
             raise BloxFormatError(f"part {self.part!r} is neither 'base' nor 'ext'")
         if self.dataset is not None and not self.dataset:
             raise BloxFormatError("the header's dataset has no name")
-        if self.device is not None and not _DEVICE.fullmatch(self.device):
+        if self.device is not None and not DEVICE_NAME.fullmatch(self.device):
             raise BloxFormatError(f"device {self.device!r} may have only letters a-z, A-Z, digits and '-'")
 
     @property
@@ -262,3 +268,15 @@ def _natural(mapping: dict[str, Any], key: str) -> int | None:
     if not _NATURAL.fullmatch(value):
         raise BloxFormatError(f"the header's {key!r} is not a whole number: {value[:40]!r}")
     return int(value)
+
+
+def header_dict(header: Header) -> dict[str, Any]:
+    """What a file says of itself, as a dict with the keys of the file."""
+    pairs = {
+        "version": VERSION,
+        "search_space": search_space(),
+        "dataset_type": header.dataset_type,
+        "columns": list(header.columns),
+        **{key: getattr(header, key) for key in _KEYS[header.dataset_type]},
+    }
+    return {name: value for name, value in pairs.items() if value is not None}

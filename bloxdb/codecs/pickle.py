@@ -16,14 +16,14 @@ import numpy.typing as npt
 
 from bloxdb.codecs._pickle_reader import FLOAT_SIZE, Machine
 from bloxdb.codecs._pickle_writer import Writer
-from bloxdb.codecs.columns import COLUMNS, SCALES, Kind, is_list
+from bloxdb.codecs.columns import COLUMNS, MEASURED, Kind, is_list, measure_of
 from bloxdb.codecs.header import Header
 from bloxdb.codecs.rows import Rows
-from bloxdb.codecs.table import Table, check_size, column_of, read_columns
+from bloxdb.codecs.table import Table
+from bloxdb.codecs.values import check_size, column_of, read_columns
 from bloxdb.errors import BloxFormatError
-from bloxdb.files import rest_of
+from bloxdb.files import new_array, rest_of
 from bloxdb.measures import Array
-from bloxdb.memory import new_array
 
 NAME = "pickle"
 SUFFIX = ".pickle"
@@ -106,7 +106,7 @@ class _Columns:
         if kind is Kind.INT:
             numbers: npt.NDArray[np.int64] = self.cells[:, c, 1].copy()
             return numbers if np.all(self.cells[:, c, 0] == _INT) and np.all(numbers >= 0) else None
-        return self._measures(c, name) if kind in SCALES else None
+        return self._measures(c, name) if kind in MEASURED else None
 
     def _measures(self, c: int, name: str) -> Array | None:
         rows = len(self.cells)
@@ -115,7 +115,7 @@ class _Columns:
         shape = (rows, self.header.epochs or 0) if is_list(name) else (rows, 1)
         final = shape if is_list(name) else (rows,)
         fixed = new_array(shape, np.int32)
-        if self.machine.read_fixed(self.cells, c, SCALES[COLUMNS[name]], fixed) < 0:
+        if self.machine.read_fixed(self.cells, c, measure_of(name).scale, fixed) < 0:
             return fixed.reshape(final)
         del fixed
         floats = np.empty(shape, dtype=np.float64)

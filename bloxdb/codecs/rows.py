@@ -10,14 +10,15 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bloxdb.codecs.columns import COLUMNS, SCALES, Kind, is_list
+from bloxdb.codecs.columns import COLUMNS, MEASURED, Kind, is_list, measure_of
 from bloxdb.codecs.table import Table
 from bloxdb.measures import Array
+from bloxdb.space.keys import KEY
 
 HASH, INT, FLOAT, LIST = range(4)
 
 
-class Block(NamedTuple):
+class RowBlock(NamedTuple):
     """Some rows, laid out side by side.
 
     Attributes
@@ -60,15 +61,15 @@ class Rows:
             kind = COLUMNS[name]
             if kind in (Kind.TEXT, Kind.ARCH):
                 return None
-            if kind in SCALES:
+            if kind in MEASURED:
                 count = table.header.epochs or 1 if is_list(name) else 1
-                decimals = len(str(SCALES[kind])) - 1
+                decimals = measure_of(name).decimals
                 layout.append((LIST if is_list(name) else FLOAT, count, decimals))
             else:
                 layout.append((HASH if kind is Kind.HASH else INT, 1, 0))
         return cls(table, np.array(layout, dtype=np.int64))
 
-    def blocks(self, size: int) -> Iterator[Block]:
+    def blocks(self, size: int) -> Iterator[RowBlock]:
         """All rows, `size` at once; a thread lays out the next block meanwhile."""
         places = [slice(first, first + size) for first in range(0, len(self.table), size)]
         with ThreadPoolExecutor(1) as pool:
@@ -85,22 +86,22 @@ class Rows:
         """Whether all measures are in fixed point."""
         return all(self.table[name].dtype != np.float64 for name in self._names)
 
-    def _block(self, place: slice) -> Block:
-        hashes = np.ascontiguousarray(self.table["model_hash"][place])
+    def _block(self, place: slice) -> RowBlock:
+        hashes = np.ascontiguousarray(self.table[KEY][place])
         numbers = self._beside(place, np.int64, [n for n in self._names if COLUMNS[n] is Kind.INT])
         if not self.is_fixed:
-            return Block(hashes, numbers, self._floats(place), None)
-        fixed = self._beside(place, np.int32, [name for name in self._names if COLUMNS[name] in SCALES])
-        return Block(hashes, numbers, None, fixed)
+            return RowBlock(hashes, numbers, self._floats(place), None)
+        fixed = self._beside(place, np.int32, [name for name in self._names if COLUMNS[name] in MEASURED])
+        return RowBlock(hashes, numbers, None, fixed)
 
     def _floats(self, place: slice) -> Array:
-        names = [name for name in self._names if COLUMNS[name] in SCALES]
+        names = [name for name in self._names if COLUMNS[name] in MEASURED]
         floats = self._beside(place, np.float64, names)
         at = 0
         for name in names:
             width = int(np.prod(self.table[name].shape[1:]))
             if self.table[name].dtype != np.float64:
-                floats[:, at : at + width] /= SCALES[COLUMNS[name]]
+                floats[:, at : at + width] /= measure_of(name).scale
             at += width
         return floats
 
@@ -110,7 +111,7 @@ class Rows:
 
     def _beside(self, place: slice, dtype: type, names: list[str]) -> Array:
         arrays = [self.table[name][place] for name in names]
-        rows = len(self.table["model_hash"][place])
+        rows = len(self.table[KEY][place])
         widths = [int(np.prod(array.shape[1:])) for array in arrays]
         beside: Array = np.empty((rows, sum(widths)), dtype=dtype)
         at = 0

@@ -1,16 +1,17 @@
-"""Single files of a release: costs, environments, latencies."""
+"""Files of a release, opened as the original does: a whole folder, or a single file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from os import PathLike
 from typing import Any
 
-from bloxdb import codecs, space
-from bloxdb.codecs.columns import ENV_COLUMNS
+from bloxdb import codecs, dataset, space
 from bloxdb.dataset.folder import Part
-from bloxdb.dataset.keys import arch_id
+from bloxdb.db.references import Seeds
 from bloxdb.errors import QueryError
+from bloxdb.measures import ENVIRONMENT, LATENCY
+from bloxdb.space.keys import find_arch
 
 
 class _File:
@@ -48,7 +49,7 @@ class _File:
         return self._row(arch) >= 0
 
     def _row(self, arch: Any) -> int:
-        index = arch_id(arch)
+        index = find_arch(arch)
         return -1 if index is None else self._part.row[index]
 
     def _single(self, name: str, arch: Any) -> Any:
@@ -96,7 +97,7 @@ class EnvInfoDataset(_File):
     def env(self, arch: Any) -> dict[str, str] | None:
         """The 12 fields; None for an architecture that is not there."""
         row = self._row(arch)
-        return None if row < 0 else {name: self._part.table[name][row] for name in ENV_COLUMNS}
+        return None if row < 0 else {name: self._part.table[name][row] for name in ENVIRONMENT}
 
     def __getitem__(self, arch: Any) -> dict[str, str]:
         """`env`; `KeyError` for an architecture that is not there."""
@@ -118,7 +119,7 @@ class BenchmarkingDataset(_File):
 
     def latency(self, arch: Any) -> float | None:
         """Milliseconds; None for an architecture that is not there."""
-        found: float | None = self._single("latency", arch)
+        found: float | None = self._single(LATENCY.name, arch)
         return found
 
     def __getitem__(self, arch: Any) -> float:
@@ -127,3 +128,37 @@ class BenchmarkingDataset(_File):
         if found is None:
             raise KeyError(arch)
         return found
+
+
+def from_folder(
+    folder: str | PathLike[str],
+    extended: bool = False,
+    seeds: Seeds = None,
+    devices: str | Iterable[str] | None = None,
+    include_static_info: bool = False,
+    include_env_info: bool = False,
+    validate_data: bool = True,
+    preferred_ext: str | None = None,
+) -> dataset.Dataset:
+    """Load a release from a folder: `bloxdb.from_folder`, with the original's order of parameters.
+
+    Parameters
+    ----------
+    folder, extended, seeds, devices, include_static_info, include_env_info, validate_data, preferred_ext
+        As there.
+
+    Returns
+    -------
+    Dataset
+        What was asked for, in memory.
+    """
+    return dataset.from_folder(
+        folder,
+        extended=extended,
+        seeds=seeds,
+        devices=devices,
+        include_static_info=include_static_info,
+        include_env_info=include_env_info,
+        validate_data=validate_data,
+        preferred_ext=preferred_ext,
+    )

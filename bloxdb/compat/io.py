@@ -6,7 +6,7 @@ from os import PathLike
 from typing import Any
 
 from bloxdb import codecs
-from bloxdb.dataset.folder import header_dict
+from bloxdb.codecs.header import header_dict
 
 
 def read_dataset_file(path: str | PathLike[str]) -> tuple[dict[str, Any], list[list[Any]]]:

@@ -24,16 +24,14 @@ def get_model_hash(arch_vec: object) -> str | None:
     bloxdb.InvalidArchError
         The vector is malformed.
     """
-    known = space.blocks_by_cell()
-    if any(cell not in known for cell in space.parse(arch_vec)):
-        return None
-    return space.model_hash(arch_vec)
+    index = space.find_arch(arch_vec)
+    return None if index is None else space.model_hash(index)
 
 
 def get_all_architectures() -> Iterator[space.ArchVec]:
     """All 250,047 vectors that have a path, equivalent ones too."""
     for cells in product(space.blocks_by_cell(), repeat=space.STAGES):
-        yield [[[cell[0]], list(cell[1:])] for cell in cells]
+        yield [space.nested(cell) for cell in cells]
 
 
 def get_unique_architectures() -> Iterator[space.ArchVec]:

@@ -3,12 +3,9 @@
 ``import bloxdb.compat as blox`` has it under the original's names.
 """
 
+from bloxdb.dataset.database import DatabaseSource
 from bloxdb.dataset.dataset import Dataset, from_database, from_folder
 from bloxdb.dataset.folder import FolderSource
+from bloxdb.dataset.source import Source
 
-__all__ = [
-    "Dataset",
-    "FolderSource",
-    "from_database",
-    "from_folder",
-]
+__all__ = ["DatabaseSource", "Dataset", "FolderSource", "Source", "from_database", "from_folder"]

@@ -7,25 +7,28 @@ from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from bloxdb import space
-from bloxdb.codecs.header import NODES, VERSION, search_space
+from bloxdb.codecs.header import VERSION, search_space
 from bloxdb.dataset.database import DatabaseSource
 from bloxdb.dataset.folder import read_folder
-from bloxdb.dataset.keys import arch_id, hash_of
 from bloxdb.dataset.source import CURVES, Source
-from bloxdb.db.database import Database
+from bloxdb.db.database import Database, current
+from bloxdb.db.references import Seeds
 from bloxdb.errors import QueryError
-from bloxdb.space.keys import Ids
+from bloxdb.measures import MEASURES
+from bloxdb.space.keys import KEY, find_arch
+
+_EXTENDED = {measure.name for measure in MEASURES if measure.file == "ext"}
 
 
 def from_folder(
     folder: str | PathLike[str],
+    *,
     extended: bool = False,
-    seeds: Iterable[int] | None = None,
-    devices: Iterable[str] | None = None,
+    seeds: Seeds = None,
+    devices: str | Iterable[str] | None = None,
     include_static_info: bool = False,
     include_env_info: bool = False,
     validate_data: bool = True,
@@ -40,7 +43,7 @@ def from_folder(
     extended
         Load the ext files, too: training accuracies and all losses.
     seeds, devices
-        Which to load; all that the folder has if None.
+        Which to load, one or several; all that the folder has if None.
     include_static_info, include_env_info
         Load FLOPs and parameters, and environments.
     validate_data
@@ -49,13 +52,18 @@ def from_folder(
         The format to take where a file is there in several; ``'blox'``, ``'pickle'``, ``'csv'`` in this order
         if None.
 
+    Returns
+    -------
+    Dataset
+        What was asked for, in memory.
+
     Raises
     ------
-    bloxdb.BloxFormatError
+    BloxFormatError
         A file is damaged.
-    bloxdb.ReleaseError
+    ReleaseError
         A file is missing, or two do not belong together.
-    bloxdb.QueryError
+    QueryError
         There is no such seed, device or format; the error lists those that there are.
     """
     source = read_folder(
@@ -65,32 +73,44 @@ def from_folder(
         devices=devices,
         info=include_static_info,
         env=include_env_info,
-        preferred=preferred_ext,
+        preferred_ext=preferred_ext,
         validate=validate_data,
     )
     return Dataset(source)
 
 
-def from_database(db: Database, recipe: str | None = None, seeds: Iterable[int] | None = None) -> Dataset:
-    """The same over the finished runs of a database, which loads nothing up front.
+def from_database(db: Database | None = None, *, recipe: str | None = None, seeds: Seeds = None) -> Dataset:
+    """The finished runs of a database under the original package's API; nothing is loaded up front.
 
     Parameters
     ----------
     db
-        The database.
+        The database; the current one if not given.
     recipe
         Whose runs; needed where there are several recipes.
     seeds
-        Which; all that there are if None.
+        Only runs of this seed, or of these.
+
+    Returns
+    -------
+    Dataset
+        It asks the database at each call.
+
+    Raises
+    ------
+    QueryError
+        There is no such recipe or seed.
     """
-    return Dataset(DatabaseSource(db, recipe, seeds))
+    return Dataset(DatabaseSource(db or current(), recipe, seeds))
 
 
 class Dataset:
     """Runs by architecture.
 
-    An architecture is a vector (any that describes the network), a model hash, or an index. A method returns
-    None where there is no run of it. Without a seed, one of `seeds` is drawn from `rng`.
+    An architecture is a vector (any that describes the network), a model hash, or an index;
+    `bloxdb.space.keys` has a table of what each kind of key gives. A method returns None where there is no
+    run of it, and where there is no such architecture; a malformed key is an error. Without a seed, one of
+    `seeds` is drawn from `rng`.
 
     Attributes
     ----------
@@ -101,7 +121,7 @@ class Dataset:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._seeds = list(source.seeds)
-        self._is_extended = "train_loss" in source.columns
+        self._is_extended = set(source.columns) >= _EXTENDED
         self.rng = random.Random(0)  # noqa: S311
 
     def __repr__(self) -> str:
@@ -110,12 +130,12 @@ class Dataset:
 
     @property
     def version(self) -> int:
-        """Of the release format."""
+        """The version of the release format."""
         return VERSION
 
     @property
     def search_space(self) -> dict[str, Any]:
-        """What the headers of the files say of it."""
+        """Shape, nodes, stages and operations, as the headers of release files have them."""
         return search_space()
 
     @property
@@ -126,7 +146,7 @@ class Dataset:
     @property
     def nodes(self) -> int:
         """Operations in a cell."""
-        return NODES
+        return space.NODES
 
     @property
     def stages(self) -> int:
@@ -135,12 +155,12 @@ class Dataset:
 
     @property
     def columns(self) -> list[str]:
-        """Of the training files."""
+        """The columns of the training files, `model_hash` first."""
         return list(self._source.columns)
 
     @property
     def epochs(self) -> int:
-        """Of each run."""
+        """Epochs of each run."""
         return self._source.epochs
 
     @property
@@ -155,12 +175,12 @@ class Dataset:
 
     @property
     def seeds(self) -> list[int]:
-        """Those that are loaded."""
+        """The seeds that are loaded."""
         return list(self._seeds)
 
     @property
     def devices(self) -> list[str]:
-        """Those whose latencies are loaded."""
+        """The devices whose latencies are loaded."""
         return list(self._source.devices)
 
     def __len__(self) -> int:
@@ -168,10 +188,10 @@ class Dataset:
 
     def __iter__(self) -> Iterator[str]:
         """The model hashes of all architectures that have a run."""
-        return (hash_of(index) for index in self._source.arch_ids().tolist())
+        return (space.model_hash(index) for index in self._source.arch_ids().tolist())
 
     def __contains__(self, arch: object) -> bool:
-        index = arch_id(arch)
+        index = find_arch(arch)
         return index is not None and self._source.has(index)
 
     def __getitem__(self, arch: Any) -> dict[str, Any]:
@@ -267,7 +287,7 @@ class Dataset:
             Give a dict by name.
         """
         names = self._devices(devices)
-        index = arch_id(arch)
+        index = find_arch(arch)
         found = [None if index is None else self._source.latency(name, index) for name in names]
         if return_dict:
             return dict(zip(names, found, strict=True))
@@ -285,7 +305,7 @@ class Dataset:
 
     def arch_vec(self, arch: Any) -> space.ArchVec | None:
         """The canonical vector; None for a hash that is none."""
-        index = arch_id(arch)
+        index = find_arch(arch)
         return None if index is None else space.arch_vec(index)
 
     def full_info(
@@ -313,11 +333,11 @@ class Dataset:
         """
         drawn = self._seed(seed)
         names = self._devices(devices)
-        index = arch_id(arch)
+        index = find_arch(arch)
         if index is None or self._source.result("test_top1", index, drawn) is None:
             return None
         source = self._source
-        info: dict[str, Any] = {"model_hash": hash_of(index)}
+        info: dict[str, Any] = {KEY: space.model_hash(index)}
         for name in source.columns[1:]:
             ask = source.curve if name in CURVES else source.result
             info[name] = ask(name, index, drawn)
@@ -369,46 +389,32 @@ class Dataset:
             found[name] = self._source.many(name, ids, drawn, last)
         return found
 
-    def _ids(self, archs: Iterable[Any] | None) -> Ids:
-        if archs is None:
-            return self._source.arch_ids()
-        if isinstance(archs, np.ndarray) and archs.ndim == 1 and archs.dtype.kind in "iu":
-            if archs.size and not 0 <= archs.min() <= archs.max() < space.NUM_ARCHS:
-                raise QueryError(f"architecture indices are in 0 … {space.NUM_ARCHS - 1}")
-            return archs.astype(np.int64)
-        ids = []
-        for arch in archs:
-            index = arch_id(arch)
-            if index is None:
-                raise QueryError(f"{arch!r} is not the hash of an architecture")
-            ids.append(index)
-        return np.array(ids, dtype=np.int64)
+    def _ids(self, archs: Iterable[Any] | None) -> space.Ids:
+        return self._source.arch_ids() if archs is None else space.arch_indices(archs)
 
     def _measure(self, name: str, arch: Any, epoch: int | None, best: bool, seed: int | None) -> float | None:
         drawn = self._seed(seed)
         last = self._epoch(epoch)
-        if name != "val_top1":
-            self._check_extended(name)
-        index = arch_id(arch)
+        self._check_extended(name)
+        index = find_arch(arch)
         if index is None:
             return None
         return (self._source.best if best else self._source.at)(name, index, drawn, last)
 
     def _result(self, name: str, arch: Any, seed: int | None) -> float | None:
         drawn = self._seed(seed)
-        if name in ("test_top5", "test_loss"):
-            self._check_extended(name)
-        index = arch_id(arch)
+        self._check_extended(name)
+        index = find_arch(arch)
         return None if index is None else self._source.result(name, index, drawn)
 
     def _info(self, arch: Any) -> tuple[int, int] | None:
         if not self._source.has_info:
             raise QueryError("FLOPs and parameters are not loaded; load with include_static_info=True")
-        index = arch_id(arch)
+        index = find_arch(arch)
         return None if index is None else self._source.info(index)
 
     def _check_extended(self, name: str) -> None:
-        if not self._is_extended:
+        if name in _EXTENDED and not self._is_extended:
             raise QueryError(f"{name} is in the ext files, which are not loaded; load with extended=True")
 
     def _seed(self, seed: int | None) -> int:

@@ -14,12 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bloxdb import codecs, space
-from bloxdb.codecs import Header, Table
-from bloxdb.codecs.columns import COLUMNS, ENV_COLUMNS, SCALES
-from bloxdb.codecs.header import VERSION, search_space
-from bloxdb.dataset.keys import ids_of
-from bloxdb.dataset.source import is_lower_better
+from bloxdb.codecs import Table
+from bloxdb.codecs.columns import BASE, measure_of
+from bloxdb.db.references import Seeds, listed_seeds
 from bloxdb.errors import QueryError, ReleaseError
+from bloxdb.measures import ENVIRONMENT, EPOCH, LATENCY, Measure
 from bloxdb.release.folder import check_agreement, release_files
 from bloxdb.space.keys import Ids
 
@@ -39,7 +38,7 @@ class Part:
 
     def __init__(self, table: Table, source: str) -> None:
         self.table = table
-        self.ids = ids_of(table, source)
+        self.ids = table.arch_ids(source)
         self.rows = np.full(space.NUM_ARCHS, -1, dtype=np.int64)
         self.rows[self.ids] = np.arange(len(table))
         self.row: list[int] = self.rows.tolist()
@@ -55,7 +54,7 @@ class Part:
     def best(self, name: str) -> list[Any]:
         """The best of all epochs, of each row."""
         if name not in self._bests:
-            self._bests[name] = _listed(_best(self.table[name], name, axis=1))
+            self._bests[name] = _listed(_best(self.table[name], EPOCH[name], axis=1))
         return self._bests[name]
 
 
@@ -66,13 +65,12 @@ def _listed(values: npt.NDArray[Any]) -> list[Any]:
     return listed
 
 
-def _best(stored: npt.NDArray[Any], name: str, axis: int | None = None) -> Any:
+def _best(stored: npt.NDArray[Any], measure: Measure, axis: int | None = None) -> Any:
     """The best of a measure as stored, in its natural unit; NaN where none was measured."""
-    low = is_lower_better(name)
+    high = measure.higher_is_better
     if stored.dtype != np.float64:
-        best = stored.min(axis=axis) if low else stored.max(axis=axis)
-        return best / SCALES[COLUMNS[name]]
-    return np.fmin.reduce(stored, axis=axis) if low else np.fmax.reduce(stored, axis=axis)
+        return (stored.max(axis=axis) if high else stored.min(axis=axis)) / measure.scale
+    return np.fmax.reduce(stored, axis=axis) if high else np.fmin.reduce(stored, axis=axis)
 
 
 @dataclass
@@ -82,11 +80,11 @@ class FolderSource:
     Attributes
     ----------
     training
-        By seed and column.
+        The table that has a column, by seed and column.
     envs, latencies
-        By seed, by device.
+        Tables by seed, and by device.
     costs
-        The static file.
+        The table of FLOPs and parameters.
     """
 
     dataset: str
@@ -111,7 +109,7 @@ class FolderSource:
 
     def has(self, arch_id: int) -> bool:
         """Whether the architecture has a run of any seed."""
-        return any(parts["test_top1"].row[arch_id] >= 0 for parts in self.training.values())
+        return any(parts[BASE[1]].row[arch_id] >= 0 for parts in self.training.values())
 
     def arch_ids(self) -> Ids:
         """The architectures that have a run of any seed, in order."""
@@ -119,7 +117,7 @@ class FolderSource:
 
     @cached_property
     def _arch_ids(self) -> Ids:
-        return np.unique(np.concatenate([parts["test_top1"].ids for parts in self.training.values()]))
+        return np.unique(np.concatenate([parts[BASE[1]].ids for parts in self.training.values()]))
 
     def result(self, name: str, arch_id: int, seed: int) -> float | int | None:
         """One value of a run."""
@@ -139,7 +137,7 @@ class FolderSource:
         stored = part.table.columns[name]
         value = stored.item(row, epoch - 1)
         if stored.dtype != np.float64:
-            return float(value / SCALES[COLUMNS[name]])
+            return EPOCH[name].natural(value)
         return None if value != value else float(value)
 
     def best(self, name: str, arch_id: int, seed: int, epoch: int) -> float | None:
@@ -151,7 +149,7 @@ class FolderSource:
         if epoch == self.epochs:
             found: float | None = part.best(name)[row]
             return found
-        value = float(_best(part.table.columns[name][row, :epoch], name))
+        value = float(_best(part.table.columns[name][row, :epoch], EPOCH[name]))
         return None if value != value else value
 
     def curve(self, name: str, arch_id: int, seed: int) -> list[float] | None:
@@ -161,16 +159,14 @@ class FolderSource:
         if row < 0:
             return None
         stored = part.table.columns[name][row]
-        values: list[float] = (
-            stored if stored.dtype == np.float64 else stored / SCALES[COLUMNS[name]]
-        ).tolist()
+        values: list[float] = (stored if stored.dtype == np.float64 else stored / EPOCH[name].scale).tolist()
         return values
 
     def latency(self, device: str, arch_id: int) -> float | None:
         """Milliseconds."""
         part = self.latencies[device]
         row = part.row[arch_id]
-        return None if row < 0 else part.single("latency")[row]
+        return None if row < 0 else part.single(LATENCY.name)[row]
 
     def info(self, arch_id: int) -> tuple[int, int] | None:
         """FLOPs and parameters."""
@@ -185,7 +181,7 @@ class FolderSource:
         row = -1 if part is None else part.row[arch_id]
         if row < 0 or part is None:
             return None
-        return {name: part.table.columns[name][row] for name in ENV_COLUMNS}
+        return {name: part.table.columns[name][row] for name in ENVIRONMENT}
 
     def many(self, name: str, arch_ids: Ids, seed: int, epoch: int) -> npt.NDArray[np.float64]:
         """A result, or a measure at an epoch, of many architectures; NaN where there is none."""
@@ -194,7 +190,7 @@ class FolderSource:
         stored = part.table.columns[name]
         values = stored[rows, epoch - 1] if stored.ndim == 2 else stored[rows]
         if stored.dtype == np.int32:
-            values = values / SCALES[COLUMNS[name]]
+            values = values / measure_of(name).scale
         return np.where(rows < 0, np.nan, values)
 
 
@@ -202,18 +198,19 @@ def read_folder(
     folder: str | PathLike[str],
     *,
     extended: bool,
-    seeds: Iterable[int] | None,
+    seeds: Seeds,
     devices: Iterable[str] | None,
     info: bool,
     env: bool,
-    preferred: str | None,
+    preferred_ext: str | None,
     validate: bool,
 ) -> FolderSource:
-    """Read what is asked for; see `bloxdb.dataset.from_folder`."""
-    if preferred is not None and preferred.lstrip(".") not in codecs.FORMATS:
-        raise QueryError(f"there is no format {preferred!r}; choose one of: {', '.join(codecs.FORMATS)}")
-    files = _Files(Path(folder), (preferred or "").lstrip("."))
-    chosen_seeds = files.chosen("base-", seeds, int)
+    """The tables of a folder that are asked for; `bloxdb.from_folder` says what each parameter means."""
+    preferred = (preferred_ext or "").lstrip(".")
+    if preferred_ext is not None and preferred not in codecs.FORMATS:
+        raise QueryError(f"there is no format {preferred_ext!r}; choose one of: {', '.join(codecs.FORMATS)}")
+    files = _Files(Path(folder), preferred)
+    chosen_seeds = files.chosen("base-", listed_seeds(seeds), int)
     chosen_devices = files.chosen("bench-", devices, str)
     stems = [f"blox-base-{seed}" for seed in chosen_seeds]
     stems += [f"blox-ext-{seed}" for seed in chosen_seeds if extended]
@@ -272,7 +269,7 @@ class _Files:
         if wanted is None:
             chosen = there
         else:
-            chosen = list(dict.fromkeys([wanted] if isinstance(wanted, str | int) else wanted))
+            chosen = list(dict.fromkeys([wanted] if isinstance(wanted, str) else wanted))
         what = "seed" if kind == "base-" else "device"
         for one in chosen:
             if one not in there:
@@ -283,13 +280,13 @@ class _Files:
         return chosen
 
     def read(self, stems: Sequence[str]) -> dict[str, Part]:
-        """The tables, while another thread makes the hashes of the search space."""
-        paths = [self.path(stem) for stem in stems]
+        """The tables; where each architecture is in them is found while the next file is read."""
         with ThreadPoolExecutor(1) as pool:
-            hashes = pool.submit(space.all_digests)
-            tables = [codecs.read(path) for path in paths]
-            hashes.result()
-        return {stem: Part(table, str(path)) for stem, table, path in zip(stems, tables, paths, strict=True)}
+            parts = {}
+            for stem in stems:
+                path = self.path(stem)
+                parts[stem] = pool.submit(Part, codecs.read(path), str(path))
+            return {stem: part.result() for stem, part in parts.items()}
 
 
 def _check_cover(parts: dict[str, Part], seeds: list[int]) -> None:
@@ -305,19 +302,3 @@ def _check_cover(parts: dict[str, Part], seeds: list[int]) -> None:
                 raise ReleaseError(
                     f"blox-{kind}-{seed} has architecture {strange[0]}, which blox-base-{seed} lacks"
                 )
-
-
-def header_dict(header: Header) -> dict[str, Any]:
-    """What a file says of itself, as a dict."""
-    pairs = {
-        "version": VERSION,
-        "search_space": search_space(),
-        "dataset_type": header.dataset_type,
-        "columns": list(header.columns),
-        "seed": header.seed,
-        "epochs": header.epochs,
-        "dataset": header.dataset,
-        "part": header.part,
-        "device": header.device,
-    }
-    return {name: value for name, value in pairs.items() if value is not None}

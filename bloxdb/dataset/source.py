@@ -7,33 +7,34 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from bloxdb.codecs.columns import BASE, COLUMNS, EXT, Kind
+from bloxdb.measures import EPOCH, MEASURES, RUN
+from bloxdb.space.keys import Ids
 
-Ids = npt.NDArray[np.int64]
-
-RESULTS = (*(name for name in (*BASE, *EXT) if name.startswith("test_")), "train_time_s")
-"""Columns with one value a run."""
-
-CURVES = tuple(name for name in (*BASE, *EXT) if name not in RESULTS and name != "model_hash")
+CURVES = tuple(EPOCH)
 """Columns with one value an epoch."""
 
+RESULTS = tuple(name for name in RUN if name not in EPOCH)
+"""Columns with one value a run."""
 
-def is_lower_better(name: str) -> bool:
-    """Whether the best value of a measure is the lowest."""
-    return COLUMNS[name] is Kind.FLOAT
+COLUMNS = tuple(dict.fromkeys(measure.name for measure in MEASURES if measure.name in (*CURVES, *RESULTS)))
+"""All of them, in the order of base and ext files."""
 
 
 class Source(Protocol):
     """Values by architecture index and seed; None where there is none.
 
+    Whatever answers these questions can be a `Dataset`: a missing architecture, run or value is None (NaN in
+    an array) and never an error; what a source has not loaded is not in `columns`, `seeds` or `devices`, and
+    is not asked for.
+
     Attributes
     ----------
     dataset, epochs
-        What was trained on, and for how long.
+        What was trained on, and for how many epochs.
     seeds, devices
         What there is, in order.
     columns
-        Of the training files, `model_hash` first.
+        The columns that there are, `model_hash` first.
     """
 
     dataset: str

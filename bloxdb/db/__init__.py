@@ -1,1 +1,65 @@
-"""The database, whoever asks it: where it is, its schema, its rows; nothing of files of a release."""
+"""A database, whoever asks it: where it is, its schema, its rows; nothing of release files.
+
+`open` and `create` give a `Database`; its `reader` is a session of SQLAlchemy for the classes below, one a
+table.
+"""
+
+from bloxdb.db.creation import UpgradeReport, create, upgrade
+from bloxdb.db.database import Database, current, open
+from bloxdb.db.references import DATASETS, RELEASED, Images, RecipeFacts, Seeds
+from bloxdb.db.schema import (
+    DIVERGED,
+    ENDED,
+    FAILED,
+    FINISHED,
+    PENDING,
+    RUNNING,
+    STATUSES,
+    UNFINISHED,
+    UNSUCCESSFUL,
+    Arch,
+    Base,
+    Block,
+    Device,
+    Env,
+    Epoch,
+    Latency,
+    Recipe,
+    Run,
+    StaticInfo,
+    leaderboard,
+)
+
+__all__ = [
+    "DATASETS",
+    "DIVERGED",
+    "ENDED",
+    "FAILED",
+    "FINISHED",
+    "PENDING",
+    "RELEASED",
+    "RUNNING",
+    "STATUSES",
+    "UNFINISHED",
+    "UNSUCCESSFUL",
+    "Arch",
+    "Base",
+    "Block",
+    "Database",
+    "Device",
+    "Env",
+    "Epoch",
+    "Images",
+    "Latency",
+    "Recipe",
+    "RecipeFacts",
+    "Run",
+    "Seeds",
+    "StaticInfo",
+    "UpgradeReport",
+    "create",
+    "current",
+    "leaderboard",
+    "open",
+    "upgrade",
+]

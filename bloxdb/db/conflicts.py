@@ -1,55 +1,37 @@
-"""What an import changes, and what contradicts the database."""
+"""What contradicts the database: counted, and the first few told."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from pathlib import Path
-
 from bloxdb.errors import ConflictError
 
-_SHOWN = 5
+_SHOWN = 5  # more do not help a person to see what is wrong
 
 
-@dataclass
-class ImportReport:
-    """What an import did: the files, and how many rows of them were new, replaced or there already."""
+class Conflicts:
+    """Contradictions that nothing decides.
 
-    files: list[Path] = field(default_factory=list)
-    added: int = 0
-    replaced: int = 0
-    unchanged: int = 0
-
-
-class Changes:
-    """Counts what becomes of the files' values, and collects contradictions to list the first few of all.
-
-    Attributes
+    Parameters
     ----------
-    report
-        The counts.
-    replace
-        Whether the files' values override those that are there.
+    outcome
+        What did not happen because of them, and what would decide, for the error.
     """
 
-    def __init__(self, report: ImportReport, replace: bool) -> None:
-        self.report = report
-        self.replace = replace
-        self._conflicts = 0
+    def __init__(self, outcome: str) -> None:
+        self._outcome = outcome
+        self._count = 0
         self._first: list[str] = []
 
-    def differs(self, what: str, old: object, new: object) -> None:
-        """Note a value that is there and is not the file's: replaced, or a contradiction."""
-        if self.replace:
-            self.report.replaced += 1
-            return
-        self._conflicts += 1
+    def add(self, what: str) -> None:
+        """Note one: what it is of, and the two values."""
+        self._count += 1
         if len(self._first) < _SHOWN:
-            self._first.append(f"{what} {old} here, {new} in the file")
+            self._first.append(what)
 
     def check(self) -> None:
-        """Raise `ConflictError` if there was any contradiction."""
-        if self._conflicts:
+        """Raise `ConflictError` if there was any."""
+        if self._count:
+            more = "; …" if self._count > len(self._first) else ""
             raise ConflictError(
-                f"{self._conflicts} values contradict the database, nothing was imported (replace "
-                f"overrides): {'; '.join(self._first)}{'; …' if self._conflicts > len(self._first) else ''}"
+                f"{self._count} values contradict the database, {self._outcome}: "
+                f"{'; '.join(self._first)}{more}"
             )

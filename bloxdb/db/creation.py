@@ -2,61 +2,161 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-from sqlalchemy import insert, text
+from sqlalchemy import URL, Connection, insert, text
 from sqlalchemy.orm import Session
 
 from bloxdb import space
 from bloxdb.db import revisions
-from bloxdb.db.connection import APPLICATION_ID, BEGIN, unchecked
-from bloxdb.db.schema import Arch, Base, Block, StaticInfo
-from bloxdb.errors import DatabaseError
-from bloxdb.space import costs
-
-if TYPE_CHECKING:
-    from bloxdb.db.database import Database
+from bloxdb.db.connection import file_url, locate, make_engine, path_of
+from bloxdb.db.database import Database, check_file, check_known, open_url, revision_of
+from bloxdb.db.schema import Arch, Block, StaticInfo
+from bloxdb.errors import DatabaseExistsError, NotADatabaseError
+from bloxdb.files import replacing
 
 
-def build(db: Database) -> None:
+def create(path_or_url: str | os.PathLike[str] | None = None, *, current: bool = True) -> Database:
+    """Create a database, fill in blocks, architectures and their costs, and open it.
+
+    A file appears whole or not at all.
+
+    Parameters
+    ----------
+    path_or_url
+        Where, as for `bloxdb.open`; folders that are missing are made.
+    current
+        Whether it is the one that is asked where no database is named.
+
+    Returns
+    -------
+    Database
+        It, open.
+
+    Raises
+    ------
+    DatabaseExistsError
+        There is a file or a database already; nothing was changed.
+    """
+    url = locate(path_or_url)
+    path = path_of(url)
+    if path is None:
+        with Database(url) as db:
+            if revision_of(db) is not None:
+                raise DatabaseExistsError(f"{db.name} is a bloxdb database already; open it instead")
+            _build(db)
+    else:
+        if path.exists():
+            raise DatabaseExistsError(f"{path} exists already; remove it, or choose another place")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary, Database(file_url(temporary)) as db:
+            _build(db)
+    return open_url(url, current=current)
+
+
+@dataclass(frozen=True)
+class UpgradeReport:
+    """What an upgrade did.
+
+    Attributes
+    ----------
+    before, after
+        The revisions; the same if there was nothing to do.
+    copy
+        The database as it was, kept beside the file; None if there was nothing to do, or it is a server.
+    """
+
+    before: str
+    after: str
+    copy: Path | None = None
+
+    def __repr__(self) -> str:
+        if self.before == self.after:
+            return f"<UpgradeReport: {self.after} already>"
+        kept = "" if self.copy is None else f", the database before it is {self.copy.name}"
+        return f"<UpgradeReport: {self.before} to {self.after}{kept}>"
+
+
+def upgrade(path_or_url: str | os.PathLike[str] | None = None) -> UpgradeReport:
+    """Bring an older database to this bloxdb's revision, in one transaction.
+
+    Parameters
+    ----------
+    path_or_url
+        Where it is, as for `bloxdb.open`.
+
+    Returns
+    -------
+    UpgradeReport
+        The revisions, and the copy that was kept.
+
+    Raises
+    ------
+    DatabaseNotFoundError, NotADatabaseError
+        There is none, or something else.
+    RevisionError
+        A newer bloxdb wrote it.
+    DatabaseError
+        A migration failed; the database is as it was.
+    """
+    return upgrade_url(locate(path_or_url))
+
+
+def upgrade_url(url: URL, scripts: Path | None = None) -> UpgradeReport:
+    """`upgrade` for a URL that was located, and, for tests, with the migrations of another folder."""
+    check_file(url)
+    with Database(url) as db:
+        revision = revision_of(db)
+        if revision is None:
+            raise NotADatabaseError(f"{db.name} is not a bloxdb database")
+        newest = revisions.head(scripts)
+        if revision == newest:
+            return UpgradeReport(revision, newest)
+        check_known(db, revision, scripts)
+        copy = _keep_copy(db, revision)
+        _migrate(db, scripts)
+        return UpgradeReport(revision, newest, copy)
+
+
+@contextmanager
+def connect_for_developers(url: str) -> Iterator[Connection]:
+    """A connection for ``alembic`` at the command line, in a transaction that is committed."""
+    engine = make_engine(locate(url), read_only=False)
+    with engine.begin() as connection:
+        yield connection
+    engine.dispose()
+
+
+def _build(db: Database) -> None:
     """The schema and what the search space alone determines, in a database that has nothing."""
-    if db.path is not None:
-        with db.engine.execution_options(**{BEGIN: ""}).connect() as connection:
-            connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
-    migrate(db, None)
+    with db.autocommit() as connection:
+        db.engines.mark(connection)
+    _migrate(db, None)
     with db.transaction() as session:
         _fill(session)
-    if db.path is not None:
-        with db.engine.execution_options(**{BEGIN: ""}).connect() as connection:
-            connection.exec_driver_sql("ANALYZE")
-            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+    with db.autocommit() as connection:
+        db.engines.finish(connection)
 
 
-def migrate(db: Database, scripts: Path | None) -> None:
-    """All migrations in one transaction; foreign keys are off meanwhile, and checked at its end."""
-    with db.engine.execution_options(**{BEGIN: ""}).connect() as connection:
-        if db.path is None:
-            revisions.migrate(connection, scripts)
-            connection.commit()
-            return
-        # a batch operation recreates tables, and with foreign keys on that deletes their children
-        with unchecked(connection):
-            revisions.migrate(connection, scripts)
-            broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
-            if broken:
-                raise DatabaseError(f"{db.name}: the migration broke {len(broken)} references")
+def _migrate(db: Database, scripts: Path | None) -> None:
+    """All migrations in one transaction."""
+    with db.autocommit() as connection, db.engines.migration(connection):
+        revisions.run(connection, scripts)
 
 
-def keep_copy(db: Database, revision: str) -> Path | None:
+def _keep_copy(db: Database, revision: str) -> Path | None:
     """A whole copy beside the file, under a name that is not taken."""
     if db.path is None:
         return None
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     copy = db.path.with_name(f"{db.path.stem}.{revision}.{stamp}{db.path.suffix}")
-    with db.engine.execution_options(**{BEGIN: ""}).connect() as connection:
+    with db.autocommit() as connection:
         connection.execute(text("VACUUM INTO :copy"), {"copy": str(copy)})
     return copy
 
@@ -64,10 +164,10 @@ def keep_copy(db: Database, revision: str) -> Path | None:
 def _fill(session: Session) -> None:
     """Blocks, architectures and costs: what the search space alone determines."""
     session.execute(
-        insert(Base.metadata.tables["blocks"]),
+        insert(Block),
         [
             {
-                Block.id.key: block.index,
+                "id": block.index,
                 "scheme": block.scheme,
                 "op1": block.op1,
                 "op2": block.op2,
@@ -78,7 +178,8 @@ def _fill(session: Session) -> None:
     )
     hashes = space.all_model_hashes()
     cells = [space.cell_text(block.cell) for block in space.BLOCKS]
-    columns = [space.block_of_stage(np.arange(space.NUM_ARCHS), stage).tolist() for stage in range(3)]
+    stages = range(space.STAGES)
+    columns = [space.block_of_stage(np.arange(space.NUM_ARCHS), stage).tolist() for stage in stages]
     archs = [
         {"id": i, "hash": hashes[i], "block1_id": a, "block2_id": b, "block3_id": c,
          "vec": f"[{cells[a]},{cells[b]},{cells[c]}]"}
@@ -87,6 +188,6 @@ def _fill(session: Session) -> None:
     session.execute(insert(Arch.__table__), archs)  # type: ignore[arg-type]
     infos = [
         {"arch_id": i, "flops": flops, "params": params}
-        for i, (flops, params) in enumerate(costs.all_costs().tolist())
+        for i, (flops, params) in enumerate(space.all_costs().tolist())
     ]
     session.execute(insert(StaticInfo.__table__), infos)  # type: ignore[arg-type]

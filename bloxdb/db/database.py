@@ -1,44 +1,24 @@
-"""Opening databases: sessions, snapshots, revisions."""
+"""Databases that are open: sessions, snapshots, rows; and which of them is asked where none is named."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sqlalchemy import URL, Connection, text
+from sqlalchemy import URL, Connection, Executable, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from bloxdb.db import revisions
-from bloxdb.db.connection import (
-    APPLICATION_ID,
-    BEGIN,
-    alone,
-    application_id,
-    file_url,
-    locate,
-    make_engine,
-    path_of,
-    unchecked,
-)
-from bloxdb.db.creation import build, keep_copy, migrate
-from bloxdb.errors import (
-    DatabaseError,
-    DatabaseExistsError,
-    DatabaseNotFoundError,
-    NotADatabaseError,
-    RevisionError,
-)
-from bloxdb.files import replacing
-
-if TYPE_CHECKING:
-    from bloxdb.dataset import Dataset
+from bloxdb.db.connection import application_id, locate, make_engine, path_of
+from bloxdb.db.dialects import APPLICATION_ID, engines_of
+from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError, RevisionError
 
 _TRIES = 20  # at catching a moment in which nobody writes
 
@@ -54,6 +34,8 @@ class Database:
         Where it is.
     engine
         The SQLAlchemy engine, for your own queries.
+    engines
+        What its kind of engine does in its own way.
     read_only
         Whether writing is refused.
     """
@@ -62,9 +44,10 @@ class Database:
         self.url = url
         self.read_only = read_only
         self.engine = make_engine(url, read_only=read_only)
+        self.engines = engines_of(url)
         self._write = sessionmaker(self.engine)
-        options = {BEGIN: ""} if self.path else {"isolation_level": "AUTOCOMMIT"}
-        self._readers = scoped_session(sessionmaker(self.engine.execution_options(**options)))
+        self._autocommit = self.engine.execution_options(**self.engines.AUTOCOMMIT)
+        self._readers = scoped_session(sessionmaker(self._autocommit))
 
     def __repr__(self) -> str:
         mode = ", read only" if self.read_only else ""
@@ -85,7 +68,7 @@ class Database:
 
     @property
     def path(self) -> Path | None:
-        """The file; None for a server."""
+        """The file, as an absolute path; None for a server."""
         return path_of(self.url)
 
     @property
@@ -102,13 +85,9 @@ class Database:
         DatabaseError
             The engine refused: a full disk, a lock that was not given up, a broken constraint.
         """
-        if self.read_only:
-            raise DatabaseError(f"{self.name} is open read only; open it without read_only to write")
-        try:
-            with self._write.begin() as session:
-                yield session
-        except DBAPIError as error:
-            raise DatabaseError(f"{self.name}: {error.orig}") from error
+        self._check_writable()
+        with self._translated(), self._write.begin() as session:
+            yield session
 
     @contextmanager
     def bulk_transaction(self) -> Iterator[Session]:
@@ -116,21 +95,15 @@ class Database:
 
         Nothing is written twice where this is the only connection: the journal is then not a WAL.
         """
-        if self.path is None or self.read_only:
-            with self.transaction() as session:
-                yield session
-            return
-        try:
-            with (
-                self.engine.execution_options(**{BEGIN: ""}).connect() as connection,
-                alone(connection),
-                unchecked(connection),
-                Session(connection) as session,
-            ):
-                yield session
-                session.flush()
-        except DBAPIError as error:
-            raise DatabaseError(f"{self.name}: {error.orig}") from error
+        self._check_writable()
+        with self._translated(), self.engines.bulk(self.engine) as session:
+            yield session
+
+    @contextmanager
+    def autocommit(self) -> Iterator[Connection]:
+        """A connection whose statements are each a transaction of their own."""
+        with self._translated(), self._autocommit.connect() as connection:
+            yield connection
 
     @contextmanager
     def scratch(self) -> Iterator[Path | None]:
@@ -148,10 +121,7 @@ class Database:
     @contextmanager
     def snapshot(self) -> Iterator[Session]:
         """A session whose queries all see the database as it is at the first of them."""
-        options: dict[str, Any] = {BEGIN: "BEGIN"}
-        if self.path is None:
-            options = {"isolation_level": "REPEATABLE READ"}
-        with Session(self.engine.execution_options(**options)) as session:
+        with Session(self.engine.execution_options(**self.engines.SNAPSHOT)) as session:
             yield session
 
     @contextmanager
@@ -162,47 +132,34 @@ class Database:
         """
         with ExitStack() as stack:
             sessions = [stack.enter_context(self.snapshot())]
-            if self.path is not None:
-                for _ in range(_TRIES):
-                    with ExitStack() as tries, self._watched() as changed:
-                        found = [tries.enter_context(self.snapshot()) for _ in range(most)]
-                        for session in found:
-                            session.execute(text("SELECT 1 FROM archs LIMIT 1"))  # this begins it
-                        if not changed():
-                            sessions = found
-                            stack.push(tries.pop_all())
-                            break
+            for _ in range(_TRIES):
+                with ExitStack() as tries, self.autocommit() as watcher:
+                    before = self.engines.version(watcher)
+                    if before is None:
+                        break
+                    found = [tries.enter_context(self.snapshot()) for _ in range(most)]
+                    for session in found:
+                        session.execute(text("SELECT 1 FROM archs LIMIT 1"))  # this begins it
+                    if self.engines.version(watcher) == before:
+                        sessions = found
+                        stack.push(tries.pop_all())
+                        break
             yield sessions
-
-    @contextmanager
-    def _watched(self) -> Iterator[Callable[[], bool]]:
-        """A function that says whether anybody has written to the file since the block began."""
-        with self.engine.execution_options(**{BEGIN: ""}).connect() as connection:
-            query = text("PRAGMA data_version")
-            before = connection.scalar(query)
-            yield lambda: bool(connection.scalar(query) != before)
-
-    def dataset(self, recipe: str | None = None, seeds: Iterable[int] | None = None) -> Dataset:
-        """The finished runs under the original package's API; nothing is loaded up front.
-
-        Parameters
-        ----------
-        recipe
-            Whose runs; needed where there are several recipes.
-        seeds
-            Which; all that there are if None.
-
-        Raises
-        ------
-        QueryError
-            There is no such recipe or seed.
-        """
-        from bloxdb.dataset import from_database
-
-        return from_database(self, recipe, seeds)
 
     def rows(self, sql: str, **values: object) -> list[dict[str, Any]]:
         """The rows of a plain SQL query, as dicts; ``:name`` stands for a value.
+
+        Parameters
+        ----------
+        sql
+            The query.
+        values
+            What stands for the names in it.
+
+        Returns
+        -------
+        list of dict
+            A dict a row, by column.
 
         Raises
         ------
@@ -210,41 +167,105 @@ class Database:
             The query is not SQL that this database understands.
         """
         try:
-            return [dict(row) for row in self.reader.execute(text(sql), values).mappings()]
+            return self.rows_of(text(sql), **values)
         except SQLAlchemyError as error:
             reason = error.orig if isinstance(error, DBAPIError) else error
             raise DatabaseError(f"{self.name}: {reason}") from error
 
+    def rows_of(self, query: Executable, **values: object) -> list[dict[str, Any]]:
+        """The rows of a query of SQLAlchemy, as dicts."""
+        return [dict(row) for row in self.reader.execute(query, values).mappings()]
+
     def close(self) -> None:
-        """Close all connections of this object."""
+        """Close all connections of this object; the database that was current before it is so again."""
         self._readers.remove()
         self.engine.dispose()
-        with _state_lock:
-            if _state.get("current") is self:
-                del _state["current"]
+        _currents.remove(self)
+
+    def _check_writable(self) -> None:
+        if self.read_only:
+            raise DatabaseError(f"{self.name} is open read only; open it without read_only to write")
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """What the driver says, as an error of ours."""
+        try:
+            yield
+        except DBAPIError as error:
+            raise DatabaseError(f"{self.name}: {' '.join(str(error.orig).split())}") from error
 
 
-_state: dict[str, Database] = {}
-_state_lock = threading.Lock()
+class _Currents:
+    """The databases that were made current and are still open, the latest last."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: list[Database] = []
+        self._closed = ""  # the name of the last that was closed
+
+    def add(self, db: Database) -> None:
+        with self._lock:
+            self._open.append(db)
+
+    def remove(self, db: Database) -> None:
+        with self._lock:
+            if db in self._open:
+                self._open.remove(db)
+                self._closed = db.name
+
+    def latest(self) -> Database | None:
+        """The one that is asked; None if there never was any, which is no error."""
+        with self._lock:
+            if not self._open and self._closed:
+                raise DatabaseError(
+                    f"{self._closed} was closed, and no other database is open; open one with bloxdb.open, "
+                    "or name one with db=…"
+                )
+            return self._open[-1] if self._open else None
+
+
+_currents = _Currents()
 
 
 def current() -> Database:
-    """The database opened last, else the default one."""
-    with _state_lock:
-        found = _state.get("current")
-    return found or open()
+    """The database that is asked where none is named: the one opened last that is still open.
+
+    The default one is opened if none ever was.
+
+    Returns
+    -------
+    Database
+        It.
+
+    Raises
+    ------
+    DatabaseError
+        The last that was open was closed: no other file is opened in its place.
+    DatabaseNotFoundError
+        None was opened, and there is no default one.
+    """
+    return _currents.latest() or open()
 
 
-def open(path_or_url: str | os.PathLike[str] | None = None, *, read_only: bool = False) -> Database:
+def open(
+    path_or_url: str | os.PathLike[str] | None = None, *, read_only: bool = False, current: bool = True
+) -> Database:
     """Open a database and make it the one that `bloxdb.Arch.get`, `bloxdb.top`, … ask.
 
     Parameters
     ----------
     path_or_url
         A file, or an SQLAlchemy URL such as ``postgresql+psycopg://host/name``. None means
-        ``$BLOXDB_URL``, else ``blox.db`` in the user's data folder.
+        ``$BLOXDB_URL``, else ``blox.db`` in the user's data folder. A path is made absolute at once.
     read_only
         Refuse writing.
+    current
+        Whether it is the one that is asked, until it is closed; then the one before is so again.
+
+    Returns
+    -------
+    Database
+        It, open.
 
     Raises
     ------
@@ -255,109 +276,37 @@ def open(path_or_url: str | os.PathLike[str] | None = None, *, read_only: bool =
     RevisionError
         It is older or newer than this bloxdb; the error says what to do.
     """
-    return _open(locate(path_or_url), read_only, None)
+    return open_url(locate(path_or_url), read_only=read_only, current=current)
 
 
-def open_beside(path_or_url: str | os.PathLike[str]) -> Database:
-    """Open a database to read from, like `open`, but without making it the one that is asked."""
-    return _opened(locate(path_or_url), True, None)
-
-
-def _open(url: URL, read_only: bool, scripts: Path | None) -> Database:
-    db = _opened(url, read_only, scripts)
-    with _state_lock:
-        _state["current"] = db
-    return db
-
-
-def _opened(url: URL, read_only: bool, scripts: Path | None) -> Database:
-    _check_file(url)
+def open_url(
+    url: URL, *, read_only: bool = False, current: bool = True, scripts: Path | None = None
+) -> Database:
+    """`open` for a URL that was located, and, for tests, with the migrations of another folder."""
+    check_file(url)
     db = Database(url, read_only=read_only)
     try:
         _check_revision(db, scripts)
     except BaseException:
         db.close()
         raise
+    if current:
+        _currents.add(db)
     return db
 
 
-def create(path_or_url: str | os.PathLike[str] | None = None) -> Database:
-    """Create a database, fill in blocks, architectures and their costs, and open it.
-
-    A file appears whole or not at all.
-
-    Raises
-    ------
-    DatabaseExistsError
-        There is a file or a database already; nothing was changed.
-    """
-    url = locate(path_or_url)
-    _create(url)
-    return _open(url, False, None)
-
-
-def create_beside(path: Path) -> Database:
-    """Create a file and open it, without making it the one that is asked."""
-    url = file_url(path)
-    _create(url)
-    return _opened(url, False, None)
-
-
-def _create(url: URL) -> None:
-    path = path_of(url)
-    if path is None:
-        with _server_errors(url), Database(url) as db:
-            _check_empty(db)
-            build(db)
-    else:
-        if path.exists():
-            raise DatabaseExistsError(f"{path} exists already; remove it, or choose another place")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary, Database(file_url(temporary)) as db:
-            build(db)
-
-
-def upgrade(path_or_url: str | os.PathLike[str] | None = None) -> Path | None:
-    """Bring an older database to this bloxdb's revision, in one transaction.
-
-    Returns
-    -------
-    pathlib.Path or None
-        The copy that was kept of an SQLite file; None if there was nothing to do or it is a server.
-    """
-    return _upgrade(locate(path_or_url), None)
-
-
-def _upgrade(url: URL, scripts: Path | None) -> Path | None:
-    _check_file(url)
-    with _server_errors(url), Database(url) as db:
-        with db.engine.connect() as connection:
-            revision = revisions.current_revision(connection)
-        if revision is None:
-            raise NotADatabaseError(f"{db.name} is not a bloxdb database")
-        if revision == revisions.head(scripts):
-            return None
-        if not revisions.is_known(revision, scripts):
-            raise RevisionError(_newer(db, revision))
-        copy = keep_copy(db, revision)
-        migrate(db, scripts)
-        return copy
-
-
-@contextmanager
-def connect_for_developers(url: str) -> Iterator[Connection]:
-    """A connection for ``alembic`` at the command line, in a transaction that is committed."""
-    engine = make_engine(locate(url), read_only=False)
-    with engine.begin() as connection:
-        yield connection
-    engine.dispose()
-
-
-def _check_file(url: URL) -> None:
-    """Whether an SQLite file is one of ours.
+def check_file(url: URL) -> None:
+    """Whether an SQLite file is one of ours; nothing for a server.
 
     Only SQLite opens it: closing a file ends all locks that the process has on it
     (https://www.sqlite.org/howtocorrupt.html, 2.2), and this process may have the same database open.
+
+    Raises
+    ------
+    DatabaseNotFoundError
+        There is no file.
+    NotADatabaseError
+        It is another file.
     """
     path = path_of(url)
     if path is None:
@@ -379,38 +328,29 @@ def _check_file(url: URL) -> None:
         raise NotADatabaseError(f"{path} is an SQLite file, but not a bloxdb database")
 
 
+def revision_of(db: Database) -> str | None:
+    """The schema revision of a database; None if it is not one of bloxdb's."""
+    with db._translated(), db.engine.connect() as connection:
+        return revisions.current_revision(connection)
+
+
 def _check_revision(db: Database, scripts: Path | None) -> None:
-    with _server_errors(db.url), db.engine.connect() as connection:
-        revision = revisions.current_revision(connection)
+    revision = revision_of(db)
     if revision == revisions.head(scripts):
         return
     if revision is None:
         raise NotADatabaseError(f"{db.name} is not a bloxdb database; create one with `bloxdb init --db …`")
-    if not revisions.is_known(revision, scripts):
-        raise RevisionError(_newer(db, revision))
+    check_known(db, revision, scripts)
     raise RevisionError(
         f"{db.name} has the older revision {revision}; bring it up to date with "
         f"`bloxdb upgrade --db {db.name}` (it keeps a copy)"
     )
 
 
-def _newer(db: Database, revision: str) -> str:
-    return (
-        f"{db.name} has revision {revision}, which this bloxdb does not know: a newer bloxdb wrote it; "
-        "update with `pip install -U bloxdb`"
-    )
-
-
-def _check_empty(db: Database) -> None:
-    with db.engine.connect() as connection:
-        if revisions.current_revision(connection) is not None:
-            raise DatabaseExistsError(f"{db.name} is a bloxdb database already; open it instead")
-
-
-@contextmanager
-def _server_errors(url: URL) -> Iterator[None]:
-    try:
-        yield
-    except DBAPIError as error:
-        name = url.render_as_string(hide_password=True)
-        raise DatabaseError(f"{name}: {' '.join(str(error.orig).split())}") from error
+def check_known(db: Database, revision: str, scripts: Path | None) -> None:
+    """`RevisionError` for a revision that a newer bloxdb made."""
+    if not revisions.is_known(revision, scripts):
+        raise RevisionError(
+            f"{db.name} has revision {revision}, which this bloxdb does not know: a newer bloxdb wrote it; "
+            "update with `pip install -U bloxdb`"
+        )

@@ -1,17 +1,275 @@
-"""The database's own clock: machines that share a database need not agree on the time."""
+"""What SQLite and PostgreSQL say differently; nothing else in bloxdb asks which of the two it is."""
 
 from __future__ import annotations
 
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any, ClassVar
 
-from sqlalchemy import DateTime, Float, literal
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    DateTime,
+    Dialect,
+    Engine,
+    Float,
+    Text,
+    cast,
+    func,
+    literal,
+)
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import FunctionElement
+
+from bloxdb.errors import DatabaseError
+
+BEGIN = "bloxdb_begin"
+"""An execution option: how SQLite begins a transaction, or "" for not at all."""
+
+APPLICATION_ID = 0x424C4F58
+"""What SQLite keeps in bytes 68 … 71 of the file: 'BLOX'."""
+
+BUSY_MS = 30_000
+"""How long a connection waits for another's lock: longer than any transaction of ours but an import."""
+
+
+class Engines(ABC):
+    """The ways of one kind of engine.
+
+    Attributes
+    ----------
+    AUTOCOMMIT
+        Execution options of a connection whose statements are transactions of their own.
+    SNAPSHOT
+        Execution options of a connection that sees one state of the database from its first query on.
+    RECREATES
+        Whether a table is changed by making it anew, so that alembic needs its batch mode.
+    """
+
+    AUTOCOMMIT: ClassVar[dict[str, Any]]
+    SNAPSHOT: ClassVar[dict[str, Any]]
+    RECREATES: ClassVar[bool]
+
+    @abstractmethod
+    def listed(self, column: ColumnElement[Any]) -> ColumnElement[str]:
+        """All values of a group as one text; nothing between two commas is NULL."""
+
+    @abstractmethod
+    def fetch(self, driver: Any, sql: str, values: Sequence[Any]) -> list[Any]:
+        """The rows of a query with ``?`` for values, asked of the driver itself."""
+
+    @abstractmethod
+    def version(self, connection: Connection) -> int | None:
+        """A number that changes when another connection has written; None where there is no such thing."""
+
+    @abstractmethod
+    def bulk(self, engine: Engine) -> AbstractContextManager[Session]:
+        """A transaction for very many rows, committed at the end, undone after an error."""
+
+    @abstractmethod
+    def migration(self, connection: Connection) -> AbstractContextManager[None]:
+        """A transaction for migrations, on a connection in autocommit; undone after an error."""
+
+    @abstractmethod
+    def mark(self, connection: Connection) -> None:
+        """Say in a new database, before anything else, that it is one of ours."""
+
+    @abstractmethod
+    def finish(self, connection: Connection) -> None:
+        """Bring a database that was just filled into the state in which it is used."""
+
+
+class SQLite(Engines):
+    """A file that this process opens itself."""
+
+    AUTOCOMMIT: ClassVar = {BEGIN: ""}
+    SNAPSHOT: ClassVar = {BEGIN: "BEGIN"}
+    RECREATES: ClassVar = True
+
+    def listed(self, column: ColumnElement[Any]) -> ColumnElement[str]:
+        """`group_concat` makes texts of integers itself."""
+        return func.group_concat(func.coalesce(column, ""))
+
+    def fetch(self, driver: Any, sql: str, values: Sequence[Any]) -> list[Any]:
+        """The driver's own placeholder is ``?``."""
+        found: list[Any] = driver.execute(sql, values).fetchall()
+        return found
+
+    def version(self, connection: Connection) -> int | None:
+        """https://www.sqlite.org/pragma.html#pragma_data_version"""
+        found: int = connection.exec_driver_sql("PRAGMA data_version").scalar_one()
+        return found
+
+    @contextmanager
+    def bulk(self, engine: Engine) -> Iterator[Session]:
+        """Foreign keys are not checked, other files can be attached, and nothing is written twice if
+        possible.
+        """
+        with (
+            engine.execution_options(**self.AUTOCOMMIT).connect() as connection,
+            alone(connection),
+            foreign_keys_off(connection),
+            Session(connection) as session,
+        ):
+            yield session
+            session.flush()
+
+    @contextmanager
+    def migration(self, connection: Connection) -> Iterator[None]:
+        """A batch operation makes tables anew, and with foreign keys on that deletes their children."""
+        with foreign_keys_off(connection):
+            yield
+            broken = broken_references(connection)
+            if broken:
+                raise DatabaseError(f"the migration broke {broken} references; nothing was changed")
+
+    def mark(self, connection: Connection) -> None:
+        """https://www.sqlite.org/pragma.html#pragma_application_id"""
+        connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+
+    def finish(self, connection: Connection) -> None:
+        """Statistics for the planner, and the journal that readers and writers share."""
+        connection.exec_driver_sql("ANALYZE")
+        connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+
+
+class PostgreSQL(Engines):
+    """A server."""
+
+    AUTOCOMMIT: ClassVar = {"isolation_level": "AUTOCOMMIT"}
+    SNAPSHOT: ClassVar = {"isolation_level": "REPEATABLE READ"}
+    RECREATES: ClassVar = False
+
+    def listed(self, column: ColumnElement[Any]) -> ColumnElement[str]:
+        """`string_agg` takes texts only."""
+        return func.string_agg(func.coalesce(cast(column, Text), ""), ",")
+
+    def fetch(self, driver: Any, sql: str, values: Sequence[Any]) -> list[Any]:
+        """psycopg's placeholder is ``%s``."""
+        with driver.cursor() as cursor:
+            found: list[Any] = cursor.execute(sql.replace("?", "%s"), values).fetchall()
+            return found
+
+    def version(self, connection: Connection) -> int | None:
+        """A server has no such number for a connection to watch."""
+        return None
+
+    @contextmanager
+    def bulk(self, engine: Engine) -> Iterator[Session]:
+        """Like any other transaction."""
+        with Session(engine) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def migration(self, connection: Connection) -> Iterator[None]:
+        """Tables are changed in place, with their references checked all along."""
+        plain = connection.execution_options(isolation_level="READ COMMITTED")
+        with plain.begin():
+            yield
+
+    def mark(self, connection: Connection) -> None:
+        """The table of revisions says it."""
+
+    def finish(self, connection: Connection) -> None:
+        """Statistics for the planner, which has had no time yet to make them itself."""
+        connection.exec_driver_sql("ANALYZE")
+
+
+_ENGINES: dict[str, Engines] = {"sqlite": SQLite(), "postgresql": PostgreSQL()}
+
+NAMES = tuple(_ENGINES)
+"""The kinds of engine, as URLs name them."""
+
+
+def engines_of(what: URL | Dialect) -> Engines:
+    """The ways of the engine that a URL, or a dialect of SQLAlchemy, is of."""
+    return _ENGINES[what.get_backend_name() if isinstance(what, URL) else what.name]
+
+
+def begin(connection: Connection) -> None:
+    """Begin a transaction on SQLite, whose driver begins nothing by itself.
+
+    Writers take the lock at once, so that none has to upgrade, which SQLite would refuse at random.
+    """
+    words = connection.get_execution_options().get(BEGIN, "BEGIN IMMEDIATE")
+    if words:
+        connection.exec_driver_sql(words)
+
+
+@contextmanager
+def foreign_keys_off(connection: Connection) -> Iterator[None]:
+    """A transaction on SQLite that does not check foreign keys; undone after an error.
+
+    Files that were attached meanwhile are detached at its end. The connection must be in autocommit.
+    """
+    connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.exec_driver_sql("COMMIT")
+    except BaseException:
+        if _is_in_transaction(connection):
+            connection.exec_driver_sql("ROLLBACK")
+        raise
+    finally:
+        if not connection.invalidated:
+            connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+            for _, name, _ in connection.exec_driver_sql("PRAGMA database_list").fetchall():
+                if name not in ("main", "temp"):
+                    connection.exec_driver_sql(f"DETACH {name}")
+
+
+def broken_references(connection: Connection) -> int:
+    """How many rows of an SQLite file refer to a row that is not there."""
+    return len(connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall())
+
+
+def _is_in_transaction(connection: Connection) -> bool:
+    """Whether there is something to roll back.
+
+    SQLite does so itself when a statement is interrupted, and SQLAlchemy closes a connection on Ctrl-C.
+    """
+    if connection.invalidated:
+        return False
+    driver: Any = connection.connection.driver_connection
+    return bool(driver.in_transaction)
+
+
+@contextmanager
+def alone(connection: Connection) -> Iterator[None]:
+    """Write into an SQLite file itself where nobody else has it open, instead of into a WAL first.
+
+    Readers that come meanwhile wait for the end.
+    """
+    connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+    try:
+        with suppress(OperationalError):  # somebody else is there: the WAL stays
+            connection.exec_driver_sql("PRAGMA journal_mode = DELETE")
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_MS}")
+        yield
+    finally:
+        if connection.invalidated:
+            with connection.engine.execution_options(**SQLite.AUTOCOMMIT).connect() as another:
+                _back_to_wal(another)
+        else:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_MS}")
+            _back_to_wal(connection)
+
+
+def _back_to_wal(connection: Connection) -> None:
+    with suppress(OperationalError):  # somebody reads: it works as it is, and the next import tries again
+        connection.exec_driver_sql("PRAGMA journal_mode = WAL")
 
 
 class utc_now(FunctionElement[Any]):  # noqa: N801 - it stands for a function of SQL
     """The time now by the database's clock, or some seconds before; UTC, as our columns hold it.
+
+    Machines that share a database need not agree on the time, so only the database's clock counts.
 
     Parameters
     ----------

@@ -19,17 +19,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Column, Connection, Text, cast, func, insert, select, text
+from sqlalchemy import Column, Connection, func, insert, select, text
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from sqlalchemy.schema import CreateColumn
 
 from bloxdb.db._integers import parse
+from bloxdb.db.dialects import engines_of
 from bloxdb.db.schema import EPOCH_MEASURES, Epoch
-from bloxdb.db.staging import MISSING, STORED, Staging
+from bloxdb.db.staging import STORED, Staging
 from bloxdb.errors import DatabaseError
-from bloxdb.measures import Array
+from bloxdb.measures import MISSING, Array
 from bloxdb.progress import Meter
 
 Measures = Mapping[str, Array]
@@ -92,9 +93,9 @@ class EpochWriter:
         if staging is None:
             self._insert(run_ids, measures)
         else:
-            staging.add(run_ids, {EPOCH_MEASURES[name]: values for name, values in measures.items()})
+            staging.add(run_ids, {EPOCH_MEASURES[name].column: values for name, values in measures.items()})
 
-    def settle(self) -> None:
+    def wait(self) -> None:
         """Wait until the arrays that `write` got are not needed any more."""
         if self._staging is not None:
             self._staging.wait()
@@ -126,7 +127,7 @@ class EpochWriter:
         return self._staging
 
     def _insert(self, run_ids: npt.NDArray[np.int64], measures: Measures) -> None:
-        names = ["run_id", "epoch", *(EPOCH_MEASURES[name] for name in measures)]
+        names = ["run_id", "epoch", *(EPOCH_MEASURES[name].column for name in measures)]
         runs, epochs = next(iter(measures.values())).shape
         for first in range(0, runs, _SLICE):
             block = slice(first, first + _SLICE)
@@ -276,9 +277,9 @@ def read_epochs(
 
 
 def _read_block(session: Session, ids: npt.NDArray[np.int64], names: Sequence[str]) -> EpochBlock | None:
-    is_sqlite = session.get_bind().dialect.name == "sqlite"
-    stored = [getattr(Epoch, EPOCH_MEASURES[name]) for name in names]
-    columns = [_listed(column, is_sqlite) for column in (Epoch.epoch, *stored)]
+    engines = engines_of(session.get_bind().dialect)
+    stored = [getattr(Epoch, EPOCH_MEASURES[name].column) for name in names]
+    columns = [engines.listed(column) for column in (Epoch.epoch, *stored)]
     query = select(Epoch.run_id, func.count(), *columns).group_by(Epoch.run_id)
     if ids[-1] - ids[0] + 1 == len(ids):
         wanted = Epoch.run_id.between(int(ids[0]), int(ids[-1]))
@@ -296,13 +297,6 @@ def _read_block(session: Session, ids: npt.NDArray[np.int64], names: Sequence[st
         epochs,
         dict(zip(names, measures, strict=True)),
     )
-
-
-def _listed(column: Any, is_sqlite: bool) -> Any:
-    """All values of a group as one text; nothing between two commas is NULL."""
-    if is_sqlite:
-        return func.group_concat(func.coalesce(column, ""))
-    return func.string_agg(func.coalesce(cast(column, Text), ""), ",")
 
 
 def _integers(texts: Sequence[str], size: int) -> npt.NDArray[np.int64]:

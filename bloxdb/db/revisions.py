@@ -1,4 +1,4 @@
-"""Running the schema's revisions, which ship inside the package."""
+"""The schema's revisions, which ship inside the package: which there are, and running them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
-from bloxdb.db.schema import REVISION
-
 if TYPE_CHECKING:
     from alembic.config import Config
     from alembic.script import ScriptDirectory
+
+REVISION = "0001"
+"""The schema revision that this code reads and writes; alembic's."""
 
 
 def shipped_scripts() -> Path:
@@ -33,7 +34,7 @@ def head(scripts: Path | None = None) -> str:
     """The newest revision: this code's, or that of another folder of scripts."""
     if scripts is None:
         return REVISION
-    return _directory(scripts).get_current_head() or ""
+    return script_directory(scripts).get_current_head() or ""
 
 
 def is_known(revision: str, scripts: Path | None = None) -> bool:
@@ -41,27 +42,29 @@ def is_known(revision: str, scripts: Path | None = None) -> bool:
     from alembic.util import CommandError
 
     try:
-        return _directory(scripts).get_revision(revision) is not None
+        return script_directory(scripts).get_revision(revision) is not None
     except CommandError:
         return False
 
 
-def migrate(connection: Connection, scripts: Path | None = None) -> None:
+def run(connection: Connection, scripts: Path | None = None) -> None:
     """Bring the database to the newest revision, within the transaction that is open."""
     from alembic import command
 
-    config = _config(scripts)
+    config = alembic_config(scripts)
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 
 
-def _directory(scripts: Path | None) -> ScriptDirectory:
+def script_directory(scripts: Path | None = None) -> ScriptDirectory:
+    """What alembic knows of the shipped revisions, or of those in another folder."""
     from alembic.script import ScriptDirectory
 
-    return ScriptDirectory.from_config(_config(scripts))
+    return ScriptDirectory.from_config(alembic_config(scripts))
 
 
-def _config(scripts: Path | None) -> Config:
+def alembic_config(scripts: Path | None = None) -> Config:
+    """alembic's configuration for the shipped revisions, or for those in another folder."""
     from alembic.config import Config
 
     config = Config()

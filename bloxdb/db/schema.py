@@ -1,4 +1,4 @@
-"""The ORM classes: one a table of the database.
+"""The ORM classes: one a table of the database, and the statuses of runs.
 
 Accuracies read as percent and losses as they are. `Epoch` stores them as integers (thousandths of a percent,
 millionths of a loss), and shows the natural numbers through virtual generated columns.
@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 from sqlalchemy import (
     JSON,
@@ -31,16 +31,25 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from bloxdb import space
-from bloxdb.errors import InvalidArchError
-from bloxdb.space import costs
+from bloxdb.db.database import Database, current
+from bloxdb.measures import COSTS, ENVIRONMENT, EPOCH, RUN, Measure
 
-if TYPE_CHECKING:
-    from bloxdb.db.database import Database
+PENDING, RUNNING, FINISHED, FAILED, DIVERGED = "pending", "running", "finished", "failed", "diverged"
 
-REVISION = "0001"
-"""The schema revision that this code reads and writes; alembic's."""
+STATUSES = (PENDING, RUNNING, FINISHED, FAILED, DIVERGED)
+"""What a run can be: it waits, is trained, has its results, cannot be trained, or its loss was not finite.
 
-STATUSES = ("pending", "running", "finished", "failed", "diverged")
+`bloxdb.runs` has the ways from one to another.
+"""
+
+UNFINISHED = (PENDING, RUNNING)
+"""Of a run that somebody has yet to train to its end."""
+
+ENDED = (FINISHED, DIVERGED, FAILED)
+"""Of a run that nobody trains any more."""
+
+UNSUCCESSFUL = (FAILED, DIVERGED)
+"""Of a run that has ended without results, and can be tried again."""
 
 
 class Base(DeclarativeBase):
@@ -122,34 +131,35 @@ class Arch(Base):
     latencies: Mapped[list[Latency]] = relationship(order_by="Latency.device_id", viewonly=True)
 
     @classmethod
-    def get(cls, key: object, db: Database | None = None) -> Arch | None:
+    def get(cls, key: Any, db: Database | None = None) -> Self | None:
         """Look an architecture up.
 
         Parameters
         ----------
         key
-            A vector (nested lists, 15 integers, or its text; any that describes the network), a model
-            hash, or an architecture index.
+            A vector (any that describes the network), a model hash, or an architecture index;
+            `bloxdb.space.keys` has a table of what each kind of key gives.
         db
-            The database to ask; the one opened last, or the default one, if not given.
+            The database to ask; the current one if not given.
 
         Returns
         -------
         Arch or None
-            None if no architecture has this hash or index.
+            None if there is no architecture of this hash or index, or the vector has no path.
 
         Raises
         ------
         InvalidArchError
-            A vector is malformed or has no path.
+            The key is malformed.
         """
-        from bloxdb.db.database import current
+        index = space.find_arch(key)
+        if index is None:
+            return None
+        return (db or current()).reader.get(cls, index, populate_existing=True)
 
-        session = (db or current()).reader
-        index = arch_key(key)
-        if isinstance(index, str):
-            return session.query(cls).filter_by(hash=index).populate_existing().one_or_none()
-        return session.get(cls, index, populate_existing=True)
+    def __index__(self) -> int:
+        """Its index, so that an `Arch` can stand wherever an index can."""
+        return self.id
 
     @property
     def vec(self) -> space.ArchVec:
@@ -188,42 +198,11 @@ class Arch(Base):
         )
 
 
-def arch_key(key: object) -> int | str:
-    """What `Arch.get` takes as an architecture index or a hash."""
-    if isinstance(key, str):
-        text = key.strip().lower()
-        if len(text) == 32 and all(digit in "0123456789abcdef" for digit in text):
-            return text
-        if text.isascii() and text.isdigit():
-            return int(text)
-    if isinstance(key, bool):
-        raise InvalidArchError(f"{key!r} is not an architecture: give a vector, a hash or an index")
-    if hasattr(key, "__index__") and not hasattr(key, "__len__"):
-        return int(key)
-    return space.arch_index(key)
-
-
 class Env(Base):
     """The software and hardware of runs: one row a distinct environment, in the release's 12 fields."""
 
     __tablename__ = "envs"
-    __table_args__ = (
-        UniqueConstraint(
-            "codebase_commit",
-            "codebase_version",
-            "cuda",
-            "driver",
-            "gpu",
-            "platform",
-            "ptflops_version",
-            "python",
-            "torch_commit",
-            "torch_cuda_version",
-            "torch_version",
-            "torchvision_version",
-            name="uq_envs_fields",
-        ),
-    )
+    __table_args__ = (UniqueConstraint(*ENVIRONMENT, name="uq_envs_fields"),)
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     codebase_commit: Mapped[str] = mapped_column(Text)
@@ -266,7 +245,7 @@ class Recipe(Base):
         return f"<Recipe {self.name}: {self.dataset}, {self.epochs} epochs>"
 
 
-_all_costs = cache(costs.all_costs)
+_all_costs = cache(space.all_costs)
 
 
 def _cost(which: int) -> Callable[[Any], int]:
@@ -295,11 +274,7 @@ class Run(Base):
         CheckConstraint(f"status IN {STATUSES}", name="status"),
         Index(None, "recipe_id", "seed", "arch_id"),
         # each answers "the best by this under a limit of FLOPs or parameters" alone, from the best on
-        Index(None, "test_top1", "flops", "params"),
-        Index(None, "val_top1", "flops", "params"),
-        Index(None, "test_top5", "flops", "params"),
-        Index(None, "test_loss", "flops", "params"),
-        Index(None, "train_time_s", "flops", "params"),
+        *(Index(None, name, "flops", "params") for name in RUN),
         Index(None, "flops", "params"),
         Index(None, "params", "flops"),
     )
@@ -337,9 +312,11 @@ class Run(Base):
         )
 
 
-def _shown(stored: str, scale: int) -> Any:
+def _shown(name: str) -> Any:
+    """A column that shows a stored integer in its natural unit."""
+    measure = EPOCH[name]
     # the cast makes both SQLite and PostgreSQL divide floats, the one and the same double
-    return mapped_column(Double, Computed(f"CAST({stored} AS DOUBLE PRECISION) / {scale}"))
+    return mapped_column(Double, Computed(f"CAST({measure.column} AS DOUBLE PRECISION) / {measure.scale}"))
 
 
 class Epoch(Base):
@@ -356,12 +333,12 @@ class Epoch(Base):
     val_top1_milli: Mapped[int | None]
     val_top5_milli: Mapped[int | None]
     val_loss_micro: Mapped[int | None] = mapped_column(BigInteger)
-    train_top1: Mapped[float | None] = _shown("train_top1_milli", 1_000)
-    train_top5: Mapped[float | None] = _shown("train_top5_milli", 1_000)
-    train_loss: Mapped[float | None] = _shown("train_loss_micro", 1_000_000)
-    val_top1: Mapped[float | None] = _shown("val_top1_milli", 1_000)
-    val_top5: Mapped[float | None] = _shown("val_top5_milli", 1_000)
-    val_loss: Mapped[float | None] = _shown("val_loss_micro", 1_000_000)
+    train_top1: Mapped[float | None] = _shown("train_top1")
+    train_top5: Mapped[float | None] = _shown("train_top5")
+    train_loss: Mapped[float | None] = _shown("train_loss")
+    val_top1: Mapped[float | None] = _shown("val_top1")
+    val_top5: Mapped[float | None] = _shown("val_top5")
+    val_loss: Mapped[float | None] = _shown("val_loss")
 
     def __repr__(self) -> str:
         return (
@@ -370,15 +347,18 @@ class Epoch(Base):
         )
 
 
-EPOCH_MEASURES = {
-    "train_top1": "train_top1_milli",
-    "train_top5": "train_top5_milli",
-    "train_loss": "train_loss_micro",
-    "val_top1": "val_top1_milli",
-    "val_top5": "val_top5_milli",
-    "val_loss": "val_loss_micro",
-}
-"""Measures of an epoch, and the columns that store them."""
+def _measures(model: type[Base], known: dict[str, Measure]) -> dict[str, Measure]:
+    """The measures that a table has columns of, in its order."""
+    names = (column.name for column in model.__table__.columns)
+    return {name: known[name] for name in names if name in known}
+
+
+EPOCH_MEASURES = _measures(Epoch, EPOCH)
+"""Measures of epochs, by name, in the order of the table."""
+
+RUN_MEASURES = _measures(Run, {**RUN, **COSTS})
+"""Measures that a run can be ranked by, by name, in the order of the table: its own, and its architecture's.
+"""
 
 
 class Device(Base):

@@ -17,10 +17,7 @@ import numpy.typing as npt
 from bloxdb.db._pages import Tree
 from bloxdb.db.schema import Epoch
 from bloxdb.errors import DatabaseError
-from bloxdb.measures import Array
-
-MISSING = int(np.iinfo(np.int64).min)
-"""A stored integer that is NULL; arrays that have any are int64."""
+from bloxdb.measures import MISSING, Array
 
 STORED = [column.name for column in Epoch.__table__.columns if column.computed is None]
 """The columns of an epoch that are stored, in the order of the table."""

@@ -1,7 +1,8 @@
 """Database <-> Tables, a release folder at a time."""
 
-from bloxdb.db.conflicts import ImportReport
-from bloxdb.release.exporter import ExportReport, export_release
+from bloxdb.files import ExportReport
+from bloxdb.release.changes import ImportReport
+from bloxdb.release.exporter import export_release
 from bloxdb.release.folder import release_files
 from bloxdb.release.importer import import_release
 from bloxdb.release.verifier import FormatCheck, LoadedFile, verify_release

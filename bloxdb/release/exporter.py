@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -18,11 +15,14 @@ from sqlalchemy.orm import Session, aliased
 
 from bloxdb import codecs, space
 from bloxdb.codecs import Header, Table
-from bloxdb.codecs.columns import BASE, BENCH, COLUMNS, ENV, ENV_COLUMNS, EXT, INFO, SCALES, is_list
-from bloxdb.db.database import Database
+from bloxdb.codecs.columns import BASE, BENCH, COLUMNS, ENV, EXT, INFO, MEASURED, is_list
+from bloxdb.db.database import Database, current
 from bloxdb.db.epochs import read_epochs
+from bloxdb.db.references import Seeds, find_recipe, find_seeds
 from bloxdb.db.schema import (
     EPOCH_MEASURES,
+    FINISHED,
+    STATUSES,
     Device,
     Env,
     Epoch,
@@ -31,38 +31,20 @@ from bloxdb.db.schema import (
     Run,
     StaticInfo,
 )
-from bloxdb.db.staging import MISSING
-from bloxdb.errors import QueryError, ReleaseError
-from bloxdb.measures import Array, to_floats
+from bloxdb.errors import ReleaseError
+from bloxdb.files import ExportReport, replacing_all
+from bloxdb.measures import ENVIRONMENT, LATENCY, Array, from_stored
 from bloxdb.progress import Meter, Progress
-from bloxdb.queries import find_recipe
-from bloxdb.space.keys import stored_hashes
-
-
-@dataclass
-class ExportReport:
-    """What an export wrote.
-
-    Attributes
-    ----------
-    files
-        The paths, in the order they were written.
-    notes
-        Sentences on what a reader should know: columns that the original package cannot read, runs
-        that are not in the files.
-    """
-
-    files: list[Path] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+from bloxdb.space.keys import KEY
 
 
 def export_release(
     folder: str | PathLike[str],
-    db: Database,
+    db: Database | None = None,
     *,
-    format: str = "blox",
+    format: str = next(iter(codecs.FORMATS)),
     recipe: str | None = None,
-    seeds: Iterable[int] | None = None,
+    seeds: Seeds = None,
     strict: bool = False,
     progress: Progress | None = None,
 ) -> ExportReport:
@@ -73,17 +55,22 @@ def export_release(
     folder
         Where to; made if needed. Files of the same names are replaced, others stay.
     db
-        The database.
+        The database; the current one if not given.
     format
         ``'blox'``, ``'pickle'`` or ``'csv'``.
     recipe
         Whose runs; needed where the database has several.
     seeds
-        Which seeds; all if None.
+        Only runs of this seed, or of these.
     strict
         Refuse what the original package cannot read.
     progress
         Called with the rows that are done, all rows, and what is going on.
+
+    Returns
+    -------
+    ExportReport
+        The files, and what a reader should know of them.
 
     Raises
     ------
@@ -92,35 +79,24 @@ def export_release(
     BloxFormatError, ReleaseError
         The format cannot hold the data.
     """
-    target = Path(folder)
-    was_there = target.exists()
-    target.mkdir(parents=True, exist_ok=True)
-    staging = target / f".export-{secrets.token_hex(4)}.tmp"
-    staging.mkdir()
+    db = db or current()
     report = ExportReport()
-    try:
-        with db.snapshots(os.cpu_count() or 1) as sessions:
-            source = _Source(sessions, _recipe(sessions[0], db, recipe), seeds, report)
-            steps = source.steps()
-            source.meter = meter = Meter(progress, sum(steps.values()))
-            for name, rows in steps.items():
-                meter.begin(name, rows)
-                table = source.table(name)
-                if table is None:
-                    continue
-                path = staging / f"{table.header.stem}.{format}"
-                for extension in codecs.write(table, path, strict=strict):
-                    report.notes.append(
-                        f"{path.name}: column {extension.column} needs the type {extension.type}; "
-                        "the original package cannot read this file"
-                    )
-                report.files.append(target / path.name)
-        for path in report.files:
-            (staging / path.name).replace(path)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-        if not was_there and not any(target.iterdir()):
-            target.rmdir()
+    with replacing_all(Path(folder)) as staging, db.snapshots(os.cpu_count() or 1) as sessions:
+        source = _Source(sessions, _recipe(sessions[0], db, recipe), seeds, report)
+        steps = source.steps()
+        source.meter = meter = Meter(progress, sum(steps.values()))
+        for name, rows in steps.items():
+            meter.begin(name, rows)
+            table = source.table(name)
+            if table is None:
+                continue
+            path = staging / f"{table.header.stem}.{format}"
+            for extension in codecs.write(table, path, strict=strict):
+                report.notes.append(
+                    f"{path.name}: column {extension.column} needs the type {extension.type}; "
+                    "the original package cannot read this file"
+                )
+            report.files.append(Path(folder) / path.name)
     meter.finish()
     return report
 
@@ -129,7 +105,7 @@ def _recipe(session: Session, db: Database, name: str | None) -> Recipe | None:
     """The recipe to export; none where the database has none, and so only costs and latencies."""
     if name is None and session.scalar(select(func.count()).select_from(Recipe)) == 0:
         return None
-    return find_recipe(db, name)
+    return find_recipe(db, name, session)
 
 
 class _Source:
@@ -139,7 +115,7 @@ class _Source:
         self,
         sessions: list[Session],
         recipe: Recipe | None,
-        seeds: Iterable[int] | None,
+        seeds: Seeds,
         report: ExportReport,
     ) -> None:
         self.session = sessions[0]
@@ -147,13 +123,7 @@ class _Source:
         self.recipe = recipe or Recipe(id=-1, name="(none)", dataset="", epochs=0)
         self.report = report
         self.meter = Meter(None, 0)
-        query = select(Run.seed).where(Run.recipe_id == self.recipe.id)
-        known = list(self.session.scalars(query.distinct().order_by(Run.seed)))
-        self.seeds = known if seeds is None else list(dict.fromkeys(seeds))
-        for seed in self.seeds:
-            if seed not in known:
-                raise QueryError(f"recipe {self.recipe.name} has no runs of seed {seed}; it has {known}")
-        self.keys = stored_hashes(self.session)
+        self.seeds = find_seeds(self.session, seeds, self.recipe, statuses=STATUSES)
         self._curves = _Curves(np.empty(0, dtype=np.int64), {})
 
     def steps(self) -> dict[str, int]:
@@ -181,7 +151,7 @@ class _Source:
         return (
             select(*columns)
             .select_from(Run)
-            .where(Run.recipe_id == self.recipe.id, Run.seed == seed, Run.status == "finished")
+            .where(Run.recipe_id == self.recipe.id, Run.seed == seed, Run.status == FINISHED)
             .order_by(Run.arch_id)
         )
 
@@ -189,7 +159,7 @@ class _Source:
         """The architectures that the release speaks of; all of them if it has no runs at all."""
         spoken_of = (
             select(Run.arch_id)
-            .where(Run.recipe_id == self.recipe.id, Run.status == "finished", Run.seed.in_(self.seeds))
+            .where(Run.recipe_id == self.recipe.id, Run.status == FINISHED, Run.seed.in_(self.seeds))
             .union(select(Latency.arch_id))
         )
         query = select(StaticInfo.arch_id, StaticInfo.params, StaticInfo.flops).order_by(StaticInfo.arch_id)
@@ -230,7 +200,7 @@ class _Source:
     def _has_ext(self) -> Any:
         """Whether anything of a run's ext data was measured."""
         epoch = aliased(Epoch)
-        stored = [getattr(epoch, EPOCH_MEASURES[name]) for name in EXT if is_list(name)]
+        stored = [getattr(epoch, EPOCH_MEASURES[name].column) for name in EXT if is_list(name)]
         in_epochs = select(epoch.run_id).where(
             epoch.run_id == Run.id, or_(*(column.is_not(None) for column in stored))
         )
@@ -243,7 +213,7 @@ class _Source:
                 f"seed {seed}: {total - with_ext} of {total} runs have no ext data, and are not in ext"
             )
         query = select(func.count()).where(
-            Run.recipe_id == self.recipe.id, Run.seed == seed, Run.status != "finished"
+            Run.recipe_id == self.recipe.id, Run.seed == seed, Run.status != FINISHED
         )
         unfinished = self.session.scalar(query) or 0
         if unfinished:
@@ -284,12 +254,12 @@ class _Source:
         if not rows:
             return None
         ids, env_ids = (np.array(values, dtype=np.int64) for values in zip(*rows, strict=True))
-        columns = [getattr(Env, name) for name in ENV_COLUMNS]
+        columns = [getattr(Env, name) for name in ENVIRONMENT]
         known, *fields = zip(*self.session.execute(select(Env.id, *columns).order_by(Env.id)), strict=True)
         places = np.searchsorted(np.array(known, dtype=np.int64), env_ids)
         texts = {
             name: np.array(field, dtype=object)[places]
-            for name, field in zip(ENV_COLUMNS, fields, strict=True)
+            for name, field in zip(ENVIRONMENT, fields, strict=True)
         }
         return self._make(Header("env", ENV, seed=seed), ids, texts)
 
@@ -305,10 +275,10 @@ class _Source:
             return None
         ids, latency = zip(*rows, strict=True)
         header = Header("benchmarking", BENCH, device=device)
-        return self._make(header, np.array(ids), {"latency": np.array(latency, dtype=np.float64)})
+        return self._make(header, np.array(ids), {LATENCY.name: np.array(latency, dtype=np.float64)})
 
     def _make(self, header: Header, ids: Array, columns: dict[str, Array]) -> Table:
-        return Table(header, {"model_hash": self.keys.digests(ids), **columns})
+        return Table(header, {KEY: space.all_digests()[ids], **columns})
 
 
 @dataclass(frozen=True)
@@ -327,7 +297,7 @@ class _Curves:
 
 
 def _single(name: str, values: list[Any]) -> Array:
-    if COLUMNS[name] in SCALES:
+    if COLUMNS[name] in MEASURED:
         return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
     for value in values:
         if value is None:
@@ -344,8 +314,5 @@ def _placed(column: Array, rows: Array, values: Array) -> Array:
 
 
 def _measure(name: str, stored: Array) -> Array:
-    """Stored integers as a column of a Table."""
-    if stored.dtype == np.int32:
-        return stored
-    absent = stored == MISSING
-    return np.where(absent, np.nan, to_floats(np.where(absent, 0, stored), SCALES[COLUMNS[name]]))
+    """Stored integers as a column of a Table, which takes int32 as it is."""
+    return stored if stored.dtype == np.int32 else from_stored(stored, EPOCH_MEASURES[name])

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from bloxdb import codecs
 from bloxdb.codecs import Header
+from bloxdb.codecs.header import DEVICE_NAME
 from bloxdb.errors import ReleaseError
 
 _FORMATS = "|".join(codecs.FORMATS)
-_NAME = re.compile(rf"(blox-(?:info|base-\d+|ext-\d+|env-\d+|bench-[a-zA-Z0-9-]+))\.({_FORMATS})")
+_NAME = re.compile(rf"(blox-(?:info|base-\d+|ext-\d+|env-\d+|bench-{DEVICE_NAME.pattern}))\.({_FORMATS})")
 
 
 def release_files(folder: str | PathLike[str]) -> dict[str, dict[str, Path]]:

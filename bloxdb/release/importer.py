@@ -11,31 +11,23 @@ from sqlalchemy import bindparam, insert, select, update
 
 from bloxdb import codecs, space
 from bloxdb.codecs import Header, Table
-from bloxdb.codecs.columns import ENV_COLUMNS
-from bloxdb.db.conflicts import Changes, ImportReport
-from bloxdb.db.database import Database
+from bloxdb.db.database import Database, current
 from bloxdb.db.epochs import EpochWriter
-from bloxdb.db.schema import Device, Env, Latency, Recipe, Run, StaticInfo
+from bloxdb.db.references import Environments, RecipeFacts, device_id, recipe_for
+from bloxdb.db.schema import Latency, Recipe, Run, StaticInfo
 from bloxdb.errors import BloxFormatError, ReleaseError
-from bloxdb.measures import Array
+from bloxdb.measures import ENVIRONMENT, LATENCY, Array
 from bloxdb.progress import Meter, Progress
+from bloxdb.release.changes import Changes, ImportReport
 from bloxdb.release.folder import check_agreement, expand
 from bloxdb.release.training import RunData, RunStore, merge_parts, run_data
-from bloxdb.space.keys import stored_hashes
-
-IMAGES = {
-    "cifar100": (45_000, 5_000, 10_000),
-    "cifar10": (45_000, 5_000, 10_000),
-    "digits": (1_257, 180, 360),
-}
-"""Training, validation and test images of the data sets that are known by name."""
 
 _KINDS = ("static", "training", "env", "benchmarking")
 
 
 def import_release(
     paths: str | PathLike[str] | Iterable[str | PathLike[str]],
-    db: Database,
+    db: Database | None = None,
     *,
     replace: bool = False,
     recipe: str | None = None,
@@ -51,13 +43,18 @@ def import_release(
         Files, and folders of which every release file is taken (one format of each). Files of
         different formats may be mixed. An ext or env file needs its base file, here or in the database.
     db
-        The database.
+        The database; the current one if not given.
     replace
         Let the files' values override those that contradict them.
     recipe
         The name that the runs' recipe has or gets; ``DATASET-EPOCHS`` if not given.
     progress
         Called with the bytes of files that are done, all bytes, and what is going on.
+
+    Returns
+    -------
+    ImportReport
+        The files, and what became of their rows.
 
     Raises
     ------
@@ -68,6 +65,7 @@ def import_release(
     ConflictError
         Values contradict the database.
     """
+    db = db or current()
     places = [paths] if isinstance(paths, str | PathLike) else list(paths)
     headers = {path: codecs.read_header(path) for path in expand(places)}
     check_agreement(headers)
@@ -101,7 +99,7 @@ class _Importer:
         self.recipe_name = recipe
         self.changes = changes
         self.report = changes.report
-        self.keys = stored_hashes(self.session)
+        self._envs = Environments(self.session)
 
     def run(self) -> None:
         """Import all files; `ConflictError` at the end if any value contradicts."""
@@ -122,7 +120,7 @@ class _Importer:
                 self._env(*step)
             else:
                 self._bench(*step)
-        self.changes.check()
+        self.changes.conflicts.check()
         self.meter.begin("copying epochs", copying)
         self.epochs.flush()
 
@@ -140,7 +138,7 @@ class _Importer:
         lacking = [name for name in columns if name not in table.columns]
         if lacking:
             raise ReleaseError(f"{path} lacks the column {lacking[0]}")
-        return table, self.keys.ids(table, str(path))
+        return table, table.arch_ids(str(path))
 
     def _info(self, path: Path) -> None:
         table, ids = self._read(path, ("params", "flops", "arch_vec"))
@@ -174,7 +172,7 @@ class _Importer:
             self.session.execute(update(Run).where(Run.arch_id == change["arch_id"]).values(values))
 
     def _training(self, paths: list[Path]) -> None:
-        self.epochs.settle()  # so that memory holds the files of one seed
+        self.epochs.wait()  # so that memory holds the files of one seed
         recipe = self._recipe(self.headers[paths[0]])
         seed = self.headers[paths[0]].seed or 0
         parts: dict[str, list[Path]] = {"base": [], "ext": []}
@@ -198,25 +196,8 @@ class _Importer:
 
     def _recipe(self, head: Header) -> Recipe:
         name = self.recipe_name or f"{head.dataset}-{head.epochs}"
-        found = self.session.scalar(select(Recipe).where(Recipe.name == name))
-        if found is None:
-            images = IMAGES.get(head.dataset or "", (None, None, None))
-            found = Recipe(
-                name=name,
-                dataset=head.dataset,
-                epochs=head.epochs,
-                train_images=images[0],
-                val_images=images[1],
-                test_images=images[2],
-            )
-            self.session.add(found)
-            self.session.flush()
-        elif (found.dataset, found.epochs) != (head.dataset, head.epochs):
-            raise ReleaseError(
-                f"the database's recipe {name} is {found.dataset} for {found.epochs} epochs, but the "
-                f"files are {head.dataset} for {head.epochs}; name another recipe"
-            )
-        return found
+        facts = RecipeFacts(name, head.dataset or "", head.epochs or 0)
+        return recipe_for(self.session, facts, "name another recipe for these files")
 
     def _env_recipe(self, path: Path) -> Recipe:
         """The recipe whose runs an env file speaks of; the file itself does not say."""
@@ -234,14 +215,13 @@ class _Importer:
         )
 
     def _env(self, path: Path) -> None:
-        table, ids = self._read(path, ENV_COLUMNS)
+        table, ids = self._read(path, ENVIRONMENT)
         recipe = self._env_recipe(path)
         query = select(Run.arch_id, Run.id, Run.env_id).where(
             Run.recipe_id == recipe.id, Run.seed == table.header.seed
         )
         runs = {row.arch_id: (row.id, row.env_id) for row in self.session.execute(query)}
-        env_ids = self._env_ids()
-        columns = [table[name].tolist() for name in ENV_COLUMNS]
+        columns = [table[name].tolist() for name in ENVIRONMENT]
         changes = []
         for index, *values in zip(ids.tolist(), *columns, strict=True):
             if index not in runs:
@@ -250,7 +230,7 @@ class _Importer:
                     f"{recipe.name}; import its base file too"
                 )
             run_id, old = runs[index]
-            new = self._env_id(tuple(values), env_ids)
+            new = self._envs.id_of(values)
             if old == new:
                 self.report.unchanged += 1
                 continue
@@ -264,34 +244,17 @@ class _Importer:
             change = update(runs_table).where(runs_table.c.id == bindparam("run"))  # type: ignore[arg-type]
             self.session.execute(change, changes)
 
-    def _env_ids(self) -> dict[tuple[str, ...], int]:
-        columns = [getattr(Env, name) for name in ENV_COLUMNS]
-        rows = self.session.execute(select(Env.id, *columns))
-        return {tuple(row[1:]): row[0] for row in rows}
-
-    def _env_id(self, values: tuple[str, ...], known: dict[tuple[str, ...], int]) -> int:
-        if values not in known:
-            env = Env(**dict(zip(ENV_COLUMNS, values, strict=True)))
-            self.session.add(env)
-            self.session.flush()
-            known[values] = env.id
-        return known[values]
-
     def _bench(self, path: Path) -> None:
-        table, ids = self._read(path, ("latency",))
-        device = self.session.scalar(select(Device).where(Device.name == table.header.device))
-        if device is None:
-            device = Device(name=table.header.device)
-            self.session.add(device)
-            self.session.flush()
-        query = select(Latency.arch_id, Latency.latency_ms).where(Latency.device_id == device.id)
+        table, ids = self._read(path, (LATENCY.name,))
+        device = device_id(self.session, table.header.device or "")
+        query = select(Latency.arch_id, Latency.latency_ms).where(Latency.device_id == device)
         known = {row.arch_id: row.latency_ms for row in self.session.execute(query)}
-        values = table.values("latency")
+        values = table.values(LATENCY.name)
         if np.isnan(values).any():
             raise ReleaseError(f"{path} has a latency that is not a number")
         added, changes = [], []
         for index, latency in zip(ids.tolist(), values.tolist(), strict=True):
-            entry = {"arch_id": index, "device_id": device.id, "latency_ms": latency}
+            entry = {"arch_id": index, "device_id": device, "latency_ms": latency}
             if index not in known:
                 added.append(entry)
             elif known[index] == latency:

@@ -11,17 +11,16 @@ import numpy.typing as npt
 from sqlalchemy import delete, func, insert, select, update
 
 from bloxdb.codecs import Table
-from bloxdb.codecs.columns import COLUMNS, SCALES, is_list
-from bloxdb.db.conflicts import Changes
+from bloxdb.codecs.columns import is_list
 from bloxdb.db.epochs import EpochWriter, read_epochs
-from bloxdb.db.schema import EPOCH_MEASURES, Epoch, Recipe, Run, StaticInfo
-from bloxdb.db.staging import MISSING
-from bloxdb.errors import BloxFormatError, ReleaseError
-from bloxdb.measures import Array, to_floats
+from bloxdb.db.schema import EPOCH_MEASURES, FINISHED, Epoch, Recipe, Run, StaticInfo
+from bloxdb.errors import ReleaseError
+from bloxdb.measures import MISSING, RUN, Array, from_stored, to_stored
+from bloxdb.release.changes import Changes
 
 _SLICE = 1_000  # runs whose fields are made or compared at once
 _LAST = int(np.iinfo(np.int64).max) - 1  # a rank after every loss
-_RESULTS = ("test_top1", "test_top5", "test_loss", "train_time_s")
+_RESULTS = tuple(name for name, measure in RUN.items() if measure.file is not None)
 
 
 @dataclass(frozen=True)
@@ -68,33 +67,10 @@ def run_data(table: Table, ids: npt.NDArray[np.int64], path: Path) -> RunData:
     results = {name: np.full(len(table), np.nan) for name in _RESULTS}
     for name in table.header.columns:
         if is_list(name):
-            measures[name] = _stored(table[name], name, path)
+            measures[name] = to_stored(table[name], EPOCH_MEASURES[name], str(path))
         elif name in results:
             results[name] = table.values(name).astype(np.float64)
     return RunData(path.name, ids, results, measures).sorted()
-
-
-def _stored(array: Array, name: str, path: Path) -> Array:
-    """A per-epoch column as the integers that the database keeps."""
-    if array.dtype != np.float64:
-        return array
-    scale = SCALES[COLUMNS[name]]
-    absent = np.isnan(array)
-    with np.errstate(invalid="ignore", over="ignore"):
-        scaled = np.rint(np.where(absent, 0, array) * scale)
-        fits = np.abs(scaled) < 2**53
-        stored = np.where(fits, scaled, 0).astype(np.int64)
-    bad = ~absent & ~(fits & (to_floats(stored, scale) == array))
-    if bad.any():
-        row, epoch = np.argwhere(bad)[0].tolist()
-        raise BloxFormatError(
-            f"the value {array[row, epoch]} of epoch {epoch + 1} has more decimals than the "
-            f"{len(str(scale)) - 1} that the database keeps",
-            source=str(path),
-            row=row,
-            column=name,
-        )
-    return np.where(absent, MISSING, stored)
 
 
 def merge_parts(base: RunData, ext: RunData) -> tuple[RunData, RunData]:
@@ -177,7 +153,7 @@ class RunStore:
                     "arch_id": index,
                     "recipe_id": self.recipe.id,
                     "seed": self.seed,
-                    "status": "finished",
+                    "status": FINISHED,
                     "flops": costs[index][0],
                     "params": costs[index][1],
                     **summary,
@@ -201,9 +177,9 @@ class RunStore:
         old = self._stored(runs, data)
         changed = np.zeros(len(runs), dtype=bool)
         for row, run in enumerate(runs):
-            if run.status != "finished":
+            if run.status != FINISHED:
                 changed[row] = True
-                self._note(data, row, "status", run.status, "finished")
+                self._note(data, row, "status", run.status, FINISHED)
         for name in _RESULTS:
             self._compare_field(data, name, old.results[name], data.results[name], np.nan, changed)
         for name, values in data.measures.items():
@@ -220,11 +196,11 @@ class RunStore:
         differs = given & (old != new)
         changed |= differs.reshape(len(changed), -1).any(axis=1)
         against = (differs & there).reshape(len(changed), -1)
-        scale = SCALES[COLUMNS[name]] if is_list(name) else 1
+        natural = EPOCH_MEASURES[name].natural if is_list(name) else float
         for row in np.flatnonzero(against.any(axis=1)).tolist():
             at = int(np.flatnonzero(against[row])[0])
             epoch = f" of epoch {at + 1}" if is_list(name) else ""
-            pair = (np.atleast_1d(values[row])[at] / scale for values in (old, new))
+            pair = (natural(np.atleast_1d(values[row])[at]) for values in (old, new))
             self._note(data, row, name + epoch, *pair)
 
     def _note(self, data: RunData, row: int, what: str, old: object, new: object) -> None:
@@ -261,7 +237,7 @@ class RunStore:
         )
         run_ids = np.array([known[index].id for index in merged.ids.tolist()], dtype=np.int64)
         changes = [
-            {"id": run_id, "status": "finished", **summary}
+            {"id": run_id, "status": FINISHED, **summary}
             for run_id, summary in zip(
                 run_ids.tolist(), _summaries(merged, _best_epochs(merged)), strict=True
             )
@@ -299,15 +275,15 @@ def _summaries(data: RunData, best: npt.NDArray[np.int64]) -> list[dict[str, obj
     top1 = np.full(len(best), np.nan)
     if "val_top1" in data.measures:
         at_best = data.measures["val_top1"][np.arange(len(best)), best]
-        top1 = np.where(best < 0, np.nan, to_floats(at_best, SCALES[COLUMNS["val_top1"]]))
+        top1 = np.where(best < 0, np.nan, from_stored(at_best, EPOCH_MEASURES["val_top1"]))
     columns: dict[str, list[object]] = {
         "best_epoch": [None if at < 0 else at + 1 for at in best.tolist()],
         "val_top1": _or_none(top1),
-        **{name: _or_none(data.results[name]) for name in _RESULTS},
     }
-    columns["train_time_s"] = [
-        None if value is None else int(value) for value in _or_none(data.results["train_time_s"])
-    ]
+    for name in _RESULTS:
+        values = _or_none(data.results[name])
+        whole = RUN[name].scale == 1
+        columns[name] = [int(v) if whole and v is not None else v for v in values]
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 

@@ -1,17 +1,12 @@
 """Which runs are to be trained, and who has them: any number of workers share it through the database.
 
-A run waits as `pending`; claiming makes it `running`. Its worker beats; a run whose heart has stopped, or
+A run waits as `pending`; claiming makes it `running`. Its worker gives signs of life; a run without any, or
 whose worker is a process of this machine that is gone, is claimed by the next worker that asks.
 """
 
 from __future__ import annotations
 
-import os
-import platform
-import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
-from types import TracebackType
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import CursorResult, func, insert, select, update
@@ -19,28 +14,13 @@ from sqlalchemy.orm import Session
 
 from bloxdb.db.database import Database
 from bloxdb.db.dialects import utc_now
-from bloxdb.db.schema import Run
-from bloxdb.errors import DatabaseError
-from bloxdb.runs.record import RunLostError, RunRecord
+from bloxdb.db.references import RecipeFacts, recipe_for
+from bloxdb.db.schema import PENDING, RUNNING, UNFINISHED, Run
+from bloxdb.runs.heartbeat import Intervals, may_live, worker_name
+from bloxdb.runs.record import RunRecord
+from bloxdb.space import arch_indices
 
-_CHUNK = 500  # architectures that are asked for at once
-_UNFINISHED = ("pending", "running")
-
-
-@dataclass(frozen=True)
-class Pulse:
-    """How workers show that they live.
-
-    Attributes
-    ----------
-    every
-        Seconds between two beats.
-    dead_after
-        Seconds without a beat after which a run is taken over.
-    """
-
-    every: float = 5.0
-    dead_after: float = 60.0
+_CHUNK = 500  # architectures that are asked for at once: a statement takes 999 values on old SQLites
 
 
 class RunQueue:
@@ -50,17 +30,29 @@ class RunQueue:
     ----------
     db
         The database.
-    arch_ids
-        Architecture indices, in the order in which they are to be trained.
-    recipe_id, seed
+    archs
+        Whatever names architectures, in the order in which they are to be trained.
+    recipe
+        How they are trained; the database keeps it if it is new.
+    seed
         Of the runs.
+
+    Raises
+    ------
+    ReleaseError
+        The database has another recipe of this name.
+    InvalidArchError
+        There is no such architecture.
     """
 
-    def __init__(self, db: Database, arch_ids: Sequence[int], recipe_id: int, seed: int) -> None:
+    def __init__(self, db: Database, archs: Iterable[Any], recipe: RecipeFacts, seed: int) -> None:
         self.db = db
-        self.recipe_id = recipe_id
         self.seed = seed
-        self._chunks = [list(arch_ids[i : i + _CHUNK]) for i in range(0, len(arch_ids), _CHUNK)]
+        with db.transaction() as session:
+            advice = "train into another database, or under another name"
+            self.recipe_id = recipe_for(session, recipe, advice).id
+        ids = list(dict.fromkeys(arch_indices(archs).tolist()))
+        self._chunks = [ids[i : i + _CHUNK] for i in range(0, len(ids), _CHUNK)]
 
     def fill(self) -> None:
         """Add a pending run for each architecture that has none."""
@@ -68,17 +60,35 @@ class RunQueue:
             for chunk in self._chunks:
                 there = set(session.scalars(select(Run.arch_id).where(*self._of(chunk))))
                 rows = [
-                    {"arch_id": i, "recipe_id": self.recipe_id, "seed": self.seed, "status": "pending"}
+                    {"arch_id": i, "recipe_id": self.recipe_id, "seed": self.seed, "status": PENDING}
                     for i in chunk
                     if i not in there
                 ]
                 if rows:
                     session.execute(insert(Run), rows)
 
-    def claim(self, worker: str, env_id: int | None, pulse: Pulse) -> RunRecord | None:
-        """Take the next run that nobody works on; None if there is none now."""
-        state = {"status": "running", "worker": worker, "env_id": env_id, "message": None}
-        stopped = Run.heartbeat_at < utc_now(pulse.dead_after)
+    def claim(
+        self, worker: str | None = None, env_id: int | None = None, intervals: Intervals | None = None
+    ) -> RunRecord | None:
+        """Take the next run that nobody works on.
+
+        Parameters
+        ----------
+        worker
+            Who takes it; this process if None.
+        env_id
+            Where it is trained, as `bloxdb.runs.environment_id` gives it.
+        intervals
+            When others count as dead.
+
+        Returns
+        -------
+        RunRecord or None
+            The run, now `running`; None if there is none now.
+        """
+        worker, intervals = worker or worker_name(), intervals or Intervals()
+        state = {"status": RUNNING, "worker": worker, "env_id": env_id, "message": None}
+        stopped = Run.heartbeat_at < utc_now(intervals.dead_after)
         while self._chunks:
             with self.db.transaction() as session:
                 chunk = self._chunks[0]
@@ -87,7 +97,7 @@ class RunQueue:
                     self._chunks.pop(0)
                     continue
                 for row in found:
-                    if row.status == "running" and not row.stopped and may_live(row.worker or ""):
+                    if row.status == RUNNING and not row.stopped and may_live(row.worker or ""):
                         continue
                     as_seen = (Run.id == row.id, Run.status == row.status, Run.worker == row.worker)
                     started = func.coalesce(Run.started_at, utc_now())
@@ -109,14 +119,14 @@ class RunQueue:
         count = func.count()
         total = 0
         for chunk in self._chunks:
-            query = select(count).where(*self._of(chunk), Run.status.in_(_UNFINISHED))
+            query = select(count).where(*self._of(chunk), Run.status.in_(UNFINISHED))
             total += self.db.reader.scalar(query) or 0
         return total
 
     def _unfinished(self, session: Session, chunk: list[int], stopped: Any) -> list[Any]:
         """Runs that have not ended, in the order of the chunk."""
         query = select(Run.id, Run.arch_id, Run.status, Run.worker, stopped.label("stopped"))
-        rows = session.execute(query.where(*self._of(chunk), Run.status.in_(_UNFINISHED))).all()
+        rows = session.execute(query.where(*self._of(chunk), Run.status.in_(UNFINISHED))).all()
         place = {arch_id: at for at, arch_id in enumerate(chunk)}
         return sorted(rows, key=lambda row: place[row.arch_id])
 
@@ -130,61 +140,3 @@ class RunQueue:
 
     def _of(self, chunk: list[int]) -> tuple[Any, ...]:
         return Run.recipe_id == self.recipe_id, Run.seed == self.seed, Run.arch_id.in_(chunk)
-
-
-class Heart:
-    """Beats for one run in a thread, as long as the block lasts.
-
-    Attributes
-    ----------
-    lost
-        Whether somebody else has taken the run over.
-    """
-
-    def __init__(self, record: RunRecord, pulse: Pulse) -> None:
-        self._record = record
-        self._every = pulse.every
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._beat, daemon=True)
-        self.lost = False
-
-    def __enter__(self) -> Heart:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _beat(self) -> None:
-        while not self._stop.wait(self._every):
-            try:
-                self._record.beat()
-            except RunLostError:
-                self.lost = True
-                return
-            except DatabaseError:
-                continue  # busy or away; if it stays so, the next epoch cannot be written and says why
-
-
-def worker_name() -> str:
-    """This process, as the database knows it: ``MACHINE:PID``."""
-    return f"{platform.node()}:{os.getpid()}"
-
-
-def may_live(worker: str) -> bool:
-    """Whether a worker may be running; of another machine only its heartbeat can tell, so it may."""
-    node, _, pid = worker.rpartition(":")
-    if node != platform.node():
-        return True
-    if int(pid) == os.getpid():
-        return False  # we ask, so we do not train it: it was a process before us that had our number
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -1,27 +1,53 @@
-"""What training an architecture gives: an epoch, and a run."""
+"""What training an architecture gives: an epoch, and a run, with the names of what was measured."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """Means over a split: top-1 and top-5 in percent, cross-entropy."""
+    """Means over a split.
+
+    Attributes
+    ----------
+    top1, top5
+        Shares of images, in percent.
+    loss
+        Cross-entropy, in nats.
+    """
 
     top1: float
     top5: float
     loss: float
 
+    def measures(self, part: str) -> dict[str, float]:
+        """The same by the names of measures, as ``'val_top1'`` for the part ``'val'``."""
+        return {f"{part}_{name}": value for name, value in asdict(self).items()}
+
 
 @dataclass(frozen=True)
 class EpochResult:
-    """One epoch, counted from 1; training metrics are averaged over the epoch as it ran."""
+    """One epoch.
+
+    Attributes
+    ----------
+    epoch
+        Counted from 1.
+    train
+        Averaged over the epoch as it ran.
+    val
+        At its end.
+    more
+        Further measures of epochs, by name.
+    """
 
     epoch: int
     train: Metrics
     val: Metrics
+    more: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def is_finite(self) -> bool:
@@ -32,6 +58,10 @@ class EpochResult:
         """Whether it has the higher validation top-1, or the same and a lower loss."""
         return other is None or (self.val.top1, -self.val.loss) > (other.val.top1, -other.val.loss)
 
+    def measures(self) -> dict[str, float]:
+        """All that was measured, by the names of `bloxdb.measures`."""
+        return {**self.train.measures("train"), **self.val.measures("val"), **self.more}
+
 
 @dataclass(frozen=True)
 class RunResult:
@@ -40,16 +70,25 @@ class RunResult:
     Attributes
     ----------
     diverged
-        A loss was not finite; there is no test then.
+        Whether a loss was not finite; there is no test then.
     best
-        The epoch of the highest validation top-1, ties by lower loss.
+        The epoch of the highest validation top-1, of equal ones that of the lowest loss.
     test
         Measured once, with the weights of the best epoch.
     train_time
         Seconds of training and validation, without the test.
+    more
+        Further measures of runs, by name.
     """
 
     diverged: bool
     best: EpochResult | None
     test: Metrics | None
     train_time: float
+    more: Mapping[str, float] = field(default_factory=dict)
+
+    def measures(self) -> dict[str, float]:
+        """All that was measured, by the names of `bloxdb.measures`; what was not is left out."""
+        best = {} if self.best is None else {"val_top1": self.best.val.top1}
+        test = {} if self.test is None else self.test.measures("test")
+        return {**best, **test, "train_time_s": self.train_time, **self.more}

@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import CursorResult, delete, func, select, update
 
 from bloxdb.db.database import Database, current
 from bloxdb.db.dialects import utc_now
-from bloxdb.db.schema import STATUSES, Arch, Epoch, Recipe, Run
+from bloxdb.db.references import Seeds, find_recipe, listed_seeds
+from bloxdb.db.schema import (
+    ENDED,
+    FINISHED,
+    PENDING,
+    RUN_MEASURES,
+    RUNNING,
+    STATUSES,
+    UNSUCCESSFUL,
+    Arch,
+    Epoch,
+    Recipe,
+    Run,
+)
 from bloxdb.errors import QueryError
-from bloxdb.queries import Row, find_recipe, rows_of
+from bloxdb.measures import COSTS, RANKED_BY
 
-RETRIED = ("failed", "diverged")
-"""What `retry` can be asked to train once more."""
+Row = dict[str, Any]
 
 
-def progress(db: Database | None = None) -> list[Row]:
-    """Runs by recipe, seed and status: one row a recipe and seed.
+def overview(db: Database | None = None) -> list[Row]:
+    """Runs by recipe, seed and status.
 
-    A count a status; ``missing`` counts the architectures without a finished run; ``best``, ``median`` and
-    ``worst`` are test top-1 in percent.
+    Parameters
+    ----------
+    db
+        The database; the current one if not given.
+
+    Returns
+    -------
+    list of dict
+        A dict a recipe and seed: a count a status; ``missing`` counts the architectures without a finished
+        run; ``best``, ``median`` and ``worst`` are test top-1 in percent, None without a finished run.
     """
     db = db or current()
     total = db.reader.scalar(select(func.count()).select_from(Arch)) or 0
@@ -33,19 +54,20 @@ def progress(db: Database | None = None) -> list[Row]:
         .order_by(Recipe.name, Run.seed)
     )
     rows = []
-    for row in rows_of(db, query):
+    for row in db.rows_of(query):
         recipe_id = row.pop("id")
-        rows.append({**row, "missing": total - row["finished"], **_quantiles(db, recipe_id, row["seed"])})
+        rows.append({**row, "missing": total - row[FINISHED], **_quantiles(db, recipe_id, row["seed"])})
     return rows
 
 
 def _quantiles(db: Database, recipe_id: int, seed: int) -> Row:
-    """The best, the median and the worst test top-1."""
+    """The best, the median and the worst of what runs are ranked by."""
+    measured = getattr(Run, RANKED_BY)
     query = (
-        select(Run.test_top1)
-        .where(Run.recipe_id == recipe_id, Run.seed == seed, Run.status == "finished")
-        .where(Run.test_top1.is_not(None))
-        .order_by(Run.test_top1.desc())
+        select(measured)
+        .where(Run.recipe_id == recipe_id, Run.seed == seed, Run.status == FINISHED)
+        .where(measured.is_not(None))
+        .order_by(measured.desc())
     )
     values = [value for value in db.reader.scalars(query) if value is not None]
     if not values:
@@ -54,16 +76,49 @@ def _quantiles(db: Database, recipe_id: int, seed: int) -> Row:
     return {"best": values[0], "median": round(middle, 4), "worst": values[-1]}
 
 
-def gaps(recipe: str, seed: int, db: Database | None = None) -> list[tuple[int, int]]:
-    """Architectures without a finished run, as inclusive ranges of indices, in order."""
-    db = db or current()
-    done = set(
-        db.reader.scalars(
-            select(Run.arch_id)
-            .join(Recipe)
-            .where(Recipe.name == recipe, Run.seed == seed, Run.status == "finished")
+def finished_archs(recipe: str, seed: int, db: Database | None = None) -> set[int]:
+    """The architectures that have a finished run under a recipe and seed."""
+    query = select(Run.arch_id).join(Recipe)
+    query = query.where(Recipe.name == recipe, Run.seed == seed, Run.status == FINISHED)
+    return set((db or current()).reader.scalars(query))
+
+
+def unfinished_count(arch_ids: Sequence[int], recipe: str, seed: int, db: Database | None = None) -> int:
+    """How many runs of some architectures have not ended; those that nobody has asked for yet count too."""
+    low, high = min(arch_ids), max(arch_ids)
+    query = (
+        select(Run.arch_id)
+        .join(Recipe)
+        .where(
+            Recipe.name == recipe,
+            Run.seed == seed,
+            Run.arch_id.between(low, high),
+            Run.status.in_(ENDED),
         )
     )
+    reader = (db or current()).reader
+    if len(arch_ids) == high - low + 1:
+        return len(arch_ids) - (reader.scalar(select(func.count()).select_from(query.subquery())) or 0)
+    return len(set(arch_ids).difference(reader.scalars(query)))
+
+
+def gaps(recipe: str, seed: int, db: Database | None = None) -> list[tuple[int, int]]:
+    """Architectures without a finished run.
+
+    Parameters
+    ----------
+    recipe, seed
+        Of the runs.
+    db
+        The database; the current one if not given.
+
+    Returns
+    -------
+    list of tuple
+        Inclusive ranges of architecture indices, in order.
+    """
+    db = db or current()
+    done = finished_archs(recipe, seed, db)
     ranges: list[tuple[int, int]] = []
     for index in db.reader.scalars(select(Arch.id).order_by(Arch.id)):
         if index in done:
@@ -76,7 +131,19 @@ def gaps(recipe: str, seed: int, db: Database | None = None) -> list[tuple[int, 
 
 
 def workers(db: Database | None = None) -> list[Row]:
-    """What is being trained: a row a run, with its worker, last epoch, and seconds since the last beat."""
+    """What is being trained.
+
+    Parameters
+    ----------
+    db
+        The database; the current one if not given.
+
+    Returns
+    -------
+    list of dict
+        A dict a run that is `running`, with its worker, its last epoch, and the seconds since its last sign
+        of life, by the database's clock.
+    """
     db = db or current()
     last_epoch = select(func.max(Epoch.epoch)).where(Epoch.run_id == Run.id).correlate(Run).scalar_subquery()
     query = (
@@ -91,46 +158,68 @@ def workers(db: Database | None = None) -> list[Row]:
             utc_now().label("now"),
         )
         .join(Recipe)
-        .where(Run.status == "running")
+        .where(Run.status == RUNNING)
         .order_by(Run.worker, Run.arch_id)
     )
     rows = []
-    for row in rows_of(db, query):
+    for row in db.rows_of(query):
         now, beat = row.pop("now"), row.pop("heartbeat_at")
         rows.append({**row, "last_beat_s": None if beat is None else round((now - beat).total_seconds(), 1)})
     return rows
 
 
 def failures(db: Database | None = None) -> list[Row]:
-    """Runs that failed or diverged, with what was said of them."""
+    """Runs that failed or diverged, with what was said of them.
+
+    Parameters
+    ----------
+    db
+        The database; the current one if not given.
+
+    Returns
+    -------
+    list of dict
+        A dict a run.
+    """
     db = db or current()
     columns = (Run.arch_id, Recipe.name.label("recipe"), Run.seed, Run.status, Run.message)
-    query = select(*columns).join(Recipe).where(Run.status.in_(RETRIED))
-    return rows_of(db, query.order_by(Recipe.name, Run.seed, Run.arch_id))
+    query = select(*columns).join(Recipe).where(Run.status.in_(UNSUCCESSFUL))
+    return db.rows_of(query.order_by(Recipe.name, Run.seed, Run.arch_id))
+
+
+@dataclass(frozen=True)
+class RetryReport:
+    """What `retry` did: how many `runs` wait now to be trained once more."""
+
+    runs: int
 
 
 def retry(
-    statuses: Collection[str],
+    statuses: Iterable[str] = UNSUCCESSFUL,
+    db: Database | None = None,
     *,
     recipe: str | None = None,
-    seed: int | None = None,
-    db: Database | None = None,
-) -> int:
-    """Let runs be trained once more, from their first epoch.
+    seeds: Seeds = None,
+) -> RetryReport:
+    """Let runs that have no results be trained once more, from their first epoch.
+
+    Their epochs and messages are removed.
 
     Parameters
     ----------
     statuses
-        Of `RETRIED`.
-    recipe, seed
-        Only runs of this recipe, of this seed.
+        Those of ``'failed'``, of ``'diverged'``, or both.
     db
-        The database; the one opened last if not given.
+        The database; the current one if not given.
+    recipe
+        Only runs of the recipe of this name.
+    seeds
+        Only runs of this seed, or of these.
 
     Returns
     -------
-    int
-        How many runs wait now. Their epochs and messages are gone.
+    RetryReport
+        How many runs wait now.
 
     Raises
     ------
@@ -138,20 +227,29 @@ def retry(
         There is no such status or recipe.
     """
     db = db or current()
+    statuses = list(statuses)
     for status in statuses:
-        if status not in RETRIED:
-            raise QueryError(f"runs that are {status} are not tried again; choose of: {', '.join(RETRIED)}")
-    chosen: list[Any] = [Run.status.in_(list(statuses))]
+        if status not in UNSUCCESSFUL:
+            choices = ", ".join(UNSUCCESSFUL)
+            raise QueryError(f"runs that are {status} are not tried again; choose of: {choices}")
+    chosen: list[Any] = [Run.status.in_(statuses)]
     if recipe is not None:
         chosen.append(Run.recipe_id == find_recipe(db, recipe).id)
-    if seed is not None:
-        chosen.append(Run.seed == seed)
-    nothing = dict.fromkeys(
-        ("message", "worker", "best_epoch", "val_top1", "train_time_s", "started_at", "finished_at")
-    )
+    only = listed_seeds(seeds)
+    if only is not None:
+        chosen.append(Run.seed.in_(only))
     with db.transaction() as session:
         session.execute(delete(Epoch).where(Epoch.run_id.in_(select(Run.id).where(*chosen))))
         done: CursorResult[Any] = session.execute(  # type: ignore[assignment]
-            update(Run).where(*chosen).values(status="pending", **nothing)
+            update(Run).where(*chosen).values(status=PENDING, **_FORGOTTEN)
         )
-        return int(done.rowcount)
+        return RetryReport(int(done.rowcount))
+
+
+_FORGOTTEN = dict.fromkeys(
+    (
+        *(name for name in RUN_MEASURES if name not in COSTS),
+        *("best_epoch", "message", "worker", "started_at", "finished_at"),
+    )
+)
+"""What a run is rid of before it is trained once more."""

@@ -1,4 +1,4 @@
-"""Cells, blocks, architecture vectors and indices."""
+"""Cells, blocks, and architecture vectors."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,13 @@ import numpy.typing as npt
 from bloxdb.errors import InvalidArchError
 
 OPS = ("conv", "mbconv", "bconv")
+"""The operations, by their number in vectors; whatever depends on how many there are asks this tuple."""
+
 STAGES = 3
+"""Cells in a network."""
+
+NODES = 2
+"""Operations in a cell."""
 
 Cell = tuple[int, int, int, int, int]
 """One raw cell as ``(op1, op2, prev, input, skip)``."""
@@ -22,13 +29,17 @@ Cell = tuple[int, int, int, int, int]
 ArchVec = list[list[list[int]]]
 """Three cells, each ``[[op1], [op2, prev, input, skip]]``."""
 
-_FIELDS = ("op1", "op2", "prev", "input", "skip")
-_LIMITS = (len(OPS), len(OPS), 2, 2, 2)
+FIELDS = ("op1", "op2", "prev", "input", "skip")
+"""The numbers of a cell, in the order of `Cell`."""
+
+LIMITS = (len(OPS), len(OPS), 2, 2, 2)
+"""For each of `FIELDS`, how many values it can have."""
+
 _SERIAL_SCHEMES = {(0, 0): "ST2", (1, 0): "ST3", (0, 1): "ST4", (1, 1): "ST5"}
 
 
 @dataclass(frozen=True)
-class Block:
+class BlockKind:
     """One of the 45 distinct cells.
 
     Attributes
@@ -68,11 +79,11 @@ def _cell_class(cell: Cell) -> tuple[str, int, int | None] | None:
     return ("ST1", op1, None) if skip else None
 
 
-def _number_blocks() -> tuple[tuple[Block, ...], dict[Cell, int]]:
-    blocks: list[Block] = []
+def _number_blocks() -> tuple[tuple[BlockKind, ...], dict[Cell, int]]:
+    blocks: list[BlockKind] = []
     by_class: dict[tuple[str, int, int | None], int] = {}
     by_cell: dict[Cell, int] = {}
-    for skip, inp, prev, op2, op1 in itertools.product(*(range(n) for n in reversed(_LIMITS))):
+    for skip, inp, prev, op2, op1 in itertools.product(*(range(n) for n in reversed(LIMITS))):
         cell = (op1, op2, prev, inp, skip)
         kind = _cell_class(cell)
         if kind is None:
@@ -80,7 +91,7 @@ def _number_blocks() -> tuple[tuple[Block, ...], dict[Cell, int]]:
         if kind not in by_class:
             scheme, a, b = kind
             by_class[kind] = len(blocks)
-            blocks.append(Block(len(blocks), scheme, OPS[a], None if b is None else OPS[b], cell))
+            blocks.append(BlockKind(len(blocks), scheme, OPS[a], None if b is None else OPS[b], cell))
         by_cell[cell] = by_class[kind]
     return tuple(blocks), by_cell
 
@@ -97,12 +108,17 @@ def parse(vec: object) -> tuple[Cell, Cell, Cell]:
     ----------
     vec
         Nested lists ``[[[op1], [op2, prev, input, skip]], …]``, 15 flat integers in the same order (a
-        NumPy array of either will do), or the text of either as JSON.
+        NumPy array or a tensor of either will do), or the text of either as JSON.
+
+    Returns
+    -------
+    tuple
+        Three cells of five integers. A cell without a path is accepted here; see `find_arch`.
 
     Raises
     ------
     InvalidArchError
-        The vector is malformed. A cell without a path is accepted here and refused by `canonical`.
+        The vector is malformed; the error names the cell and the number.
 
     Examples
     --------
@@ -112,90 +128,73 @@ def parse(vec: object) -> tuple[Cell, Cell, Cell]:
     if isinstance(vec, str):
         try:
             vec = json.loads(vec if vec.lstrip().startswith("[") else f"[{vec}]")
-        except json.JSONDecodeError as error:
+        except ValueError as error:
             raise InvalidArchError(
                 f"the text is not an architecture vector ({error}); write it like {_EXAMPLE}"
             ) from error
-    if isinstance(vec, np.ndarray):
-        vec = vec.tolist()
+    vec = _listed(vec)
     if not isinstance(vec, list | tuple):
-        raise InvalidArchError(f"an architecture vector is a list like {_EXAMPLE}, not {vec!r}")
-    if len(vec) == STAGES * len(_FIELDS):
+        raise InvalidArchError(f"an architecture vector is a list like {_EXAMPLE}, not {vec!r:.100}")
+    if len(vec) == STAGES * len(FIELDS):
         flat = list(vec)
     elif len(vec) == STAGES:
-        flat = [number for stage, cell in enumerate(vec) for number in _flatten(cell, stage)]
+        flat = [number for stage, cell in enumerate(vec) for number in _flat(cell, stage)]
     else:
         raise InvalidArchError(
-            f"an architecture vector has {STAGES} cells or {STAGES * len(_FIELDS)} flat integers, "
+            f"an architecture vector has {STAGES} cells or {STAGES * len(FIELDS)} flat integers, "
             f"this one has {len(vec)} entries; write it like {_EXAMPLE}"
         )
     numbers = [_check_number(value, place) for place, value in enumerate(flat)]
-    a, b, c = (tuple(numbers[i : i + 5]) for i in (0, 5, 10))
+    a, b, c = (tuple(numbers[i : i + len(FIELDS)]) for i in range(0, len(numbers), len(FIELDS)))
     return a, b, c  # type: ignore[return-value]
 
 
 _EXAMPLE = "[[[0],[0,1,0,0]],[[1],[2,1,1,0]],[[0],[0,0,1,1]]]"
 
 
-def _flatten(cell: object, stage: int) -> list[object]:
-    if (
-        isinstance(cell, list | tuple)
-        and len(cell) == 2
-        and isinstance(cell[0], list | tuple)
-        and isinstance(cell[1], list | tuple)
-        and (len(cell[0]), len(cell[1])) == (1, 4)
-    ):
-        return [*cell[0], *cell[1]]
+def _listed(value: Any) -> Any:
+    """An array or a tensor as lists; anything else as it is."""
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _flat(cell: object, stage: int) -> list[object]:
+    cell = _listed(cell)
+    if isinstance(cell, list | tuple) and len(cell) == NODES:
+        ops, wiring = (_listed(part) for part in cell)
+        if all(isinstance(part, list | tuple) for part in (ops, wiring)) and (len(ops), len(wiring)) == (
+            1,
+            4,
+        ):
+            return [*ops, *wiring]
     raise InvalidArchError(
-        f"cell {stage + 1} of {STAGES} must look like [[op1], [op2, prev, input, skip]], but is {cell!r}"
+        f"cell {stage + 1} of {STAGES} must look like [[op1], [op2, prev, input, skip]], but is {cell!r:.100}"
     )
 
 
 def _check_number(value: object, place: int) -> int:
-    stage, field = divmod(place, len(_FIELDS))
-    where = f"{_FIELDS[field]} of cell {stage + 1} of {STAGES}"
+    stage, field = divmod(place, len(FIELDS))
+    where = f"{FIELDS[field]} of cell {stage + 1} of {STAGES}"
     try:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError as error:
         raise InvalidArchError(f"{where} must be an integer, not {value!r}") from error
-    if isinstance(value, bool) or not 0 <= number < _LIMITS[field]:
-        raise InvalidArchError(f"{where} must be in 0 … {_LIMITS[field] - 1}, not {value!r}")
+    if isinstance(value, bool) or not 0 <= number < LIMITS[field]:
+        raise InvalidArchError(f"{where} must be in 0 … {LIMITS[field] - 1}, not {value!r}")
     return number
 
 
-def block_indices(vec: object) -> tuple[int, int, int]:
-    """Block index (0 … 44) of each of the three cells; `InvalidArchError` if one has no path."""
-    found = []
-    for stage, cell in enumerate(parse(vec)):
-        block = _BLOCK_OF_CELL.get(cell)
-        if block is None:
-            raise InvalidArchError(
-                f"cell {stage + 1} of {STAGES}, {_nest(cell)}, has no path from its input to its "
-                "output: set prev or input (op2 reads something) or skip (op1 joins the output)"
-            )
-        found.append(block)
-    return found[0], found[1], found[2]
-
-
-def arch_index(vec: object) -> int:
-    """Index of an architecture, ``b1 + 45*b2 + 2025*b3`` of its blocks.
-
-    Examples
-    --------
-    >>> arch_index([[[0], [0, 1, 0, 0]], [[0], [0, 0, 1, 0]], [[0], [0, 1, 0, 0]]])
-    405
-    """
-    b1, b2, b3 = block_indices(vec)
-    return b1 + NUM_BLOCKS * b2 + NUM_BLOCKS**2 * b3
-
-
-def blocks_of(index: int) -> tuple[Block, Block, Block]:
+def blocks_of(index: int) -> tuple[BlockKind, BlockKind, BlockKind]:
     """The three blocks of the architecture with this index (0 … 91124)."""
     if not 0 <= index < NUM_ARCHS:
-        raise InvalidArchError(f"an architecture index is in 0 … {NUM_ARCHS - 1}, not {index}")
+        raise InvalidArchError(out_of_range(index))
     rest, b1 = divmod(index, NUM_BLOCKS)
     b3, b2 = divmod(rest, NUM_BLOCKS)
     return BLOCKS[b1], BLOCKS[b2], BLOCKS[b3]
+
+
+def out_of_range(index: int) -> str:
+    """The sentence for an architecture index that nobody has."""
+    return f"an architecture index is in 0 … {NUM_ARCHS - 1}, not {index}"
 
 
 def arch_vec(index: int) -> ArchVec:
@@ -206,12 +205,7 @@ def arch_vec(index: int) -> ArchVec:
     >>> arch_vec(30)
     [[[0], [0, 0, 1, 1]], [[0], [0, 1, 0, 0]], [[0], [0, 1, 0, 0]]]
     """
-    return [_nest(block.cell) for block in blocks_of(index)]
-
-
-def canonical(vec: object) -> ArchVec:
-    """The canonical vector among all that describe the same network."""
-    return [_nest(BLOCKS[block].cell) for block in block_indices(vec)]
+    return [nested(block.cell) for block in blocks_of(index)]
 
 
 def vec_text(vec: Sequence[Sequence[Sequence[int]]]) -> str:
@@ -221,11 +215,11 @@ def vec_text(vec: Sequence[Sequence[Sequence[int]]]) -> str:
 
 def cell_text(cell: Cell) -> str:
     """The compact text of one cell, a part of `vec_text`."""
-    return json.dumps(_nest(cell), separators=(",", ":"))
+    return json.dumps(nested(cell), separators=(",", ":"))
 
 
 def block_of_stage(indices: npt.NDArray[np.int64], stage: int) -> npt.NDArray[np.int64]:
-    """Block index in one stage (0, 1, 2) of many architecture indices at once."""
+    """BlockKind index in one stage (0, 1, 2) of many architecture indices at once."""
     blocks: npt.NDArray[np.int64] = indices // NUM_BLOCKS**stage % NUM_BLOCKS
     return blocks
 
@@ -243,10 +237,10 @@ def indices_of_cells(cells: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     >>> indices_of_cells(np.array([[BLOCKS[2].cell, BLOCKS[1].cell, BLOCKS[0].cell]], dtype=np.uint8))
     array([47])
     """
-    blocks = np.full(_LIMITS, -1, dtype=np.int64)
+    blocks = np.full(LIMITS, -1, dtype=np.int64)
     for cell, block in _BLOCK_OF_CELL.items():
         blocks[cell] = block
-    in_range = np.all(cells < np.array(_LIMITS), axis=(1, 2))
+    in_range = np.all(cells < np.array(LIMITS), axis=(1, 2))
     found = blocks[tuple(np.moveaxis(np.where(in_range[:, None, None], cells, 0), -1, 0))]
     exists = in_range & np.all(found >= 0, axis=1)
     return np.where(exists, found @ NUM_BLOCKS ** np.arange(STAGES), -1)
@@ -262,5 +256,6 @@ def blocks_by_cell() -> dict[Cell, int]:
     return dict(_BLOCK_OF_CELL)
 
 
-def _nest(cell: Cell) -> list[list[int]]:
+def nested(cell: Cell) -> list[list[int]]:
+    """A raw cell as it stands in a vector: ``[[op1], [op2, prev, input, skip]]``."""
     return [[cell[0]], list(cell[1:])]

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bloxdb.space import BLOCKS, NUM_ARCHS, NUM_BLOCKS, OPS, STAGES, blocks_of
+from bloxdb.space.cells import BLOCKS, NUM_ARCHS, NUM_BLOCKS, OPS, STAGES, blocks_of
 
 IMAGE_SIZE = 32
 STEM_CHANNELS = 32

@@ -1,34 +1,22 @@
-"""Whole networks as graphs, and the hash that all vectors of a network share."""
+"""Whole networks as graphs."""
 
 from __future__ import annotations
 
-import functools
-import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+from bloxdb.space.cells import NODES, OPS, STAGES, Cell, blocks_of
+from bloxdb.space.keys import arch_index
 
-from bloxdb import fingerprint
-from bloxdb.space.cells import (
-    BLOCKS,
-    NUM_ARCHS,
-    NUM_BLOCKS,
-    OPS,
-    STAGES,
-    Cell,
-    block_indices,
-    block_of_stage,
-    blocks_of,
-    parse,
-)
+NODES_AT_MOST = 2 + (NODES + 1) * STAGES
+"""How many nodes a graph can have: input, output, and two operations and a reduction a stage."""
 
-NODES_AT_MOST = 2 + 3 * STAGES
-"""Of a graph: input, output, and two operations and a reduction a stage."""
+KINDS_A_STAGE = len(OPS) + 1
+"""Labels of a stage's nodes: each operation, and the reduction."""
 
-NODE_KINDS = 2 + (len(OPS) + 1) * STAGES
-"""Labels that nodes have: input, output, and each operation and the reduction of each stage."""
+NODE_KINDS = 2 + KINDS_A_STAGE * STAGES
+"""How many labels nodes have: input, output, and those of each stage."""
 
 
 @dataclass(frozen=True)
@@ -50,19 +38,29 @@ class Graph:
     edges: tuple[tuple[int, int], ...]
 
 
-def graph(vec: object) -> Graph:
-    """The graph of a whole network, input to output.
+def graph(key: Any) -> Graph:
+    """The graph of a whole network, input to output; equal for all keys of an architecture.
+
+    Parameters
+    ----------
+    key
+        A vector, a model hash or an index, as for `find_arch`.
+
+    Returns
+    -------
+    Graph
+        That of the canonical vector.
 
     Raises
     ------
     InvalidArchError
-        The vector is malformed or a cell has no path.
+        The key is malformed, or there is no such architecture.
     """
-    block_indices(vec)
-    return _graph_of_cells(parse(vec))
+    return graph_of_cells(block.cell for block in blocks_of(arch_index(key)))
 
 
-def _graph_of_cells(cells: tuple[Cell, ...]) -> Graph:
+def graph_of_cells(cells: Iterable[Cell]) -> Graph:
+    """The graph of a network of three raw cells; without nodes if one of them has no path."""
     names, labels = ["input"], [-1]
     edges: list[tuple[int, int]] = []
     source = 0
@@ -73,7 +71,8 @@ def _graph_of_cells(cells: tuple[Cell, ...]) -> Graph:
             f"stage{stage + 1}.op2:{OPS[op2]}",
             f"stage{stage + 1}.reduction",
         ]
-        labels += [op1 + 4 * stage, op2 + 4 * stage, 3 + 4 * stage]
+        own = KINDS_A_STAGE * stage
+        labels += [own + op1, own + op2, own + len(OPS)]
         edges.append((source, first))
         edges += [(first, second)] * prev + [(source, second)] * inp
         edges += [(first, reduction)] * skip + [(second, reduction)]
@@ -101,58 +100,3 @@ def _prune(names: list[str], labels: list[int], edges: list[tuple[int, int]]) ->
         tuple(labels[node] for node in kept),
         tuple((position[a], position[b]) for a, b in edges if a in position and b in position),
     )
-
-
-def model_hash(vec: object) -> str:
-    """The key of an architecture in every release file: 32 hex digits.
-
-    Equal for all vectors that describe the same network. The fingerprint is described in
-    `bloxdb.fingerprint`.
-
-    Examples
-    --------
-    >>> model_hash([0, 0, 1, 0, 0] * 3)
-    '39554afd1b33a44663e653ad10137b9a'
-    """
-    found = graph(vec)
-    labels = np.array([found.labels], dtype=np.int64)
-    digest: bytes = fingerprint.digests(labels, found.edges)[0].tobytes()
-    return digest.hex()
-
-
-@functools.cache
-def all_digests() -> npt.NDArray[np.uint8]:
-    """The hashes of all architectures as bytes, shape (91125, 16), in index order; read-only."""
-    digests = np.empty((NUM_ARCHS, 16), dtype=np.uint8)
-    for indices in _same_wiring():
-        graphs = _graph_of_cells(tuple(block.cell for block in blocks_of(int(indices[0]))))
-        digests[indices] = fingerprint.digests(_labels(indices), graphs.edges)
-    digests.flags.writeable = False
-    return digests
-
-
-def _same_wiring() -> Iterator[npt.NDArray[np.int64]]:
-    """Architecture indices, in groups whose graphs differ in labels only."""
-    schemes = sorted({block.scheme for block in BLOCKS})
-    members = [np.array([b.index for b in BLOCKS if b.scheme == s], np.int64) for s in schemes]
-    for m1, m2, m3 in itertools.product(members, repeat=STAGES):
-        grid = m1[:, None, None] + NUM_BLOCKS * m2[:, None] + NUM_BLOCKS**2 * m3
-        yield grid.ravel()
-
-
-def _labels(indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Node labels of architectures that share one wiring, shape (len(indices), nodes)."""
-    columns: list[npt.NDArray[np.int64]] = [np.full(len(indices), -1)]
-    for stage in range(STAGES):
-        blocks = block_of_stage(indices, stage).tolist()
-        ops = np.array([BLOCKS[b].ops for b in blocks], dtype=np.int64) + 4 * stage
-        columns += [*ops.T, np.full(len(indices), 3 + 4 * stage)]
-    columns.append(np.full(len(indices), -2))
-    return np.stack(columns, axis=1)
-
-
-@functools.cache
-def all_model_hashes() -> tuple[str, ...]:
-    """`model_hash` of all 91,125 architectures, in index order."""
-    text = all_digests().tobytes().hex()
-    return tuple(text[i : i + 32] for i in range(0, len(text), 32))

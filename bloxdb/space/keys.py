@@ -1,66 +1,289 @@
-"""Model hashes and architecture indices, many at once."""
+"""Whatever names an architecture to its index: vectors, hashes, indices, one or many.
+
+Every entry of bloxdb that takes an architecture asks this module, so that a key means the same everywhere:
+
+======================================================  ======================  ===========================
+key                                                     `find_arch`             `arch_index`
+======================================================  ======================  ===========================
+a vector, nested or 15 flat integers: lists, an array,  its index               its index
+a tensor, or the text of it
+a model hash, 32 hex digits of either case              its index               its index
+an index 0 … 91124: an integer of any type, its text,   itself                  itself
+or an object with one, as `bloxdb.Arch`
+a hash that no architecture has                         None                    `InvalidArchError`
+an index outside 0 … 91124                              None                    `InvalidArchError`
+a vector with a cell that has no path                   None                    `InvalidArchError`
+a malformed vector, a bool, a float, None, other text   `InvalidArchError`      `InvalidArchError`
+======================================================  ======================  ===========================
+
+What looks something up and may say that there is nothing (`Arch.get`, the methods of a `Dataset`) goes by
+`find_arch`; what cannot go on without an architecture (moves in the space, a `Problem`, the command line)
+goes by `arch_index`.
+"""
 
 from __future__ import annotations
 
+import functools
+import operator
+import re
+from collections.abc import Iterable
+from importlib import resources
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
-from bloxdb.codecs import Table
-from bloxdb.db.schema import Arch
-from bloxdb.errors import BloxFormatError
+from bloxdb.errors import InvalidArchError
+from bloxdb.space.cells import (
+    NUM_ARCHS,
+    NUM_BLOCKS,
+    STAGES,
+    ArchVec,
+    arch_vec,
+    blocks_by_cell,
+    blocks_of,
+    nested,
+    out_of_range,
+    parse,
+)
 
 Ids = npt.NDArray[np.int64]
 
+KEY = "model_hash"
+"""What release files and data sets call the key of an architecture."""
 
-class HashIndex:
-    """Finds architectures by their hashes.
+DIGEST_SIZE = 16
+"""Bytes of a model hash."""
+
+_HASH = re.compile("[0-9a-fA-F]{32}")
+_INDEX = re.compile("[+-]?[0-9]{1,18}")
+_BLOCK_OF = blocks_by_cell()
+_SECOND = NUM_BLOCKS
+_THIRD = NUM_BLOCKS**2
+
+
+def find_arch(key: Any) -> int | None:
+    """The index of the architecture that a key names; None if there is no such architecture.
 
     Parameters
     ----------
-    ids
-        Architecture indices, rising.
-    digests
-        Their hashes, uint8 (n, 16).
+    key
+        A vector (any that describes the network), a model hash or an index; the table in `bloxdb.space.keys`
+        says what each kind gives.
+
+    Returns
+    -------
+    int or None
+        0 … 91124. None for a hash that nobody has, an index out of range, and a vector without a path.
+
+    Raises
+    ------
+    InvalidArchError
+        The key is malformed.
+
+    Examples
+    --------
+    >>> find_arch([[[0], [0, 1, 0, 0]], [[0], [0, 0, 1, 0]], [[0], [0, 1, 0, 0]]])
+    405
+    >>> find_arch("405"), find_arch("39554afd1b33a44663e653ad10137b9a"), find_arch(-1)
+    (405, 0, None)
     """
+    try:  # a lookup is to cost a microsecond, and most keys are nested lists
+        (((a,), (b, c, d, e)), ((f,), (g, h, i, j)), ((k,), (m, n, o, p))) = key
+        return (
+            _BLOCK_OF[a, b, c, d, e] + _SECOND * _BLOCK_OF[f, g, h, i, j] + _THIRD * _BLOCK_OF[k, m, n, o, p]
+        )
+    except (ValueError, TypeError, KeyError):
+        found = _look_up(key)
+        return None if isinstance(found, str) else found
 
-    def __init__(self, ids: Ids, digests: npt.NDArray[np.uint8]) -> None:
-        self._ids = ids
-        self._digests = digests
-        items = np.ascontiguousarray(digests).view("S16").ravel()
-        self._order = np.argsort(items)
-        self._sorted = items[self._order]
 
-    def digests(self, ids: Ids) -> npt.NDArray[np.uint8]:
-        """Hashes of architecture indices, shape (n, 16)."""
-        return self._digests[np.searchsorted(self._ids, ids)]
+def arch_index(key: Any) -> int:
+    """The index of the architecture that a key names, ``b1 + 45*b2 + 2025*b3`` of its blocks.
 
-    def ids(self, table: Table, source: str) -> Ids:
-        """Architecture indices of a table's rows.
+    Parameters
+    ----------
+    key
+        As for `find_arch`.
 
-        Raises
-        ------
-        BloxFormatError
-            A hash is not that of an architecture.
-        """
-        wanted = np.ascontiguousarray(table["model_hash"]).view("S16").ravel()
-        place = np.minimum(np.searchsorted(self._sorted, wanted), len(self._sorted) - 1)
-        unknown = np.flatnonzero(self._sorted[place] != wanted)
-        if unknown.size:
-            row = int(unknown[0])
-            raise BloxFormatError(
-                f"{table.hashes()[row]} is not the hash of an architecture of Blox",
-                source=source,
-                row=row,
-                column="model_hash",
+    Returns
+    -------
+    int
+        0 … 91124.
+
+    Raises
+    ------
+    InvalidArchError
+        The key is malformed, or there is no such architecture.
+
+    Examples
+    --------
+    >>> arch_index("[[[0],[0,1,0,0]],[[0],[0,0,1,0]],[[0],[0,1,0,0]]]")
+    405
+    """
+    found = _look_up(key)
+    if isinstance(found, str):
+        raise InvalidArchError(found)
+    return found
+
+
+def find_archs(keys: Iterable[Any]) -> Ids:
+    """The indices of many architectures, -1 where there is no such architecture.
+
+    Parameters
+    ----------
+    keys
+        Keys as for `find_arch`; an array of integers is taken as indices, without a loop over them.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64 (n,).
+
+    Raises
+    ------
+    InvalidArchError
+        A key is malformed.
+
+    Examples
+    --------
+    >>> find_archs(["39554afd1b33a44663e653ad10137b9a", 7, "0" * 32])
+    array([ 0,  7, -1])
+    """
+    if isinstance(keys, np.ndarray) and keys.ndim == 1 and keys.dtype.kind in "iu":
+        return np.where((keys >= 0) & (keys < NUM_ARCHS), keys, -1).astype(np.int64)
+    found = (find_arch(key) for key in keys)
+    return np.array([-1 if index is None else index for index in found], dtype=np.int64)
+
+
+def arch_indices(keys: Iterable[Any]) -> Ids:
+    """The indices of many architectures; `InvalidArchError` for the first key that names none."""
+    listed = keys if isinstance(keys, np.ndarray) else list(keys)
+    indices = find_archs(listed)
+    for place in np.flatnonzero(indices < 0)[:1].tolist():
+        arch_index(listed[place])  # raises, and says why
+    return indices
+
+
+def indices_of_digests(digests: npt.NDArray[np.uint8]) -> Ids:
+    """The indices of many hashes at once, -1 where no architecture has it.
+
+    Parameters
+    ----------
+    digests
+        uint8 (n, 16): the bytes that the hex digits spell.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64 (n,).
+    """
+    wanted = _items(digests)
+    order = _order()
+    known = _items(all_digests())[order]
+    place = np.minimum(np.searchsorted(known, wanted), NUM_ARCHS - 1)
+    return np.where(known[place] == wanted, order[place], -1)
+
+
+def block_indices(key: Any) -> tuple[int, int, int]:
+    """The block index (0 … 44) of each stage; `InvalidArchError` as `arch_index`."""
+    b1, b2, b3 = (block.index for block in blocks_of(arch_index(key)))
+    return b1, b2, b3
+
+
+def canonical(key: Any) -> ArchVec:
+    """The canonical vector among all that describe the same network; `InvalidArchError` as `arch_index`."""
+    return arch_vec(arch_index(key))
+
+
+def model_hash(key: Any) -> str:
+    """The key of an architecture in every release file: 32 hex digits.
+
+    It is equal for all vectors that describe the same network. `bloxdb.space.hashing` says how it is
+    computed.
+
+    Parameters
+    ----------
+    key
+        As for `find_arch`.
+
+    Returns
+    -------
+    str
+        32 digits 0-9 a-f.
+
+    Raises
+    ------
+    InvalidArchError
+        The key is malformed, or there is no such architecture.
+
+    Examples
+    --------
+    >>> model_hash([0, 0, 1, 0, 0] * 3)
+    '39554afd1b33a44663e653ad10137b9a'
+    """
+    return bytes(all_digests()[arch_index(key)]).hex()
+
+
+@functools.cache
+def all_digests() -> npt.NDArray[np.uint8]:
+    """The hashes of all architectures as bytes, shape (91125, 16), in index order; read-only."""
+    data = resources.files("bloxdb.space").joinpath("hashes.bin").read_bytes()
+    return np.frombuffer(data, dtype=np.uint8).reshape(NUM_ARCHS, DIGEST_SIZE)
+
+
+@functools.cache
+def all_model_hashes() -> tuple[str, ...]:
+    """`model_hash` of all 91,125 architectures, in index order."""
+    text = all_digests().tobytes().hex()
+    return tuple(text[i : i + 32] for i in range(0, len(text), 32))
+
+
+def _look_up(key: Any) -> int | str:
+    """The index that a key names, or the sentence why there is none; an error for a malformed key."""
+    if isinstance(key, str):
+        text = key.strip()
+        if _HASH.fullmatch(text):
+            index = _index_of_digest().get(bytes.fromhex(text))
+            return f"no architecture of Blox has the hash {text.lower()}" if index is None else index
+        return _in_range(int(text)) if _INDEX.fullmatch(text) else _index_of_vector(text)
+    if not isinstance(key, bool):
+        try:
+            return _in_range(operator.index(key))
+        except TypeError:
+            pass  # not an integer of any kind
+    return _index_of_vector(key)
+
+
+def _in_range(index: int) -> int | str:
+    return index if 0 <= index < NUM_ARCHS else out_of_range(index)
+
+
+def _index_of_vector(vec: object) -> int | str:
+    index = 0
+    for stage, cell in enumerate(parse(vec)):
+        block = _BLOCK_OF.get(cell)
+        if block is None:
+            return (
+                f"cell {stage + 1} of {STAGES}, {nested(cell)}, has no path from its input to its output: "
+                "set prev or input (op2 reads something) or skip (op1 joins the output)"
             )
-        ids: Ids = self._ids[self._order[place]]
-        return ids
+        index += NUM_BLOCKS**stage * block
+    return index
 
 
-def stored_hashes(session: Session) -> HashIndex:
-    """The hashes of a database's architectures, in memory."""
-    rows = session.execute(select(Arch.id, Arch.hash).order_by(Arch.id)).all()
-    digests = np.frombuffer(bytes.fromhex("".join(row[1] for row in rows)), dtype=np.uint8)
-    return HashIndex(np.array([row[0] for row in rows], dtype=np.int64), digests.reshape(-1, 16))
+@functools.cache
+def _index_of_digest() -> dict[bytes, int]:
+    data = all_digests().tobytes()
+    return {data[at : at + DIGEST_SIZE]: at // DIGEST_SIZE for at in range(0, len(data), DIGEST_SIZE)}
+
+
+@functools.cache
+def _order() -> Ids:
+    """Indices in the order of their hashes."""
+    return np.argsort(_items(all_digests()))
+
+
+def _items(digests: npt.NDArray[np.uint8]) -> npt.NDArray[np.bytes_]:
+    """Hashes as one sortable item each."""
+    return np.ascontiguousarray(digests).view(f"S{DIGEST_SIZE}").ravel()

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bloxdb.space.cells import BLOCKS, NUM_ARCHS, NUM_BLOCKS, STAGES, ArchVec, arch_vec, block_indices
+from bloxdb.space.cells import BLOCKS, NUM_ARCHS, NUM_BLOCKS, STAGES, ArchVec, arch_vec, nested
 from bloxdb.space.graphs import NODE_KINDS, NODES_AT_MOST, graph
+from bloxdb.space.keys import block_indices
 
 Generator = stdlib_random.Random | np.random.Generator
 
@@ -25,17 +26,17 @@ def random(rng: Generator) -> ArchVec:
     return arch_vec(_below(rng, NUM_ARCHS))
 
 
-def mutate(vec: object, rng: Generator) -> ArchVec:
+def mutate(key: Any, rng: Generator) -> ArchVec:
     """The canonical vector of an architecture that differs in one block, all such as likely."""
-    blocks = list(block_indices(vec))
+    blocks = list(block_indices(key))
     stage = _below(rng, STAGES)
     blocks[stage] = (blocks[stage] + 1 + _below(rng, NUM_BLOCKS - 1)) % NUM_BLOCKS
     return _vec(blocks)
 
 
-def neighbours(vec: object) -> list[ArchVec]:
+def neighbours(key: Any) -> list[ArchVec]:
     """The canonical vectors of all 132 architectures that differ in one block."""
-    blocks = block_indices(vec)
+    blocks = block_indices(key)
     return [
         _vec([*blocks[:stage], other, *blocks[stage + 1 :]])
         for stage in range(STAGES)
@@ -44,14 +45,14 @@ def neighbours(vec: object) -> list[ArchVec]:
     ]
 
 
-def encode(vec: object) -> npt.NDArray[np.float32]:
+def encode(key: Any) -> npt.NDArray[np.float32]:
     """One-hot blocks, shape (135,): three times 45; equal for vectors of the same network."""
     code = np.zeros((STAGES, NUM_BLOCKS), dtype=np.float32)
-    code[np.arange(STAGES), block_indices(vec)] = 1
+    code[np.arange(STAGES), block_indices(key)] = 1
     return code.ravel()
 
 
-def graph_arrays(vec: object) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def graph_arrays(key: Any) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """The network's graph, for a predictor.
 
     Returns
@@ -62,7 +63,7 @@ def graph_arrays(vec: object) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.f
         Shape (11, 14); the kind of each node, one-hot: input, output, then conv, mbconv, bconv and reduction
         of each stage. Nodes that a smaller graph does not have are zero in both.
     """
-    found = graph(vec)
+    found = graph(key)
     adjacency = np.zeros((NODES_AT_MOST, NODES_AT_MOST), dtype=np.float32)
     features = np.zeros((NODES_AT_MOST, NODE_KINDS), dtype=np.float32)
     for a, b in found.edges:
@@ -73,7 +74,7 @@ def graph_arrays(vec: object) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.f
 
 
 def _vec(blocks: Any) -> ArchVec:
-    return [[[BLOCKS[block].cell[0]], list(BLOCKS[block].cell[1:])] for block in blocks]
+    return [nested(BLOCKS[block].cell) for block in blocks]
 
 
 def _below(rng: Generator, limit: int) -> int:

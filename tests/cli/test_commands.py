@@ -191,7 +191,7 @@ def test_upgrade_of_a_current_database_does_nothing(tiny_file: Path, tmp_path: P
     [
         (
             ["top", "--db", "none.db"],
-            "there is no database at none.db; create one with `bloxdb init --db none.db`",
+            "none.db; create one with `bloxdb init --db ",
         ),
         (["show", "91125", "--db", "TINY"], "there is no architecture 91125"),
         (["show", "[1,2]", "--db", "TINY"], "2 entries"),
@@ -200,7 +200,7 @@ def test_upgrade_of_a_current_database_does_nothing(tiny_file: Path, tmp_path: P
         (["top", "--db", "TINY", "--recipe", "x"], "choose one of: cifar100-10"),
         (["import", "nothing", "--db", "TINY"], "there is no file or folder nothing"),
         (["verify", "nothing"], "there is no folder nothing"),
-        (["export", "--db", "TINY", "--seed", "9", "--out", "o"], "no runs of seed 9"),
+        (["export", "--db", "TINY", "--seed", "9", "--out", "o"], "no run of recipe cifar100-10 with seed 9"),
         (["upgrade", "--db", "none.db"], "there is no database"),
         (["init", "--db", "TINY"], "exists already"),
         (
@@ -215,7 +215,7 @@ def test_upgrade_of_a_current_database_does_nothing(tiny_file: Path, tmp_path: P
         (["train", "--db", "TINY", "--config", "TINY", "--arch", "1"], "is not TOML"),
         (["train", "--db", "TINY", "--config", "none.toml", "--arch", "1"], "none.toml: No such file"),
         (["retry", "--db", "TINY", "--failed", "--recipe", "x"], "choose one of: cifar100-10"),
-        (["merge", "--db", "TINY", "none.db"], "there is no database at none.db"),
+        (["merge", "--db", "TINY", "none.db"], "none.db; create one"),
         (
             ["bench", "--db", "TINY", "--device-name", "a b", "--arch", "1"],
             "letters, digits and -, not 'a b'",

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 from alembic import command
-from alembic.config import Config
 from sqlalchemy import text
 
 import bloxdb
 from bloxdb import Database, space
-from bloxdb.db import database, revisions, schema
-from bloxdb.db.connection import APPLICATION_ID, locate
+from bloxdb.db import creation, database, revisions, schema
+from bloxdb.db.connection import locate
+from bloxdb.db.dialects import APPLICATION_ID
 
 NEXT = """
 import sqlalchemy as sa
@@ -148,13 +148,11 @@ def test_sql_that_is_none_is_a_sentence(empty_db: Database) -> None:
 
 
 def test_models_and_migrations_agree(empty_db: Database) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(revisions.shipped_scripts()))
-    config.set_main_option("path_separator", "os")
+    config = revisions.alembic_config()
     with empty_db.engine.connect() as connection:
         config.attributes["connection"] = connection
         command.check(config)  # raises if autogenerate would find something to do
-    assert revisions._directory(None).get_current_head() == schema.REVISION
+    assert revisions.script_directory().get_current_head() == revisions.REVISION
     columns = [row["name"] for row in empty_db.rows("PRAGMA table_info(leaderboard)")]
     assert tuple(columns) == schema.LEADERBOARD_COLUMNS
 
@@ -166,11 +164,13 @@ def test_an_older_database_names_the_command_and_is_upgraded_with_a_copy(
     scripts = next_scripts(tmp_path / "scripts")
     url = locate(path)
     with pytest.raises(bloxdb.RevisionError, match=r"older revision 0001.*bloxdb upgrade --db .*old\.db"):
-        database._open(url, False, scripts)
-    copy = database._upgrade(url, scripts)
+        database.open_url(url, scripts=scripts)
+    report = creation.upgrade_url(url, scripts)
+    copy = report.copy
+    assert (report.before, report.after) == ("0001", "0002")
     assert copy is not None
     assert copy.name.startswith("old.0001.")
-    with database._open(url, False, scripts) as db:
+    with database.open_url(url, scripts=scripts) as db:
         assert db.rows("SELECT count(*) AS n FROM runs WHERE remark IS NULL") == [{"n": 40}]
         # runs was made anew, and its children are still there
         assert db.rows("SELECT count(*) AS n FROM epochs") == [{"n": 400}]
@@ -178,14 +178,14 @@ def test_an_older_database_names_the_command_and_is_upgraded_with_a_copy(
         assert len(db.rows("SELECT * FROM leaderboard")) == 40
     with bloxdb.open(copy) as kept:
         assert kept.rows("SELECT count(*) AS n FROM epochs") == [{"n": 400}]
-    assert database._upgrade(url, scripts) is None
+    assert repr(creation.upgrade_url(url, scripts)) == "<UpgradeReport: 0002 already>"
 
 
 def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path: Path, tiny_file: Path) -> None:
     path = Path(shutil.copy(tiny_file, tmp_path / "old.db"))
     scripts = next_scripts(tmp_path / "scripts", "op.execute('SELECT * FROM nowhere')")
     with pytest.raises(bloxdb.DatabaseError, match="no such table: nowhere"):
-        database._upgrade(locate(path), scripts)
+        creation.upgrade_url(locate(path), scripts)
     with bloxdb.open(path) as db:
         assert "remark" not in [row["name"] for row in db.rows("PRAGMA table_info(runs)")]
         assert db.rows("SELECT count(*) AS n FROM epochs") == [{"n": 400}]
@@ -195,14 +195,14 @@ def test_a_migration_that_breaks_references_is_undone(tmp_path: Path, tiny_file:
     path = Path(shutil.copy(tiny_file, tmp_path / "old.db"))
     scripts = next_scripts(tmp_path / "scripts", "op.execute('DELETE FROM recipes')")
     with pytest.raises(bloxdb.DatabaseError, match="broke 40 references"):
-        database._upgrade(locate(path), scripts)
+        creation.upgrade_url(locate(path), scripts)
     with bloxdb.open(path) as db:
         assert len(db.rows("SELECT * FROM recipes")) == 1
 
 
 def test_a_newer_database_is_refused(tmp_path: Path, tiny_file: Path) -> None:
     path = Path(shutil.copy(tiny_file, tmp_path / "new.db"))
-    database._upgrade(locate(path), next_scripts(tmp_path / "scripts"))
+    creation.upgrade_url(locate(path), next_scripts(tmp_path / "scripts"))
     for action in (bloxdb.open, bloxdb.upgrade):
         with pytest.raises(bloxdb.RevisionError, match="revision 0002, which this bloxdb does not know"):
             action(path)

@@ -17,8 +17,7 @@ from bloxdb import Database, Recipe, Run, codecs
 from bloxdb.codecs import Header, Table
 from bloxdb.codecs.columns import BASE, EXT, is_list
 from bloxdb.db.epochs import EpochWriter, read_epochs
-from bloxdb.db.staging import MISSING
-from bloxdb.measures import Array
+from bloxdb.measures import MISSING, Array
 from bloxdb.progress import Meter
 
 RUNS, EPOCHS = 400, 150  # more rows than go in one by one

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bloxdb.db._pages import Tree
-from bloxdb.db.staging import MISSING, STORED, Staging
-from bloxdb.measures import Array
+from bloxdb.db.staging import STORED, Staging
+from bloxdb.measures import MISSING, Array
 
 EDGES = [
     0,

@@ -12,28 +12,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 import bloxdb
 from bloxdb import Database, Run
 from bloxdb.db.dialects import utc_now
-from bloxdb.runs.queue import Heart, Pulse, RunQueue, may_live, worker_name
-from bloxdb.runs.record import RunLostError, RunRecord, store_recipe
+from bloxdb.db.references import RecipeFacts
+from bloxdb.errors import RunLostError
+from bloxdb.runs.heartbeat import Heartbeat, Intervals, may_live, worker_name
+from bloxdb.runs.queue import RunQueue
+from bloxdb.runs.record import RunRecord
 from bloxdb.runs.results import EpochResult, Metrics, RunResult
-from tests.trainer.helpers import digits_recipe, some_digits
 
-PULSE = Pulse(every=0.1, dead_after=1.0)
+RECIPE = RecipeFacts("mine-2", "digits", 2)
+INTERVALS = Intervals(every=0.1, dead_after=1.0)
 RESULT = Metrics(50.0, 90.0, 1.5)
 
 
 def queue_of(db: Database, archs: list[int]) -> RunQueue:
-    queue = RunQueue(db, archs, store_recipe(db, digits_recipe(2), some_digits(64)), 0)
+    queue = RunQueue(db, archs, RECIPE, 0)
     queue.fill()
     return queue
 
 
 def claim(queue: RunQueue, worker: str = "elsewhere:1") -> RunRecord | None:
-    return queue.claim(worker, None, PULSE)
+    return queue.claim(worker, None, INTERVALS)
 
 
 def finish(record: RunRecord) -> None:
@@ -87,11 +90,11 @@ def test_a_run_whose_heart_stopped_is_taken_over_and_its_worker_finds_out(empty_
     assert old is not None
     assert claim(queue, "elsewhere:2") is None
     with empty_db.transaction() as session:
-        session.execute(update(Run).values(heartbeat_at=utc_now(PULSE.dead_after + 1)))
+        session.execute(update(Run).values(heartbeat_at=utc_now(INTERVALS.dead_after + 1)))
     new = claim(queue, "elsewhere:2")
     assert new is not None
     for write in (
-        old.beat,
+        old.heartbeat,
         old.release,
         lambda: old.begin(0),
         lambda: old.fail("no"),
@@ -110,12 +113,12 @@ def test_a_heart_keeps_a_run_and_notices_when_it_is_lost(empty_db: Database) -> 
     queue = queue_of(empty_db, [1])
     record = claim(queue)
     assert record is not None
-    with Heart(record, PULSE) as heart:
-        time.sleep(2 * PULSE.dead_after)
+    with Heartbeat(record, INTERVALS) as heart:
+        time.sleep(2 * INTERVALS.dead_after)
         assert claim(queue, "elsewhere:2") is None
         with empty_db.transaction() as session:
             session.execute(update(Run).values(worker="elsewhere:2"))
-        time.sleep(5 * PULSE.every)
+        time.sleep(5 * INTERVALS.every)
         assert heart.lost
 
 
@@ -137,14 +140,13 @@ def hammer(path: Path, log: Path) -> None:
     """A worker without training: it claims, writes and finishes as fast as it can."""
     try:
         with bloxdb.open(path) as db:
-            recipe = db.reader.scalars(select(bloxdb.Recipe)).one()
-            queue = RunQueue(db, list(range(RUNS)), recipe.id, 0)
+            queue = RunQueue(db, range(RUNS), RECIPE, 0)
             while queue.left():
                 record = queue.claim(worker_name(), None, HAMMER)
                 if record is None:
                     time.sleep(0.05)
                     continue
-                with Heart(record, HAMMER):
+                with Heartbeat(record, HAMMER):
                     finish(record)
                 with log.open("a") as stream:
                     stream.write(f"{record.arch_id}\n")
@@ -154,7 +156,7 @@ def hammer(path: Path, log: Path) -> None:
 
 
 RUNS = 600
-HAMMER = Pulse(every=0.1, dead_after=30)  # a lock may be waited for; who is killed is known to be gone
+HAMMER = Intervals(every=0.1, dead_after=30)  # a lock may be waited for; who is killed is known to be gone
 
 
 @pytest.mark.slow

@@ -14,11 +14,12 @@ from typing import Any
 import torch
 from bloxdb.trainer import fleet
 from bloxdb.trainer.data import DataSet, Split, load_digits
-from bloxdb.trainer.recipe import Recipe, default_recipe
+from bloxdb.trainer.devices import Place
+from bloxdb.trainer.recipe import TrainingRecipe, default_recipe
 from bloxdb.trainer.worker import Event, Job
 
 from bloxdb import Database
-from bloxdb.runs.queue import Pulse
+from bloxdb.runs.heartbeat import Intervals
 
 ROOT = Path(__file__).parents[2]
 QUICK = 405  # one operation in the second stage, small convolutions: the quickest to train
@@ -31,12 +32,12 @@ def some_digits(train: int = 256) -> DataSet:
     return DataSet("digits", 10, whole.mean, whole.std, part, whole.val, whole.test)
 
 
-def digits_recipe(epochs: int, **changes: Any) -> Recipe:
+def digits_recipe(epochs: int, **changes: Any) -> TrainingRecipe:
     """The recipe of the digits, changed."""
     return replace(default_recipe("digits", epochs), **changes)
 
 
-def job(db: Database, archs: list[int], recipe: Recipe, **more: Any) -> Job:
+def job(db: Database, archs: list[int], recipe: TrainingRecipe, **more: Any) -> Job:
     """A job with its checkpoints beside the database."""
     assert db.path is not None
     defaults: dict[str, Any] = {
@@ -51,7 +52,7 @@ def train(what: Job, workers: int = 1) -> tuple[bool, list[Event]]:
     """Train here, or in processes if there are several workers."""
     events: list[Event] = []
     threads = max(1, torch.get_num_threads() // workers)
-    return fleet.train(what, [fleet.Place("cpu", threads)] * workers, events.append), events
+    return fleet.train(what, [Place("cpu", threads)] * workers, events.append), events
 
 
 def start(path: Path, *arguments: object) -> subprocess.Popen[str]:
@@ -115,6 +116,6 @@ _MEASURES = (
 )
 
 
-def fast_pulse() -> Pulse:
+def fast_intervals() -> Intervals:
     """Beats so fast that a test need not wait."""
-    return Pulse(every=0.2, dead_after=1.5)
+    return Intervals(every=0.2, dead_after=1.5)

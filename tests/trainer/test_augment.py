@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from bloxdb.trainer import augment
 from bloxdb.trainer.data import DataSet, Split
-from bloxdb.trainer.recipe import Recipe
+from bloxdb.trainer.recipe import TrainingRecipe
 from scipy.stats import chisquare
 
 SIDE = 8
@@ -72,7 +72,7 @@ def test_normalised_images_have_mean_and_deviation_of_the_data_set_taken_off() -
 
 
 def test_an_epoch_has_each_image_once_in_batches() -> None:
-    recipe = Recipe("digits", 1, batch=16, augment=False)
+    recipe = TrainingRecipe("digits", 1, batch=16, augment=False)
     batches = list(augment.training_batches(data(), recipe, torch.Generator().manual_seed(0)))
     assert [len(labels) for _, labels in batches] == [16, 16, 8]
     assert sorted(torch.cat([labels for _, labels in batches]).tolist()) == list(range(40))
@@ -87,7 +87,7 @@ def test_what_is_evaluated_is_not_changed() -> None:
 
 
 def test_augmented_batches_differ_from_plain_ones_and_from_each_other() -> None:
-    recipe = Recipe("cifar100", 1, batch=40, crop_padding=2, cutout=3)
+    recipe = TrainingRecipe("cifar100", 1, batch=40, crop_padding=2, cutout=3)
     generator = torch.Generator().manual_seed(0)
     (first, _), (second, _) = (next(augment.training_batches(data(), recipe, generator)) for _ in range(2))
     assert first.shape == (40, 3, SIDE, SIDE)

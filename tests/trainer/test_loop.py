@@ -9,7 +9,7 @@ import pytest
 import torch
 from bloxdb.trainer.data import DataSet
 from bloxdb.trainer.loop import Training
-from bloxdb.trainer.recipe import Recipe
+from bloxdb.trainer.recipe import TrainingRecipe
 
 from bloxdb import space
 from bloxdb.runs.results import EpochResult, RunResult
@@ -23,7 +23,7 @@ def data() -> DataSet:
     return some_digits()
 
 
-def run(recipe: Recipe, data: DataSet, seed: int = 0) -> tuple[list[EpochResult], RunResult]:
+def run(recipe: TrainingRecipe, data: DataSet, seed: int = 0) -> tuple[list[EpochResult], RunResult]:
     training = Training(VEC, recipe, data, seed)
     curve = [training.train_epoch() for _ in range(recipe.epochs)]
     return curve, training.finish()

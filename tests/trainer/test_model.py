@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from bloxdb.trainer.model import Cell, Network, Reduction
+from bloxdb.trainer.model import Network, Reduction, SearchedCell
 from torch import nn
 
 from bloxdb import InvalidArchError, space
@@ -67,7 +67,7 @@ class Times(nn.Module):
 def test_a_cell_is_wired_as_described_and_its_first_operation_sees_x(wires: tuple[int, int, int]) -> None:
     # an early release of the original fed x + x into the first operation
     prev, inp, skip = wires
-    cell = Cell((0, 1, *wires), 4)
+    cell = SearchedCell((0, 1, *wires), 4)
     op1, op2 = Times(3.0), Times(5.0)
     if cell.op1 is not None:
         cell.op1 = op1  # type: ignore[assignment]

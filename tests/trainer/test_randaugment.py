@@ -56,13 +56,13 @@ def sheared(image: Tensor, degrees: list[float]) -> Tensor:
     return theirs.affine(image, 0.0, [0, 0], 1.0, degrees, center=[0, 0])
 
 
-@pytest.mark.parametrize("name", list(ours.OPS))
+@pytest.mark.parametrize("name", list(ours.AUGMENTATIONS))
 @pytest.mark.parametrize("strength", STRENGTHS)
 def test_each_operation_is_torchvisions_within_a_grey_level(name: str, strength: int) -> None:
     images = pictures()
     value, signed = ours.magnitude(name, strength, SIDE)
     signs = torch.tensor([1.0, -1.0]).repeat(len(images) // 2) if signed else torch.ones(len(images))
-    found = ours.OPS[name](images, value * signs)
+    found = ours.AUGMENTATIONS[name](images, value * signs)
     assert found.dtype == torch.uint8
     for image, got, sign in zip(images, found, signs.tolist(), strict=True):
         expected = EXPECTED[name](image, value * sign)
@@ -72,7 +72,7 @@ def test_each_operation_is_torchvisions_within_a_grey_level(name: str, strength:
 @pytest.mark.parametrize("strength", [*range(31)])
 def test_magnitudes_are_torchvisions(strength: int) -> None:
     space = RandAugment()._augmentation_space(31, (SIDE, SIDE))
-    assert list(space) == list(ours.OPS)
+    assert list(space) == list(ours.AUGMENTATIONS)
     for name, (values, signed) in space.items():
         value, ours_signed = ours.magnitude(name, strength, SIDE)
         expected = float(values[strength]) if values.ndim else float(values)
@@ -86,7 +86,7 @@ def test_operations_and_signs_are_drawn_uniformly() -> None:
     generator = torch.Generator().manual_seed(1)
     image = pictures()[:1] // 2 + 40
     named = {}
-    for name, op in ours.OPS.items():
+    for name, op in ours.AUGMENTATIONS.items():
         value, signed = ours.magnitude(name, 14, SIDE)
         for sign in (1, -1) if signed else (1,):
             named[op(image, torch.tensor([float(value * sign)])).numpy().tobytes()] = (name, sign)
@@ -96,9 +96,11 @@ def test_operations_and_signs_are_drawn_uniformly() -> None:
     for picture in out:
         key = named[picture.numpy().tobytes()]
         seen[key] = seen.get(key, 0) + 1
-    by_name = [sum(count for (name, _), count in seen.items() if name == wanted) for wanted in ours.OPS]
+    by_name = [
+        sum(count for (name, _), count in seen.items() if name == wanted) for wanted in ours.AUGMENTATIONS
+    ]
     assert chisquare(by_name).pvalue > 1e-3
-    signed = [name for name in ours.OPS if ours.magnitude(name, 14, SIDE)[1]]
+    signed = [name for name in ours.AUGMENTATIONS if ours.magnitude(name, 14, SIDE)[1]]
     signs = [sum(seen[name, sign] for name in signed) for sign in (1, -1)]
     assert chisquare(signs).pvalue > 1e-3
 

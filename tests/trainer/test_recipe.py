@@ -6,11 +6,11 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
-from bloxdb.trainer.recipe import Recipe, default_recipe, make_recipe
+from bloxdb.trainer.recipe import TrainingRecipe, default_recipe, make_recipe
 
 import bloxdb
 from bloxdb import Database
-from bloxdb.runs.record import store_recipe
+from bloxdb.runs.queue import RunQueue
 from tests.trainer.helpers import digits_recipe, some_digits
 
 
@@ -25,7 +25,9 @@ def test_the_default_is_the_releases_recipe() -> None:
     assert recipe.name == "cifar100-200"
 
 
-@pytest.mark.parametrize("field", [f.name for f in fields(Recipe) if f.name not in ("dataset", "epochs")])
+@pytest.mark.parametrize(
+    "field", [f.name for f in fields(TrainingRecipe) if f.name not in ("dataset", "epochs")]
+)
 def test_every_change_makes_another_name_and_digest(field: str) -> None:
     recipe = default_recipe("cifar100")
     value = getattr(recipe, field)
@@ -76,24 +78,26 @@ def test_a_file_for_another_data_set_is_refused(tmp_path: Path) -> None:
 
 def test_a_recipe_is_stored_with_its_config_and_digest(empty_db: Database) -> None:
     recipe, data = digits_recipe(2), some_digits()
-    first = store_recipe(empty_db, recipe, data)
-    assert store_recipe(empty_db, recipe, data) == first
+    first = RunQueue(empty_db, [], recipe.facts(data.sizes), 0).recipe_id
+    assert RunQueue(empty_db, [], recipe.facts(data.sizes), 0).recipe_id == first
     (row,) = empty_db.reader.query(bloxdb.Recipe)
     assert (row.name, row.train_images, row.digest) == ("digits-2", 256, recipe.digest)
-    assert Recipe(**row.config) == recipe
-    assert store_recipe(empty_db, replace(recipe, lr=0.5), data) != first
+    assert TrainingRecipe(**row.config) == recipe
+    assert RunQueue(empty_db, [], replace(recipe, lr=0.5).facts(data.sizes), 0).recipe_id != first
 
 
 def test_another_recipe_under_the_same_name_is_refused(empty_db: Database) -> None:
-    store_recipe(empty_db, digits_recipe(2), some_digits(256))
-    with pytest.raises(bloxdb.ReleaseError, match=r"another recipe named digits-2 \(digits, 2 epochs, 256"):
-        store_recipe(empty_db, digits_recipe(2), some_digits(100))
+    RunQueue(empty_db, [], digits_recipe(2).facts(some_digits(256).sizes), 0)
+    with pytest.raises(
+        bloxdb.ReleaseError, match="recipe named digits-2 already .images 256, 180, 360 there, 100"
+    ):
+        RunQueue(empty_db, [], digits_recipe(2).facts(some_digits(100).sizes), 0)
 
 
 def test_a_recipe_that_came_with_release_files_is_gone_on_with(empty_db: Database) -> None:
     with empty_db.transaction() as session:
         images = {"train_images": 256, "val_images": 180, "test_images": 360}
         session.add(bloxdb.Recipe(name="digits-2", dataset="digits", epochs=2, **images))
-    recipe_id = store_recipe(empty_db, digits_recipe(2), some_digits(256))
+    recipe_id = RunQueue(empty_db, [], digits_recipe(2).facts(some_digits(256).sizes), 0).recipe_id
     (row,) = empty_db.reader.query(bloxdb.Recipe)
     assert (row.id, row.digest) == (recipe_id, digits_recipe(2).digest)

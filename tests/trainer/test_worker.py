@@ -11,21 +11,23 @@ import pytest
 import torch
 from bloxdb.trainer.checkpoint import Checkpoint, DamagedCheckpointError
 from bloxdb.trainer.data import DataSet, Split
+from bloxdb.trainer.devices import is_out_of_memory
 from bloxdb.trainer.environment import environment
-from bloxdb.trainer.worker import Event, Stop, Worker, is_out_of_memory
+from bloxdb.trainer.worker import Event, Stop, Worker
 from sqlalchemy import update
 
 import bloxdb
 from bloxdb import Arch, Database
-from bloxdb.codecs.columns import ENV_COLUMNS
-from bloxdb.runs.queue import RunQueue, worker_name
-from bloxdb.runs.record import store_environment, store_recipe
+from bloxdb.db.references import environment_id
+from bloxdb.measures import ENVIRONMENT
+from bloxdb.runs.heartbeat import worker_name
+from bloxdb.runs.queue import RunQueue
 from tests.trainer.helpers import (
     QUICK,
     ask,
     digits_recipe,
     ended,
-    fast_pulse,
+    fast_intervals,
     job,
     results,
     some_digits,
@@ -204,17 +206,17 @@ def worker_for(
     db: Database, archs: list[int], data: DataSet, epochs: int = 2, **changes: float
 ) -> tuple[Worker, RunQueue, int, list[Event]]:
     """A worker of this process, with its queue and environment."""
-    what = job(db, archs, digits_recipe(epochs, **changes), pulse=fast_pulse())
+    what = job(db, archs, digits_recipe(epochs, **changes), intervals=fast_intervals())
     events: list[Event] = []
-    queue = RunQueue(db, archs, store_recipe(db, what.recipe, data), 0)
+    queue = RunQueue(db, archs, what.recipe.facts(data.sizes), 0)
     queue.fill()
-    env_id = store_environment(db, environment(torch.device("cpu")))
+    env_id = environment_id(db, environment(torch.device("cpu")))
     return Worker(what, data, events.append, Stop()), queue, env_id, events
 
 
 def train_all(db: Database, archs: list[int], data: DataSet, **changes: float) -> list[Event]:
     worker, queue, env_id, events = worker_for(db, archs, data, **changes)
-    while (record := queue.claim(worker.name, env_id, fast_pulse())) is not None:
+    while (record := queue.claim(worker.name, env_id, fast_intervals())) is not None:
         worker.train(record)
     return events
 
@@ -253,7 +255,7 @@ def test_what_is_no_want_of_memory_stops_the_worker(empty_db: Database) -> None:
 
 def test_a_run_that_was_taken_over_is_left_to_its_new_worker(empty_db: Database) -> None:
     worker, queue, env_id, events = worker_for(empty_db, [QUICK], some_digits(64))
-    record = queue.claim(worker.name, env_id, fast_pulse())
+    record = queue.claim(worker.name, env_id, fast_intervals())
     assert record is not None
     with empty_db.transaction() as session:
         session.execute(update(bloxdb.Run).values(worker="elsewhere:1"))
@@ -267,7 +269,7 @@ def test_a_run_that_was_taken_over_is_left_to_its_new_worker(empty_db: Database)
 
 def test_the_environment_has_its_twelve_fields() -> None:
     found = environment(torch.device("cpu"))
-    assert tuple(found) == ENV_COLUMNS
+    assert tuple(found) == ENVIRONMENT
     assert all(isinstance(value, str) for value in found.values())
     assert found["codebase_version"] == bloxdb.__version__
     assert found["torch_version"] == torch.__version__

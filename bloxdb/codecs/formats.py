@@ -1,0 +1,188 @@
+"""The formats of release files, what each must have, and reading and writing files in whichever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from io import BytesIO
+from os import PathLike
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, Protocol
+
+from bloxdb.codecs import blox, csv, header, pickle
+from bloxdb.codecs.bloxtypes import parse_types
+from bloxdb.codecs.header import FileHeader, Header
+from bloxdb.codecs.table import Table
+from bloxdb.errors import BloxFormatError
+from bloxdb.files import replacing
+
+
+class Format(Protocol):
+    """What a module of this package must have to be a format.
+
+    To add a format, write such a module and add it to `FORMATS`; nothing else names the formats one by one.
+
+    Attributes
+    ----------
+    NAME
+        What headers call it.
+    SUFFIX
+        How the names of its files end, with the dot.
+    """
+
+    NAME: str
+    SUFFIX: str
+
+    @staticmethod
+    def decode(header: Header, column_types: Mapping[str, str] | None, body: BinaryIO) -> Table:
+        """The table in the body of a file, `body` standing right after the header.
+
+        It holds for hostile bytes too: it ends in a Table or in a `BloxFormatError` with the place, takes no
+        more memory than header, row count and file size need together, and never runs anything.
+        """
+        ...
+
+    @staticmethod
+    def encode(table: Table) -> tuple[dict[str, str] | None, list[bytes]]:
+        """The types of columns for the header (None for a format without), and the body in parts.
+
+        What `decode` makes of it equals the table; what cannot be held is a `BloxFormatError`.
+        """
+        ...
+
+
+class Extension(NamedTuple):
+    """A column that needed a type which the original reader rejects."""
+
+    column: str
+    type: str
+
+
+FORMATS: dict[str, Format] = {"blox": blox, "pickle": pickle, "csv": csv}  # type: ignore[dict-item]
+"""Formats by their extension, in the order in which one is preferred where a file is there in several."""
+
+
+def read(path: str | PathLike[str]) -> Table:
+    """Read a release file; its extension says the format.
+
+    Raises
+    ------
+    BloxFormatError
+        The file is damaged or no release file; the error names the file and the place.
+    """
+    file = Path(path)
+    codec = _format_of(file)
+    with file.open("rb") as stream:
+        return _decode(stream, str(file), codec)
+
+
+def decode(data: bytes, source: str = "data") -> Table:
+    """A table from the bytes of a release file, in whichever format its header names."""
+    return _decode(BytesIO(data), source, None)
+
+
+def _decode(stream: BinaryIO, source: str, codec: Format | None) -> Table:
+    try:
+        head = header.parse(stream.read(header.MAX_BYTES))
+        codec = _codec_named(head, codec)
+        stream.seek(head.size)
+        return codec.decode(head.header, head.column_types, stream)
+    except BloxFormatError as error:
+        error.source = error.source or source
+        raise
+
+
+def read_header(path: str | PathLike[str]) -> Header:
+    """Only the header of a release file."""
+    file = Path(path)
+    codec = _format_of(file)
+    with file.open("rb") as stream:
+        start = stream.read(header.MAX_BYTES)
+    try:
+        head = header.parse(start)
+        _codec_named(head, codec)
+    except BloxFormatError as error:
+        error.source = error.source or str(file)
+        raise
+    return head.header
+
+
+def encode(table: Table, format: str, *, strict: bool = False) -> tuple[list[bytes], list[Extension]]:
+    """The bytes of a release file, in parts, and the columns that needed an extension type.
+
+    Parameters
+    ----------
+    table
+        What to write.
+    format
+        ``'blox'``, ``'pickle'`` or ``'csv'``.
+    strict
+        Refuse extension types instead of using them.
+
+    Raises
+    ------
+    BloxFormatError
+        The format cannot hold the table, or, with `strict`, not without an extension type.
+    """
+    if format not in FORMATS:
+        raise BloxFormatError(f"there is no format {format!r}; choose {', '.join(FORMATS)}")
+    codec = FORMATS[format]
+    column_types, body = codec.encode(table)
+    extensions = _extensions(table.header, column_types)
+    if strict and extensions:
+        raise BloxFormatError(
+            f"the values need the extension type {extensions[0].type}, which the original package "
+            "cannot read; leave out strict, or write pickle or csv",
+            column=extensions[0].column,
+        )
+    return [header.dump(table.header, codec.NAME, column_types), *body], extensions
+
+
+def write(table: Table, path: str | PathLike[str], *, strict: bool = False) -> list[Extension]:
+    """Write a release file, whole or not at all; its extension says the format.
+
+    Returns
+    -------
+    list of Extension
+        The columns that needed a type which the original package cannot read.
+
+    Raises
+    ------
+    BloxFormatError
+        As `encode`.
+    """
+    file = Path(path)
+    try:
+        parts, extensions = encode(table, _format_of(file).SUFFIX[1:], strict=strict)
+    except BloxFormatError as error:
+        error.source = error.source or str(file)
+        raise
+    with replacing(file) as temporary, temporary.open("wb") as stream:
+        stream.writelines(parts)
+    return extensions
+
+
+def _extensions(head: Header, column_types: Mapping[str, str] | None) -> list[Extension]:
+    if column_types is None:
+        return []
+    types = parse_types(head, column_types)
+    return [Extension(name, str(kind)) for name, kind in types.items() if kind.is_extension]
+
+
+def _format_of(file: Path) -> Format:
+    codec = FORMATS.get(file.suffix[1:])
+    if codec is None:
+        suffixes = ", ".join(f".{name}" for name in FORMATS)
+        raise BloxFormatError(f"the name must end in {suffixes}", source=str(file))
+    return codec
+
+
+def _codec_named(head: FileHeader, expected: Format | None) -> Format:
+    """The codec that the header names; the file's name must not say another."""
+    found = next((codec for codec in FORMATS.values() if head.format == codec.NAME), None)
+    if found is None:
+        raise BloxFormatError(f"the header names an unknown format {head.format[:40]!r}")
+    if expected is not None and found is not expected:
+        raise BloxFormatError(
+            f"the header says format {head.format!r}, but the file's name ends in {expected.SUFFIX}"
+        )
+    return found

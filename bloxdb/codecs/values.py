@@ -1,0 +1,156 @@
+"""Values of columns: Python values to arrays, what each kind may hold, and how many can honestly be told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from bloxdb.codecs.columns import COLUMNS, Kind, is_list, measure_of
+from bloxdb.codecs.header import Header
+from bloxdb.errors import BloxFormatError, InvalidArchError
+from bloxdb.measures import Array
+from bloxdb.space.cells import FIELDS, LIMITS, NUM_ARCHS, STAGES, parse
+from bloxdb.space.keys import DIGEST_SIZE
+
+_WORTH_THREADS = 100_000  # values of a column
+_HEX_DIGITS = frozenset("0123456789abcdef")
+_HUNDRED = 100  # percent
+
+
+def read_columns(header: Header, rows: int, column: Callable[[int, str], Array]) -> dict[str, Array]:
+    """What `column` gives for the position and the name of each column.
+
+    Several at once where there are many rows: the kernels hold no lock.
+    """
+    names = header.columns
+    if rows * (header.epochs or 1) < _WORTH_THREADS:
+        return {name: column(c, name) for c, name in enumerate(names)}
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        return dict(zip(names, pool.map(column, range(len(names)), names), strict=True))
+
+
+def check_size(header: Header, rows: int, size: int) -> None:
+    """Refuse rows whose values, a byte each at the least, cannot all be in `size` bytes.
+
+    Reading makes arrays of rows times epochs. A header may lie about epochs, and a pickle may name one list
+    many times.
+    """
+    if rows > NUM_ARCHS:
+        raise BloxFormatError(f"{rows} rows are more than the {NUM_ARCHS} architectures that there are")
+    lists = sum(is_list(name) for name in header.columns)
+    epochs = header.epochs or 0
+    if rows * (len(header.columns) + lists * epochs) > size:
+        raise BloxFormatError(f"{rows} rows of {epochs} epochs cannot be told in {size} bytes")
+
+
+def check_values(name: str, array: Array) -> None:
+    """Refuse values that no such column can hold."""
+    kind = COLUMNS[name]
+    if kind is Kind.ACCURACY:
+        top = _HUNDRED * (1 if array.dtype == np.float64 else measure_of(name).scale)
+        if array.size and array.dtype == np.int32 and array.min() >= 0 and array.max() <= top:
+            return  # nearly always, and found without an array of booleans
+        bad, problem = (array < 0) | (array > top), "an accuracy is outside 0 … 100 percent"
+    elif kind is Kind.INT:
+        bad, problem = array < 0, "the number is negative"
+    elif kind is Kind.ARCH:
+        bad = array >= np.array(LIMITS, dtype=np.uint8)
+        problem = "the vector is outside the search space"
+    else:
+        return
+    if np.any(bad):
+        raise BloxFormatError(problem, row=int(np.argwhere(bad)[0][0]), column=name)
+
+
+def column_of(name: str, values: list[Any], epochs: int) -> Array:
+    """Python values of one column as an array; `BloxFormatError` names the first that does not belong."""
+    kind = COLUMNS[name]
+    convert = _CONVERTERS[kind] if not is_list(name) else _floats_of_length(epochs)
+    converted: list[Any] = []
+    for i, value in enumerate(values):
+        try:
+            converted.append(convert(value))
+        except (ValueError, TypeError, OverflowError) as error:
+            raise BloxFormatError(str(error), row=i, column=name) from error
+    if kind is Kind.HASH:
+        return np.frombuffer(b"".join(converted), dtype=np.uint8).reshape(-1, DIGEST_SIZE)
+    if kind is Kind.ARCH:
+        return np.array(converted, dtype=np.uint8).reshape(-1, STAGES, len(FIELDS))
+    if kind is Kind.TEXT:
+        texts = np.empty(len(converted), dtype=object)
+        texts[:] = converted
+        return texts
+    if kind is Kind.INT:
+        return np.array(converted, dtype=np.int64)
+    array = np.array(converted, dtype=np.float64)
+    return array.reshape(-1, epochs) if is_list(name) else array
+
+
+def _hash_bytes(value: object) -> bytes:
+    if not isinstance(value, str) or len(value) != 2 * DIGEST_SIZE or not _HEX_DIGITS.issuperset(value):
+        raise ValueError(f"a model hash is 32 digits 0-9 a-f, not {_short(value)}")
+    return bytes.fromhex(value)
+
+
+def _arch_cells(value: object) -> tuple[tuple[int, ...], ...]:
+    if isinstance(value, str):
+        raise ValueError(f"an architecture vector is nested lists, not {_short(value)}")
+    try:
+        return parse(value)
+    except InvalidArchError as error:
+        raise ValueError(str(error)) from error
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
+        raise ValueError(f"expected a whole number below 2^63, not {_short(value)}")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"expected a text, not {_short(value)}")
+    return value
+
+
+def _float(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"expected a number, not {_short(value)}")
+    number = float(value)
+    if isinstance(value, int) and int(number) != value:
+        raise ValueError(f"{_short(value)} has more digits than a float can hold")
+    return number
+
+
+def _floats_of_length(epochs: int) -> Callable[[object], list[float]]:
+    def convert(value: object) -> list[float]:
+        if not isinstance(value, list | tuple) or len(value) != epochs:
+            size = f"{len(value)} values" if isinstance(value, list | tuple) else _short(value)
+            raise ValueError(f"expected a list of {epochs} numbers, one an epoch, not {size}")
+        return [_float(item) for item in value]
+
+    return convert
+
+
+def _short(value: object) -> str:
+    """A value as it may stand in a message, however large it is."""
+    if isinstance(value, list | tuple):
+        return f"a {type(value).__name__} of {len(value)}"
+    if isinstance(value, int) and value.bit_length() > 200:
+        return "a number of very many digits"
+    text = repr(value[:60] if isinstance(value, str) else value)
+    return text if len(text) <= 80 else f"{text[:77]}…"
+
+
+_CONVERTERS: dict[Kind, Callable[[object], Any]] = {
+    Kind.HASH: _hash_bytes,
+    Kind.ARCH: _arch_cells,
+    Kind.INT: _whole,
+    Kind.TEXT: _text,
+    Kind.ACCURACY: _float,
+    Kind.FLOAT: _float,
+}

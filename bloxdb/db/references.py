@@ -1,0 +1,263 @@
+"""What runs and latencies refer to: recipes, environments, devices, seeds; found, or added.
+
+A recipe, an environment or a device is one row, however many runs refer to it. Whoever brings in runs asks
+here for its id, and whoever asks for runs names them here, so that the same name means the same everywhere.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from bloxdb.db.database import Database
+from bloxdb.db.schema import FINISHED, Device, Env, Recipe, Run
+from bloxdb.errors import QueryError, ReleaseError
+from bloxdb.measures import ENVIRONMENT
+
+Seeds = int | Iterable[int] | None
+"""Which seeds: one, several, or all that there are."""
+
+
+class Images(NamedTuple):
+    """How many images train, validate and test."""
+
+    train: int
+    val: int
+    test: int
+
+
+DATASETS = {
+    "cifar100": Images(45_000, 5_000, 10_000),
+    "cifar10": Images(45_000, 5_000, 10_000),
+    "digits": Images(1_257, 180, 360),
+}
+"""The data sets that are known by name. Add yours here, and its loader in `bloxdb.trainer.data`."""
+
+RELEASED = "cifar100"
+"""The data set of the release, which is trained on where nothing else is said."""
+
+
+@dataclass(frozen=True)
+class RecipeFacts:
+    """What is known of a recipe.
+
+    Attributes
+    ----------
+    name
+        Its name, unique in a database.
+    dataset
+        What is trained on.
+    epochs
+        How many epochs a run has.
+    images
+        How many images there are; None if that is not known, as where runs come with release files.
+    config
+        Every setting, as JSON values; None if not known.
+    digest
+        A text that is equal for equal settings only, as a SHA-256; None if not known.
+    """
+
+    name: str
+    dataset: str
+    epochs: int
+    images: Images | None = None
+    config: dict[str, Any] | None = field(default=None, compare=False)
+    digest: str | None = None
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> RecipeFacts:
+        """What a database knows of a recipe."""
+        counts = (recipe.train_images, recipe.val_images, recipe.test_images)
+        images = None if None in counts else Images(*counts)  # type: ignore[arg-type]
+        return cls(recipe.name, recipe.dataset, recipe.epochs, images, recipe.config, recipe.digest)
+
+    def contradicts(self, other: RecipeFacts) -> str:
+        """Where two recipes differ in what is known of both, as a phrase; empty if nowhere."""
+        for name in ("dataset", "epochs", "images", "digest"):
+            ours, theirs = getattr(self, name), getattr(other, name)
+            if None not in (ours, theirs) and ours != theirs:
+                return f"{name} {_shown(ours)} there, {_shown(theirs)} here"
+        return ""
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, Images) else str(value)
+
+
+def recipe_for(session: Session, facts: RecipeFacts, advice: str) -> Recipe:
+    """The recipe of a name, which is added if it is new, and learns what it did not know.
+
+    Parameters
+    ----------
+    session
+        Where.
+    facts
+        What is known.
+    advice
+        What to do if the database has another recipe of this name, for the error.
+
+    Raises
+    ------
+    ReleaseError
+        It has: the results of two recipes would be mixed.
+    """
+    found = session.scalar(select(Recipe).where(Recipe.name == facts.name))
+    if found is None:
+        found = Recipe(name=facts.name, dataset=facts.dataset, epochs=facts.epochs)
+        session.add(found)
+        images = facts.images or DATASETS.get(facts.dataset)
+    else:
+        differs = RecipeFacts.of(found).contradicts(facts)
+        if differs:
+            raise ReleaseError(f"there is another recipe named {facts.name} already ({differs}); {advice}")
+        images = facts.images
+    if images is not None:
+        found.train_images, found.val_images, found.test_images = images
+    if found.digest is None:
+        found.config, found.digest = facts.config, facts.digest
+    session.flush()
+    return found
+
+
+def find_recipe(db: Database, name: str | None, session: Session | None = None) -> Recipe:
+    """The recipe of this name; the only one that there is if no name is given.
+
+    Parameters
+    ----------
+    db
+        The database.
+    name
+        A recipe's name, or None.
+    session
+        To ask; the database's reader if None.
+
+    Raises
+    ------
+    QueryError
+        There is none, or the name is needed; the error lists the choices.
+    """
+    recipes = list((session or db.reader).scalars(select(Recipe).order_by(Recipe.name)))
+    found = [recipe for recipe in recipes if name in (None, recipe.name)]
+    if len(found) == 1:
+        return found[0]
+    if not recipes:
+        raise QueryError(f"{db.name} holds no runs yet: train or import some")
+    choices = ", ".join(recipe.name for recipe in recipes)
+    if name is None:
+        raise QueryError(f"there are several recipes, name one of: {choices}")
+    raise QueryError(f"there is no recipe {name!r}; choose one of: {choices}")
+
+
+def listed_seeds(seeds: Seeds) -> list[int] | None:
+    """Seeds as a list, each once; None for all."""
+    if seeds is None:
+        return None
+    several = seeds if isinstance(seeds, Iterable) else [seeds]
+    return list(dict.fromkeys(operator.index(seed) for seed in several))
+
+
+def find_seeds(
+    session: Session,
+    seeds: Seeds,
+    recipe: Recipe | None,
+    *,
+    statuses: Sequence[str] = (FINISHED,),
+) -> list[int]:
+    """The seeds that are meant, of those that runs have; all of them, in order, if None.
+
+    Parameters
+    ----------
+    session
+        To ask.
+    seeds
+        One, several, or None.
+    recipe
+        Whose runs; all if None.
+    statuses
+        Which runs count.
+
+    Raises
+    ------
+    QueryError
+        No such run has a seed; the error lists those that there are.
+    """
+    query = select(Run.seed).where(Run.status.in_(statuses))
+    if recipe is not None:
+        query = query.where(Run.recipe_id == recipe.id)
+    wanted = listed_seeds(seeds)
+    if wanted is not None:
+        absent = [seed for seed in wanted if session.scalar(query.where(Run.seed == seed).limit(1)) is None]
+        if not absent:
+            return wanted
+    known = sorted(session.scalars(query.distinct()))
+    if wanted is None:
+        return known
+    whose = "" if recipe is None else f" of recipe {recipe.name}"
+    choices = ", ".join(map(str, known)) or "none yet"
+    raise QueryError(f"there is no run{whose} with seed {absent[0]!r}; choose of: {choices}")
+
+
+class Environments:
+    """The ids of environments, which are added as they come.
+
+    Parameters
+    ----------
+    session
+        Where they are, and are added.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        columns = [getattr(Env, name) for name in ENVIRONMENT]
+        self._known: dict[tuple[str, ...], int] = {
+            tuple(row[1:]): row[0] for row in session.execute(select(Env.id, *columns))
+        }
+
+    def id_of(self, texts: Sequence[str]) -> int:
+        """The id of the environment with these texts, in the order of `ENVIRONMENT`."""
+        key = tuple(texts)
+        if key not in self._known:
+            env = Env(**dict(zip(ENVIRONMENT, key, strict=True)))
+            self._session.add(env)
+            self._session.flush()
+            self._known[key] = env.id
+        return self._known[key]
+
+
+def environment_id(db: Database, facts: Mapping[str, str]) -> int:
+    """The id of an environment, which is stored if it is new.
+
+    Parameters
+    ----------
+    db
+        The database.
+    facts
+        Texts by the names of `ENVIRONMENT`; '' for what is left out.
+    """
+    with db.transaction() as session:
+        return Environments(session).id_of([facts.get(name, "") for name in ENVIRONMENT])
+
+
+def device_id(session: Session, name: str) -> int:
+    """The id of a device, which is added if it is new."""
+    device = session.scalar(select(Device).where(Device.name == name))
+    if device is None:
+        device = Device(name=name)
+        session.add(device)
+        session.flush()
+    return device.id
+
+
+def find_device(db: Database, name: str) -> int:
+    """The id of a device; `QueryError` if there is none of this name, with the choices."""
+    found = db.reader.scalar(select(Device.id).where(Device.name == name))
+    if found is None:
+        names = list(db.reader.scalars(select(Device.name).order_by(Device.name)))
+        known = f"choose one of: {', '.join(names)}" if names else "the database has no latencies"
+        raise QueryError(f"there is no device {name!r}; {known}")
+    return found

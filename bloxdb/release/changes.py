@@ -1,0 +1,58 @@
+"""What an import changes, and what contradicts the database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bloxdb.db.conflicts import Conflicts
+
+
+@dataclass
+class ImportReport:
+    """What an import did.
+
+    Attributes
+    ----------
+    files
+        What was read.
+    added, replaced, unchanged
+        Rows of the files that were new, took the place of others, or were there already.
+    """
+
+    files: list[Path] = field(default_factory=list)
+    added: int = 0
+    replaced: int = 0
+    unchanged: int = 0
+
+    def __repr__(self) -> str:
+        return (
+            f"<ImportReport: {len(self.files)} files, {self.added:,} rows added, {self.replaced:,} replaced, "
+            f"{self.unchanged:,} unchanged>"
+        )
+
+
+class Changes:
+    """What becomes of the files' values: counted, and contradictions collected.
+
+    Attributes
+    ----------
+    report
+        The counts.
+    replace
+        Whether the files' values override those that are there.
+    conflicts
+        Where they may not, and are other ones.
+    """
+
+    def __init__(self, report: ImportReport, replace: bool) -> None:
+        self.report = report
+        self.replace = replace
+        self.conflicts = Conflicts("nothing was imported (replace overrides)")
+
+    def differs(self, what: str, old: object, new: object) -> None:
+        """Note a value that is there and is not the file's: replaced, or a contradiction."""
+        if self.replace:
+            self.report.replaced += 1
+        else:
+            self.conflicts.add(f"{what} {old} here, {new} in the file")

@@ -1,0 +1,166 @@
+"""What depends on the device that trains: which there are, waiting for them, their memory, what they are
+called.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from bloxdb.errors import QueryError
+
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of device.
+
+    Attributes
+    ----------
+    count
+        How many of it torch can use.
+    synchronise
+        Waits until the current one has done all that it was given.
+    free
+        Gives memory back that is not in use.
+    describe
+        The fields `gpu`, `cuda` and `driver` of an environment, for one of them.
+    """
+
+    count: Callable[[], int]
+    synchronise: Callable[[], None]
+    free: Callable[[], None]
+    describe: Callable[[torch.device], dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a worker trains.
+
+    Attributes
+    ----------
+    device
+        A torch device, as ``'cuda:1'`` or ``'cpu'``.
+    threads
+        Its own threads on the CPU.
+    """
+
+    device: str
+    threads: int
+
+    def settle(self) -> None:
+        """Make this process ready to train here."""
+        torch.set_num_threads(self.threads)
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic products need it
+
+
+def kind_of(device: torch.device | str) -> Kind:
+    """The kind of a torch device.
+
+    Raises
+    ------
+    QueryError
+        There is no such kind, or none of it that torch can use.
+    """
+    name = torch.device(device).type if not isinstance(device, str) else device.partition(":")[0]
+    if name not in KINDS:
+        raise QueryError(f"there is no device {name!r}; choose one of: {', '.join(KINDS)}")
+    if not KINDS[name].count():
+        raise QueryError(f"this machine has no {name} device that torch can use; choose cpu")
+    return KINDS[name]
+
+
+def places(gpus: str | None, per_gpu: int, threads: int | None) -> list[Place]:
+    """Where workers go.
+
+    Parameters
+    ----------
+    gpus
+        ``'all'``, ``'none'`` or numbers as ``'0,2'``; all, or the CPU where there is none, if not given.
+    per_gpu
+        Workers on each GPU; without GPUs, workers in all.
+    threads
+        CPU threads of each; the cores divided by the workers if not given.
+
+    Raises
+    ------
+    QueryError
+        There is no such GPU.
+    """
+    there = KINDS[_GPU].count()
+    if gpus == "none" or (gpus is None and not there):
+        devices = [_CPU]
+    else:
+        devices = [f"{_GPU}:{number}" for number in _numbers(gpus or "all", there)]
+    workers = len(devices) * per_gpu
+    each = threads or max(1, (os.cpu_count() or 1) // workers)
+    return [Place(device, each) for device in devices for _ in range(per_gpu)]
+
+
+def _numbers(gpus: str, there: int) -> list[int]:
+    if gpus == "all":
+        chosen = list(range(there))
+    elif all(part.strip().isdigit() for part in gpus.split(",")):
+        chosen = [int(part) for part in gpus.split(",")]
+    else:
+        raise QueryError(f"--gpus is all, none, or numbers such as 0,2, not {gpus!r}")
+    missing = [number for number in chosen if number >= there]
+    if missing or not chosen:
+        raise QueryError(
+            f"this machine has {there} GPUs that torch can use; train on the CPU with --gpus none"
+        )
+    return chosen
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device or the machine had no memory for a network, so that a smaller one may still fit."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return any(words in str(error).lower() for words in _OUT_OF_MEMORY)
+
+
+def run(*command: str) -> str:
+    """What a program prints; empty where it is not there or fails."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _nvidia(device: torch.device) -> dict[str, str]:
+    """The driver's facts are those that the GPU's own tool tells."""
+    driver = run("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader").splitlines()
+    lines = [line for line in run("nvidia-smi", "--version").splitlines() if "CUDA" in line]
+    return {
+        "gpu": torch.cuda.get_device_name(device),
+        "cuda": lines[0].rpartition(":")[2].strip() if lines else "",
+        "driver": driver[0] if driver else "",
+    }
+
+
+def _processor(device: torch.device) -> dict[str, str]:
+    info = Path("/proc/cpuinfo")
+    named = [line.partition(":") for line in (info.read_text().splitlines() if info.exists() else [])]
+    models = [value.strip() for name, _, value in named if name.strip() == "model name"]
+    name = models[0] if models else platform.processor() or platform.machine()
+    return {"gpu": f"cpu: {name}", "cuda": "", "driver": ""}
+
+
+def _nothing() -> None:
+    """A CPU is never behind, and keeps no memory."""
+
+
+_CPU, _GPU = "cpu", "cuda"
+
+KINDS = {
+    _CPU: Kind(lambda: 1, _nothing, _nothing, _processor),
+    _GPU: Kind(torch.cuda.device_count, torch.cuda.synchronize, torch.cuda.empty_cache, _nvidia),
+}
+"""The kinds of device, by torch's names for them. Add yours here."""
