@@ -1,11 +1,18 @@
-"""The `.blox` body in plain Python, from its description: the kernels' twin."""
+"""The kernels' twins: the `.blox` body in plain Python, from its description, and what the standard library writes."""
 
 from __future__ import annotations
 
+import csv
+import io
+import math
+import pickle
 import re
 import struct
 import zlib
 from typing import Any
+
+from bloxdb import codecs
+from bloxdb.codecs import Table
 
 
 def read_rows(data: bytes, types: dict[str, str]) -> list[list[Any]]:
@@ -65,3 +72,32 @@ def _read_plain(body: bytes, at: int, kind: str) -> tuple[Any, int]:
     size = 1 if kind == "str" else 4
     length = int.from_bytes(body[at : at + size], "little")
     return body[at + size : at + size + length].decode(), at + size + length
+
+
+def split(data: bytes) -> tuple[bytes, bytes]:
+    """Header and body of a file."""
+    end = data.index(b"\n---\n", 4) + 5
+    return data[:end], data[end:]
+
+
+def same(a: object, b: object) -> bool:
+    """Equal in value and type; NaN equals NaN, and -0.0 is not 0.0."""
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
+    if isinstance(a, float) and isinstance(b, float):
+        return (math.isnan(a) and math.isnan(b)) or (a == b and math.copysign(1, a) == math.copysign(1, b))
+    return type(a) is type(b) and a == b
+
+
+def pickled(table: Table) -> bytes:
+    return pickle.dumps(table.rows(), protocol=4)
+
+
+def as_csv(table: Table) -> bytes:
+    out = io.StringIO(newline="")
+    csv.writer(out).writerows(table.rows())
+    return out.getvalue().encode()
+
+
+def written(table: Table, name: str) -> bytes:
+    return b"".join(codecs.encode(table, name)[0][1:])

@@ -1,13 +1,20 @@
-"""Tables that try hard to break a codec."""
+"""Tables that try hard to break a codec, and small ones of a known shape."""
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
 from hypothesis import strategies as st
 
+from bloxdb import codecs
 from bloxdb.codecs import Header, Table
 from bloxdb.codecs.columns import BASE, BENCH, COLUMNS, ENV, EXT, INFO, Kind, images_counted, is_list
+from bloxdb.errors import BloxFormatError
 
 TEXTS = st.one_of(
     st.just(""),
@@ -97,3 +104,42 @@ def _column(draw: st.DrawFn, name: str, rows: int, epochs: int, extreme: bool) -
     few = draw(st.lists(value, min_size=min(7, epochs), max_size=min(7, epochs)))
     # a few drawn values, repeated in different orders: long lists without a long wait
     return [[few[(i * (row + 1) + row) % len(few)] for i in range(epochs)] for row in range(rows)]
+
+
+SMALL = ("blox-base-3", "blox-ext-3", "blox-env-3", "blox-info", "blox-bench-desktop-cpu")
+
+
+HEAD = codecs.encode(Table.from_rows(Header("benchmarking", BENCH, device="x"), []), "pickle")[0][0]
+
+
+def few_rows(golden: Path, stem: str) -> Table:
+    table = codecs.read(golden / "release-tiny" / f"{stem}.blox")
+    return Table.from_rows(table.header, table.rows()[:3])
+
+
+def base_table(values: list[list[float]]) -> Table:
+    header = Header("training", BASE, seed=0, epochs=len(values[0]), dataset="cifar100", part="base")
+    return Table.from_rows(header, [[f"{i:032x}", row, 50.0, 7] for i, row in enumerate(values)])
+
+
+def base(epochs: int, rows: int, times: list[int] | None = None) -> Table:
+    header = Header("training", BASE, seed=0, epochs=epochs, dataset="d", part="base")
+    draw = np.random.default_rng([epochs, rows])
+    columns = {
+        "model_hash": draw.integers(0, 256, (rows, 16)).astype(np.uint8),
+        "val_top1": draw.integers(0, 100_001, (rows, epochs)).astype(np.int32),
+        "test_top1": draw.integers(0, 100_001, rows).astype(np.int32),
+        "train_time_s": np.resize(np.array(times or [1], dtype=np.int64), rows),
+    }
+    return Table(header, columns)
+
+
+def peak_of(action: Callable[[], object]) -> int:
+    """Peak of traced memory in bytes, while `action` fails with `BloxFormatError`."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(BloxFormatError):
+            action()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

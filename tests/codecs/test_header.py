@@ -1,0 +1,91 @@
+"""Headers: those that lie, those that are no YAML of ours, and how long they may be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bloxdb import codecs
+from bloxdb.codecs import Header, Table
+from bloxdb.codecs.columns import BENCH, ENV
+from bloxdb.codecs.header import parse
+from bloxdb.errors import BloxFormatError
+from tests.codecs.strategies import peak_of
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b"epochs: 10", b"epochs: 11", "list of 10 values, but the header says 11|cut off"),
+        (b"epochs: 10", b"epochs: 9", "goes on|list of 10 values|cut off"),
+        (b"epochs: 10", b"epochs: ten", "'epochs' is not a whole number"),
+        (b"epochs: 10", b"epochs: 0", "epochs 0 is outside"),
+        (b"seed: 3", b"seed: -3", "'seed' is not a whole number"),
+        (b"seed: 3", b"speed: 3", "unknown key 'speed'"),
+        (b"part: base", b"part: best", "neither 'base' nor 'ext'"),
+        (b"dataset_type: training", b"dataset_type: static", "must not have 'seed'|cannot have column"),
+        (b"format: custom", b"format: zip", "unknown format"),
+        (b"version: 1", b"version: 2", "version is not 1"),
+        (b"nodes: 2", b"nodes: 3", "search_space"),
+        (b"val_top1: list[b", b"val_top1: list[q", "unknown column type"),
+        (b"test_top1: b", b"test_top1: int #", "does not fit"),
+        (b"train_time_s: int", b"train_time_s: float", "does not fit"),
+        (b"- test_top1", b"- test_top7", "no column 'test_top7'"),
+        (b"- test_top1", b"- val_top1", "named twice"),
+        (b"- model_hash\n", b"", "lacks the column 'model_hash'|column_types"),
+        (b"seed: 3", b"seed: 3\nseed: 3", "a key twice"),
+        (b"---\nversion", b"+++\nversion", "no header"),
+    ],
+)
+def test_headers_that_lie_are_found(golden: Path, old: bytes, new: bytes, message: str) -> None:
+    data = (golden / "release-tiny" / "blox-base-3.blox").read_bytes()
+    assert old in data
+    with pytest.raises(BloxFormatError, match=message):
+        codecs.decode(data.replace(old, new, 1))
+
+
+def test_an_alias_bomb_in_the_header_is_refused() -> None:
+    levels = "".join(f"k{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 16))
+    data = f"---\nk0: &a0 [x, x, x]\n{levels}---\n".encode()
+    assert len(data) < 1024
+    assert peak_of(lambda: codecs.decode(data)) < 4_000_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 900,
+        "&a [*a]",
+        "a: &a [*a]",
+        "!!python/object:os.system x",
+        "a: !!int ''",
+        "? [a]\n: b",
+        "\x00",
+        "{a: b",
+        "a: *nobody",
+    ],
+)
+def test_odd_yaml_is_an_error(text: str) -> None:
+    with pytest.raises(BloxFormatError):
+        codecs.decode(f"---\n{text}\n---\n".encode())
+
+
+def test_a_header_longer_than_readers_look_is_refused() -> None:
+    header = Header("benchmarking", BENCH, device="d" * 900)
+    with pytest.raises(BloxFormatError, match="1024 at the most"):
+        codecs.encode(Table.from_rows(header, []), "csv")
+
+
+def test_a_header_text_that_would_end_it_is_refused() -> None:
+    header = Header("benchmarking", BENCH, device="a---b")
+    with pytest.raises(BloxFormatError, match="---"):
+        codecs.encode(Table.from_rows(header, []), "csv")
+
+
+def test_the_longest_header_of_the_release_fits() -> None:
+    texts = ["ü" * 300] * 12
+    table = Table.from_rows(Header("env", ENV, seed=2**40), [["0" * 32, *texts]])
+    parts, extensions = codecs.encode(table, "blox")
+    assert len(extensions) == 12
+    assert parse(parts[0]).header == table.header

@@ -1,0 +1,28 @@
+"""Values of columns: what does not belong is refused with its place."""
+
+from __future__ import annotations
+
+import pytest
+
+from bloxdb.codecs import Header, Table
+from bloxdb.codecs.columns import BASE
+from bloxdb.errors import BloxFormatError
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (["0" * 31, [1.0], 1.0, 1], "column model_hash: a model hash is 32 digits"),
+        (["0" * 32, [1.0, 2.0], 1.0, 1], "column val_top1: expected a list of 1 numbers"),
+        (["0" * 32, 1.0, 1.0, 1], "column val_top1: expected a list"),
+        (["0" * 32, [1.0], "1.0", 1], "column test_top1: expected a number"),
+        (["0" * 32, [1.0], 1.0, 1.5], "column train_time_s: expected a whole number"),
+        (["0" * 32, [1.0], 1.0, -1], "column train_time_s: expected a whole number"),
+        (["0" * 32, [101.0], 1.0, 1], "column val_top1: an accuracy is outside"),
+        (["0" * 32, [1.0], 1.0], "must be a list of 4 values"),
+    ],
+)
+def test_values_that_do_not_belong_are_refused_with_their_place(row: list[object], message: str) -> None:
+    header = Header("training", BASE, seed=0, epochs=1, dataset="cifar100", part="base")
+    with pytest.raises(BloxFormatError, match=f"row 0.*{message}"):
+        Table.from_rows(header, [row])
