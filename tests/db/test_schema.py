@@ -101,10 +101,3 @@ def test_looking_up_again_shows_what_has_come_since(empty_db: Database, golden: 
     bloxdb.import_release(golden / "release-tiny", empty_db)
     assert Arch.get(arch.id, empty_db) is arch
     assert (len(arch.runs), len(arch.epochs)) == (1, 10)
-
-
-def test_the_database_opened_last_is_asked_and_a_closed_one_is_not(empty_file: Path, tiny_file: Path) -> None:
-    with bloxdb.open(empty_file, read_only=True) as first:
-        with bloxdb.open(tiny_file, read_only=True):
-            assert len(bloxdb.top(3)) == 3
-        assert bloxdb.top(3, db=first) == []

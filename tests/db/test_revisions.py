@@ -1,0 +1,52 @@
+"""Revisions: models and migrations agree, and what is not known is refused."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic import command
+
+import bloxdb
+from bloxdb import Database
+from bloxdb.db import creation, revisions, schema
+from bloxdb.db.connection import locate
+from tests.db.helpers import next_scripts
+
+
+def test_models_and_migrations_agree(empty_db: Database) -> None:
+    config = revisions.alembic_config()
+    with empty_db.engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.check(config)  # raises if autogenerate would find something to do
+    assert revisions.script_directory().get_current_head() == revisions.REVISION
+    columns = [row["name"] for row in empty_db.rows("PRAGMA table_info(leaderboard)")]
+    assert tuple(columns) == schema.LEADERBOARD_COLUMNS
+
+
+def test_a_newer_database_is_refused(tmp_path: Path, tiny_file: Path) -> None:
+    path = Path(shutil.copy(tiny_file, tmp_path / "new.db"))
+    creation.upgrade_url(locate(path), next_scripts(tmp_path / "scripts"))
+    for action in (bloxdb.open, bloxdb.upgrade):
+        with pytest.raises(bloxdb.RevisionError, match="revision 0002, which this bloxdb does not know"):
+            action(path)
+
+
+def test_a_developer_can_autogenerate_a_revision(tmp_path: Path, empty_file: Path) -> None:
+    root = Path(__file__).parents[2]
+    shutil.copytree(
+        root / "migrations", tmp_path / "migrations", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    shutil.copy(root / "alembic.ini", tmp_path)
+    shutil.copy(empty_file, tmp_path / "dev.db")
+    done = subprocess.run(
+        [sys.executable, "-m", "alembic", "revision", "--autogenerate", "--rev-id", "0002", "-m", "nothing"],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    made = (tmp_path / "migrations" / "versions" / "0002_nothing.py").read_text()
+    assert "0002_nothing.py" in done.stdout
+    assert "create_table" not in made
+    assert "pass" in made
