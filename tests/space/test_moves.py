@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from bloxdb import InvalidArchError, space
+from bloxdb import space
 
 
 def differing(a: object, b: object) -> int:
@@ -67,10 +67,3 @@ def test_graph_arrays_are_the_graph() -> None:
             stage = name[5] if name.startswith("stage") else ""
             what = name.rpartition(":")[2] if ":" in name else name.rpartition(".")[2]
             assert kind == f"{what}{stage}"
-
-
-def test_validity_is_having_a_path() -> None:
-    assert space.is_valid([[[0], [0, 1, 0, 0]]] * 3)
-    assert not space.is_valid([[[0], [0, 0, 0, 0]]] * 3)
-    with pytest.raises(InvalidArchError):
-        space.is_valid([1, 2])
