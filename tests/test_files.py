@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bloxdb.files import new_array, replacing, rest_of
+from bloxdb.files import new_array, replacing, replacing_all, rest_of
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000, (1 << 24) + 12_345, (1 << 25) + 1])
@@ -49,3 +49,33 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
         temporary.write_text("new")
     assert path.read_text() == "new"
     assert [found.name for found in tmp_path.iterdir()] == ["file"]
+
+
+def test_files_of_other_names_stay_when_a_folder_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "note").write_text("mine")
+    (tmp_path / "a").write_text("old")
+    with replacing_all(tmp_path) as staging:
+        (staging / "a").write_text("new")
+        (staging / "b").write_text("new")
+        assert (tmp_path / "a").read_text() == "old"
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "note": "mine",
+        "a": "new",
+        "b": "new",
+    }
+
+
+@pytest.mark.parametrize("was_there", [True, False])
+def test_an_error_leaves_a_folder_as_it_was(tmp_path: Path, was_there: bool) -> None:
+    folder = tmp_path / "out"
+    if was_there:
+        folder.mkdir()
+
+    def interrupted() -> None:
+        with replacing_all(folder) as staging:
+            (staging / "a").write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert [path.name for path in tmp_path.rglob("*")] == (["out"] if was_there else [])

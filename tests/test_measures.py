@@ -1,0 +1,101 @@
+"""Measures: natural values to stored integers and back, and what the scale cannot hold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bloxdb.errors import BloxFormatError
+from bloxdb.measures import EPOCH, MEASURES, MISSING, RUN, Measure, compact, from_stored, to_fixed, to_stored
+
+TOP1, LOSS, SECONDS = EPOCH["val_top1"], EPOCH["val_loss"], RUN["train_time_s"]
+
+
+# from 2**51 on, dividing and multiplying may miss a decimal by a half, and it is refused
+@given(st.sampled_from(MEASURES), st.lists(st.one_of(st.none(), st.integers(-(2**51), 2**51))))
+def test_every_decimal_that_fits_comes_back_as_it_was(measure: Measure, numbers: list[int | None]) -> None:
+    values = np.array([np.nan if n is None else n / measure.scale for n in numbers], dtype=np.float64)
+    stored = to_stored(values, measure)
+    assert stored.dtype == np.int64
+    back = from_stored(stored, measure)
+    assert np.array_equal(back, values, equal_nan=True)
+    assert np.array_equal(stored == MISSING, [n is None for n in numbers])
+
+
+def test_nan_is_not_measured_and_negative_zero_is_zero() -> None:
+    assert to_stored(np.array([np.nan, -0.0, 73.14]), TOP1).tolist() == [MISSING, 0, 73_140]
+    assert np.isnan(from_stored(np.array([MISSING]), TOP1)).all()
+    assert from_stored(np.array([-(2**31)], dtype=np.int32), TOP1).tolist() == [-(2**31) / 1000]
+
+
+def test_integers_are_taken_as_stored_ones() -> None:
+    stored = np.array([1, MISSING])
+    assert to_stored(stored, TOP1) is stored
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_two_to_the_53_is_one_too_many(sign: int) -> None:
+    assert to_stored(np.array([sign * (2.0**53 - 1)]), SECONDS).tolist() == [sign * (2**53 - 1)]
+    with pytest.raises(BloxFormatError, match=r"9007199254740992\.0 has more digits than the database keeps"):
+        to_stored(np.array([sign * 2.0**53]), SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (73.1415, "the value 73.1415 has more decimals than the 3 that the database keeps"),
+        (np.inf, "the value inf is infinite; write nan where nothing was measured"),
+        (-np.inf, "the value -inf is infinite"),
+        (1e300, r"the value 1e\+300 has more digits"),
+    ],
+)
+def test_what_the_scale_cannot_hold_is_refused_with_its_value_and_row(value: float, message: str) -> None:
+    with pytest.raises(BloxFormatError, match=message) as caught:
+        to_stored(np.array([1.5, value, value]), TOP1, "a.csv")
+    error = caught.value
+    assert (error.source, error.row, error.column) == ("a.csv", 1, "val_top1")
+    assert "epoch" not in error.problem
+
+
+def test_a_bad_value_of_an_epoch_is_named_with_its_epoch() -> None:
+    values = np.array([[1.0, np.nan, 2.0], [1.0, 2.0, 0.1234567]])
+    with pytest.raises(BloxFormatError) as caught:
+        to_stored(values, LOSS, "b.csv")
+    text = str(caught.value)
+    for part in ("b.csv", "row 1", "val_loss", "0.1234567 of epoch 3", "the 6 that"):
+        assert part in text
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_fixed_point_ends_at_two_to_the_31(sign: int) -> None:
+    last = to_fixed(np.array([sign * (2**31 - 1) / 1000]), 1000)
+    assert last is not None
+    assert (last.dtype, last.tolist()) == (np.int32, [sign * (2**31 - 1)])
+    assert to_fixed(np.array([sign * 2**31 / 1000]), 1000) is None
+
+
+@pytest.mark.parametrize("value", [-0.0, np.nan, np.inf, 0.0001, 1e300])
+def test_what_is_not_exact_bit_for_bit_stays_a_float(value: float) -> None:
+    values = np.array([1.0, value])
+    assert to_fixed(values, 1000) is None
+    assert compact(values, 1000) is values
+
+
+def test_compact_makes_int32_where_it_can_and_leaves_integers() -> None:
+    assert compact(np.array([0.001, 0.0]), 1000).tolist() == [1, 0]
+    stored = np.array([7], dtype=np.int64)
+    assert compact(stored, 1000) is stored
+
+
+def test_one_value_is_natural_in_its_unit() -> None:
+    assert [TOP1.natural(73_140), TOP1.natural(None), SECONDS.natural(7)] == [73.14, None, 7]
+    assert type(SECONDS.natural(7)) is int
+    assert TOP1.rounded(73.1416) == 73_142
+
+
+def test_columns_of_epochs_say_their_scale() -> None:
+    columns = [measure.column for measure in (TOP1, LOSS, SECONDS)]
+    assert columns == ["val_top1_milli", "val_loss_micro", "train_time_s"]
+    assert [measure.decimals for measure in (TOP1, LOSS, SECONDS)] == [3, 6, 0]
