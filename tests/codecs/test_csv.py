@@ -57,3 +57,27 @@ def test_texts_that_are_no_numbers_are_refused(text: str) -> None:
     )
     with pytest.raises(BloxFormatError, match="row 0"):
         codecs.decode(head[0][0] + f"{'ab' * 16},{text}\r\n".encode())
+
+
+@pytest.mark.parametrize(
+    ("tail", "problem", "row", "offset"),
+    [
+        (b'%b,"1.5', "the line does not end, or a quote stands alone", 1, True),
+        (b"%b,\xff", "the body is not UTF-8: invalid start byte", 1, True),
+        (b"%b,1.5,2\r\n", "3 fields, but the header has 2 columns", 1, False),
+    ],
+)
+def test_a_bad_line_is_told_with_its_row_and_offset(
+    tail: bytes, problem: str, row: int, offset: bool
+) -> None:
+    first = b"cd" * 16 + b",1.5\r\n"
+    data = HEAD.replace(b"pickle", b"csv") + first + tail.replace(b"%b", b"ab" * 16)
+    with pytest.raises(BloxFormatError) as caught:
+        codecs.decode(data, "bad.csv")
+    error = caught.value
+    assert (error.source, error.problem, error.row) == ("bad.csv", problem, row)
+    if offset:
+        assert error.offset is not None
+        assert len(first) <= error.offset <= len(first) + len(tail.replace(b"%b", b"ab" * 16))
+    else:
+        assert error.offset is None

@@ -6,6 +6,7 @@ import pytest
 
 from bloxdb.codecs import Header, Table
 from bloxdb.codecs.columns import BASE
+from bloxdb.codecs.values import check_size
 from bloxdb.errors import BloxFormatError
 
 
@@ -26,3 +27,18 @@ def test_values_that_do_not_belong_are_refused_with_their_place(row: list[object
     header = Header("training", BASE, seed=0, epochs=1, dataset="cifar100", part="base")
     with pytest.raises(BloxFormatError, match=f"row 0.*{message}"):
         Table.from_rows(header, [row])
+
+
+def test_rows_that_cannot_be_told_in_so_few_bytes_are_refused() -> None:
+    header = Header("training", BASE, seed=0, epochs=10, dataset="cifar100", part="base")
+    each = len(BASE) + 10
+    check_size(header, 3, 3 * each)
+    with pytest.raises(BloxFormatError, match="3 rows of 10 epochs cannot be told in 41 bytes"):
+        check_size(header, 3, 3 * each - 1)
+
+
+def test_more_rows_than_architectures_are_refused() -> None:
+    header = Header("static", ("model_hash", "flops"))
+    check_size(header, 91_125, 2**40)
+    with pytest.raises(BloxFormatError, match="91126 rows are more than the 91125 architectures"):
+        check_size(header, 91_126, 2**40)
