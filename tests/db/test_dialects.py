@@ -1,0 +1,129 @@
+"""What SQLite and PostgreSQL say differently: done on SQLite, compiled for both."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from datetime import datetime
+
+import pytest
+from sqlalchemy import column, make_url, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+
+import bloxdb
+from bloxdb import Database
+from bloxdb.db.dialects import APPLICATION_ID, engines_of, utc_now
+
+DIALECTS = {"sqlite": sqlite.dialect(), "postgresql": postgresql.dialect()}
+SQLITE, SERVER = (engines_of(dialect) for dialect in DIALECTS.values())
+
+
+def compiled(element: object, name: str) -> str:
+    options = {"literal_binds": True}
+    return str(element.compile(dialect=DIALECTS[name], compile_kwargs=options))  # type: ignore[attr-defined]
+
+
+def test_a_url_and_a_dialect_name_the_same_ways() -> None:
+    assert engines_of(make_url("sqlite:///a.db")) is SQLITE
+    assert engines_of(make_url("postgresql+psycopg://h/d")) is SERVER
+    assert (SQLITE.RECREATES, SERVER.RECREATES) == (True, False)
+
+
+def test_the_time_is_that_of_each_database() -> None:
+    assert compiled(utc_now(90), "sqlite") == "strftime('%Y-%m-%d %H:%M:%f000', 'now', -90.0 || ' seconds')"
+    assert compiled(utc_now(90), "postgresql") == (
+        "(clock_timestamp() AT TIME ZONE 'UTC' + make_interval(secs => -90.0))"
+    )
+
+
+def test_values_of_a_group_are_listed_as_each_database_does() -> None:
+    assert compiled(SQLITE.listed(column("x")), "sqlite") == "group_concat(coalesce(x, ''))"
+    assert (
+        compiled(SERVER.listed(column("x")), "postgresql") == "string_agg(coalesce(CAST(x AS TEXT), ''), ',')"
+    )
+
+
+def test_null_is_nothing_between_two_commas(empty_db: Database) -> None:
+    values = select(SQLITE.listed(column("x")).label("all")).select_from(
+        text("(SELECT 1 AS x UNION ALL SELECT NULL UNION ALL SELECT 3)")
+    )
+    assert empty_db.rows_of(values) == [{"all": "1,,3"}]
+
+
+def test_seconds_ago_are_before_now(empty_db: Database) -> None:
+    with empty_db.autocommit() as connection:
+        now, then = connection.execute(select(utc_now(), utc_now(60))).one()
+    assert isinstance(now, datetime)
+    assert 59.9 < (now - then).total_seconds() < 60.1
+
+
+def test_the_driver_is_asked_with_question_marks(empty_db: Database) -> None:
+    with empty_db.autocommit() as connection:
+        driver = connection.connection.driver_connection
+        found = SQLITE.fetch(driver, "SELECT id FROM blocks WHERE id IN (?, ?) ORDER BY id", (3, 7))
+    assert found == [(3,), (7,)]
+
+
+def test_the_version_changes_when_another_writes_and_only_then(empty_db: Database) -> None:
+    with empty_db.autocommit() as watcher:
+        before = SQLITE.version(watcher)
+        watcher.execute(text("INSERT INTO devices (name) VALUES ('own')"))
+        assert SQLITE.version(watcher) == before
+        with empty_db.transaction() as session:
+            session.add(bloxdb.Device(name="another"))
+        assert SQLITE.version(watcher) != before
+        assert SERVER.version(watcher) is None
+
+
+def test_a_bulk_transaction_checks_no_references_and_puts_all_back(empty_db: Database) -> None:
+    latency = text("INSERT INTO latencies VALUES (91125, 1, 1.0, NULL)")
+    with empty_db.bulk_transaction() as session:
+        assert session.scalar(text("PRAGMA journal_mode")) == "delete"
+        assert session.scalar(text("PRAGMA foreign_keys")) == 0
+        session.execute(text("ATTACH ':memory:' AS other"))
+        session.execute(latency)
+    assert empty_db.rows("SELECT arch_id FROM latencies") == [{"arch_id": 91_125}]
+    with empty_db.autocommit() as connection:
+        assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
+        assert connection.scalar(text("PRAGMA foreign_keys")) == 1
+        assert connection.scalar(text("PRAGMA busy_timeout")) == 30_000
+        names = [row[1] for row in connection.execute(text("PRAGMA database_list"))]
+    assert "other" not in names
+
+
+def test_a_bulk_transaction_that_fails_leaves_nothing(empty_db: Database) -> None:
+    def write() -> None:
+        with empty_db.bulk_transaction() as session:
+            session.execute(text("INSERT INTO devices (name) VALUES ('a')"))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert empty_db.rows("SELECT * FROM devices") == []
+    assert empty_db.rows("PRAGMA journal_mode") == [{"journal_mode": "wal"}]
+
+
+def test_a_migration_that_breaks_a_reference_is_refused(empty_db: Database) -> None:
+    latency = text("INSERT INTO latencies VALUES (91125, 1, 1.0, NULL)")
+
+    def migrate() -> None:
+        with empty_db.autocommit() as connection, SQLITE.migration(connection):
+            connection.execute(latency)
+
+    with pytest.raises(bloxdb.DatabaseError, match="broke 2 references; nothing was changed"):
+        migrate()
+    assert empty_db.rows("SELECT * FROM latencies") == []
+
+
+def test_a_new_file_is_marked_and_finished(empty_db: Database) -> None:
+    path = empty_db.path
+    assert path is not None
+    with empty_db.autocommit() as connection:
+        connection.execute(text("PRAGMA application_id = 0"))
+        connection.execute(text("DELETE FROM sqlite_stat1"))
+        SQLITE.mark(connection)
+        SQLITE.finish(connection)
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+        assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert other.execute("SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'archs'").fetchone()[0] > 0

@@ -1,0 +1,123 @@
+"""What runs refer to: found, or added once; and named in one way."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from bloxdb.trainer.data import LOADERS, load_digits
+from sqlalchemy import select
+
+from bloxdb import Database, QueryError, Recipe, ReleaseError, Run
+from bloxdb.db import DATASETS, Images, RecipeFacts, references
+
+FACTS = RecipeFacts("r", "digits", 3, config={"lr": 1}, digest="d1")
+
+
+def with_seeds(db: Database) -> None:
+    """Two recipes: r with finished runs of seeds 1 and 5 and a failed one of 7, s with a finished one of 2."""
+    with db.transaction() as session:
+        for key, name in ((1, "r"), (2, "s")):
+            session.add(Recipe(id=key, name=name, dataset="d", epochs=1))
+        session.flush()
+        for recipe, seed, status in (
+            (1, 5, "finished"),
+            (1, 1, "finished"),
+            (1, 7, "failed"),
+            (2, 2, "finished"),
+        ):
+            session.add(Run(arch_id=0, recipe_id=recipe, seed=seed, status=status))
+
+
+def test_a_recipe_is_added_once_and_learns_what_it_did_not_know(empty_db: Database) -> None:
+    with empty_db.transaction() as session:
+        first = references.recipe_for(session, RecipeFacts("r", "digits", 3), "go").id
+    with empty_db.transaction() as session:
+        second = references.recipe_for(session, FACTS, "go").id
+        references.recipe_for(session, RecipeFacts("r", "digits", 3), "go")
+    assert first == second
+    (row,) = empty_db.rows_of(select(Recipe.train_images, Recipe.digest, Recipe.config))
+    assert row == {"train_images": 1257, "digest": "d1", "config": {"lr": 1}}
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (RecipeFacts("r", "cifar10", 3), "dataset digits there, cifar10 here"),
+        (RecipeFacts("r", "digits", 4), "epochs 3 there, 4 here"),
+        (RecipeFacts("r", "digits", 3, Images(1, 2, 3)), "images 1257, 180, 360 there, 1, 2, 3 here"),
+        (RecipeFacts("r", "digits", 3, digest="d2"), "digest d1 there, d2 here"),
+    ],
+)
+def test_another_recipe_of_the_name_is_refused(empty_db: Database, other: RecipeFacts, message: str) -> None:
+    with empty_db.transaction() as session:
+        references.recipe_for(session, FACTS, "go")
+    expected = rf"another recipe named r already \({message}\); rename it"
+    with pytest.raises(ReleaseError, match=expected), empty_db.transaction() as session:
+        references.recipe_for(session, other, "rename it")
+
+
+def test_a_recipe_is_found_by_name_or_because_it_is_alone(empty_db: Database) -> None:
+    with pytest.raises(QueryError, match="holds no runs yet"):
+        references.find_recipe(empty_db, "r")
+    with empty_db.transaction() as session:
+        references.recipe_for(session, FACTS, "go")
+    assert references.find_recipe(empty_db, None).name == "r"
+    with empty_db.transaction() as session:
+        references.recipe_for(session, RecipeFacts("q", "digits", 1), "go")
+    assert references.find_recipe(empty_db, "q").name == "q"
+    with pytest.raises(QueryError, match="several recipes, name one of: q, r"):
+        references.find_recipe(empty_db, None)
+    with pytest.raises(QueryError, match="no recipe 'x'; choose one of: q, r"):
+        references.find_recipe(empty_db, "x")
+
+
+def test_seeds_are_one_several_or_all(empty_db: Database) -> None:
+    with_seeds(empty_db)
+    session, r = empty_db.reader, references.find_recipe(empty_db, "r")
+    assert references.find_seeds(session, None, r) == [1, 5]
+    assert references.find_seeds(session, None, None) == [1, 2, 5]
+    assert references.find_seeds(session, 5, r) == [5]
+    assert references.find_seeds(session, [5, 1, 5], r) == [5, 1]
+    several = references.find_seeds(session, np.array([1, 5]), r)
+    assert (several, [type(seed) for seed in several]) == ([1, 5], [int, int])
+    assert references.find_seeds(session, np.int64(1), r) == [1]
+    assert references.find_seeds(session, 7, r, statuses=("failed",)) == [7]
+    assert references.find_seeds(session, [], r) == []
+
+
+def test_seeds_that_nobody_has_are_named_with_the_choices(empty_db: Database) -> None:
+    with_seeds(empty_db)
+    session, r = empty_db.reader, references.find_recipe(empty_db, "r")
+    for seeds in (7, [1, 7], np.int64(7)):
+        with pytest.raises(QueryError, match="no run of recipe r with seed 7; choose of: 1, 5"):
+            references.find_seeds(session, seeds, r)
+    with pytest.raises(QueryError, match="no run with seed 9; choose of: 1, 2, 5"):
+        references.find_seeds(session, 9, None)
+    with pytest.raises(QueryError, match="choose of: none yet"):
+        references.find_seeds(session, 9, r, statuses=("pending",))
+    with pytest.raises(TypeError):
+        references.find_seeds(session, 1.5, r)  # type: ignore[arg-type]
+
+
+def test_environments_and_devices_are_added_once(empty_db: Database) -> None:
+    one = references.environment_id(empty_db, {"gpu": "a"})
+    assert references.environment_id(empty_db, {"gpu": "a", "cuda": ""}) == one
+    assert references.environment_id(empty_db, {"gpu": "b"}) != one
+    assert empty_db.rows("SELECT gpu, cuda FROM envs ORDER BY id") == [
+        {"gpu": "a", "cuda": ""},
+        {"gpu": "b", "cuda": ""},
+    ]
+    with pytest.raises(QueryError, match="no device 'x'; the database has no latencies"):
+        references.find_device(empty_db, "x")
+    with empty_db.transaction() as session:
+        x = references.device_id(session, "x")
+        assert references.device_id(session, "x") == x
+        references.device_id(session, "w")
+    assert references.find_device(empty_db, "x") == x
+    with pytest.raises(QueryError, match="no device 'y'; choose one of: w, x"):
+        references.find_device(empty_db, "y")
+
+
+def test_data_sets_are_those_that_can_be_loaded() -> None:
+    assert set(DATASETS) == set(LOADERS)
+    assert load_digits().sizes == DATASETS["digits"]
