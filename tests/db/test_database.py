@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import bindparam, select, text
 
 import bloxdb
-from bloxdb import Database
+from bloxdb import Database, space
+from bloxdb.db import database
 
 
 def test_opening_nothing_says_how_to_create(tmp_path: Path) -> None:
@@ -69,3 +71,79 @@ def test_the_database_opened_last_is_asked_and_a_closed_one_is_not(empty_file: P
         with bloxdb.open(tiny_file, read_only=True):
             assert len(bloxdb.top(3)) == 3
         assert bloxdb.top(3, db=first) == []
+
+
+def test_an_autocommitted_statement_is_there_at_once(empty_db: Database) -> None:
+    with empty_db.autocommit() as connection:
+        connection.execute(text("INSERT INTO devices (name) VALUES ('a')"))
+        assert empty_db.rows("SELECT name FROM devices") == [{"name": "a"}]
+    with pytest.raises(bloxdb.DatabaseError, match="UNIQUE"), empty_db.autocommit() as connection:
+        connection.execute(text("INSERT INTO devices (name) VALUES ('a')"))
+
+
+def test_snapshots_all_see_one_state(empty_db: Database) -> None:
+    count = text("SELECT count(*) FROM devices")
+    with empty_db.snapshots(3) as sessions:
+        assert len(sessions) == 3
+        with empty_db.transaction() as session:
+            session.add(bloxdb.Device(name="late"))
+        assert [session.scalar(count) for session in sessions] == [0, 0, 0]
+    assert empty_db.reader.scalar(count) == 1
+
+
+def test_rows_of_a_query_are_dicts(empty_db: Database) -> None:
+    query = select(bloxdb.Block.id, bloxdb.Block.scheme).where(bloxdb.Block.id == bindparam("which"))
+    assert empty_db.rows_of(query, which=0) == [{"id": 0, "scheme": space.BLOCKS[0].scheme}]
+
+
+def test_closing_makes_the_one_before_current_again(empty_file: Path, tiny_file: Path) -> None:
+    first, second = bloxdb.open(empty_file, read_only=True), bloxdb.open(tiny_file, read_only=True)
+    assert database.current() is second
+    second.close()
+    assert database.current() is first
+    first.close()
+
+
+def test_databases_may_be_closed_in_any_order(empty_file: Path, tiny_file: Path) -> None:
+    first, second, third = (bloxdb.open(path, read_only=True) for path in (empty_file, tiny_file, empty_file))
+    second.close()
+    assert database.current() is third
+    second.close()  # once more is no error
+    third.close()
+    assert database.current() is first
+    first.close()
+
+
+def test_one_opened_aside_is_not_asked(empty_file: Path, tiny_file: Path) -> None:
+    with bloxdb.open(empty_file, read_only=True) as first:
+        with bloxdb.open(tiny_file, read_only=True, current=False) as aside:
+            assert database.current() is first
+            assert aside.rows("SELECT count(*) AS n FROM runs") == [{"n": 40}]
+        assert database.current() is first
+
+
+def test_a_closed_one_is_named_and_no_other_is_opened_in_its_place(
+    empty_file: Path, tiny_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BLOXDB_URL", str(tiny_file))
+    bloxdb.open(empty_file, read_only=True).close()
+    for ask in (database.current, lambda: bloxdb.top(1), lambda: bloxdb.Arch.get(0)):
+        with pytest.raises(
+            bloxdb.DatabaseError, match=rf"{empty_file} was closed, and no other database is open"
+        ):
+            ask()
+
+
+def test_changing_the_folder_changes_nothing(
+    empty_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other").mkdir()
+    shutil.copy(empty_file, tmp_path / "blox.db")
+    monkeypatch.chdir(tmp_path)
+    with bloxdb.open("blox.db") as db:
+        monkeypatch.chdir(tmp_path / "other")
+        assert db.path == tmp_path / "blox.db"
+        with db.transaction() as session:  # a new connection
+            session.add(bloxdb.Device(name="a"))
+        assert db.rows("SELECT name FROM devices") == [{"name": "a"}]
+    assert list((tmp_path / "other").iterdir()) == []
