@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import event, insert, select, text
 
 import bloxdb
 from bloxdb import Database, Recipe, Run, codecs
@@ -208,3 +210,53 @@ def test_another_reader_does_not_stop_an_import(empty_db: Database, tmp_path: Pa
         assert other.rows("SELECT count(*) AS n FROM runs") == [{"n": 0}]
         bloxdb.import_release(tmp_path / "in", empty_db)
         assert other.rows("SELECT count(*) AS n FROM runs") == [{"n": RUNS}]
+
+
+@contextmanager
+def statements(db: Database) -> Iterator[list[str]]:
+    """The statements that SQLAlchemy gives to SQLite meanwhile."""
+    said: list[str] = []
+
+    def note(connection: object, cursor: object, statement: str, *others: object) -> None:
+        said.append(" ".join(statement.split()))
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        yield said
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)
+
+
+WHOLE = "INSERT INTO main.epochs SELECT * FROM stage_1.epochs"
+
+
+def test_a_full_import_into_an_empty_table_is_one_copy(empty_db: Database, tmp_path: Path) -> None:
+    release(tmp_path / "in", np.random.default_rng(4))
+    with statements(empty_db) as said:
+        bloxdb.import_release(tmp_path / "in", empty_db)
+    assert [
+        words for words in said if words.startswith(("INSERT INTO main.epochs", "INSERT INTO epochs"))
+    ] == [WHOLE]
+
+
+def test_epochs_that_join_others_are_copied_some_runs_at_a_time(empty_db: Database, tmp_path: Path) -> None:
+    ids = with_runs(empty_db)
+    values = np.zeros((RUNS, EPOCHS), dtype=np.int32)
+    for number, part in enumerate((ids[:200], ids[200:])):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with statements(empty_db) as said:
+            write_all(empty_db, folder, [(part, {"val_top1": values[:200]})])
+        copied = [words for words in said if words.startswith("INSERT INTO main.epochs")]
+        assert len(copied) == 1
+        assert (copied[0] == WHOLE) == (number == 0)
+        assert ("WHERE run_id BETWEEN" in copied[0]) == (number == 1)
+
+
+def test_few_epochs_need_no_file(empty_db: Database, tmp_path: Path) -> None:
+    ids = with_runs(empty_db)[:3]
+    with statements(empty_db) as said:
+        write_all(empty_db, tmp_path, [(ids, {"val_top1": np.full((3, EPOCHS), 7, dtype=np.int32)})])
+    assert not [words for words in said if words.startswith("ATTACH")]
+    assert list(tmp_path.glob("epochs-*")) == []
+    assert empty_db.rows("SELECT count(*) AS n FROM epochs WHERE val_top1 = 0.007") == [{"n": 3 * EPOCHS}]
