@@ -12,6 +12,7 @@ import pytest
 
 from bloxdb import space
 from bloxdb.errors import InvalidArchError
+from bloxdb.space import keys
 
 
 def test_golden_architectures_have_their_index_vector_and_hash(golden: Path) -> None:
@@ -57,3 +58,65 @@ def test_vectors_may_be_nested_flat_text_or_numpy() -> None:
 def test_every_index_survives_its_vector() -> None:
     for index in range(0, space.NUM_ARCHS, 97):
         assert space.arch_index(space.arch_vec(index)) == index
+
+
+ABSENT = [
+    ("0" * 32, "no architecture of Blox has the hash 0000"),
+    (91_125, "0 … 91124"),
+    (-1, "0 … 91124"),
+    ("-1", "0 … 91124"),
+    ([0, 0, 0, 0, 0] * 3, "cell 1 of 3, .* has no path"),
+]
+MALFORMED = [[1, 2], True, 1.5, None, "hello", "", [[3, 0, 1, 0, 0]] * 3]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        4711,
+        "4711",
+        " 4711 ",
+        "+4711",
+        np.int16(4711),
+        space.arch_vec(4711),
+        str(space.arch_vec(4711)),
+        np.array([n for cell in space.arch_vec(4711) for part in cell for n in part]),
+        space.model_hash(4711),
+        space.model_hash(4711).upper(),
+    ],
+)
+def test_each_kind_of_key_gives_its_index(key: object) -> None:
+    assert keys.find_arch(key) == keys.arch_index(key) == 4711
+    assert keys.find_archs([0, key]).tolist() == keys.arch_indices(iter([0, key])).tolist() == [0, 4711]
+
+
+@pytest.mark.parametrize(("key", "message"), ABSENT)
+def test_a_key_that_names_nothing_is_none_or_an_error(key: object, message: str) -> None:
+    assert keys.find_arch(key) is None
+    assert keys.find_archs([7, key]).tolist() == [7, -1]
+    with pytest.raises(InvalidArchError, match=message):
+        keys.arch_index(key)
+    with pytest.raises(InvalidArchError, match=message):
+        keys.arch_indices([7, key])
+
+
+@pytest.mark.parametrize("key", MALFORMED)
+def test_a_malformed_key_is_an_error_everywhere(key: object) -> None:
+    for ask in (keys.find_arch, keys.arch_index):
+        with pytest.raises(InvalidArchError):
+            ask(key)
+    with pytest.raises(InvalidArchError):
+        keys.find_archs([7, key])
+
+
+def test_arrays_of_integers_are_indices() -> None:
+    found = keys.find_archs(np.array([-1, 0, 91_124, 91_125], dtype=np.int32))
+    assert (found.dtype, found.tolist()) == (np.int64, [-1, 0, 91_124, -1])
+    with pytest.raises(InvalidArchError, match="0 … 91124"):
+        keys.arch_indices(np.array([0, 91_125]))
+
+
+def test_digests_are_found_among_all() -> None:
+    digests = np.concatenate([space.all_digests()[[91_124, 0, 5]], np.full((2, 16), 255, dtype=np.uint8)])
+    digests[4] = 0
+    assert keys.indices_of_digests(digests).tolist() == [91_124, 0, 5, -1, -1]
