@@ -8,7 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bloxdb.errors import BloxFormatError
-from bloxdb.measures import EPOCH, MEASURES, MISSING, RUN, Measure, compact, from_stored, to_fixed, to_stored
+from bloxdb.measures import (
+    COSTS,
+    EPOCH,
+    LATENCY,
+    MEASURES,
+    MISSING,
+    RUN,
+    Measure,
+    compact,
+    from_stored,
+    to_fixed,
+    to_stored,
+)
 
 TOP1, LOSS, SECONDS = EPOCH["val_top1"], EPOCH["val_loss"], RUN["train_time_s"]
 
@@ -99,3 +111,11 @@ def test_columns_of_epochs_say_their_scale() -> None:
     columns = [measure.column for measure in (TOP1, LOSS, SECONDS)]
     assert columns == ["val_top1_milli", "val_loss_micro", "train_time_s"]
     assert [measure.decimals for measure in (TOP1, LOSS, SECONDS)] == [3, 6, 0]
+
+
+def test_each_measure_says_which_way_is_better_and_where_it_stands() -> None:
+    better = {measure.name for measure in MEASURES if measure.higher_is_better}
+    assert better == {"val_top1", "test_top1", "train_top1", "train_top5", "val_top5", "test_top5"}
+    assert (LATENCY.column, LATENCY.of, set(COSTS)) == ("latency_ms", "device", {"params", "flops"})
+    for measure in MEASURES:
+        assert (measure.unit == "percent") == measure.name.partition("_")[2].startswith("top")

@@ -78,17 +78,18 @@ def test_the_version_changes_when_another_writes_and_only_then(empty_db: Databas
 def test_a_bulk_transaction_checks_no_references_and_puts_all_back(empty_db: Database) -> None:
     latency = text("INSERT INTO latencies VALUES (91125, 1, 1.0, NULL)")
     with empty_db.bulk_transaction() as session:
+        driver = session.connection().connection.driver_connection
+        assert driver is not None
         assert session.scalar(text("PRAGMA journal_mode")) == "delete"
         assert session.scalar(text("PRAGMA foreign_keys")) == 0
         session.execute(text("ATTACH ':memory:' AS other"))
         session.execute(latency)
     assert empty_db.rows("SELECT arch_id FROM latencies") == [{"arch_id": 91_125}]
-    with empty_db.autocommit() as connection:
-        assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
-        assert connection.scalar(text("PRAGMA foreign_keys")) == 1
-        assert connection.scalar(text("PRAGMA busy_timeout")) == 30_000
-        names = [row[1] for row in connection.execute(text("PRAGMA database_list"))]
-    assert "other" not in names
+    # the same connection goes back into the pool, and the next transaction gets it
+    assert driver.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert driver.execute("PRAGMA foreign_keys").fetchone() == (1,)
+    assert driver.execute("PRAGMA busy_timeout").fetchone() == (30_000,)
+    assert "other" not in [row[1] for row in driver.execute("PRAGMA database_list")]
 
 
 def test_a_bulk_transaction_that_fails_leaves_nothing(empty_db: Database) -> None:
@@ -101,6 +102,17 @@ def test_a_bulk_transaction_that_fails_leaves_nothing(empty_db: Database) -> Non
         write()
     assert empty_db.rows("SELECT * FROM devices") == []
     assert empty_db.rows("PRAGMA journal_mode") == [{"journal_mode": "wal"}]
+
+
+def test_a_bulk_transaction_goes_on_where_sqlite_has_rolled_back(empty_db: Database) -> None:
+    def write() -> None:
+        with empty_db.bulk_transaction() as session:
+            session.execute(text("INSERT INTO devices (name) VALUES ('a')"))
+            session.execute(text("INSERT OR ROLLBACK INTO devices (name) VALUES ('a')"))
+
+    with pytest.raises(bloxdb.DatabaseError, match="UNIQUE"):
+        write()
+    assert empty_db.rows("SELECT * FROM devices") == []
 
 
 def test_a_migration_that_breaks_a_reference_is_refused(empty_db: Database) -> None:

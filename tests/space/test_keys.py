@@ -120,3 +120,12 @@ def test_digests_are_found_among_all() -> None:
     digests = np.concatenate([space.all_digests()[[91_124, 0, 5]], np.full((2, 16), 255, dtype=np.uint8)])
     digests[4] = 0
     assert keys.indices_of_digests(digests).tolist() == [91_124, 0, 5, -1, -1]
+
+
+def test_rows_of_an_array_are_vectors() -> None:
+    flat = [n for cell in space.arch_vec(4711) for part in cell for n in part]
+    assert keys.find_archs(np.array([flat, flat])).tolist() == [4711, 4711]
+
+
+def test_block_indices_spell_the_index() -> None:
+    assert keys.block_indices(7 + 45 * 8 + 2025 * 9) == (7, 8, 9)
