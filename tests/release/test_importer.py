@@ -1,0 +1,141 @@
+"""Release files into a database: all of them or none, and nothing contradicted in silence."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import bloxdb
+from bloxdb import Database, codecs
+from bloxdb.codecs import Table
+from tests.release.helpers import SMALL, TINY, changed, content
+
+
+def test_importing_twice_changes_nothing(tiny_db: Database, golden: Path) -> None:
+    before = content(tiny_db)
+    report = bloxdb.import_release(golden / TINY, tiny_db)
+    assert (report.added, report.replaced) == (0, 0)
+    assert report.unchanged == 40 * 5
+    assert content(tiny_db) == before
+
+
+def test_parts_can_come_one_after_the_other(
+    empty_db: Database, tiny_db: Database, golden: Path, tmp_path: Path
+) -> None:
+    for stem in (
+        "blox-base-3",
+        "blox-env-3",
+        "blox-bench-jetson-nano",
+        "blox-info",
+        "blox-ext-3",
+        "blox-bench-desktop-cpu",
+    ):
+        bloxdb.import_release(golden / TINY / f"{stem}.blox", empty_db)
+        if stem == "blox-base-3":
+            report = bloxdb.export_release(tmp_path / "base-only", empty_db)
+            assert [path.stem for path in report.files] == ["blox-info", "blox-base-3"]
+            assert report.notes == ["seed 3: 40 of 40 runs have no ext data, and are not in ext"]
+    assert content(empty_db) == content(tiny_db)
+
+
+@pytest.mark.parametrize("stem", ["blox-ext-3", "blox-env-3"])
+def test_a_part_without_its_base_is_refused(empty_db: Database, golden: Path, stem: str) -> None:
+    with pytest.raises(bloxdb.ReleaseError, match="base file"):
+        bloxdb.import_release(golden / TINY / f"{stem}.blox", empty_db)
+    assert empty_db.rows("SELECT * FROM recipes") == []
+
+
+@pytest.mark.parametrize(
+    ("stem", "column", "value", "sentence"),
+    [
+        ("blox-base-3", "test_top1", 1.23, r"test_top1 is 72.37 here, 1.23 in the file"),
+        ("blox-base-3", "train_time_s", 1, r"train_time_s is 6592.0 here, 1.0 in the file"),
+        ("blox-base-3", "val_top1", [1.0] * 10, r"val_top1 of epoch 1 is 29.12 here, 1.0 in the file"),
+        ("blox-ext-3", "val_loss", [1.5] * 10, r"val_loss of epoch 1 is .* here, 1.5 in the file"),
+        ("blox-ext-3", "test_loss", 9.5, r"test_loss is .* here, 9.5 in the file"),
+        ("blox-env-3", "gpu", "abacus", r"environment 1 here, \d in the file"),
+        ("blox-bench-jetson-nano", "latency", 0.25, r"latency 8.403807 here, 0.25 in the file"),
+        ("blox-info", "flops", 12, r"flops and params \(225621476, 2259332\) here"),
+    ],
+)
+def test_contradictions_are_listed_and_replaced_only_on_demand(
+    tiny_db: Database, golden: Path, tmp_path: Path, stem: str, column: str, value: object, sentence: str
+) -> None:
+    before = content(tiny_db)
+    path = changed(golden / TINY / f"{stem}.csv", tmp_path / f"{stem}.csv", 0, column, value)
+    with pytest.raises(
+        bloxdb.ConflictError, match=f"1 values contradict.*{stem}.csv, architecture .*{sentence}|10 values"
+    ):
+        bloxdb.import_release(path, tiny_db)
+    assert content(tiny_db) == before
+    report = bloxdb.import_release(path, tiny_db, replace=True)
+    assert report.replaced >= 1
+    bloxdb.export_release(tmp_path / "out", tiny_db, format="csv")
+    assert (
+        codecs.read(tmp_path / "out" / f"{stem}.csv").sorted().difference(codecs.read(path).sorted()) is None
+    )
+
+
+def test_many_contradictions_show_the_first_few(tiny_db: Database, golden: Path, tmp_path: Path) -> None:
+    table = codecs.read(golden / TINY / "blox-bench-desktop-cpu.blox")
+    rows = [[key, latency + 1] for key, latency in table.rows()]
+    codecs.write(Table.from_rows(table.header, rows), tmp_path / "blox-bench-desktop-cpu.blox")
+    with pytest.raises(bloxdb.ConflictError, match="40 values contradict") as caught:
+        bloxdb.import_release(tmp_path, tiny_db)
+    assert str(caught.value).count("in the file") == 5
+    assert str(caught.value).endswith("; …")
+
+
+def test_a_failing_import_leaves_the_database_as_it_was(
+    empty_db: Database, golden: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(golden / TINY, folder)
+    for path in folder.glob("blox-info.*"):
+        path.unlink()
+    data = (golden / TINY / "blox-bench-jetson-nano.blox").read_bytes()
+    (folder / "blox-bench-jetson-nano.blox").write_bytes(data[:-5])
+    with pytest.raises(bloxdb.BloxFormatError, match="blox-bench-jetson-nano.blox"):
+        bloxdb.import_release(folder, empty_db)
+    assert all(rows == [] for rows in content(empty_db))
+    assert empty_db.rows("SELECT * FROM recipes") == []
+
+
+def test_a_recipe_of_another_kind_is_not_mixed_in(tiny_db: Database, golden: Path) -> None:
+    with pytest.raises(
+        bloxdb.ReleaseError,
+        match="another recipe named cifar100-10 already .epochs 10 there, 200 here.; name another",
+    ):
+        bloxdb.import_release(golden / SMALL / "blox-base-0.blox", tiny_db, recipe="cifar100-10")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("model_hash", "ab" * 16, "not the hash of an architecture"),
+        ("arch_vec", [[[0], [0, 1, 0, 0]]] * 3, "not that of the hash"),
+    ],
+)
+def test_architectures_that_do_not_exist_are_refused(
+    empty_db: Database, golden: Path, tmp_path: Path, column: str, value: object, message: str
+) -> None:
+    path = changed(golden / TINY / "blox-info.csv", tmp_path / "blox-info.csv", 2, column, value)
+    with pytest.raises(bloxdb.BloxFormatError, match=f"blox-info.csv, row 2, column {column}: .*{message}"):
+        bloxdb.import_release(path, empty_db)
+
+
+def test_equivalent_vectors_are_the_same_architecture(
+    empty_db: Database, golden: Path, tmp_path: Path
+) -> None:
+    table = codecs.read(golden / TINY / "blox-info.csv")
+    rows = table.rows()
+    other = [
+        [[[2], [0, 0, 1, 0]] if cell == [[0], [0, 0, 1, 0]] else cell for cell in row[3]] for row in rows
+    ]
+    codecs.write(
+        Table.from_rows(table.header, [[*row[:3], vec] for row, vec in zip(rows, other, strict=True)]),
+        tmp_path / "blox-info.blox",
+    )
+    assert bloxdb.import_release(tmp_path, empty_db).unchanged == 40
