@@ -1,0 +1,64 @@
+"""Which files of a folder a data set loads, and which it refuses."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bloxdb
+from bloxdb import codecs
+from bloxdb.dataset import from_folder
+from tests.dataset.helpers import SMALL
+
+
+def test_without_the_extension_its_queries_are_refused(golden: Path) -> None:
+    data = from_folder(golden / SMALL)
+    assert not data.is_extended
+    assert data.val_acc(next(iter(data))) is not None
+    for method in ("train_acc", "train_top5", "val_top5", "train_loss", "val_loss", "test_top5", "test_loss"):
+        with pytest.raises(ValueError, match="load with extended=True"):
+            getattr(data, method)(0)
+    with pytest.raises(ValueError, match="include_static_info=True"):
+        data.flops(0)
+    with pytest.raises(ValueError, match="was not loaded"):
+        data.full_info(next(iter(data)), include_env_info=True)
+
+
+def test_seeds_devices_and_formats_can_be_chosen(golden: Path, tmp_path: Path) -> None:
+    data = from_folder(golden / SMALL, seeds=[1], devices=["jetson-nano"], preferred_ext="csv")
+    assert (data.seeds, data.devices) == ([1], ["jetson-nano"])
+    with pytest.raises(ValueError, match="has no seed 3; choose of: 0, 1"):
+        from_folder(golden / SMALL, seeds=[3])
+    with pytest.raises(ValueError, match="has no device 'phone'; choose of: desktop-cpu"):
+        from_folder(golden / SMALL, devices=["phone"])
+    with pytest.raises(ValueError, match="choose one of: blox, pickle, csv"):
+        from_folder(golden / SMALL, preferred_ext="zip")
+    for name in ("blox-base-0.pickle", "blox-bench-desktop-cpu.csv", "blox-info.blox"):
+        shutil.copy(golden / SMALL / name, tmp_path)
+    mixed = from_folder(tmp_path, include_static_info=True)
+    assert (mixed.seeds, mixed.devices, len(mixed)) == ([0], ["desktop-cpu"], 60)
+    with pytest.raises(bloxdb.ReleaseError, match="has no blox-ext-0; it has"):
+        from_folder(tmp_path, extended=True)
+
+
+@pytest.mark.parametrize("preferred", ["blox", "pickle", "csv"])
+def test_the_preferred_format_is_the_one_that_is_read(golden: Path, tmp_path: Path, preferred: str) -> None:
+    for path in (golden / SMALL).glob("blox-base-0.*"):
+        shutil.copy(path, tmp_path)
+    for name in codecs.FORMATS:
+        if name != preferred:
+            (tmp_path / f"blox-base-0.{name}").write_bytes(b"damaged")
+    assert len(from_folder(tmp_path, preferred_ext=preferred)) == 60
+
+
+def test_files_that_do_not_belong_together_are_refused(golden: Path, tmp_path: Path) -> None:
+    for name in ("blox-base-0.blox", "blox-ext-0.blox"):
+        shutil.copy(golden / SMALL / name, tmp_path)
+    base = codecs.read(tmp_path / "blox-base-0.blox")
+    codecs.write(base.take(np.arange(30)), tmp_path / "blox-base-0.blox")
+    with pytest.raises(bloxdb.ReleaseError, match="which blox-base-0 lacks"):
+        from_folder(tmp_path, extended=True)
+    assert len(from_folder(tmp_path, extended=True, validate_data=False)) == 30
