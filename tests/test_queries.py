@@ -1,14 +1,13 @@
-"""top, pareto, progress and gaps against plain Python over the release's rows."""
+"""top and pareto against plain Python over the release's rows."""
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
 import pytest
 
 import bloxdb
-from bloxdb import Database, codecs, runs
+from bloxdb import Database, codecs
 
 TINY = "release-tiny"
 
@@ -107,13 +106,3 @@ def test_no_run_beats_one_of_the_pareto_front(tiny_db: Database, golden: Path, x
     assert [cost({x: row[x]}, x) for row in found if x in row] == sorted(
         cost({x: row[x]}, x) for row in found if x in row
     )
-
-
-def test_progress_and_gaps_count_what_is_there(tiny_db: Database) -> None:
-    (row,) = runs.overview()
-    assert (row["recipe"], row["seed"], row["finished"], row["missing"]) == ("cifar100-10", 3, 40, 91_085)
-    done = {found["arch_id"] for found in tiny_db.rows("SELECT arch_id FROM runs")}
-    gaps = runs.gaps("cifar100-10", 3)
-    missing = {index for first, last in gaps for index in range(first, last + 1)}
-    assert missing == set(range(91_125)) - done
-    assert all(b[0] > a[1] + 1 for a, b in itertools.pairwise(gaps))

@@ -12,39 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
 
 import bloxdb
-from bloxdb import Database, Run
-from bloxdb.db.dialects import utc_now
-from bloxdb.db.references import RecipeFacts
-from bloxdb.errors import RunLostError
-from bloxdb.runs.heartbeat import Heartbeat, Intervals, may_live, worker_name
+from bloxdb import Database
+from bloxdb.runs.heartbeat import Heartbeat, Intervals, worker_name
 from bloxdb.runs.queue import RunQueue
-from bloxdb.runs.record import RunRecord
-from bloxdb.runs.results import EpochResult, Metrics, RunResult
-
-RECIPE = RecipeFacts("mine-2", "digits", 2)
-INTERVALS = Intervals(every=0.1, dead_after=1.0)
-RESULT = Metrics(50.0, 90.0, 1.5)
-
-
-def queue_of(db: Database, archs: list[int]) -> RunQueue:
-    queue = RunQueue(db, archs, RECIPE, 0)
-    queue.fill()
-    return queue
-
-
-def claim(queue: RunQueue, worker: str = "elsewhere:1") -> RunRecord | None:
-    return queue.claim(worker, None, INTERVALS)
-
-
-def finish(record: RunRecord) -> None:
-    best = EpochResult(1, RESULT, RESULT)
-    record.begin(0)
-    for epoch in (1, 2):
-        record.epoch(EpochResult(epoch, RESULT, RESULT))
-    record.finish(RunResult(False, best, RESULT, 1.0))
+from tests.runs.helpers import RECIPE, claim, finish, queue_of
 
 
 def test_filling_twice_adds_each_run_once_and_leaves_what_is_there(empty_db: Database) -> None:
@@ -84,58 +57,6 @@ def test_more_runs_than_are_asked_for_at_once_are_all_claimed(empty_db: Database
     assert sorted(seen) == archs
 
 
-def test_a_run_whose_heart_stopped_is_taken_over_and_its_worker_finds_out(empty_db: Database) -> None:
-    queue = queue_of(empty_db, [1])
-    old = claim(queue, "elsewhere:1")
-    assert old is not None
-    assert claim(queue, "elsewhere:2") is None
-    with empty_db.transaction() as session:
-        session.execute(update(Run).values(heartbeat_at=utc_now(INTERVALS.dead_after + 1)))
-    new = claim(queue, "elsewhere:2")
-    assert new is not None
-    for write in (
-        old.heartbeat,
-        old.release,
-        lambda: old.begin(0),
-        lambda: old.fail("no"),
-        lambda: old.epoch(EpochResult(1, RESULT, RESULT)),
-        lambda: old.finish(RunResult(True, None, None, 1.0)),
-    ):
-        with pytest.raises(RunLostError, match="taken over"):
-            write()
-    finish(new)
-    assert empty_db.rows("SELECT status, worker FROM runs") == [
-        {"status": "finished", "worker": "elsewhere:2"}
-    ]
-
-
-def test_a_heart_keeps_a_run_and_notices_when_it_is_lost(empty_db: Database) -> None:
-    queue = queue_of(empty_db, [1])
-    record = claim(queue)
-    assert record is not None
-    with Heartbeat(record, INTERVALS) as heart:
-        time.sleep(2 * INTERVALS.dead_after)
-        assert claim(queue, "elsewhere:2") is None
-        with empty_db.transaction() as session:
-            session.execute(update(Run).values(worker="elsewhere:2"))
-        time.sleep(5 * INTERVALS.every)
-        assert heart.lost
-
-
-def test_a_process_of_this_machine_that_is_gone_is_not_waited_for(empty_db: Database) -> None:
-    context = multiprocessing.get_context("fork")
-    process = context.Process(target=lambda: None)
-    process.start()
-    process.join()
-    node = worker_name().rpartition(":")[0]
-    assert not may_live(f"{node}:{process.pid}")
-    assert may_live(f"{node}:{os.getppid()}")
-    assert may_live("elsewhere:1")
-    queue = queue_of(empty_db, [1])
-    assert claim(queue, f"{node}:{process.pid}") is not None
-    assert claim(queue, "elsewhere:2") is not None
-
-
 def hammer(path: Path, log: Path) -> None:
     """A worker without training: it claims, writes and finishes as fast as it can."""
     try:
@@ -156,6 +77,7 @@ def hammer(path: Path, log: Path) -> None:
 
 
 RUNS = 600
+
 HAMMER = Intervals(every=0.1, dead_after=30)  # a lock may be waited for; who is killed is known to be gone
 
 
