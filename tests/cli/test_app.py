@@ -1,0 +1,107 @@
+"""Every command has help, and every error is one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+
+from bloxdb.cli import main
+from tests.cli.helpers import README, bloxdb
+
+
+def test_every_command_has_help_and_stands_in_the_readme() -> None:
+    readme = README.read_text()
+    context = click.Context(main)
+    names = main.list_commands(context)
+    assert len(names) >= 11
+    for name in names:
+        command = main.get_command(context, name)
+        assert command is not None
+        assert command.help, name
+        assert f"bloxdb {name}" in readme, name
+        for option in command.params:
+            assert isinstance(option, click.Argument) or option.help, (
+                name,
+                option.name,
+            )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ["top", "--db", "none.db"],
+            "none.db; create one with `bloxdb init --db ",
+        ),
+        (["show", "91125", "--db", "TINY"], "there is no architecture 91125"),
+        (["show", "[1,2]", "--db", "TINY"], "2 entries"),
+        (["sql", "SELEC", "--db", "TINY"], "syntax error"),
+        (["sql", "DELETE FROM runs", "--db", "TINY"], "readonly database"),
+        (["top", "--db", "TINY", "--recipe", "x"], "choose one of: cifar100-10"),
+        (["import", "nothing", "--db", "TINY"], "there is no file or folder nothing"),
+        (["verify", "nothing"], "there is no folder nothing"),
+        (["export", "--db", "TINY", "--seed", "9", "--out", "o"], "no run of recipe cifar100-10 with seed 9"),
+        (["upgrade", "--db", "none.db"], "there is no database"),
+        (["init", "--db", "TINY"], "exists already"),
+        (
+            ["train", "--db", "TINY", "--arch", "1", "--data-dir", "d"],
+            "there is no undamaged CIFAR100 in d; get it",
+        ),
+        (
+            ["train", "--db", "TINY", "--dataset", "digits", "--sql", "SELECT 'x'"],
+            "must give architecture indices",
+        ),
+        (["train", "--db", "TINY", "--dataset", "digits", "--arch", "1", "--gpus", "99"], "this machine has"),
+        (["train", "--db", "TINY", "--config", "TINY", "--arch", "1"], "is not TOML"),
+        (["train", "--db", "TINY", "--config", "none.toml", "--arch", "1"], "none.toml: No such file"),
+        (["retry", "--db", "TINY", "--failed", "--recipe", "x"], "choose one of: cifar100-10"),
+        (["merge", "--db", "TINY", "none.db"], "none.db; create one"),
+        (
+            ["bench", "--db", "TINY", "--device-name", "a b", "--arch", "1"],
+            "letters, digits and -, not 'a b'",
+        ),
+        (["init", "--db", "/proc/none/blox.db"], "/proc/none"),
+    ],
+)
+def test_errors_are_one_line_and_exit_code_1(
+    tmp_path: Path, tiny_file: Path, arguments: list[str], sentence: str
+) -> None:
+    filled = [str(tiny_file) if argument == "TINY" else argument for argument in arguments]
+    done = bloxdb(*filled, code=1, cwd=tmp_path)
+    assert done.stdout == ""
+    assert done.stderr.startswith("Error: ")
+    assert done.stderr.count("\n") == 1
+    assert sentence in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["top", "many"],
+        ["export", "--format", "zip"],
+        ["train"],
+        ["nothing"],
+        ["import"],
+        ["retry"],
+        ["merge"],
+    ],
+)
+def test_usage_errors_have_exit_code_2(arguments: list[str], tiny_file: Path) -> None:
+    assert "Usage" in bloxdb(*arguments, code=2).stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["top"], ["status"], ["show", "4711"], ["export", "--out", "o"], ["sql", "SELECT * FROM runs"]],
+)
+def test_a_damaged_database_is_a_sentence(tmp_path: Path, tiny_file: Path, arguments: list[str]) -> None:
+    path = tmp_path / "cut.db"
+    data = bytearray(tiny_file.read_bytes())
+    data[100 : len(data) // 2] = b"\xff" * (len(data) // 2 - 100)
+    path.write_bytes(data)
+    done = bloxdb(*arguments, "--db", path, code=1, cwd=tmp_path)
+    assert done.stderr.startswith("Error: ")
+    assert done.stderr.count("\n") == 1
+    assert "malformed" in done.stderr or "not a database" in done.stderr

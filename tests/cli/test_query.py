@@ -1,0 +1,80 @@
+"""`top`, `show` and `sql` as a user runs them, and the README's questions."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.helpers import README, bloxdb
+
+
+def test_top_is_plain_when_piped_and_json_on_demand(tiny_file: Path) -> None:
+    lines = bloxdb("top", 3, "--db", tiny_file, "--max-flops", "240e6").stdout.splitlines()
+    assert lines[0].split("\t")[:4] == ["arch_id", "hash", "vec", "recipe"]
+    assert len(lines) == 4
+    rows = json.loads(bloxdb("top", 3, "--db", tiny_file, "--max-flops", "240e6", "--json").stdout)
+    assert [str(row["arch_id"]) for row in rows] == [line.split("\t")[0] for line in lines[1:]]
+    assert all(row["flops"] <= 240e6 for row in rows)
+    limited = bloxdb("top", "--db", tiny_file, "--max-latency", "desktop-cpu", "2.6", "--json").stdout
+    assert 0 < len(json.loads(limited)) < 10
+
+
+def test_show_finds_by_vector_hash_and_index(tiny_file: Path) -> None:
+    key = "dab44c12f79899d6de493c696c7ee8d1"
+    by_hash = bloxdb("show", key, "--db", tiny_file).stdout
+    assert "stage 1: ST2(mbconv, bconv)" in by_hash
+    assert "225,621,476 FLOPs" in by_hash
+    assert "2.714079 ms on desktop-cpu" in by_hash
+    assert "   72.76 " in by_hash
+    assert "█" in by_hash
+    data = json.loads(bloxdb("show", key, "--db", tiny_file, "--json").stdout)
+    assert data["runs"][0]["val_top1_by_epoch"][-1] == 72.76
+    assert bloxdb("show", data["index"], "--db", tiny_file).stdout == by_hash
+    assert bloxdb("show", json.dumps(data["vec"]), "--db", tiny_file).stdout == by_hash
+
+
+def test_sql_prints_text_json_and_csv(tiny_file: Path) -> None:
+    query = "SELECT arch_id, vec, test_top1 FROM leaderboard ORDER BY test_top1 DESC LIMIT 2"
+    rows = json.loads(bloxdb("sql", query, "--db", tiny_file, "--json").stdout)
+    table = list(csv.DictReader(io.StringIO(bloxdb("sql", query, "--db", tiny_file, "--csv").stdout)))
+    assert [row["vec"] for row in table] == [row["vec"] for row in rows]
+    assert len(bloxdb("sql", query, "--db", tiny_file).stdout.splitlines()) == 3
+    assert "no rows" in bloxdb("sql", "SELECT 1 WHERE 0", "--db", tiny_file).stderr
+
+
+def test_the_readme_queries_are_sql_that_runs(tiny_file: Path) -> None:
+    queries = re.findall(r"```sql\n(.+?)```", README.read_text(), flags=re.DOTALL)
+    assert len(queries) == 10
+    with sqlite3.connect(tiny_file) as connection:
+        for query in queries:
+            assert connection.execute(query).fetchall(), query
+    connection.close()
+
+
+def test_the_readme_python_runs_and_answers_as_the_sql_does(
+    tiny_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(tiny_file, tmp_path / "blox.db")
+    monkeypatch.chdir(tmp_path)
+    readme = README.read_text()
+    questions = readme[readme.index("## Ten questions") :]
+    opening, *answers = re.findall(r"```python\n(.+?)```", questions, flags=re.DOTALL)
+    assert len(answers) == 10
+    names: dict[str, Any] = {}
+    exec(opening, names)
+    first, second, front = (eval(code, names) for code in answers[:3])
+    queries = re.findall(r"```sql\n(.+?)```", readme, flags=re.DOTALL)
+    for rows, query in zip((first, second, front), queries, strict=False):
+        assert [row["hash"] for row in rows] == [row["hash"] for row in names["db"].rows(query)]
+    exec(answers[3], names)
+    for code in answers[4:]:
+        assert eval(code.strip(), names)
+    names["db"].close()

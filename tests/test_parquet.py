@@ -1,0 +1,125 @@
+"""A database as Parquet files, there and back."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sqlalchemy import text
+
+import bloxdb
+from bloxdb import Database
+
+EVERYTHING = {
+    "recipes": "SELECT * FROM recipes ORDER BY name",
+    "envs": "SELECT * FROM envs ORDER BY gpu, driver, codebase_commit, platform, python",
+    "runs": "SELECT runs.*, NULL AS id, NULL AS env_id, NULL AS recipe_id FROM runs ORDER BY arch_id, seed",
+    "epochs": "SELECT arch_id, seed, epochs.*, NULL AS run_id FROM epochs JOIN runs ON id = run_id ORDER BY arch_id, seed, epoch",
+    "latencies": "SELECT arch_id, name, latency_ms, spread_ms FROM latencies JOIN devices ON id = device_id ORDER BY arch_id, name",
+}
+
+
+def everything(db: Database) -> dict[str, list[dict[str, object]]]:
+    """All but the numbers that rows happen to have."""
+    return {name: [{**row, "id": None} for row in db.rows(query)] for name, query in EVERYTHING.items()}
+
+
+def change(db: Database) -> None:
+    """Make the database less regular: a run that diverged, NULLs, dates, a recipe of ours."""
+    with db.transaction() as session:
+        for sql in (
+            "DELETE FROM epochs WHERE run_id = 2 AND epoch > 3",
+            "UPDATE runs SET status = 'diverged', test_top1 = NULL, message = 'NaN' WHERE id = 2",
+            "UPDATE runs SET started_at = '2026-01-02 03:04:05.678901', worker = 'a:1' WHERE id = 3",
+            "UPDATE epochs SET val_loss_micro = NULL WHERE run_id = 4",
+            "UPDATE recipes SET config = '{\"lr\": 0.1}', digest = 'abc'",
+            "UPDATE latencies SET spread_ms = 0.25 WHERE device_id = 1",
+        ):
+            session.execute(text(sql))
+
+
+def test_parquet_files_rebuild_the_database(tiny_db: Database, empty_db: Database, tmp_path: Path) -> None:
+    change(tiny_db)
+    report = bloxdb.export_parquet(tmp_path / "out", tiny_db)
+    assert [path.name for path in report.files] == [
+        f"{name}.parquet" for name in ("devices", "envs", "epochs", "latencies", "recipes", "runs")
+    ]
+    merged = bloxdb.import_parquet(tmp_path / "out", empty_db)
+    assert everything(empty_db) == everything(tiny_db)
+    assert (merged.added, merged.agreed) == (40 + 80, 0)
+    again = bloxdb.import_parquet(tmp_path / "out", empty_db)
+    assert (again.added, again.agreed) == (0, 120)
+    assert empty_db.rows("PRAGMA foreign_key_check") == []
+
+
+def test_parquet_has_units_zstd_and_groups_of_whole_architectures(
+    tiny_db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bloxdb.parquet._ARCHS_A_GROUP", 7)
+    bloxdb.export_parquet(tmp_path, tiny_db)
+    opened = pq.ParquetFile(tmp_path / "epochs.parquet")
+    assert opened.num_row_groups == 6
+    ends = []
+    for group in range(6):
+        archs = opened.read_row_group(group)["arch_id"].to_pylist()
+        assert archs == sorted(archs)
+        ends += [archs[0], archs[-1]]
+        assert opened.metadata.row_group(group).column(0).compression == "ZSTD"
+    assert ends == sorted(ends)
+    assert all(a < b for a, b in zip(ends[1::2], ends[2::2], strict=False))
+    assert opened.schema_arrow.field("train_loss").metadata[b"unit"] == b"nats"
+
+
+def test_contradictions_and_replacing(tiny_db: Database, tmp_path: Path) -> None:
+    bloxdb.export_parquet(tmp_path, tiny_db)
+    with tiny_db.transaction() as session:
+        session.execute(text("UPDATE runs SET test_top1 = 1.5 WHERE id = 1"))
+    with pytest.raises(bloxdb.ConflictError, match="1 values contradict"):
+        bloxdb.import_parquet(tmp_path, tiny_db)
+    assert bloxdb.import_parquet(tmp_path, tiny_db, replace=True).replaced == 1
+    assert tiny_db.rows("SELECT count(*) AS n FROM runs WHERE test_top1 = 1.5") == [{"n": 0}]
+
+
+def test_damage_is_found(tiny_db: Database, empty_db: Database, tmp_path: Path) -> None:
+    def damaged(name: str, data: bytes | None = None, table: pa.Table | None = None) -> Path:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        shutil.copytree(tmp_path / "good", folder)
+        path = folder / name
+        if table is not None:
+            pq.write_table(table, path)
+        elif data is None:
+            path.unlink()
+        else:
+            path.write_bytes(data)
+        return folder
+
+    good = tmp_path / "good"
+    bloxdb.export_parquet(good, tiny_db)
+    epochs, runs = (pq.read_table(good / f"{name}.parquet") for name in ("epochs", "runs"))
+    whole = (good / "epochs.parquet").read_bytes()
+    cases = [
+        (damaged("envs.parquet"), "there is no .*envs.parquet"),
+        (damaged("epochs.parquet", whole[:-20]), "is damaged"),
+        (
+            damaged("epochs.parquet", whole[:500] + b"\0" * 400 + whole[900:]),
+            "is damaged",
+        ),
+        (damaged("epochs.parquet", table=epochs.drop(["val_loss"])), "lacks the column val_loss"),
+        (damaged("epochs.parquet", table=epochs.slice(1)), "lacks some of its epochs"),
+        (damaged("runs.parquet", table=runs.slice(1)), "refers to one that is in none"),
+    ]
+    shifted = epochs.set_column(
+        epochs.schema.get_field_index("val_top1"), "val_top1", pa.array([0.12345] * len(epochs))
+    )
+    cases.append(
+        (damaged("epochs.parquet", table=shifted), "row 0, column val_top1: the value 0.12345 has more")
+    )
+    for folder, message in cases:
+        with pytest.raises((bloxdb.ReleaseError, bloxdb.BloxFormatError), match=message):
+            bloxdb.import_parquet(folder, empty_db)
+    assert empty_db.rows("SELECT count(*) AS n FROM runs") == [{"n": 0}]
+    assert empty_db.path is not None
+    assert not list(empty_db.path.parent.glob(".bloxdb-*"))
