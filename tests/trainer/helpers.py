@@ -119,3 +119,10 @@ _MEASURES = (
 def fast_intervals() -> Intervals:
     """Beats so fast that a test need not wait."""
     return Intervals(every=0.2, dead_after=1.5)
+
+
+def path_of(db: Database) -> Path:
+    """The file of a database, which is closed."""
+    assert db.path is not None
+    db.close()
+    return db.path

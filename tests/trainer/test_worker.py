@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from pathlib import Path
@@ -19,7 +18,6 @@ from sqlalchemy import update
 import bloxdb
 from bloxdb import Arch, Database
 from bloxdb.db.references import environment_id
-from bloxdb.measures import ENVIRONMENT
 from bloxdb.runs.heartbeat import worker_name
 from bloxdb.runs.queue import RunQueue
 from tests.trainer.helpers import (
@@ -29,6 +27,7 @@ from tests.trainer.helpers import (
     ended,
     fast_intervals,
     job,
+    path_of,
     results,
     some_digits,
     start,
@@ -37,6 +36,7 @@ from tests.trainer.helpers import (
 )
 
 EPOCHS = 3
+
 OPTIONS = (
     "--epochs",
     EPOCHS,
@@ -61,12 +61,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, empty_file: Path) -> l
     code, output = ended(start(path, "--arch", QUICK, *OPTIONS))
     assert code == 0, output
     return results(path)
-
-
-def path_of(db: Database) -> Path:
-    assert db.path is not None
-    db.close()
-    return db.path
 
 
 def test_training_writes_runs_epochs_and_results(empty_db: Database) -> None:
@@ -143,24 +137,6 @@ def test_ctrl_c_twice_stops_at_once_and_frees_the_run(empty_db: Database) -> Non
     assert ended(process)[0] != 0
     assert time.monotonic() - begun < 10
     assert ask(path, "SELECT status, worker FROM runs") == [("pending", None)]
-
-
-@pytest.mark.slow
-def test_several_workers_share_runs_and_survive_each_other(empty_db: Database) -> None:
-    path = path_of(empty_db)
-    archs = [arg for index in (405, 406, 407) for arg in ("--arch", index)]
-    options = ("--epochs", 2, "--checkpoint-every", 1, "--beat", 0.2, "--dead-after", 2, "--per-gpu", 2)
-    process = start(path, *archs, *options)
-    wait_for(lambda: ask(path, "SELECT count(*) FROM epochs")[0][0] >= 1, process)
-    ((worker,),) = ask(path, "SELECT worker FROM runs WHERE status = 'running' LIMIT 1")
-    os.kill(int(worker.rpartition(":")[2]), signal.SIGKILL)
-    code, output = ended(process)
-    assert "was killed by SIGKILL" in output
-    rows = ask(path, "SELECT status, (SELECT count(*) FROM epochs WHERE run_id = runs.id) FROM runs")
-    assert rows == [("finished", 2)] * 3
-    assert code == 130  # not all went well, and it says so
-    assert "Traceback" not in output
-    assert "locked" not in output
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_start_and_says_so(empty_db: Database) -> None:
@@ -265,13 +241,3 @@ def test_a_run_that_was_taken_over_is_left_to_its_new_worker(empty_db: Database)
     assert empty_db.rows("SELECT status, worker FROM runs") == [
         {"status": "running", "worker": "elsewhere:1"}
     ]
-
-
-def test_the_environment_has_its_twelve_fields() -> None:
-    found = environment(torch.device("cpu"))
-    assert tuple(found) == ENVIRONMENT
-    assert all(isinstance(value, str) for value in found.values())
-    assert found["codebase_version"] == bloxdb.__version__
-    assert found["torch_version"] == torch.__version__
-    assert (found["driver"], found["cuda"]) == ("", "")
-    assert found["gpu"].startswith("cpu: ")
