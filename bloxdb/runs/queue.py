@@ -6,6 +6,7 @@ whose worker is a process of this machine that is gone, is claimed by the next w
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
 from typing import Any
 
@@ -47,7 +48,7 @@ class RunQueue:
 
     def __init__(self, db: Database, archs: Iterable[Any], recipe: RecipeFacts, seed: int) -> None:
         self.db = db
-        self.seed = seed
+        self.seed = operator.index(seed)  # a NumPy integer would be stored as its bytes
         with db.transaction() as session:
             advice = "train into another database, or under another name"
             self.recipe_id = recipe_for(session, recipe, advice).id

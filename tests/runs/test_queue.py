@@ -8,13 +8,18 @@ import random
 import signal
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from sqlalchemy import update
 
 import bloxdb
-from bloxdb import Database
+from bloxdb import Database, Run, space
+from bloxdb.db.dialects import utc_now
+from bloxdb.db.references import environment_id
 from bloxdb.runs.heartbeat import Heartbeat, Intervals, worker_name
 from bloxdb.runs.queue import RunQueue
 from tests.runs.helpers import RECIPE, claim, finish, queue_of
@@ -45,6 +50,79 @@ def test_runs_are_claimed_in_the_order_of_the_job_and_only_once(empty_db: Databa
         finish(record)
     assert queue.left() == 0
     assert claim(queue) is None
+
+
+def test_architectures_that_are_named_twice_are_trained_once(empty_db: Database) -> None:
+    queue = queue_of(empty_db, [9, 2, 9, 2, 7, 9])
+    claimed = [claim(queue, f"elsewhere:{i}") for i in range(4)]
+    assert [record and record.arch_id for record in claimed] == [9, 2, 7, None]
+    assert queue.left() == 3
+    assert len(empty_db.rows("SELECT id FROM runs")) == 3
+
+
+def test_whatever_names_an_architecture_can_be_queued(empty_db: Database) -> None:
+    vec = space.arch_vec(9)
+    flat = [number for cell in vec for part in cell for number in part]
+    arch = bloxdb.Arch.get(9, empty_db)
+    spellings = [
+        9,
+        np.int32(9),
+        "9",
+        vec,
+        flat,
+        np.array(flat),
+        space.vec_text(vec),
+        space.model_hash(9),
+        arch,
+    ]
+    queue = queue_of(empty_db, [405, *spellings])
+    assert [record.arch_id for record in (claim(queue), claim(queue, "elsewhere:2")) if record] == [405, 9]
+    assert claim(queue) is None
+    with pytest.raises(bloxdb.InvalidArchError, match="91125"):
+        queue_of(empty_db, [3, space.NUM_ARCHS])
+    assert len(empty_db.rows("SELECT id FROM runs")) == 2
+
+
+def test_runs_of_another_recipe_or_seed_are_other_runs(empty_db: Database) -> None:
+    queues = [
+        RunQueue(empty_db, [5], RECIPE, 0),
+        RunQueue(empty_db, [5], RECIPE, np.int64(1)),
+        RunQueue(empty_db, [5], replace(RECIPE, name="other-2"), 0),
+    ]
+    for queue in queues:
+        queue.fill()
+    records = [claim(queue) for queue in queues]
+    assert len({record.run_id for record in records if record}) == 3
+    assert [queue.left() for queue in queues] == [1, 1, 1]
+    for record in records[:2]:
+        assert record is not None
+        finish(record)
+    assert [queue.left() for queue in queues] == [0, 0, 1]
+    found = empty_db.rows(
+        "SELECT name, seed, status FROM runs JOIN recipes ON recipes.id = recipe_id ORDER BY 1, 2"
+    )
+    assert [tuple(row.values()) for row in found] == [
+        ("mine-2", 0, "finished"),
+        ("mine-2", 1, "finished"),
+        ("other-2", 0, "running"),
+    ]
+
+
+def test_a_claim_names_its_worker_environment_and_beginning_and_drops_an_old_message(
+    empty_db: Database,
+) -> None:
+    env_id = environment_id(empty_db, {"gpu": "abacus"})
+    queue = queue_of(empty_db, [5])
+    with empty_db.transaction() as session:
+        session.execute(update(Run).values(message="old", started_at=utc_now(3600)))
+    (before,) = empty_db.rows("SELECT started_at FROM runs")
+    record = queue.claim(env_id=env_id)
+    assert record is not None
+    assert (record.arch_id, record.worker) == (5, worker_name())
+    (row,) = empty_db.rows("SELECT id, worker, env_id, message, started_at, heartbeat_at FROM runs")
+    assert (row["id"], row["worker"], row["env_id"]) == (record.run_id, worker_name(), env_id)
+    assert (row["message"], row["started_at"]) == (None, before["started_at"])
+    assert row["heartbeat_at"] > row["started_at"]
 
 
 def test_more_runs_than_are_asked_for_at_once_are_all_claimed(empty_db: Database) -> None:
