@@ -6,9 +6,10 @@ import multiprocessing
 import os
 import time
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from bloxdb import Database, Run
+from bloxdb.db.dialects import utc_now
 from bloxdb.runs.heartbeat import Heartbeat, may_live, worker_name
 from tests.runs.helpers import INTERVALS, claim, queue_of
 
@@ -38,3 +39,28 @@ def test_a_process_of_this_machine_that_is_gone_is_not_waited_for(empty_db: Data
     queue = queue_of(empty_db, [1])
     assert claim(queue, f"{node}:{process.pid}") is not None
     assert claim(queue, "elsewhere:2") is not None
+
+
+def test_a_heart_beats_while_the_block_lasts_and_not_after(empty_db: Database) -> None:
+    record = claim(queue_of(empty_db, [1]))
+    assert record is not None
+    with empty_db.transaction() as session:
+        session.execute(update(Run).values(heartbeat_at=utc_now(3600)))
+    fresh = select(Run.id).where(Run.heartbeat_at > utc_now(60))
+    with Heartbeat(record, INTERVALS) as heart:
+        time.sleep(5 * INTERVALS.every)
+    assert not heart.lost
+    with empty_db.transaction() as session:
+        assert session.scalar(fresh) == record.run_id
+        session.execute(update(Run).values(heartbeat_at=utc_now(3600)))
+    time.sleep(3 * INTERVALS.every)
+    with empty_db.transaction() as session:
+        assert session.scalar(fresh) is None
+
+
+def test_a_worker_without_a_number_or_of_our_own_process_is_judged_by_its_name() -> None:
+    node = worker_name().rpartition(":")[0]
+    assert may_live(f"{node}:abc")
+    assert may_live("")
+    assert may_live(f"{node}:1")  # a process of somebody else
+    assert not may_live(worker_name())  # it was a process before us that had our number

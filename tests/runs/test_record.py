@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, select, update
 
-from bloxdb import Database, Run
+from bloxdb import Database, Epoch, Run
 from bloxdb.db.dialects import utc_now
 from bloxdb.errors import RunLostError
-from bloxdb.runs.results import EpochResult, RunResult
+from bloxdb.measures import EPOCH
+from bloxdb.runs.record import RunRecord
+from bloxdb.runs.results import EpochResult, Metrics, RunResult
 from tests.runs.helpers import INTERVALS, RESULT, claim, finish, queue_of
 
 
@@ -35,3 +37,91 @@ def test_a_run_whose_heart_stopped_is_taken_over_and_its_worker_finds_out(empty_
     assert empty_db.rows("SELECT status, worker FROM runs") == [
         {"status": "finished", "worker": "elsewhere:2"}
     ]
+
+
+def begun(db: Database) -> RunRecord:
+    record = claim(queue_of(db, [1]))
+    assert record is not None
+    for epoch in (1, 2, 3):
+        record.epoch(EpochResult(epoch, RESULT, RESULT))
+    return record
+
+
+def epochs_of(db: Database) -> list[int]:
+    return [row["epoch"] for row in db.rows("SELECT epoch FROM epochs ORDER BY epoch")]
+
+
+@pytest.mark.parametrize(
+    ("done", "whole", "left"), [(0, True, []), (2, True, [1, 2]), (3, True, [1, 2, 3]), (4, False, [])]
+)
+def test_a_run_goes_on_after_the_epochs_that_the_database_has(
+    empty_db: Database, done: int, whole: bool, left: list[int]
+) -> None:
+    assert begun(empty_db).begin(done) is whole
+    assert epochs_of(empty_db) == left
+
+
+def test_a_gap_among_the_epochs_begins_a_run_anew(empty_db: Database) -> None:
+    record = begun(empty_db)
+    with empty_db.transaction() as session:
+        session.execute(delete(Epoch).where(Epoch.epoch == 2))
+    assert not record.begin(3)
+    assert epochs_of(empty_db) == []
+
+
+def test_an_epoch_is_kept_in_the_precision_of_the_release(empty_db: Database) -> None:
+    record = claim(queue_of(empty_db, [1]))
+    assert record is not None
+    record.epoch(EpochResult(1, Metrics(33.33349, 66.66651, 1.23456749), Metrics(10.0005, 0.0, 0.0000006)))
+    (row,) = empty_db.rows(f"SELECT {', '.join(EPOCH)} FROM epochs")
+    assert row == {
+        **{"train_top1": 33.333, "train_top5": 66.667, "train_loss": 1.234567},
+        **{"val_top1": 10.0, "val_top5": 0.0, "val_loss": 0.000001},
+    }
+
+
+def test_a_finished_run_has_its_result_in_the_precision_of_the_release(empty_db: Database) -> None:
+    record = begun(empty_db)
+    best = EpochResult(2, RESULT, Metrics(61.00049, 90.0, 1.0))
+    record.finish(RunResult(False, best, Metrics(60.12351, 80.0, 1.5000004), 99.7))
+    names = "status, best_epoch, val_top1, test_top1, test_top5, test_loss, train_time_s, message"
+    (row,) = empty_db.rows(f"SELECT {names} FROM runs")
+    assert list(row.values()) == ["finished", 2, 61.0, 60.124, 80.0, 1.5, 100, None]
+    (times,) = empty_db.rows("SELECT started_at, heartbeat_at, finished_at FROM runs")
+    assert times["started_at"] <= times["heartbeat_at"] <= times["finished_at"]
+
+
+def test_a_run_that_diverged_at_once_has_no_best_epoch(empty_db: Database) -> None:
+    begun(empty_db).finish(RunResult(True, None, None, 1.4))
+    (row,) = empty_db.rows("SELECT status, best_epoch, val_top1, test_top1, train_time_s FROM runs")
+    assert list(row.values()) == ["diverged", None, None, None, 1]
+
+
+def test_a_failed_run_says_why_and_when(empty_db: Database) -> None:
+    begun(empty_db).fail("no memory")
+    (row,) = empty_db.rows("SELECT status, message, finished_at, worker FROM runs")
+    assert (row["status"], row["message"], row["worker"]) == ("failed", "no memory", "elsewhere:1")
+    assert row["finished_at"] is not None
+    assert epochs_of(empty_db) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("write", ["begin", "epoch", "heartbeat"])
+def test_each_step_is_a_sign_of_life(empty_db: Database, write: str) -> None:
+    record = begun(empty_db)
+    with empty_db.transaction() as session:
+        session.execute(update(Run).values(heartbeat_at=utc_now(3600)))
+    steps = {
+        "begin": lambda: record.begin(3),
+        "epoch": lambda: record.epoch(EpochResult(4, RESULT, RESULT)),
+        "heartbeat": record.heartbeat,
+    }
+    steps[write]()
+    with empty_db.transaction() as session:
+        assert session.scalar(select(Run.id).where(Run.heartbeat_at > utc_now(60))) == record.run_id
+
+
+def test_a_released_run_keeps_its_epochs_for_the_next_worker(empty_db: Database) -> None:
+    begun(empty_db).release()
+    (row,) = empty_db.rows("SELECT status, worker FROM runs")
+    assert list(row.values()) == ["pending", None]
+    assert epochs_of(empty_db) == [1, 2, 3]
