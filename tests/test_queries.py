@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 import bloxdb
 from bloxdb import Database, codecs
+from bloxdb.db.schema import LEADERBOARD_COLUMNS, RUN_MEASURES, STATUSES
+from bloxdb.measures import COSTS
+from tests.helpers import SEEDS
 
 TINY = "release-tiny"
 
@@ -106,3 +112,145 @@ def test_no_run_beats_one_of_the_pareto_front(tiny_db: Database, golden: Path, x
     assert [cost({x: row[x]}, x) for row in found if x in row] == sorted(
         cost({x: row[x]}, x) for row in found if x in row
     )
+
+
+VALUES = "SELECT arch_id, seed, {} AS value FROM runs"
+
+
+def set_runs(db: Database, **values: object) -> None:
+    """Give columns of all runs one value, or an SQL expression of others."""
+    with db.transaction() as session:
+        session.execute(text(f"UPDATE runs SET {', '.join(f'{k} = {v}' for k, v in values.items())}"))
+
+
+@pytest.mark.parametrize("by", RUN_MEASURES)
+def test_top_orders_by_every_measure_the_better_way_and_never_shows_null(tiny_db: Database, by: str) -> None:
+    if by not in COSTS:
+        with tiny_db.transaction() as session:
+            session.execute(text(f"UPDATE runs SET {by} = NULL WHERE arch_id % 3 = 0"))
+    known = [row for row in tiny_db.rows(VALUES.format(by)) if row["value"] is not None]
+    sign = -1 if RUN_MEASURES[by].higher_is_better else 1
+    expected = sorted(known, key=lambda row: (sign * row["value"], row["arch_id"], row["seed"]))
+    found = bloxdb.top(100, by=by)
+    assert [(row["arch_id"], row[by]) for row in found] == [
+        (row["arch_id"], row["value"]) for row in expected
+    ]
+    assert [row["arch_id"] for row in bloxdb.top(3, by=by)] == [row["arch_id"] for row in expected[:3]]
+    assert len(found) == 40 if by in COSTS else 0 < len(found) < 40
+
+
+@pytest.mark.parametrize("by", [name for name in RUN_MEASURES if name not in COSTS])
+def test_runs_that_are_equal_come_in_the_order_of_architectures(tiny_db: Database, by: str) -> None:
+    set_runs(tiny_db, **{by: 12})
+    archs = [row["arch_id"] for row in tiny_db.rows("SELECT arch_id FROM runs ORDER BY arch_id")]
+    assert [row["arch_id"] for row in bloxdb.top(100, by=by)] == archs
+    assert bloxdb.top(0, by=by) == []
+
+
+def test_seeds_of_one_architecture_that_are_equal_come_in_order(tiny_db: Database) -> None:
+    copied = "arch_id, recipe_id, status, best_epoch, val_top1, test_top1, flops, params"
+    with tiny_db.transaction() as session:
+        session.execute(text(f"INSERT INTO runs ({copied}, seed) SELECT {copied}, 1 FROM runs"))
+        session.execute(text("UPDATE runs SET test_top1 = 50"))
+    found = [(row["arch_id"], row["seed"]) for row in bloxdb.top(100)]
+    assert len(found) == 80
+    assert found == sorted(found)
+    best = bloxdb.top(1, by="val_top1")[0]
+    front = bloxdb.pareto("test_top1", "val_top1")
+    assert [(row["arch_id"], row["seed"]) for row in front] == [(best["arch_id"], 1)]
+
+
+@pytest.mark.parametrize("limit", ["max_flops", "max_params"])
+def test_top_passes_a_run_at_the_limit_and_none_above(tiny_db: Database, limit: str) -> None:
+    name = limit.removeprefix("max_")
+    values = sorted(row["value"] for row in tiny_db.rows(VALUES.format(name)))
+    for at in (0, 17, 39):
+        found = bloxdb.top(100, **{limit: values[at]})
+        assert sorted(row[name] for row in found) == [value for value in values if value <= values[at]]
+    assert bloxdb.top(100, **{limit: values[0] - 1}) == []
+    assert bloxdb.top(100, **{limit: 0}) == []
+
+
+def test_top_passes_a_latency_at_the_limit_on_the_device_that_is_named(tiny_db: Database) -> None:
+    for device in ("desktop-cpu", "jetson-nano"):
+        sql = "SELECT arch_id, latency_ms FROM latencies JOIN devices ON devices.id = device_id WHERE name = :name"
+        known = {row["arch_id"]: row["latency_ms"] for row in tiny_db.rows(sql, name=device)}
+        limit = sorted(known.values())[20]
+        found = bloxdb.top(100, max_latency=(device, limit))
+        assert {row["arch_id"] for row in found} == {arch for arch, ms in known.items() if ms <= limit}
+        assert bloxdb.top(100, max_latency=(device, min(known.values()) - 1e-6)) == []
+
+
+@pytest.mark.parametrize("by", RUN_MEASURES)
+def test_top_has_a_column_more_only_for_a_measure_that_the_leaderboard_lacks(
+    tiny_db: Database, by: str
+) -> None:
+    (row,) = bloxdb.top(1, by=by)
+    extra = [] if by in LEADERBOARD_COLUMNS else [by]
+    assert list(row) == [*LEADERBOARD_COLUMNS, *extra]
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [(x, y) for x in RUN_MEASURES for y in RUN_MEASURES if x < y or (x, y) == ("test_loss", "flops")],
+)
+def test_the_front_of_any_two_measures_is_that_of_plain_python(tiny_db: Database, x: str, y: str) -> None:
+    with tiny_db.transaction() as session:
+        session.execute(text("UPDATE runs SET test_loss = NULL, test_top5 = NULL WHERE arch_id % 4 = 0"))
+        session.execute(
+            text("UPDATE runs SET train_time_s = train_time_s / 1000 * 1000")
+        )  # so that some are equal
+    signs = [-1 if RUN_MEASURES[name].higher_is_better else 1 for name in (x, y)]
+    rows = tiny_db.rows(f"SELECT arch_id, {x} AS x, {y} AS y FROM runs")
+    known = [row for row in rows if None not in (row["x"], row["y"])]
+    expected, best = [], float("inf")
+    for row in sorted(known, key=lambda row: (signs[0] * row["x"], signs[1] * row["y"], row["arch_id"])):
+        if signs[1] * row["y"] < best:
+            best = signs[1] * row["y"]
+            expected.append((row["arch_id"], row["x"], row["y"]))
+    found = bloxdb.pareto(x, y)
+    assert [(row["arch_id"], row[x], row[y]) for row in found] == expected
+    extra = [name for name in (x, y) if name not in LEADERBOARD_COLUMNS]
+    assert list(found[0]) == [*LEADERBOARD_COLUMNS, *extra]
+
+
+def test_runs_that_are_not_finished_are_in_no_answer(tiny_db: Database) -> None:
+    best = bloxdb.top(1)[0]["arch_id"]
+    for status in [status for status in STATUSES if status != "finished"]:
+        with tiny_db.transaction() as session:
+            session.execute(
+                text("UPDATE runs SET status = :status WHERE arch_id = :arch"),
+                {"status": status, "arch": best},
+            )
+        assert best not in [row["arch_id"] for row in bloxdb.top(100)]
+        assert best not in [row["arch_id"] for row in bloxdb.pareto()]
+
+
+@pytest.fixture
+def mixed_db(tiny_db: Database, golden: Path) -> Database:
+    """Two recipes, one of them with two seeds."""
+    bloxdb.import_release(sorted((golden / "release-small").glob("blox-base-*.blox")), tiny_db)
+    return tiny_db
+
+
+@pytest.mark.parametrize("spelling", SEEDS.values(), ids=SEEDS)
+def test_seeds_can_be_written_in_many_ways(mixed_db: Database, spelling: Callable[[int], Any]) -> None:
+    found = bloxdb.top(1000, mixed_db, seeds=spelling(1))
+    assert {(row["recipe"], row["seed"]) for row in found} == {("cifar100-200", 1)}
+    assert len(found) == 60
+    front = bloxdb.pareto(db=mixed_db, seeds=spelling(1))
+    assert {row["seed"] for row in front} == {1}
+    assert front == bloxdb.pareto(db=mixed_db, seeds=1)
+
+
+def test_recipes_and_several_seeds_are_kept_apart(mixed_db: Database) -> None:
+    assert len(bloxdb.top(1000, mixed_db)) == 40 + 120
+    assert len(bloxdb.top(1000, mixed_db, seeds=[1, 3])) == 60 + 40
+    for ask in (
+        lambda **more: bloxdb.top(1000, mixed_db, **more),
+        lambda **more: bloxdb.pareto(db=mixed_db, **more),
+    ):
+        assert {row["recipe"] for row in ask(recipe="cifar100-10")} == {"cifar100-10"}
+        assert {row["seed"] for row in ask(recipe="cifar100-200", seeds=[0])} == {0}
+        with pytest.raises(bloxdb.QueryError, match="no run of recipe cifar100-10 with seed 1; choose of: 3"):
+            ask(recipe="cifar100-10", seeds=1)
