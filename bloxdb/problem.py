@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import Any
 
@@ -206,4 +207,4 @@ class Problem:
     def _checked(self, epoch: int) -> int:
         if not 1 <= epoch <= self.epochs:
             raise QueryError(f"epochs are in 1 … {self.epochs}, not {epoch!r}")
-        return epoch
+        return operator.index(epoch)  # a driver does not know NumPy's integers

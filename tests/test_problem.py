@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import bloxdb
@@ -98,3 +99,13 @@ def test_questions_that_cannot_be_answered_are_refused(
         problem([[[0], [0, 0, 0, 0]]] * 3)
     assert problem.best is None
     assert problem.seconds == 0
+
+
+def test_a_seed_and_an_epoch_may_be_numpy_integers(tiny_db: Database, archs: list[int]) -> None:
+    plain, numpy = Problem(tiny_db, seed=3, epoch=4), Problem(tiny_db, seed=np.int64(3), epoch=np.int32(4))
+    assert numpy(archs[0]) == plain(archs[0])
+    assert numpy(np.int64(archs[1]), np.int64(7)) == plain(archs[1], 7)
+    assert numpy.trajectory == plain.trajectory
+    assert numpy.seed == 3
+    with pytest.raises(bloxdb.QueryError, match="seed 4; choose of: 3"):
+        Problem(tiny_db, seed=np.int64(4))

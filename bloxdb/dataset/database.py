@@ -101,9 +101,9 @@ class DatabaseSource:
         measure = EPOCH_MEASURES[name]
         sql = f"SELECT {measure.column} {_EPOCH} ORDER BY epoch"
         rows = self._rows(sql, arch_id, self._recipe_id, seed)
-        if not rows or rows[0][0] is None:
+        if all(row[0] is None for row in rows):
             return None
-        return [row[0] / measure.scale for row in rows]
+        return [np.nan if row[0] is None else row[0] / measure.scale for row in rows]
 
     def latency(self, device: str, arch_id: int) -> float | None:
         """Milliseconds."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike
@@ -422,14 +423,14 @@ class Dataset:
             return self._seeds[0] if len(self._seeds) == 1 else self.rng.choice(self._seeds)
         if seed not in self._seeds:
             raise QueryError(f"seed {seed!r} is not loaded; choose of: {', '.join(map(str, self._seeds))}")
-        return seed
+        return operator.index(seed)  # a driver does not know NumPy's integers
 
     def _epoch(self, epoch: int | None) -> int:
         if epoch is None:
             return self._source.epochs
         if not 1 <= epoch <= self._source.epochs:
             raise QueryError(f"epochs are in 1 … {self.epochs}, not {epoch!r}")
-        return epoch
+        return operator.index(epoch)
 
     def _devices(self, devices: str | Sequence[str] | None) -> list[str]:
         there = self._source.devices

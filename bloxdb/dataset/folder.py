@@ -159,6 +159,8 @@ class FolderSource:
         if row < 0:
             return None
         stored = part.table.columns[name][row]
+        if stored.dtype == np.float64 and np.isnan(stored).all():
+            return None
         values: list[float] = (stored if stored.dtype == np.float64 else stored / EPOCH[name].scale).tolist()
         return values
 

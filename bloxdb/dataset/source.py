@@ -74,7 +74,7 @@ class Source(Protocol):
         ...
 
     def curve(self, name: str, arch_id: int, seed: int) -> list[float] | None:
-        """One of `CURVES`, of all epochs."""
+        """One of `CURVES`, of all epochs, NaN where one was not measured; None if none was."""
         ...
 
     def latency(self, device: str, arch_id: int) -> float | None:

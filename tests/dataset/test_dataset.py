@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import numpy as np
 import pytest
 
 import bloxdb
-from bloxdb import codecs, space
-from bloxdb.dataset import Dataset
+from bloxdb import Database, codecs, space
+from bloxdb.dataset import Dataset, from_folder
 from tests.dataset.helpers import NOT_THERE, SMALL, rows_of
 
 EPOCHS = 200
@@ -177,3 +178,80 @@ def test_tables_have_the_same_values(dataset: Dataset, truth: dict[int, Any]) ->
     some = dataset.table([NOT_THERE, int(table["arch_id"][3])], ["test_top1"], seed=1)
     assert np.isnan(some["test_top1"][0])
     assert some["test_top1"][1] == table["test_top1"][3]
+
+
+@pytest.fixture(scope="module")
+def both(golden: Path, small_db: Database) -> tuple[Dataset, Dataset]:
+    """The same release from its files and from a database, side by side."""
+    files = from_folder(golden / SMALL, extended=True, include_static_info=True, include_env_info=True)
+    return files, bloxdb.from_database(small_db)
+
+
+def test_a_folder_and_a_database_give_full_info_alike_and_in_the_same_order(
+    both: tuple[Dataset, Dataset],
+) -> None:
+    files, database = both
+    assert list(files) == list(database)
+    assert files.columns == database.columns
+    for key in files:
+        for seed in (0, 1):
+            one, other = (data.full_info(key, seed=seed) for data in both)
+            assert isinstance(one, dict)
+            assert isinstance(other, dict)
+            assert list(one) == list(other)
+            assert one == other
+            for part in ("env", "info"):
+                assert list(one[part]) == list(other[part])
+            assert [data.full_info(key, seed=seed, return_dict=False) for data in both] == [
+                list(one.values())
+            ] * 2
+
+
+def test_a_folder_and_a_database_give_tables_alike(both: tuple[Dataset, Dataset]) -> None:
+    one, other = (data.table([NOT_THERE, *data], data.columns[1:], epoch=57, seed=1) for data in both)
+    assert list(one) == list(other)
+    for name, values in one.items():
+        assert values.dtype == other[name].dtype
+        assert np.array_equal(values, other[name], equal_nan=name != "arch_id")
+
+
+def test_a_seed_and_an_epoch_may_be_numpy_integers(dataset: Dataset) -> None:
+    key = next(iter(dataset))
+    seed, epoch = np.int64(1), np.int32(33)
+    assert dataset.test_acc(key, seed=seed) == dataset.test_acc(key, seed=1)
+    assert dataset.val_acc(key, epoch=epoch, seed=seed) == dataset.val_acc(key, epoch=33, seed=1)
+    assert dataset.val_acc(key, epoch=epoch, best=False, seed=seed) == dataset.val_acc(key, 33, False, 1)
+    assert dataset.train_time(key, epoch, seed) == dataset.train_time(key, 33, 1)
+    assert dataset.full_info(key, seed=seed) == dataset.full_info(key, seed=1)
+    one, other = dataset.table(epoch=epoch, seed=seed), dataset.table(epoch=33, seed=1)
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_values_that_were_not_measured_are_alike_in_a_folder_and_a_database(
+    golden: Path, empty_db: Database, tmp_path: Path
+) -> None:
+    nan = float("nan")
+    tiny = golden / "release-tiny"
+    table = codecs.read(tiny / "blox-ext-3.pickle")
+    rows, columns = table.rows(), table.header.columns
+    loss, top5 = columns.index("train_loss"), columns.index("test_top5")
+    rows[0][loss] = [1.5, nan, 1.25, *[1.0] * 7]
+    rows[1][loss] = [nan, 2.5, *[2.0] * 8]
+    rows[2][loss] = [nan] * 10
+    rows[3][top5] = nan
+    codecs.write(codecs.Table.from_rows(table.header, rows), tmp_path / "blox-ext-3.pickle")
+    shutil.copy(tiny / "blox-base-3.pickle", tmp_path)
+    bloxdb.import_release(tmp_path, empty_db)
+    files, database = from_folder(tmp_path, extended=True), bloxdb.from_database(empty_db)
+    for place in range(4):
+        key = rows[place][0]
+        for epoch in (1, 2, 3, 10):
+            for best in (True, False):
+                found = [data.train_loss(key, epoch=epoch, best=best) for data in (files, database)]
+                assert found[0] == found[1], (place, epoch, best)
+        curves = [data.full_info(key)["train_loss"] for data in (files, database)]  # type: ignore[index,call-overload]
+        assert str(curves[0]) == str(curves[1])
+        assert files.test_top5(key) == database.test_top5(key)
+    assert files.full_info(rows[2][0])["train_loss"] is None  # type: ignore[index,call-overload]
+    assert files.train_loss(rows[0][0], epoch=2, best=False) is None
+    assert files.train_loss(rows[1][0], epoch=1, best=True) is None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ import bloxdb
 from bloxdb import codecs
 from bloxdb.dataset import from_folder
 from tests.dataset.helpers import SMALL
+from tests.helpers import SEEDS
 
 
 def test_without_the_extension_its_queries_are_refused(golden: Path) -> None:
@@ -62,3 +65,11 @@ def test_files_that_do_not_belong_together_are_refused(golden: Path, tmp_path: P
     with pytest.raises(bloxdb.ReleaseError, match="which blox-base-0 lacks"):
         from_folder(tmp_path, extended=True)
     assert len(from_folder(tmp_path, extended=True, validate_data=False)) == 30
+
+
+@pytest.mark.parametrize("spelling", SEEDS.values(), ids=SEEDS)
+def test_seeds_of_a_folder_can_be_written_in_many_ways(golden: Path, spelling: Callable[[int], Any]) -> None:
+    data = from_folder(golden / SMALL, seeds=spelling(1))
+    assert (data.seeds, len(data)) == ([1], 60)
+    key = next(iter(data))
+    assert data.test_acc(key) == from_folder(golden / SMALL).test_acc(key, seed=1)
