@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
+from sqlalchemy import text
 
 import bloxdb
 from bloxdb import Database, frames
+from tests.helpers import SEEDS
 
 
 def test_a_frame_has_the_rows_of_the_database(tiny_db: Database) -> None:
@@ -78,3 +82,17 @@ def test_a_missing_library_names_the_extra() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "this needs polars: pip install 'bloxdb[frames]'"
+
+
+@pytest.mark.parametrize("spelling", SEEDS.values(), ids=SEEDS)
+@pytest.mark.parametrize("what", frames.FRAMES)
+def test_seeds_can_be_written_in_many_ways(
+    tiny_db: Database, what: str, spelling: Callable[[int], Any]
+) -> None:
+    with tiny_db.transaction() as session:
+        session.execute(text("UPDATE runs SET seed = 4 WHERE id <= 10"))
+    found = bloxdb.to_arrow(what, tiny_db, seeds=spelling(4))
+    assert set(found["seed"].to_pylist()) == {4}
+    assert len(found) == (100 if what == "epochs" else 10)
+    for frame in (bloxdb.to_pandas, bloxdb.to_polars):
+        assert len(frame(what, tiny_db, seeds=spelling(4))) == len(found)

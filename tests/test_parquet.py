@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,6 +14,8 @@ from sqlalchemy import text
 
 import bloxdb
 from bloxdb import Database
+from bloxdb.db.schema import STATUSES
+from tests.helpers import SEEDS
 
 EVERYTHING = {
     "recipes": "SELECT * FROM recipes ORDER BY name",
@@ -123,3 +127,24 @@ def test_damage_is_found(tiny_db: Database, empty_db: Database, tmp_path: Path) 
     assert empty_db.rows("SELECT count(*) AS n FROM runs") == [{"n": 0}]
     assert empty_db.path is not None
     assert not list(empty_db.path.parent.glob(".bloxdb-*"))
+
+
+@pytest.mark.parametrize("spelling", SEEDS.values(), ids=SEEDS)
+def test_seeds_can_be_written_in_many_ways(
+    tiny_db: Database, tmp_path: Path, spelling: Callable[[int], Any]
+) -> None:
+    with tiny_db.transaction() as session:
+        session.execute(text("UPDATE runs SET seed = 4 WHERE id <= 10"))
+    bloxdb.export_parquet(tmp_path, tiny_db, seeds=spelling(4))
+    assert pq.read_table(tmp_path / "runs.parquet")["seed"].to_pylist() == [4] * 10
+    assert len(pq.read_table(tmp_path / "epochs.parquet")) == 100
+
+
+def test_runs_that_have_not_ended_are_not_written(tiny_db: Database, tmp_path: Path) -> None:
+    for number, status in enumerate(STATUSES, start=1):
+        with tiny_db.transaction() as session:
+            session.execute(text(f"UPDATE runs SET status = '{status}' WHERE id = {number}"))
+    bloxdb.export_parquet(tmp_path, tiny_db)
+    found = set(pq.read_table(tmp_path / "runs.parquet")["status"].to_pylist())
+    assert found == set(STATUSES) - {"pending", "running"}
+    assert len(pq.read_table(tmp_path / "epochs.parquet")) == 380

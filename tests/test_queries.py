@@ -254,3 +254,7 @@ def test_recipes_and_several_seeds_are_kept_apart(mixed_db: Database) -> None:
         assert {row["seed"] for row in ask(recipe="cifar100-200", seeds=[0])} == {0}
         with pytest.raises(bloxdb.QueryError, match="no run of recipe cifar100-10 with seed 1; choose of: 3"):
             ask(recipe="cifar100-10", seeds=1)
+
+
+def test_ten_runs_are_shown_where_nothing_is_said(tiny_db: Database) -> None:
+    assert len(bloxdb.top()) == 10

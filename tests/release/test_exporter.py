@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 import bloxdb
 from bloxdb import Database, codecs
 from bloxdb.codecs import Table
+from tests.helpers import SEEDS
 from tests.release.helpers import SMALL, TINY, changed
 
 
@@ -110,3 +114,131 @@ def test_a_damaged_epochs_table_is_not_exported(tiny_db: Database, tmp_path: Pat
         session.execute(bloxdb.Epoch.__table__.delete().where(bloxdb.Epoch.epoch == 4))
     with pytest.raises(bloxdb.ReleaseError, match="does not have the epochs 1 … 10"):
         bloxdb.export_release(tmp_path / "out", tiny_db)
+
+
+def sql(db: Database, statement: str) -> None:
+    with db.transaction() as session:
+        session.execute(text(statement))
+
+
+ONE_RUN = "run_id = (SELECT max(id) FROM runs)"
+COPIED = (
+    "train_top1_milli, train_top5_milli, train_loss_micro, val_top1_milli, val_top5_milli, val_loss_micro"
+)
+FURTHER = (
+    f"INSERT INTO epochs (run_id, epoch, {COPIED}) SELECT run_id, 11, {COPIED} FROM epochs WHERE epoch = 10"
+)
+DAMAGE = {
+    "one run lacks its last epoch": f"DELETE FROM epochs WHERE epoch = 10 AND {ONE_RUN}",
+    "one run lacks its first epoch": f"DELETE FROM epochs WHERE epoch = 1 AND {ONE_RUN}",
+    "one run has no epochs": f"DELETE FROM epochs WHERE {ONE_RUN}",
+    "no run has epochs": "DELETE FROM epochs",
+    "every run lacks its last epoch": "DELETE FROM epochs WHERE epoch = 10",
+    "one run has one epoch more": f"{FURTHER} AND {ONE_RUN}",
+    "every run has one epoch more": FURTHER,
+    "one run has a gap": f"UPDATE epochs SET epoch = 11 WHERE epoch = 5 AND {ONE_RUN}",
+    "every run has a gap": "UPDATE epochs SET epoch = 11 WHERE epoch = 5",
+    "the first epoch of one run is the eleventh": f"UPDATE epochs SET epoch = 11 WHERE epoch = 1 AND {ONE_RUN}",
+    "all epochs count from eleven": "UPDATE epochs SET epoch = epoch + 10",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_run_that_has_other_epochs_than_its_recipe_says_is_not_exported(
+    tiny_db: Database, tmp_path: Path, damage: str
+) -> None:
+    sql(tiny_db, damage)
+    with pytest.raises(
+        bloxdb.ReleaseError,
+        match="run of recipe cifar100-10, seed 3, does not have the epochs 1 … 10 that its recipe says",
+    ):
+        bloxdb.export_release(tmp_path / "out", tiny_db)
+    assert not (tmp_path / "out").exists()
+
+
+def test_epochs_that_lie_in_another_order_are_exported_in_theirs(
+    tiny_db: Database, golden: Path, tmp_path: Path
+) -> None:
+    (row,) = tiny_db.rows("SELECT sql FROM sqlite_master WHERE name = 'epochs'")
+    backwards = row["sql"].replace("PRIMARY KEY (run_id, epoch)", "PRIMARY KEY (run_id, epoch DESC)")
+    assert backwards != row["sql"]
+    sql(tiny_db, f"CREATE TABLE kept AS SELECT run_id, epoch, {COPIED} FROM epochs")
+    sql(tiny_db, "DROP VIEW leaderboard")
+    sql(tiny_db, "DROP TABLE epochs")
+    sql(tiny_db, backwards)
+    sql(tiny_db, f"INSERT INTO epochs (run_id, epoch, {COPIED}) SELECT * FROM kept")
+    report = bloxdb.export_release(tmp_path, tiny_db)
+    for path in report.files:
+        assert codecs.read(path).sorted().difference(codecs.read(golden / TINY / path.name).sorted()) is None
+    sql(tiny_db, f"UPDATE epochs SET epoch = 11 WHERE epoch = 5 AND {ONE_RUN}")
+    with pytest.raises(bloxdb.ReleaseError, match="does not have the epochs"):
+        bloxdb.export_release(tmp_path, tiny_db)
+
+
+@pytest.mark.parametrize("stored", [2**31 - 1, 2**31, -(2**31), -(2**31) - 1])
+def test_values_around_what_32_bits_hold_are_exported_as_they_are(
+    tiny_db: Database, tmp_path: Path, stored: int
+) -> None:
+    sql(tiny_db, f"UPDATE epochs SET val_loss_micro = {stored} WHERE epoch = 2 AND {ONE_RUN}")
+    report = bloxdb.export_release(tmp_path, tiny_db, format="pickle")
+    (path,) = (path for path in report.files if path.stem == "blox-ext-3")
+    table = codecs.read(path)
+    found = [row[table.header.columns.index("val_loss")] for row in table.rows()]
+    assert sum(values[1] == stored / 1_000_000 for values in found) == 1
+
+
+def test_a_run_without_a_training_time_is_not_exported(tiny_db: Database, tmp_path: Path) -> None:
+    sql(tiny_db, "UPDATE runs SET train_time_s = NULL WHERE id = 3")
+    with pytest.raises(bloxdb.ReleaseError, match="a finished run has no train_time_s; release files cannot"):
+        bloxdb.export_release(tmp_path / "out", tiny_db)
+
+
+def test_runs_that_are_not_finished_are_noted_and_left_out(tiny_db: Database, tmp_path: Path) -> None:
+    sql(tiny_db, "UPDATE runs SET status = 'failed' WHERE id <= 3")
+    sql(tiny_db, "DELETE FROM epochs WHERE run_id <= 3")
+    report = bloxdb.export_release(tmp_path, tiny_db)
+    assert report.notes == ["seed 3: 3 runs are not finished, and not in the files"]
+    sizes = {path.stem: len(codecs.read(path)) for path in report.files}
+    assert {name: sizes[f"blox-{name}-3"] for name in ("base", "ext", "env")} == {
+        "base": 37,
+        "ext": 37,
+        "env": 37,
+    }
+
+
+@pytest.mark.parametrize("column", ["test_loss", "test_top5", "train_loss_micro", "val_top5_milli"])
+def test_a_run_with_any_ext_value_is_in_ext(
+    empty_db: Database, golden: Path, tmp_path: Path, column: str
+) -> None:
+    bloxdb.import_release(golden / TINY / "blox-base-3.blox", empty_db)
+    if column in ("test_loss", "test_top5"):
+        sql(empty_db, f"UPDATE runs SET {column} = 1 WHERE id = 7")
+    else:
+        sql(empty_db, f"UPDATE epochs SET {column} = 1000 WHERE run_id = 7 AND epoch = 10")
+    report = bloxdb.export_release(tmp_path, empty_db, format="pickle")
+    assert "seed 3: 39 of 40 runs have no ext data, and are not in ext" in report.notes
+    (row,) = codecs.read(tmp_path / "blox-ext-3.pickle").rows()
+    assert (
+        row[0]
+        == empty_db.rows("SELECT hash FROM archs JOIN runs ON archs.id = arch_id AND runs.id = 7")[0]["hash"]
+    )
+
+
+@pytest.mark.parametrize("spelling", SEEDS.values(), ids=SEEDS)
+def test_seeds_to_export_can_be_written_in_many_ways(
+    tiny_db: Database, tmp_path: Path, spelling: Callable[[int], Any]
+) -> None:
+    sql(tiny_db, "UPDATE runs SET seed = 4 WHERE id <= 10")
+    report = bloxdb.export_release(tmp_path, tiny_db, seeds=spelling(4))
+    names = [path.stem for path in report.files if path.stem.startswith("blox-base")]
+    assert names == ["blox-base-4"]
+    assert len(codecs.read(tmp_path / "blox-base-4.blox")) == 10
+
+
+def test_progress_ends_at_the_whole(tiny_db: Database, tmp_path: Path) -> None:
+    seen: list[tuple[int, int, str]] = []
+    bloxdb.export_release(tmp_path, tiny_db, progress=lambda *told: seen.append(told))
+    assert seen[-1][0] == seen[-1][1] > 0
+    done = [step[0] for step in seen]
+    assert done == sorted(done)
+    assert {"info", "base 3", "ext 3", "env 3", "bench desktop-cpu"} <= {step[2] for step in seen}
