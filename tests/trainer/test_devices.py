@@ -1,0 +1,146 @@
+"""Where workers train: kinds of device, places, and what each is called."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from bloxdb.trainer import devices
+
+import bloxdb
+from tests.trainer.helpers import ROOT
+
+DESCRIBED = {"gpu", "cuda", "driver"}
+
+
+def there() -> list[str]:
+    """The kinds of which this machine has one."""
+    return [name for name, kind in devices.KINDS.items() if kind.count()]
+
+
+@pytest.mark.parametrize("device", ["tpu", "tpu:1", "", "CPU"])
+def test_a_kind_that_is_unknown_is_refused_with_the_choices(device: str) -> None:
+    choices = ", ".join(devices.KINDS)
+    with pytest.raises(bloxdb.QueryError, match=f"there is no device .*; choose one of: {choices}"):
+        devices.kind_of(device)
+
+
+def test_the_kind_is_that_of_the_name_with_and_without_a_number() -> None:
+    assert "cpu" in there()
+    for name in there():
+        for device in (name, f"{name}:0", torch.device(name), torch.device(f"{name}:0")):
+            assert devices.kind_of(device) is devices.KINDS[name]
+    with pytest.raises(bloxdb.QueryError, match="there is no device 'meta'"):
+        devices.kind_of(torch.device("meta"))
+
+
+def test_every_kind_that_is_there_describes_itself_waits_and_frees() -> None:
+    for name in there():
+        kind = devices.kind_of(name)
+        found = kind.describe(torch.device(name))
+        assert set(found) == DESCRIBED
+        assert all(isinstance(text, str) for text in found.values())
+        assert found["gpu"]
+        kind.synchronise()
+        kind.free()
+
+
+WITHOUT_GPUS = """
+import torch
+from bloxdb.errors import QueryError
+from bloxdb.trainer.devices import Place, kind_of, places
+
+for ask in (
+    lambda: kind_of("cuda"),
+    lambda: kind_of(torch.device("cuda:1")),
+    lambda: places("all", 1, None),
+    lambda: places("0", 1, None),
+    lambda: places("0,2", 1, None),
+    lambda: places("first", 1, None),
+    lambda: places("", 1, 1),
+):
+    try:
+        print(ask())
+    except QueryError as error:
+        print(error)
+print(places(None, 1, 3) == places("none", 1, 3) == [Place("cpu", 3)])
+"""
+
+
+def test_gpus_that_are_not_there_are_refused_and_the_cpu_is_taken_where_nothing_is_said() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_GPUS],
+        capture_output=True, text=True, check=True, cwd=ROOT, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+    )  # fmt: skip
+    no_device = "this machine has no cuda device that torch can use; choose cpu"
+    no_gpus = "this machine has 0 GPUs that torch can use; train on the CPU with --gpus none"
+    assert done.stdout.splitlines() == [
+        *[no_device] * 2,
+        *[no_gpus] * 3,
+        "--gpus is all, none, or numbers such as 0,2, not 'first'",
+        no_gpus,
+        "True",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "count", "numbers"),
+    [("all", 3, [0, 1, 2]), ("0", 1, [0]), ("2", 3, [2]), ("0,2", 3, [0, 2]), ("2, 0", 3, [2, 0])],
+)
+def test_gpus_are_chosen_by_their_numbers(gpus: str, count: int, numbers: list[int]) -> None:
+    assert devices._numbers(gpus, count) == numbers
+
+
+@pytest.mark.parametrize("gpus", ["3", "0,3", "all", "1"])
+def test_a_number_that_no_gpu_has_is_refused_with_how_many_there_are(gpus: str) -> None:
+    count = {"3": 3, "0,3": 3, "all": 0, "1": 1}[gpus]
+    with pytest.raises(bloxdb.QueryError, match=f"has {count} GPUs"):
+        devices._numbers(gpus, count)
+
+
+@pytest.mark.parametrize("gpus", ["x", "0,x", "-1", "0;1", "1.0", ",", "0,"])
+def test_what_names_no_gpus_is_refused(gpus: str) -> None:
+    with pytest.raises(bloxdb.QueryError, match="--gpus is all, none, or numbers such as 0,2, not"):
+        devices._numbers(gpus, 4)
+
+
+def test_workers_share_the_cores() -> None:
+    cores = os.cpu_count() or 1
+    for workers in (1, 2, cores, 2 * cores + 1):
+        found = devices.places("none", workers, None)
+        assert found == [devices.Place("cpu", max(1, cores // workers))] * workers
+    assert devices.places("none", 2, 5) == [devices.Place("cpu", 5)] * 2
+
+
+def test_settling_sets_the_threads_of_the_process() -> None:
+    before = torch.get_num_threads()
+    try:
+        devices.Place("cpu", 1).settle()
+        assert torch.get_num_threads() == 1
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA"), True),
+        (RuntimeError("CUDA error: Out of Memory"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), True),
+        (RuntimeError("shapes cannot be multiplied"), False),
+        (ValueError(""), False),
+    ],
+)
+def test_want_of_memory_is_told_from_other_errors(error: BaseException, expected: bool) -> None:
+    assert devices.is_out_of_memory(error) is expected
+
+
+def test_a_program_that_is_not_there_or_fails_prints_nothing() -> None:
+    assert devices.run("echo", "a b") == "a b\n"
+    assert devices.run("no-such-program-of-ours") == ""
+    assert devices.run("false") == ""

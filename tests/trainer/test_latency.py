@@ -1,0 +1,42 @@
+"""Latencies: measured in milliseconds, and stored as they are measured."""
+
+from __future__ import annotations
+
+import pytest
+from bloxdb.trainer.latency import Measured, Setting, measure, measure_all
+
+import bloxdb
+from bloxdb import Database, space
+from tests.trainer.helpers import QUICK
+
+FAST = Setting(runs=3, warmup=0)
+
+
+def test_a_latency_has_the_decimals_that_release_files_keep() -> None:
+    found = measure(space.arch_vec(QUICK), FAST)
+    for value in (found.latency_ms, found.spread_ms):
+        assert value == round(value, 6)
+    assert found.spread_ms >= 0
+    assert 0.1 < found.latency_ms < 10_000
+    assert measure(space.arch_vec(QUICK), Setting(runs=1, warmup=0)).spread_ms == 0
+
+
+def test_what_is_measured_again_takes_the_place_of_what_was(empty_db: Database) -> None:
+    told: list[tuple[int, Measured]] = []
+    for name in ("mine", "other", "mine"):
+        measure_all(empty_db, name, [QUICK, 406], FAST, lambda *found: told.append(found))
+    assert [arch for arch, _ in told] == [QUICK, 406] * 3
+    rows = empty_db.rows(
+        "SELECT name, arch_id, latency_ms, spread_ms FROM latencies JOIN devices ON devices.id = device_id ORDER BY 1, 2"
+    )
+    assert [(row["name"], row["arch_id"]) for row in rows] == [
+        (name, arch) for name in ("mine", "other") for arch in (QUICK, 406)
+    ]
+    assert [Measured(row["latency_ms"], row["spread_ms"]) for row in rows] == [
+        found for _, found in (*told[4:], *told[2:4])
+    ]
+
+
+def test_a_device_that_is_unknown_is_refused_before_anything_is_measured() -> None:
+    with pytest.raises(bloxdb.QueryError, match="there is no device 'tpu'; choose one of: cpu"):
+        Setting(torch_device="tpu")
