@@ -6,8 +6,12 @@ from pathlib import Path
 
 import click
 import pytest
+from bloxdb.trainer.recipe import PRECISIONS
 
+from bloxdb import codecs, merging
 from bloxdb.cli import main
+from bloxdb.db import DATASETS
+from bloxdb.db.schema import RUN_MEASURES, UNSUCCESSFUL
 from tests.cli.helpers import README, bloxdb
 
 
@@ -105,3 +109,41 @@ def test_a_damaged_database_is_a_sentence(tmp_path: Path, tiny_file: Path, argum
     assert done.stderr.startswith("Error: ")
     assert done.stderr.count("\n") == 1
     assert "malformed" in done.stderr or "not a database" in done.stderr
+
+
+CHOICES = {
+    ("top", "by"): list(RUN_MEASURES),
+    ("train", "dataset"): list(DATASETS),
+    ("train", "precision"): list(PRECISIONS),
+    ("export", "format_name"): [*codecs.FORMATS, "parquet"],
+    ("merge", "prefer"): list(merging.PREFERENCES),
+}
+
+
+def options_of(command: str) -> dict[str, click.Parameter]:
+    found = main.get_command(click.Context(main), command)
+    assert found is not None
+    return {str(option.name): option for option in found.params}
+
+
+def test_choices_are_those_of_the_lists() -> None:
+    found = {
+        (command, name): list(option.type.choices)
+        for command in main.list_commands(click.Context(main))
+        for name, option in options_of(command).items()
+        if isinstance(option.type, click.Choice)
+    }
+    assert found == CHOICES
+
+
+def test_every_way_not_to_succeed_can_be_tried_again() -> None:
+    assert set(UNSUCCESSFUL) <= set(options_of("retry"))
+
+
+@pytest.mark.parametrize(("command", "option"), CHOICES)
+def test_a_choice_that_there_is_not_lists_those_that_there_are(command: str, option: str) -> None:
+    flag = options_of(command)[option].opts[0]
+    rest = {"merge": ["other.db"], "train": ["--arch", "1"]}.get(command, [])
+    done = bloxdb(command, flag, "nothing", *rest, code=2)
+    for choice in CHOICES[command, option]:
+        assert f"'{choice}'" in done.stderr
