@@ -238,7 +238,10 @@ def test_seeds_to_export_can_be_written_in_many_ways(
 def test_progress_ends_at_the_whole(tiny_db: Database, tmp_path: Path) -> None:
     seen: list[tuple[int, int, str]] = []
     bloxdb.export_release(tmp_path, tiny_db, progress=lambda *told: seen.append(told))
-    assert seen[-1][0] == seen[-1][1] > 0
+    whole = 91_125 + 40 * 10 + 40 + 40 + 2 * 40  # rows of info, epochs, ext, env, and two devices
+    assert {step[1] for step in seen} == {whole}
+    assert seen[-1][0] == whole
     done = [step[0] for step in seen]
     assert done == sorted(done)
     assert {"info", "base 3", "ext 3", "env 3", "bench desktop-cpu"} <= {step[2] for step in seen}
+    assert any(what.startswith("base 3, ") and what.endswith(" rows/s") for _, _, what in seen)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import bloxdb
 from bloxdb import Database, codecs
+from bloxdb.codecs import Header
+from bloxdb.codecs.columns import BASE, INFO
+from bloxdb.release.folder import check_agreement, expand, release_files
 from tests.release.helpers import SMALL, TINY, content
 
 
@@ -36,3 +40,39 @@ def test_folders_without_release_files_say_so(empty_db: Database, tmp_path: Path
         bloxdb.import_release(tmp_path, empty_db)
     with pytest.raises(bloxdb.ReleaseError, match="no file or folder"):
         bloxdb.import_release(tmp_path / "none", empty_db)
+
+
+def test_only_names_of_release_files_are_taken_and_formats_come_in_the_order_of_preference(
+    tmp_path: Path,
+) -> None:
+    for name in ("blox-info.csv", "blox-info.blox", "blox-base-12.pickle", "blox-bench-my-CPU2.csv"):
+        (tmp_path / name).write_bytes(b"")
+    for name in (
+        *("blox-base.csv", "blox-base-x.csv", "blox-info-1.csv", "blox-bench-.csv", "blox-bench-a b.csv"),
+        *("blox-env--1.csv", "xblox-info.csv", "blox-info.csv.gz", "blox-info", "blox-ext-1.parquet"),
+    ):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "blox-ext-1.csv").mkdir()
+    found = release_files(tmp_path)
+    assert list(found) == ["blox-base-12", "blox-bench-my-CPU2", "blox-info"]
+    assert list(found["blox-info"]) == ["blox", "csv"]
+    assert found["blox-info"]["csv"] == tmp_path / "blox-info.csv"
+
+
+def test_a_folder_gives_one_format_of_each_file_and_a_file_is_taken_as_it_is(golden: Path) -> None:
+    folder = golden / TINY
+    paths = expand([folder / "blox-info.csv", folder, folder / "blox-info.csv"])
+    assert paths[0] == folder / "blox-info.csv"
+    assert sorted(path.name for path in paths[1:]) == sorted(
+        f"{path.stem}.blox" for path in folder.glob("*.csv")
+    )
+
+
+def test_training_files_of_two_data_sets_do_not_belong_together() -> None:
+    one = Header("training", BASE, seed=0, epochs=3, dataset="digits", part="base")
+    info = Header("static", INFO)
+    check_agreement({Path("info"): info, Path("a"): one, Path("b"): replace(one, seed=1)})
+    with pytest.raises(bloxdb.ReleaseError, match="b has dataset 'cifar10', but a has 'digits'; import them"):
+        check_agreement({Path("a"): one, Path("info"): info, Path("b"): replace(one, dataset="cifar10")})
+    with pytest.raises(bloxdb.ReleaseError, match="b has epochs 4, but a has 3"):
+        check_agreement({Path("a"): one, Path("b"): replace(one, epochs=4)})

@@ -139,3 +139,60 @@ def test_equivalent_vectors_are_the_same_architecture(
         tmp_path / "blox-info.blox",
     )
     assert bloxdb.import_release(tmp_path, empty_db).unchanged == 40
+
+
+def test_a_latency_that_is_not_a_number_is_refused(empty_db: Database, golden: Path, tmp_path: Path) -> None:
+    stem = "blox-bench-desktop-cpu"
+    path = changed(golden / TINY / f"{stem}.pickle", tmp_path / f"{stem}.pickle", 3, "latency", float("nan"))
+    with pytest.raises(
+        bloxdb.ReleaseError, match=r"blox-bench-desktop-cpu.pickle has a latency that is not a number"
+    ):
+        bloxdb.import_release(path, empty_db)
+    assert empty_db.rows("SELECT * FROM devices") == []
+
+
+def test_the_recipe_of_an_env_file_is_named_where_there_are_several(tiny_db: Database, golden: Path) -> None:
+    bloxdb.import_release(golden / SMALL / "blox-base-0.blox", tiny_db)
+    with pytest.raises(
+        bloxdb.ReleaseError, match=r"name the recipe \(there are: cifar100-10, cifar100-200\)"
+    ):
+        bloxdb.import_release(golden / SMALL / "blox-env-0.blox", tiny_db)
+    report = bloxdb.import_release(golden / SMALL / "blox-env-0.blox", tiny_db, recipe="cifar100-200")
+    assert (report.added, report.unchanged) == (60, 0)
+    again = bloxdb.import_release(golden / SMALL / "blox-env-0.blox", tiny_db, recipe="cifar100-200")
+    assert (again.added, again.unchanged) == (0, 60)
+
+
+def test_a_release_can_have_a_recipe_of_another_name(empty_db: Database, golden: Path) -> None:
+    bloxdb.import_release(golden / TINY, empty_db, recipe="mine")
+    assert empty_db.rows("SELECT name, dataset, epochs FROM recipes") == [
+        {"name": "mine", "dataset": "cifar100", "epochs": 10}
+    ]
+
+
+def test_new_costs_are_those_of_the_runs_too(tiny_db: Database, golden: Path, tmp_path: Path) -> None:
+    path = changed(golden / TINY / "blox-info.csv", tmp_path / "blox-info.csv", 0, "flops", 12)
+    report = bloxdb.import_release(path, tiny_db, replace=True)
+    assert (report.replaced, report.unchanged) == (1, 39)
+    for sql in ("SELECT arch_id, flops, params FROM runs", "SELECT arch_id, flops, params FROM static_info"):
+        assert len(tiny_db.rows(f"{sql} WHERE flops = 12 AND params > 12")) == 1
+
+
+def test_progress_of_an_import_ends_at_the_size_of_the_files(empty_db: Database, golden: Path) -> None:
+    seen: list[tuple[int, int, str]] = []
+    files = sorted((golden / TINY).glob("*.blox"))
+    report = bloxdb.import_release(files, empty_db, progress=lambda *told: seen.append(told))
+    size = sum(path.stat().st_size for path in files)
+    assert {told[1] for told in seen} == {size}
+    done = [told[0] for told in seen]
+    assert done == sorted(done)
+    assert (done[0], done[-1]) == (0, size)
+    (info,) = (path for path in files if path.stem == "blox-info")
+    steps = list(dict.fromkeys(told[2].partition(", ")[0] for told in seen))
+    assert steps[0] == info.name
+    assert (
+        steps.index("blox-base-3.blox")
+        < steps.index("blox-env-3.blox")
+        < steps.index("blox-bench-desktop-cpu.blox")
+    )
+    assert repr(report) == "<ImportReport: 6 files, 160 rows added, 0 replaced, 40 unchanged>"
