@@ -125,3 +125,8 @@ def test_a_released_run_keeps_its_epochs_for_the_next_worker(empty_db: Database)
     (row,) = empty_db.rows("SELECT status, worker FROM runs")
     assert list(row.values()) == ["pending", None]
     assert epochs_of(empty_db) == [1, 2, 3]
+
+
+def test_a_run_begins_anew_where_nothing_is_said_to_be_done(empty_db: Database) -> None:
+    assert begun(empty_db).begin()
+    assert epochs_of(empty_db) == []
