@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bloxdb.cli.manage import ranges
 from tests.cli.helpers import bloxdb
 
 
@@ -69,3 +70,17 @@ def test_upgrade_of_a_current_database_does_nothing(tiny_file: Path, tmp_path: P
     path = shutil.copy(tiny_file, tmp_path / "a.db")
     assert "nothing to do" in bloxdb("upgrade", "--db", path).stderr
     assert [found.name for found in tmp_path.iterdir()] == ["a.db"]
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        ([], "none"),
+        ([(3, 3)], "3"),
+        ([(0, 2), (4, 4)], "0-2, 4"),
+        ([(n, n) for n in range(0, 16, 2)], "0, 2, 4, 6, 8, 10, 12, 14"),
+        ([(n, n) for n in range(0, 18, 2)], "0, 2, 4, 6, 8, 10, 12, 14, … (9 ranges)"),
+    ],
+)
+def test_ranges_are_as_a_person_reads_them(found: list[tuple[int, int]], text: str) -> None:
+    assert ranges(found) == text
