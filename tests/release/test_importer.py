@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -196,3 +197,27 @@ def test_progress_of_an_import_ends_at_the_size_of_the_files(empty_db: Database,
         < steps.index("blox-bench-desktop-cpu.blox")
     )
     assert repr(report) == "<ImportReport: 6 files, 160 rows added, 0 replaced, 40 unchanged>"
+
+
+@pytest.mark.parametrize(("stem", "column"), [("blox-info", "flops"), ("blox-env-3", "gpu")])
+def test_a_file_that_lacks_a_column_is_refused(
+    tiny_db: Database, golden: Path, tmp_path: Path, stem: str, column: str
+) -> None:
+    table = codecs.read(golden / TINY / f"{stem}.csv")
+    at = table.header.columns.index(column)
+    header = replace(table.header, columns=tuple(name for name in table.header.columns if name != column))
+    rows = [[*row[:at], *row[at + 1 :]] for row in table.rows()]
+    codecs.write(Table.from_rows(header, rows), tmp_path / f"{stem}.pickle")
+    with pytest.raises(bloxdb.ReleaseError, match=f"{stem}.pickle lacks the column {column}"):
+        bloxdb.import_release(tmp_path, tiny_db)
+
+
+def test_files_of_several_seeds_come_in_together_whatever_their_names_say_first(
+    empty_db: Database, golden: Path
+) -> None:
+    files = sorted((golden / SMALL).glob("blox-*-?.blox"), reverse=True)
+    bloxdb.import_release(files, empty_db)
+    rows = empty_db.rows(
+        "SELECT seed, count(*) AS n, count(env_id) AS envs, count(test_loss) AS ext FROM runs GROUP BY seed"
+    )
+    assert [tuple(row.values()) for row in rows] == [(0, 60, 60, 60), (1, 60, 60, 60)]
