@@ -13,6 +13,7 @@ import pytest
 import bloxdb
 from bloxdb import Database, codecs, space
 from bloxdb.dataset import Dataset, from_folder
+from bloxdb.dataset.source import COLUMNS
 from tests.dataset.helpers import NOT_THERE, SMALL, rows_of
 
 EPOCHS = 200
@@ -255,3 +256,29 @@ def test_values_that_were_not_measured_are_alike_in_a_folder_and_a_database(
     assert files.full_info(rows[2][0])["train_loss"] is None  # type: ignore[index,call-overload]
     assert files.train_loss(rows[0][0], epoch=2, best=False) is None
     assert files.train_loss(rows[1][0], epoch=1, best=True) is None
+
+
+def test_a_table_of_architectures_beside_those_that_have_runs_is_nan(dataset: Dataset) -> None:
+    there = dataset.table(seed=0)["arch_id"].tolist()
+    for index in there[:5]:
+        found = dataset.table([index - 1], ["test_top1", "val_top1"], seed=0)
+        for name in ("test_top1", "val_top1"):
+            assert np.isnan(found[name][0]) == (index - 1 not in there)
+    assert {name: len(values) for name, values in dataset.table([], seed=0).items()} == {
+        "arch_id": 0,
+        "val_top1": 0,
+        "test_top1": 0,
+    }
+
+
+def test_a_column_that_there_is_not_lists_all_that_there_are(dataset: Dataset) -> None:
+    for wrong in ("top1", "model_hash", "latency"):
+        with pytest.raises(bloxdb.QueryError) as caught:
+            dataset.table(columns=[wrong])
+        assert str(caught.value).endswith(f"choose of: {', '.join(COLUMNS)}")
+
+
+def test_new_data_sets_draw_the_same_seeds(both: tuple[Dataset, Dataset], golden: Path) -> None:
+    key = next(iter(both[0]))
+    one, other = (from_folder(golden / SMALL) for _ in range(2))
+    assert [one.test_acc(key) for _ in range(20)] == [other.test_acc(key) for _ in range(20)]

@@ -73,3 +73,28 @@ def test_seeds_of_a_folder_can_be_written_in_many_ways(golden: Path, spelling: C
     assert (data.seeds, len(data)) == ([1], 60)
     key = next(iter(data))
     assert data.test_acc(key) == from_folder(golden / SMALL).test_acc(key, seed=1)
+
+
+def test_a_folder_without_a_base_file_is_refused(golden: Path, tmp_path: Path) -> None:
+    shutil.copy(golden / SMALL / "blox-info.blox", tmp_path)
+    with pytest.raises(bloxdb.ReleaseError, match="has no base file, so no run"):
+        from_folder(tmp_path)
+    with pytest.raises(bloxdb.QueryError, match="has no seed 0; choose of: none"):
+        from_folder(tmp_path, seeds=0)
+
+
+@pytest.mark.parametrize("kind", ["ext", "env"])
+def test_files_that_extend_one_base_are_held_against_it_alone(
+    golden: Path, tmp_path: Path, kind: str
+) -> None:
+    for seed in (0, 1):
+        for part in ("base", kind):
+            table = codecs.read(golden / SMALL / f"blox-{part}-{seed}.blox").sorted()
+            rows = np.arange(30) if (part, seed) == ("base", 1) else np.arange(len(table))
+            codecs.write(table.take(rows), tmp_path / f"blox-{part}-{seed}.blox")
+    options = {"ext": {"extended": True}, "env": {"include_env_info": True}}[kind]
+    assert len(from_folder(tmp_path, seeds=0, **options)) == 60
+    with pytest.raises(
+        bloxdb.ReleaseError, match=f"blox-{kind}-1 has architecture .*, which blox-base-1 lacks"
+    ):
+        from_folder(tmp_path, **options)
