@@ -111,3 +111,15 @@ def test_metrics_are_those_of_plain_python(data: DataSet) -> None:
         loss += math.log(sum(math.exp(value) for value in row)) - row[label]
     expected = (100 * hits1 / 360, 100 * hits5 / 360, loss / 360)
     assert (metrics.top1, metrics.top5, metrics.loss) == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_training_goes_on_with_the_threads_that_it_had(data: DataSet) -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        state = Training(VEC, digits_recipe(2), data, 0).state()
+        torch.set_num_threads(2)
+        Training(VEC, digits_recipe(2), data, 0).restore(state)
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
