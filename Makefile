@@ -1,11 +1,20 @@
-.PHONY: install test check format ci
+.DEFAULT_GOAL := help
+.PHONY: help install test check format hashes docs fuzz ci
+help:     ## this list
+	@sed -n 's/^\([a-z]*\): *## \(.*\)/\1 \2/p' $(MAKEFILE_LIST) | while read -r name does; do printf '%-8s %s\n' "$$name" "$$does"; done
 install:  ## an editable install with everything for development
 	pip install -c constraints.txt -e '.[dev]'
 test:     ## all tests
 	pytest
-check:    ## what .ci/run checks besides the tests
-	ruff check . && ruff format --check . && mypy
+check:    ## style, spelling, types, the direction of imports, generated documents
+	.ci/check
 format:   ## write the code the way we write it
 	ruff check --fix . && ruff format .
+hashes:   ## compute all 91,125 model hashes and compare them with the data (half a minute)
+	python tests/space/check_hashes.py
+docs:     ## write anew what documents take from the code
+	cog -r docs/cli.md docs/schema.md
+fuzz:     ## fuzz each reader for twenty seconds; needs `pip install -e '.[fuzz]'`
+	.ci/fuzz
 ci:       ## everything, on a fresh environment, as before landing
 	.ci/run
