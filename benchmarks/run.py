@@ -10,76 +10,26 @@ benchmarks/RESULTS.md.
 from __future__ import annotations
 
 import json
-import os
-import platform
 import shutil
-import sqlite3
-import statistics
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from measures import MEASURES, body_of, finish
+from harness import child, finish, load, machine, table, today, write_between
+from measure_files import body_of
 
 from bloxdb import codecs, space
 
 HERE = Path(__file__).resolve().parent
 SEEDS = 3
-
-
-@dataclass(frozen=True)
-class Check:
-    """A line of the table: `ours` in seconds against `bound` times `baseline`, or against `bound` seconds.
-
-    `peak_mb` gives the most memory that ours may take, of what ours and the baseline told.
-    """
-
-    title: str
-    ours: str
-    bound: float
-    baseline: str | None = None
-    peak_mb: Callable[[dict[str, float], dict[str, float]], float] | None = None
-
-
-CHECKS = [
-    Check("read ext .blox", "read_blox", 0.8, "inflate", lambda m, _: 3 * m["inflated_mb"]),
-    Check("write ext .blox", "write_blox", 0.3, "deflate"),
-    Check("read ext .pickle", "read_pickle", 0.15, "pickle_loads", lambda m, _: 2 * m["file_mb"]),
-    Check("write ext .pickle", "write_pickle", 0.4, "pickle_dumps"),
-    Check("read ext .csv", "read_csv", 0.2, "csv_reader"),
-    Check("write ext .csv", "write_csv", 0.1, "csv_writer"),
-    Check("import a .blox release", "import_blox", 0.6, "executemany", lambda *_: 1500),
-    Check("import a .pickle release", "import_pickle", 1.3, "import_blox"),
-    Check("import a .csv release", "import_csv", 1.3, "import_blox"),
-    Check("export the database as .blox", "export_blox", 1.0, "import_blox", lambda *_: 2000),
-    Check("import two seeds", "two_seeds", 2.1, "one_seed", lambda _, base: 1.1 * base["peak_mb"]),
-    Check("import three seeds", "three_seeds", 3.15, "one_seed", lambda _, base: 1.1 * base["peak_mb"]),
-    Check("top 10, worst limit and measure, Python", "top_python", 0.005),
-    Check("top 10, worst limit and measure, plain SQL", "top_sql", 0.005),
-    Check("Arch.get(vec)", "arch_get", 0.0003),
-    Check("arch.epochs", "arch_epochs", 0.003),
-    Check("bloxdb top, cold process", "cold_top", 0.6),
-    Check("bloxdb init", "init", 4.0),
-    Check("dataset from a folder, everything", "load_folder", 3.5, peak_mb=lambda *_: 1300),
-    Check("val_acc, test_acc from a folder", "acc_folder", 5e-6),
-    Check("val_acc, test_acc over a database", "acc_database", 60e-6),
-    Check("full_info from a folder", "full_info", 150e-6),
-    Check("table of all architectures from a folder", "arrays", 0.02),
-    Check("all epochs to Arrow", "arrow_epochs", 1.2, "adbc_epochs"),
-]
-
-
-def child(name: str, work: Path) -> dict[str, float]:
-    """One measurement in a process of its own."""
-    command = [sys.executable, __file__, str(work), "--child", name]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+MODULES = (
+    "measure_files",
+    "measure_database",
+    "measure_dataset",
+    "measure_frames",
+)  # in the order of the table
 
 
 def prepare(work: Path, archs: int, epochs: int) -> None:
@@ -100,46 +50,6 @@ def prepare(work: Path, archs: int, epochs: int) -> None:
     done.write_text(json.dumps({**wanted, "inflated_mb": inflated}))
 
 
-def machine() -> str:
-    """What it ran on."""
-    model = platform.processor() or platform.machine()
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:
-        if line.startswith("model name"):
-            model = line.split(":")[1].strip()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return (
-        f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB; Python {platform.python_version()}, "
-        f"SQLite {sqlite3.sqlite_version}, zlib {zlib.ZLIB_RUNTIME_VERSION}"
-    )
-
-
-def table(results: dict[str, list[dict[str, float]]]) -> str:
-    """The lines that were measured, as Markdown."""
-    lines = [
-        "| what | ours, s | baseline, s | ratio | bound | peak, MB | bound, MB | met |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
-    ]
-    for check in CHECKS:
-        if check.ours not in results or (check.baseline and check.baseline not in results):
-            continue
-        runs = results[check.ours]
-        ours = statistics.median(run["seconds"] for run in runs)
-        peak = max(run["peak_mb"] for run in runs)
-        told = results[check.baseline][0] if check.baseline else {}
-        most = check.peak_mb(runs[0], told) if check.peak_mb else None
-        if check.baseline:
-            base = statistics.median(run["seconds"] for run in results[check.baseline])
-            met = ours <= check.bound * base
-            middle = f"{ours:.3g} | {base:.3g} | {ours / base:.3f} | {check.bound} x"
-        else:
-            met = ours <= check.bound
-            middle = f"{ours:.3g} | | | {check.bound} s"
-        met = met and (most is None or peak <= most)
-        limit = "" if most is None else f"{most:.0f}"
-        lines.append(f"| {check.title} | {middle} | {peak:.0f} | {limit} | {'yes' if met else '**no**'} |")
-    return "\n".join(lines)
-
-
 @click.command()
 @click.argument("work", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--archs", default=space.NUM_ARCHS, show_default=True)
@@ -158,32 +68,32 @@ def main(
     child_name: str | None,
 ) -> None:
     """Measure everything, in folder WORK (about 8 GB)."""
+    declared = load(MODULES)
     if child_name:
-        finish(MEASURES[child_name](work))
+        finish(declared[child_name].function(work))
         return
     work.mkdir(parents=True, exist_ok=True)
     prepare(work, archs, epochs)
-    chosen = [check for check in CHECKS if not only or check.ours in only]
-    names = list(dict.fromkeys(name for c in chosen for name in (c.baseline, c.ours) if name))
+    chosen = [
+        line for line in declared.values() if line.bound is not None and (not only or line.name in only)
+    ]
+    names = list(dict.fromkeys(name for line in chosen for name in (line.against, line.name) if name))
     names = ["import_blox", *(name for name in names if name != "import_blox")]  # others need its database
     results: dict[str, list[dict[str, float]]] = {}
     for turn in range(repeats):
         for name in names:
-            results.setdefault(name, []).append(child(name, work))
+            results.setdefault(name, []).append(child(__file__, work, name))
             click.echo(f"{turn + 1}/{repeats} {name}: {results[name][-1]['seconds']:.4g} s", err=True)
     shown = (
         f"{archs:,} architectures, {epochs} epochs, one seed where not said otherwise; median of {repeats}; "
-        f"{datetime.now(UTC):%Y-%m-%d}; {machine()}.\n\n{table(results)}\n"
+        f"{today()}; {machine()}.\n\n{table(results)}\n"
     )
     click.echo(shown)
     for name, runs in results.items():
         sizes = {key: round(value, 1) for key, value in runs[-1].items() if key.endswith("_mb")}
         click.echo(f"{name}: {sizes}", err=True)
     if write_results:
-        path = HERE / "RESULTS.md"
-        text = path.read_text()
-        start, end = text.index("<!-- table -->") + len("<!-- table -->\n"), text.index("<!-- end -->")
-        path.write_text(text[:start] + "\n" + shown + "\n" + text[end:])
+        write_between("<!-- table -->", "<!-- end -->", shown)
 
 
 if __name__ == "__main__":

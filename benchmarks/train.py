@@ -12,13 +12,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import click
@@ -27,17 +24,15 @@ import torch
 from bloxdb.trainer.augment import training_batches
 from bloxdb.trainer.data import DataSet, Split
 from bloxdb.trainer.loop import Training
-from bloxdb.trainer.model import Network
 from bloxdb.trainer.recipe import TrainingRecipe, default_recipe
-from bloxdb.trainer.vision import torchvision
-from PIL import Image
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from harness import markdown, processor, today, write_between
+from plain_loop import PlainLoop, Reference
+from torch import Tensor
 
 from bloxdb import space
 from bloxdb.space import costs
 
-HERE = Path(__file__).resolve().parent
+COLUMNS = ["what", "ours, images/s", "reference, images/s", "ratio", "bound", "met"]
 SECONDS_A_DAY = 86_400
 IMAGES_A_RUN = 200 * 45_000  # training images; validation is one pass forward over a ninth of them
 
@@ -67,79 +62,6 @@ def random_data(images: int, device: str) -> DataSet:
     train, val = Split(pixels[:images], labels[:images]), Split(pixels[images:], labels[images:])
     mean, std = (0.5070588, 0.4866667, 0.4407843), (0.2674510, 0.2564706, 0.2760784)
     return DataSet("cifar100", 100, mean, std, train, val, val).to(torch.device(device))
-
-
-class Reference(Dataset[tuple[Tensor, int]]):
-    """Images one by one, through PIL."""
-
-    def __init__(self, data: DataSet, *, augment: bool) -> None:
-        torchvision()
-        from torchvision import transforms
-
-        split = data.train if augment else data.val
-        self.images = [Image.fromarray(image.permute(1, 2, 0).numpy()) for image in split.images.cpu()]
-        self.labels = split.labels.tolist()
-        last = [transforms.ToTensor(), transforms.Normalize(data.mean, data.std)]
-        first = [
-            transforms.RandAugment(2, 14),
-            transforms.RandomHorizontalFlip(),
-            transforms.RandomCrop(32, padding=4),
-        ]
-        self.transform = transforms.Compose([*first, *last, cut_out] if augment else last)
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return self.transform(self.images[index]), self.labels[index]
-
-
-def cut_out(image: Tensor) -> Tensor:
-    """A 16x16 square of zeros."""
-    y, x = np.random.randint(32, size=2)
-    image[:, max(0, y - 8) : y + 8, max(0, x - 8) : x + 8] = 0
-    return image
-
-
-class PlainLoop:
-    """The reference's training of one network."""
-
-    def __init__(self, vec: object, recipe: TrainingRecipe, data: DataSet, device: str) -> None:
-        torch.manual_seed(0)
-        torch.use_deterministic_algorithms(False)
-        torch.backends.cudnn.conv.fp32_precision = "ieee"
-        self.device = device
-        self.network = Network(vec, data.classes).to(device)
-        self.criterion = nn.CrossEntropyLoss()
-        self.optimiser = torch.optim.SGD(
-            self.network.parameters(), recipe.lr, momentum=0.9, weight_decay=5e-4, foreach=False, fused=False
-        )
-        workers = min(4, os.cpu_count() or 1)
-        self.train = DataLoader(
-            Reference(data, augment=True), recipe.batch, shuffle=True, num_workers=workers
-        )
-        self.val = DataLoader(Reference(data, augment=False), 100, num_workers=workers)
-
-    def step(self, images: Tensor, labels: Tensor) -> tuple[float, int]:
-        """One step, and what it tells."""
-        images, labels = images.to(self.device), labels.to(self.device)
-        self.optimiser.zero_grad()
-        logits = self.network(images)
-        loss = self.criterion(logits, labels)
-        loss.backward()
-        self.optimiser.step()
-        return loss.item(), (logits.argmax(1) == labels).sum().item()
-
-    def epoch(self) -> None:
-        """Training and validation."""
-        self.network.train()
-        for images, labels in self.train:
-            self.step(images, labels)
-        self.network.eval()
-        with torch.no_grad():
-            for images, labels in self.val:
-                logits = self.network(images.to(self.device))
-                self.criterion(logits, labels.to(self.device)).item()
 
 
 def timed(action: Callable[[], object], device: str, repeats: int) -> float:
@@ -287,12 +209,7 @@ def days_of_all(epoch_lines: list[tuple[int, float]]) -> float:
 
 def device_name(device: str) -> str:
     """What it runs on."""
-    if device.startswith("cuda"):
-        return torch.cuda.get_device_name()
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []:
-        if line.startswith("model name"):
-            return f"{line.split(':')[1].strip()}, {os.cpu_count()} cores"
-    return f"{platform.processor()}, {os.cpu_count()} cores"
+    return torch.cuda.get_device_name() if device.startswith("cuda") else processor()
 
 
 @click.command()
@@ -333,12 +250,10 @@ def main(
     )
     shown = "\n".join(
         [
-            f"{device_name(device)}; {datetime.now(UTC):%Y-%m-%d}; torch {torch.__version__}; epochs of "
+            f"{device_name(device)}; {today()}; torch {torch.__version__}; epochs of "
             f"{count} images, batch {batch}; median of {repeats}.",
             "",
-            "| what | ours, images/s | reference, images/s | ratio | bound | met |",
-            "| --- | ---: | ---: | ---: | ---: | --- |",
-            *map(str, lines),
+            markdown(COLUMNS, map(str, lines)),
             "",
             *(f"- {note}" for note in notes),
             "",
@@ -346,11 +261,7 @@ def main(
     )
     click.echo(shown)
     if write_results:
-        path = HERE / "RESULTS.md"
-        text = path.read_text()
-        begin, end = f"<!-- train {device} -->\n", f"<!-- end of train {device} -->"
-        head, rest = text.split(begin)
-        path.write_text(head + begin + "\n" + shown + "\n" + end + rest.split(end)[1])
+        write_between(f"<!-- train {device} -->", f"<!-- end of train {device} -->", shown)
 
 
 if __name__ == "__main__":
