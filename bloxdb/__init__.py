@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bloxdb.dataset.dataset import Dataset as Dataset
-    from bloxdb.dataset.dataset import from_database as from_database
-    from bloxdb.dataset.dataset import from_folder as from_folder
+    from bloxdb.dataset.opening import from_database as from_database
+    from bloxdb.dataset.opening import from_folder as from_folder
     from bloxdb.db.creation import UpgradeReport as UpgradeReport
     from bloxdb.db.creation import create as create
     from bloxdb.db.creation import upgrade as upgrade
@@ -114,8 +114,8 @@ _HOMES = {
     "current": "db.database",
     "export_parquet": "parquet",
     "export_release": "release.exporter",
-    "from_database": "dataset.dataset",
-    "from_folder": "dataset.dataset",
+    "from_database": "dataset.opening",
+    "from_folder": "dataset.opening",
     "import_parquet": "parquet",
     "import_release": "release.importer",
     "merge": "merging",

@@ -142,16 +142,17 @@ def to_stored(values: Array, measure: Measure, source: str = "") -> Array:
     Parameters
     ----------
     values
-        float64 (n,) or (n, epochs) in the measure's unit; integers are taken as stored ones, and given back.
+        The values, float64 (n,) or (n, epochs), in the measure's unit; integers are taken as stored ones,
+        and given back.
     measure
-        What they are of.
+        The measure that the values are of.
     source
-        The file they come from, for the error.
+        The file that the values come from, for the error.
 
     Returns
     -------
     numpy.ndarray
-        int64 of the same shape.
+        Stored integers, int64, of the same shape.
 
     Raises
     ------
@@ -189,14 +190,14 @@ def from_stored(stored: Array, measure: Measure) -> npt.NDArray[np.float64]:
     Parameters
     ----------
     stored
-        int32 or int64, of any shape; `MISSING` can only be among int64.
+        Stored integers, int32 or int64, of any shape; `MISSING` can only be among int64.
     measure
-        What they are of.
+        The measure that the integers are of.
 
     Returns
     -------
     numpy.ndarray
-        float64 of the same shape.
+        Values in the measure's unit, float64, of the same shape.
     """
     floats = to_floats(stored, measure.scale)
     if stored.dtype == np.int64:

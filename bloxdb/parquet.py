@@ -111,7 +111,7 @@ def import_parquet(
     Parameters
     ----------
     folder
-        Where the files are.
+        The folder of the files.
     db
         The database; the current one if not given.
     replace

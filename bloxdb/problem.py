@@ -55,7 +55,7 @@ class Problem:
     budget_seconds
         Training time that may be spent; None for no end.
     recipe, seed
-        Whose runs; the only recipe, and its lowest seed, if None.
+        The name of the recipe and the seed of the runs; the only recipe, and its lowest seed, if None.
 
     Attributes
     ----------
@@ -117,7 +117,7 @@ class Problem:
         key
             A vector, a model hash or an index.
         epoch
-            From 1; the problem's own if None.
+            The epoch, from 1; the problem's own if None.
 
         Raises
         ------
@@ -143,7 +143,7 @@ class Problem:
         Parameters
         ----------
         key, epoch
-            As for a call.
+            The architecture, and the epoch up to which it would be trained.
 
         Returns
         -------

@@ -29,7 +29,7 @@ class Meter:
     Parameters
     ----------
     progress
-        Whom to tell, if anybody.
+        What is told; None for nobody.
     total
         All there is to do, in whatever unit.
     """

@@ -34,7 +34,7 @@ def top(
     Parameters
     ----------
     n
-        How many.
+        The most rows to give.
     db
         The database to ask; the current one if not given.
     max_flops, max_params

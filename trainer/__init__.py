@@ -1,1 +1,42 @@
-"""Training architectures into a database; the only part of the project that imports torch."""
+"""Training architectures into a database; the only part of the project that imports torch.
+
+Its names are imported when they are first used, so that `import bloxdb.trainer` itself imports no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .data import DataSet as DataSet
+    from .data import load_data as load_data
+    from .loop import Training as Training
+    from .model import Network as Network
+    from .recipe import TrainingRecipe as TrainingRecipe
+    from .recipe import default_recipe as default_recipe
+    from .recipe import make_recipe as make_recipe
+    from .worker import Job as Job
+
+_HOMES = {
+    "DataSet": "data",
+    "Job": "worker",
+    "Network": "model",
+    "Training": "loop",
+    "TrainingRecipe": "recipe",
+    "default_recipe": "recipe",
+    "load_data": "data",
+    "make_recipe": "recipe",
+}
+"""Where each public name is at home."""
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used."""
+    if name in _HOMES:
+        found: object = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = found
+        return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

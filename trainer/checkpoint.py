@@ -29,7 +29,7 @@ class Checkpoint:
     Parameters
     ----------
     folder
-        Of all checkpoints; all workers that share a database should see the same one.
+        The folder of all checkpoints; all workers that share a database should see the same one.
     recipe_digest, arch_id, seed
         The run.
     """

@@ -31,7 +31,7 @@ class Split:
         return len(self.labels)
 
     def to(self, device: torch.device) -> Split:
-        """The same on a device."""
+        """A copy on a device."""
         return Split(self.images.to(device), self.labels.to(device))
 
 
@@ -44,9 +44,9 @@ class DataSet:
     name
         A key of `LOADERS`.
     classes
-        How many.
+        The number of classes.
     mean, std
-        Of each channel, where 255 is 1.
+        Mean and standard deviation of each channel, where 255 is 1.
     train, val, test
         The splits.
     """
@@ -65,7 +65,18 @@ class DataSet:
         return Images(len(self.train), len(self.val), len(self.test))
 
     def to(self, device: torch.device) -> DataSet:
-        """The same on a device."""
+        """A copy on a device.
+
+        Parameters
+        ----------
+        device
+            The torch device.
+
+        Returns
+        -------
+        DataSet
+            The data set, all splits there.
+        """
         splits = (split.to(device) for split in (self.train, self.val, self.test))
         return DataSet(self.name, self.classes, self.mean, self.std, *splits)
 
@@ -78,9 +89,14 @@ def load_data(name: str, folder: Path | None = None, *, download: bool = False) 
     name
         A key of `LOADERS`.
     folder
-        Where the files are; ``data`` in the user's data folder of bloxdb if not given.
+        The folder of the files; ``data`` in the user's data folder of bloxdb if not given.
     download
         Get them first if they are not there.
+
+    Returns
+    -------
+    DataSet
+        The data set, on the CPU.
 
     Raises
     ------

@@ -49,7 +49,7 @@ class Place:
     device
         A torch device, as ``'cuda:1'`` or ``'cpu'``.
     threads
-        Its own threads on the CPU.
+        Threads of the worker on the CPU.
     """
 
     device: str

@@ -29,20 +29,20 @@ class Training:
     vec
         The architecture.
     recipe
-        How to train.
+        The settings of the training.
     data
-        On what; it lies on the device that trains.
+        The data set; it lies on the device that trains.
     seed
-        Of Python, NumPy and torch.
+        The seed of Python, NumPy and torch.
 
     Attributes
     ----------
     epoch
-        How many are done.
+        How many epochs are done.
     best
-        The best of them.
+        The best of these epochs.
     train_time
-        Seconds that they took.
+        Seconds that these epochs took.
     """
 
     def __init__(self, vec: object, recipe: TrainingRecipe, data: DataSet, seed: int) -> None:
@@ -91,7 +91,18 @@ class Training:
 
     @torch.no_grad()
     def evaluate(self, split: Split) -> Metrics:
-        """Metrics of a split with the weights as they are."""
+        """Measure a split with the weights as they are.
+
+        Parameters
+        ----------
+        split
+            The images and labels.
+
+        Returns
+        -------
+        Metrics
+            Top-1 and top-5 in percent, and the loss in nats.
+        """
         self.network.eval()
         sums = _Sums(self.device)
         for images, labels in plain_batches(self.data, split, self.recipe.eval_batch):
@@ -122,7 +133,13 @@ class Training:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go back to a state; numbers go on as if nothing had happened."""
+        """Go back to a state; numbers go on as if nothing had happened.
+
+        Parameters
+        ----------
+        state
+            What `state` gave.
+        """
         if self.device.type == "cpu":
             torch.set_num_threads(state["threads"])  # sums depend on who adds what
         self.network.load_state_dict(state["network"])
@@ -135,7 +152,20 @@ class Training:
         self.epoch, self.train_time = state["epoch"], state["train_time"]
 
     def logits_and_loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits in float32, and the mean cross-entropy, of a batch in channels last."""
+        """Run the network on a batch.
+
+        Parameters
+        ----------
+        images
+            A batch in channels last, (n, 3, height, width).
+        labels
+            The classes, int64 (n,).
+
+        Returns
+        -------
+        tuple
+            Logits, float32 (n, classes), and the mean cross-entropy in nats.
+        """
         half = self.recipe.precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             logits: Tensor = self.forward(images)

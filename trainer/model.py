@@ -153,7 +153,18 @@ class Network(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) to logits (N, classes)."""
+        """The logits of images.
+
+        Parameters
+        ----------
+        images
+            float32 (N, 3, H, W).
+
+        Returns
+        -------
+        Tensor
+            Shape (N, classes).
+        """
         x = self.stem(images)
         for cell, reduction in zip(self.cells, self.reductions, strict=True):
             x = reduction(cell(x))

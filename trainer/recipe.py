@@ -26,13 +26,13 @@ class TrainingRecipe:
     dataset
         A key of `bloxdb.db.DATASETS`.
     epochs
-        How many; the learning rate goes to 0 over them on a cosine, stepped per epoch.
+        The number of epochs; the learning rate goes to 0 over them on a cosine, stepped per epoch.
     batch
         Images a step; the last batch of an epoch may be smaller.
     eval_batch
         Images at once when evaluating; it changes results by no more than rounding.
     lr, momentum, weight_decay
-        Of SGD without Nesterov; the decay is on all parameters.
+        Settings of SGD without Nesterov; the decay is on all parameters.
     precision
         ``'fp32'``; ``'tf32'``, which lets a GPU round the factors of products to 10 bits; or ``'bf16'``,
         which computes layers in bfloat16 and keeps weights in float32.
@@ -100,7 +100,18 @@ class TrainingRecipe:
         return asdict(self)
 
     def facts(self, images: Images) -> RecipeFacts:
-        """What the database keeps of it, with the numbers of images that it is used on."""
+        """What the database keeps of a recipe.
+
+        Parameters
+        ----------
+        images
+            The numbers of images that it is used on.
+
+        Returns
+        -------
+        RecipeFacts
+            The facts, with the digest of all settings.
+        """
         return RecipeFacts(self.name, self.dataset, self.epochs, images, self.config(), self.digest)
 
 
@@ -138,6 +149,18 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 def default_recipe(dataset: str, epochs: int | None = None) -> TrainingRecipe:
     """The recipe of a data set: for CIFAR-100 that of the release.
 
+    Parameters
+    ----------
+    dataset
+        A key of `bloxdb.db.DATASETS`.
+    epochs
+        The number of epochs; that of the data set's recipe if None.
+
+    Returns
+    -------
+    TrainingRecipe
+        The recipe.
+
     Raises
     ------
     QueryError
@@ -160,6 +183,11 @@ def make_recipe(dataset: str | None, toml: Path | None, changes: Mapping[str, An
         A file whose top-level keys are fields of `TrainingRecipe`.
     changes
         Fields of `TrainingRecipe`.
+
+    Returns
+    -------
+    TrainingRecipe
+        The recipe.
 
     Raises
     ------

@@ -16,7 +16,7 @@ class Scalars:
     Parameters
     ----------
     folder
-        Of all runs.
+        The folder of all runs.
     recipe, arch_id, seed
         The run, which gives its folder's name.
 

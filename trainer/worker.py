@@ -39,11 +39,11 @@ class Job:
     arch_ids
         Architecture indices, in the order of training.
     recipe, seed
-        How to train them.
+        The recipe and the seed that they are trained with.
     checkpoints
         The folder of checkpoints.
     data_dir
-        Where the data set is; None for its usual place.
+        The folder of the data set; None for its usual place.
     checkpoint_every
         Epochs between two checkpoints.
     intervals
@@ -70,11 +70,11 @@ class Event:
     Attributes
     ----------
     worker
-        Which.
+        The name of the worker.
     kind
         ``'start'``, ``'epoch'``, ``'end'`` of a run; ``'wait'`` for runs of others; ``'note'``.
     arch_id, epoch, epochs
-        Where it is; epochs are those of the recipe.
+        The architecture, its epoch, and the epochs of the recipe.
     top1
         Validation top-1 of the epoch, test top-1 at the end.
     images_per_second
@@ -143,7 +143,7 @@ def work(job: Job, device: torch.device, tell: Callable[[Event], None], stop: St
     with open(job.db) as db:
         data = load_data(job.recipe.dataset, job.data_dir).to(device)
         queue = prepare(db, job, data)
-        env_id = environment_id(db, environment(device))
+        env_id = environment_id(environment(device), db)
         worker = Worker(job, data, tell, stop)
         while not stop:
             record = queue.claim(worker.name, env_id, job.intervals)

@@ -206,7 +206,7 @@ def chosen_archs(
     chosen
         What the options gave.
     seed
-        Of the draw.
+        The seed of the draw.
     done
         Gives the ids that ``--missing`` passes over.
     """

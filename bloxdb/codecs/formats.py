@@ -34,24 +34,66 @@ class Format(Protocol):
 
     @staticmethod
     def decode(header: Header, column_types: Mapping[str, str] | None, body: BinaryIO) -> Table:
-        """The table in the body of a file, `body` standing right after the header.
+        """Read the table in the body of a file.
 
         It holds for hostile bytes too: it ends in a Table or in a `BloxFormatError` with the place, takes no
         more memory than header, row count and file size need together, and never runs anything.
+
+        Parameters
+        ----------
+        header
+            What the file's header says of the table.
+        column_types
+            The types of columns that the header names; None for a format without.
+        body
+            The file, standing right after the header.
+
+        Returns
+        -------
+        Table
+            The table.
+
+        Raises
+        ------
+        BloxFormatError
+            The body is damaged; the error names the place.
         """
         ...
 
     @staticmethod
     def encode(table: Table) -> tuple[dict[str, str] | None, list[bytes]]:
-        """The types of columns for the header (None for a format without), and the body in parts.
+        """Write a table as the body of a file.
 
         What `decode` makes of it equals the table; what cannot be held is a `BloxFormatError`.
+
+        Parameters
+        ----------
+        table
+            The table to write.
+
+        Returns
+        -------
+        tuple
+            The types of columns for the header (None for a format without), and the body in parts.
+
+        Raises
+        ------
+        BloxFormatError
+            The format cannot hold the table.
         """
         ...
 
 
 class Extension(NamedTuple):
-    """A column that needed a type which the original reader rejects."""
+    """A column that needed a type which the original reader rejects.
+
+    Attributes
+    ----------
+    column
+        The name of the column.
+    type
+        The type that it needed.
+    """
 
     column: str
     type: str
@@ -63,6 +105,16 @@ FORMATS: dict[str, Format] = {"blox": blox, "pickle": pickle, "csv": csv}  # typ
 
 def read(path: str | PathLike[str]) -> Table:
     """Read a release file; its extension says the format.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    Table
+        The table that the file holds.
 
     Raises
     ------
@@ -76,7 +128,25 @@ def read(path: str | PathLike[str]) -> Table:
 
 
 def decode(data: bytes, source: str = "data") -> Table:
-    """A table from the bytes of a release file, in whichever format its header names."""
+    """Read a table from bytes, in whichever format their header names.
+
+    Parameters
+    ----------
+    data
+        The bytes of a release file.
+    source
+        What errors call the bytes.
+
+    Returns
+    -------
+    Table
+        The table that they hold.
+
+    Raises
+    ------
+    BloxFormatError
+        The bytes are damaged or no release file; the error names the place.
+    """
     return _decode(BytesIO(data), source, None)
 
 
@@ -92,7 +162,23 @@ def _decode(stream: BinaryIO, source: str, codec: Format | None) -> Table:
 
 
 def read_header(path: str | PathLike[str]) -> Header:
-    """Only the header of a release file."""
+    """Read only the header of a release file.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    Header
+        What the file says of itself.
+
+    Raises
+    ------
+    BloxFormatError
+        The header is damaged, or there is none.
+    """
     file = Path(path)
     codec = _format_of(file)
     with file.open("rb") as stream:
@@ -107,16 +193,21 @@ def read_header(path: str | PathLike[str]) -> Header:
 
 
 def encode(table: Table, format: str, *, strict: bool = False) -> tuple[list[bytes], list[Extension]]:
-    """The bytes of a release file, in parts, and the columns that needed an extension type.
+    """Write a table as the bytes of a release file.
 
     Parameters
     ----------
     table
-        What to write.
+        The table to write.
     format
-        ``'blox'``, ``'pickle'`` or ``'csv'``.
+        The format: ``'blox'``, ``'pickle'`` or ``'csv'``.
     strict
         Refuse extension types instead of using them.
+
+    Returns
+    -------
+    tuple
+        The bytes in parts, and the columns that needed an extension type.
 
     Raises
     ------
@@ -140,6 +231,15 @@ def encode(table: Table, format: str, *, strict: bool = False) -> tuple[list[byt
 def write(table: Table, path: str | PathLike[str], *, strict: bool = False) -> list[Extension]:
     """Write a release file, whole or not at all; its extension says the format.
 
+    Parameters
+    ----------
+    table
+        The table to write.
+    path
+        The file; its extension names the format.
+    strict
+        Refuse extension types instead of using them.
+
     Returns
     -------
     list of Extension
@@ -148,7 +248,7 @@ def write(table: Table, path: str | PathLike[str], *, strict: bool = False) -> l
     Raises
     ------
     BloxFormatError
-        As `encode`.
+        The format cannot hold the table, or, with `strict`, not without an extension type.
     """
     file = Path(path)
     try:

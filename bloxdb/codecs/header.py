@@ -53,11 +53,11 @@ class Header:
     columns
         Names in file order; ``'model_hash'`` is among them.
     seed
-        Of training and env files.
+        The seed of the runs; of training and env files only.
     epochs, dataset, part
-        Of training files; `part` is ``'base'`` or ``'ext'``. Every list has `epochs` values.
+        What training files alone have; `part` is ``'base'`` or ``'ext'``. Every list has `epochs` values.
     device
-        Of benchmarking files; letters, digits and ``-``.
+        The device of a benchmarking file; letters, digits and ``-``.
     """
 
     dataset_type: str

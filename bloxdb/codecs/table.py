@@ -62,6 +62,13 @@ class Table:
     def from_rows(cls, header: Header, rows: Iterable[Sequence[Any]]) -> Table:
         """Build a table from rows such as `rows` gives.
 
+        Parameters
+        ----------
+        header
+            What the table is.
+        rows
+            The values of each row, in the order of the header's columns.
+
         Raises
         ------
         BloxFormatError
@@ -88,7 +95,18 @@ class Table:
         return self.columns[name]
 
     def values(self, name: str) -> Array:
-        """A column in its natural units: percent and losses as float64."""
+        """A column in its natural units: percent and losses as float64.
+
+        Parameters
+        ----------
+        name
+            The name of the column.
+
+        Returns
+        -------
+        numpy.ndarray
+            The values of all rows, (n,) or (n, epochs).
+        """
         array = self.columns[name]
         if COLUMNS[name] in MEASURED and array.dtype != np.float64:
             return to_floats(array, measure_of(name).scale)
@@ -105,12 +123,17 @@ class Table:
         return [text[i : i + 32] for i in range(0, len(text), 32)]
 
     def arch_ids(self, source: str = "") -> Ids:
-        """The architecture index of each row, int64 (n,).
+        """The architecture index of each row.
 
         Parameters
         ----------
         source
             The file's name, for the error.
+
+        Returns
+        -------
+        numpy.ndarray
+            Architecture indices, int64 (n,).
 
         Raises
         ------
@@ -128,7 +151,18 @@ class Table:
         return ids
 
     def take(self, rows: npt.NDArray[np.intp]) -> Table:
-        """A table of some of the rows, in the order given."""
+        """A table of some of the rows, in the order given.
+
+        Parameters
+        ----------
+        rows
+            Positions of rows, integers (n,).
+
+        Returns
+        -------
+        Table
+            A table of n rows.
+        """
         return Table(self.header, {name: array[rows] for name, array in self.columns.items()})
 
     def sorted(self) -> Table:
@@ -139,6 +173,16 @@ class Table:
         """The first place where two tables differ, as a sentence; None if they are equal.
 
         Headers, row order and every value count; two NaN are equal.
+
+        Parameters
+        ----------
+        other
+            The table to compare with.
+
+        Returns
+        -------
+        str or None
+            A sentence on the first difference; None if there is none.
         """
         if self.header != other.header:
             return f"headers differ: {self.header} and {other.header}"

@@ -58,22 +58,68 @@ class _File:
 
 
 class StaticInfoDataset(_File):
-    """FLOPs and parameters: `blox-info`."""
+    """FLOPs and parameters: `blox-info`.
+
+    Parameters
+    ----------
+    path
+        The file, in any format.
+
+    Raises
+    ------
+    BloxFormatError
+        The file is damaged.
+    QueryError
+        The file is of another kind.
+    """
 
     kind = "static"
 
     def flops(self, arch: Any) -> int | None:
-        """Multiply-accumulates for one 3x32x32 image; None for an architecture that is not there."""
+        """The FLOPs of an architecture.
+
+        Parameters
+        ----------
+        arch
+            A vector, a model hash or an index.
+
+        Returns
+        -------
+        int or None
+            Multiply-accumulates for one 3x32x32 image; None for an architecture that is not there.
+        """
         found: int | None = self._single("flops", arch)
         return found
 
     def params(self, arch: Any) -> int | None:
-        """Trainable parameters."""
+        """The size of an architecture.
+
+        Parameters
+        ----------
+        arch
+            A vector, a model hash or an index.
+
+        Returns
+        -------
+        int or None
+            Trainable parameters; None for an architecture that is not there.
+        """
         found: int | None = self._single("params", arch)
         return found
 
     def arch_vec(self, arch: Any) -> space.ArchVec | None:
-        """The canonical vector."""
+        """The canonical vector of an architecture.
+
+        Parameters
+        ----------
+        arch
+            A vector, a model hash or an index.
+
+        Returns
+        -------
+        space.ArchVec or None
+            Three cells; None for an architecture that is not there.
+        """
         row = self._row(arch)
         return None if row < 0 else space.arch_vec(int(self._part.ids[row]))
 
@@ -85,17 +131,41 @@ class StaticInfoDataset(_File):
 
 
 class EnvInfoDataset(_File):
-    """Environments of the runs of a seed: `blox-env-SEED`."""
+    """Environments of the runs of a seed: `blox-env-SEED`.
+
+    Parameters
+    ----------
+    path
+        The file, in any format.
+
+    Raises
+    ------
+    BloxFormatError
+        The file is damaged.
+    QueryError
+        The file is of another kind.
+    """
 
     kind = "env"
 
     @property
     def seed(self) -> int:
-        """Of the runs."""
+        """The seed of the runs."""
         return self._part.table.header.seed or 0
 
     def env(self, arch: Any) -> dict[str, str] | None:
-        """The 12 fields; None for an architecture that is not there."""
+        """The environment of a run.
+
+        Parameters
+        ----------
+        arch
+            A vector, a model hash or an index.
+
+        Returns
+        -------
+        dict or None
+            Texts by the names of the 12 fields; None for an architecture that is not there.
+        """
         row = self._row(arch)
         return None if row < 0 else {name: self._part.table[name][row] for name in ENVIRONMENT}
 
@@ -108,17 +178,41 @@ class EnvInfoDataset(_File):
 
 
 class BenchmarkingDataset(_File):
-    """Latencies on one device: `blox-bench-DEVICE`."""
+    """Latencies on one device: `blox-bench-DEVICE`.
+
+    Parameters
+    ----------
+    path
+        The file, in any format.
+
+    Raises
+    ------
+    BloxFormatError
+        The file is damaged.
+    QueryError
+        The file is of another kind.
+    """
 
     kind = "benchmarking"
 
     @property
     def device(self) -> str:
-        """Its name."""
+        """The name of the device."""
         return self._part.table.header.device or ""
 
     def latency(self, arch: Any) -> float | None:
-        """Milliseconds; None for an architecture that is not there."""
+        """The latency of an architecture.
+
+        Parameters
+        ----------
+        arch
+            A vector, a model hash or an index.
+
+        Returns
+        -------
+        float or None
+            The latency in milliseconds; None for an architecture that is not there.
+        """
         found: float | None = self._single(LATENCY.name, arch)
         return found
 
@@ -144,13 +238,24 @@ def from_folder(
 
     Parameters
     ----------
-    folder, extended, seeds, devices, include_static_info, include_env_info, validate_data, preferred_ext
-        As there.
+    folder
+        The folder of the files, in any mixture of formats.
+    extended
+        Load the ext files, too: training accuracies and all losses.
+    seeds, devices
+        The seeds and the devices to load, one or several; all that the folder has if None.
+    include_static_info, include_env_info
+        Load FLOPs and parameters, and environments.
+    validate_data
+        Check that the files belong together.
+    preferred_ext
+        The format to take where a file is there in several; ``'blox'``, ``'pickle'``, ``'csv'`` in this
+        order if None.
 
     Returns
     -------
     Dataset
-        What was asked for, in memory.
+        The runs, in memory.
     """
     return dataset.from_folder(
         folder,

@@ -4,8 +4,9 @@
 """
 
 from bloxdb.dataset.database import DatabaseSource
-from bloxdb.dataset.dataset import Dataset, from_database, from_folder
+from bloxdb.dataset.dataset import Dataset
 from bloxdb.dataset.folder import FolderSource
+from bloxdb.dataset.opening import from_database, from_folder
 from bloxdb.dataset.source import Source
 
 __all__ = ["DatabaseSource", "Dataset", "FolderSource", "Source", "from_database", "from_folder"]

@@ -57,12 +57,12 @@ class DatabaseSource:
 
     @property
     def has_info(self) -> bool:
-        """Every database has costs."""
+        """Whether there are costs: every database has them."""
         return True
 
     @property
     def has_env(self) -> bool:
-        """It may have environments."""
+        """Whether there are environments: a database may have them."""
         return True
 
     def has(self, arch_id: int) -> bool:
@@ -106,18 +106,31 @@ class DatabaseSource:
         return [np.nan if row[0] is None else row[0] / measure.scale for row in rows]
 
     def latency(self, device: str, arch_id: int) -> float | None:
-        """Milliseconds."""
+        """The latency on a device, in milliseconds."""
         sql = "SELECT latency_ms FROM latencies JOIN devices ON id = device_id WHERE arch_id = ? AND name = ?"
         found: float | None = self._value(sql, arch_id, device)
         return found
 
     def info(self, arch_id: int) -> tuple[int, int] | None:
-        """FLOPs and parameters."""
+        """Multiply-accumulates for one image, and trainable parameters."""
         rows = self._rows("SELECT flops, params FROM static_info WHERE arch_id = ?", arch_id)
         return (rows[0][0], rows[0][1]) if rows else None
 
     def highest(self, name: str, seed: int) -> float:
-        """The highest of a result among all runs of a seed."""
+        """The highest of a result among all runs of a seed.
+
+        Parameters
+        ----------
+        name
+            The name of a measure of runs.
+        seed
+            The seed of the runs.
+
+        Returns
+        -------
+        float
+            The value in the unit of the measure; 0 if there is none.
+        """
         sql = f"SELECT max({name}) FROM runs WHERE recipe_id = ? AND seed = ? AND {_IS_DONE}"
         return float(self._value(sql, self._recipe_id, seed) or 0.0)
 

@@ -5,104 +5,18 @@ from __future__ import annotations
 import operator
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from os import PathLike
 from typing import Any
 
 import numpy.typing as npt
 
 from bloxdb import space
 from bloxdb.codecs.header import VERSION, search_space
-from bloxdb.dataset.database import DatabaseSource
-from bloxdb.dataset.folder import read_folder
 from bloxdb.dataset.source import CURVES, Source
-from bloxdb.db.database import Database, current
-from bloxdb.db.references import Seeds
 from bloxdb.errors import QueryError
 from bloxdb.measures import MEASURES
 from bloxdb.space.keys import KEY, find_arch
 
 _EXTENDED = {measure.name for measure in MEASURES if measure.file == "ext"}
-
-
-def from_folder(
-    folder: str | PathLike[str],
-    *,
-    extended: bool = False,
-    seeds: Seeds = None,
-    devices: str | Iterable[str] | None = None,
-    include_static_info: bool = False,
-    include_env_info: bool = False,
-    validate_data: bool = True,
-    preferred_ext: str | None = None,
-) -> Dataset:
-    """Load a release from a folder.
-
-    Parameters
-    ----------
-    folder
-        Where the files are, in any mixture of formats.
-    extended
-        Load the ext files, too: training accuracies and all losses.
-    seeds, devices
-        Which to load, one or several; all that the folder has if None.
-    include_static_info, include_env_info
-        Load FLOPs and parameters, and environments.
-    validate_data
-        Check that the files belong together.
-    preferred_ext
-        The format to take where a file is there in several; ``'blox'``, ``'pickle'``, ``'csv'`` in this order
-        if None.
-
-    Returns
-    -------
-    Dataset
-        What was asked for, in memory.
-
-    Raises
-    ------
-    BloxFormatError
-        A file is damaged.
-    ReleaseError
-        A file is missing, or two do not belong together.
-    QueryError
-        There is no such seed, device or format; the error lists those that there are.
-    """
-    source = read_folder(
-        folder,
-        extended=extended,
-        seeds=seeds,
-        devices=devices,
-        info=include_static_info,
-        env=include_env_info,
-        preferred_ext=preferred_ext,
-        validate=validate_data,
-    )
-    return Dataset(source)
-
-
-def from_database(db: Database | None = None, *, recipe: str | None = None, seeds: Seeds = None) -> Dataset:
-    """The finished runs of a database under the original package's API; nothing is loaded up front.
-
-    Parameters
-    ----------
-    db
-        The database; the current one if not given.
-    recipe
-        Whose runs; needed where there are several recipes.
-    seeds
-        Only runs of this seed, or of these.
-
-    Returns
-    -------
-    Dataset
-        It asks the database at each call.
-
-    Raises
-    ------
-    QueryError
-        There is no such recipe or seed.
-    """
-    return Dataset(DatabaseSource(db or current(), recipe, seeds))
 
 
 class Dataset:
@@ -112,6 +26,11 @@ class Dataset:
     `bloxdb.space.keys` has a table of what each kind of key gives. A method returns None where there is no
     run of it, and where there is no such architecture; a malformed key is an error. Without a seed, one of
     `seeds` is drawn from `rng`.
+
+    Parameters
+    ----------
+    source
+        Where the values come from; `from_folder` and `from_database` make one.
 
     Attributes
     ----------
@@ -166,7 +85,7 @@ class Dataset:
 
     @property
     def dataset(self) -> str:
-        """What was trained on."""
+        """The name of the data set that was trained on."""
         return self._source.dataset
 
     @property
@@ -212,11 +131,11 @@ class Dataset:
         arch
             The architecture.
         epoch
-            From 1; the last if None.
+            The epoch, from 1; the last if None.
         best
             The best of the first `epoch` values instead of the value at `epoch`.
         seed
-            Whose run; drawn if None.
+            The seed of the run; drawn if None.
 
         Raises
         ------
@@ -228,47 +147,59 @@ class Dataset:
     def train_acc(
         self, arch: Any, epoch: int | None = None, best: bool = True, seed: int | None = None
     ) -> float | None:
-        """Training top-1 in percent, as `val_acc`."""
+        """Training top-1 in percent; its parameters are those of `val_acc`."""
         return self._measure("train_top1", arch, epoch, best, seed)
 
     def train_top5(
         self, arch: Any, epoch: int | None = None, best: bool = True, seed: int | None = None
     ) -> float | None:
-        """Training top-5 in percent, as `val_acc`."""
+        """Training top-5 in percent; its parameters are those of `val_acc`."""
         return self._measure("train_top5", arch, epoch, best, seed)
 
     def val_top5(
         self, arch: Any, epoch: int | None = None, best: bool = True, seed: int | None = None
     ) -> float | None:
-        """Validation top-5 in percent, as `val_acc`."""
+        """Validation top-5 in percent; its parameters are those of `val_acc`."""
         return self._measure("val_top5", arch, epoch, best, seed)
 
     def train_loss(
         self, arch: Any, epoch: int | None = None, best: bool = False, seed: int | None = None
     ) -> float | None:
-        """Training loss at an epoch, or the lowest of the first epochs."""
+        """Training loss in nats, at an epoch unless `best`; its parameters are those of `val_acc`."""
         return self._measure("train_loss", arch, epoch, best, seed)
 
     def val_loss(
         self, arch: Any, epoch: int | None = None, best: bool = False, seed: int | None = None
     ) -> float | None:
-        """Validation loss, as `train_loss`."""
+        """Validation loss in nats, at an epoch unless `best`; its parameters are those of `val_acc`."""
         return self._measure("val_loss", arch, epoch, best, seed)
 
     def test_acc(self, arch: Any, seed: int | None = None) -> float | None:
-        """Test top-1 in percent, with the weights of the best epoch."""
+        """Test top-1 in percent, with the weights of the best epoch.
+
+        Parameters
+        ----------
+        arch, seed
+            The architecture, and the seed of the run (drawn if None).
+        """
         return self._result("test_top1", arch, seed)
 
     def test_top5(self, arch: Any, seed: int | None = None) -> float | None:
-        """Test top-5 in percent."""
+        """Test top-5 in percent; its parameters are those of `test_acc`."""
         return self._result("test_top5", arch, seed)
 
     def test_loss(self, arch: Any, seed: int | None = None) -> float | None:
-        """Test loss."""
+        """Test loss in nats; its parameters are those of `test_acc`."""
         return self._result("test_loss", arch, seed)
 
     def train_time(self, arch: Any, epoch: int | None = None, seed: int | None = None) -> float | None:
-        """Seconds of training up to an epoch: the whole time's share of epochs."""
+        """Seconds of training up to an epoch: the whole time's share of epochs.
+
+        Parameters
+        ----------
+        arch, epoch, seed
+            The architecture; the epoch (the last if None); the seed of the run (drawn if None).
+        """
         share = self._epoch(epoch) / self.epochs
         whole = self._result("train_time_s", arch, seed)
         return None if whole is None else whole * share
@@ -276,7 +207,7 @@ class Dataset:
     def latency(
         self, arch: Any, devices: str | Sequence[str] | None = None, return_dict: bool = False
     ) -> Any:
-        """Milliseconds on one device (its name is given), or on several as a list or a dict by name.
+        """The latency of an architecture on one device or several.
 
         Parameters
         ----------
@@ -286,6 +217,12 @@ class Dataset:
             One name, several, or None for all that are loaded.
         return_dict
             Give a dict by name.
+
+        Returns
+        -------
+        float, list or dict
+            The latency in milliseconds on the one device that is named; otherwise a list, or a dict by
+            name.
         """
         names = self._devices(devices)
         index = find_arch(arch)
@@ -295,17 +232,40 @@ class Dataset:
         return found[0] if isinstance(devices, str) else found
 
     def flops(self, arch: Any) -> int | None:
-        """Multiply-accumulates for one 3x32x32 image."""
+        """Multiply-accumulates for one 3x32x32 image; None for a hash that is none.
+
+        Parameters
+        ----------
+        arch
+            The architecture.
+        """
         found = self._info(arch)
         return None if found is None else found[0]
 
     def params(self, arch: Any) -> int | None:
-        """Trainable parameters."""
+        """Trainable parameters; None for a hash that is none.
+
+        Parameters
+        ----------
+        arch
+            The architecture.
+        """
         found = self._info(arch)
         return None if found is None else found[1]
 
     def arch_vec(self, arch: Any) -> space.ArchVec | None:
-        """The canonical vector; None for a hash that is none."""
+        """The canonical vector of an architecture.
+
+        Parameters
+        ----------
+        arch
+            The architecture.
+
+        Returns
+        -------
+        space.ArchVec or None
+            Three cells; None for a hash that is none.
+        """
         index = find_arch(arch)
         return None if index is None else space.arch_vec(index)
 
@@ -323,14 +283,19 @@ class Dataset:
         Parameters
         ----------
         arch, seed
-            The run.
+            The architecture, and the seed of the run (drawn if None).
         devices
-            Whose latencies; all that are loaded if None.
+            The devices whose latencies are wanted; all that are loaded if None.
         include_static_info, include_env_info
-            Whether costs and environment; as they are loaded if None.
+            Whether costs and environment are wanted; whatever is loaded if None.
         return_dict
-            A dict with the columns of the loaded files, ``'model_hash'``, ``'seed'``, a dict a device by its
-            name, ``'info'`` and ``'env'``. Otherwise a list of the same values in this order.
+            Give a dict, not a list.
+
+        Returns
+        -------
+        dict, list or None
+            A dict with the columns of the loaded files, ``'model_hash'``, ``'seed'``, a dict a device by
+            its name, ``'info'`` and ``'env'``; or a list of the same values in this order.
         """
         drawn = self._seed(seed)
         names = self._devices(devices)
@@ -353,7 +318,20 @@ class Dataset:
         return info if return_dict else list(info.values())
 
     def full_info_by_graph(self, model_hash: str, *args: Any, **kwargs: Any) -> Any:
-        """`full_info` of the architecture with this hash."""
+        """All that is known of one run of the architecture with a hash.
+
+        Parameters
+        ----------
+        model_hash
+            The hash.
+        *args, **kwargs
+            What else `full_info` takes.
+
+        Returns
+        -------
+        dict, list or None
+            What `full_info` gives.
+        """
         return self.full_info(model_hash, *args, **kwargs)
 
     def table(
@@ -368,13 +346,13 @@ class Dataset:
         Parameters
         ----------
         archs
-            Which; all that have a run if None.
+            The architectures; all that have a run if None.
         columns
             Names of columns; one with a value an epoch gives that at `epoch`.
         epoch
-            From 1; the last if None.
+            The epoch, from 1; the last if None.
         seed
-            Whose runs; drawn if None, the same for all.
+            The seed of the runs; drawn if None, the same for all.
 
         Returns
         -------

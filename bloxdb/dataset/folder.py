@@ -79,6 +79,10 @@ class FolderSource:
 
     Attributes
     ----------
+    dataset, epochs
+        What was trained on, and for how many epochs.
+    seeds, devices, columns
+        What is loaded, in order.
     training
         The table that has a column, by seed and column.
     envs, latencies
@@ -165,13 +169,13 @@ class FolderSource:
         return values
 
     def latency(self, device: str, arch_id: int) -> float | None:
-        """Milliseconds."""
+        """The latency on a device, in milliseconds."""
         part = self.latencies[device]
         row = part.row[arch_id]
         return None if row < 0 else part.single(LATENCY.name)[row]
 
     def info(self, arch_id: int) -> tuple[int, int] | None:
-        """FLOPs and parameters."""
+        """Multiply-accumulates for one image, and trainable parameters."""
         row = -1 if self.costs is None else self.costs.row[arch_id]
         if row < 0 or self.costs is None:
             return None

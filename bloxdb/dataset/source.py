@@ -54,7 +54,18 @@ class Source(Protocol):
         ...
 
     def has(self, arch_id: int) -> bool:
-        """Whether the architecture has a run of any seed."""
+        """Whether the architecture has a run of any seed.
+
+        Parameters
+        ----------
+        arch_id
+            The index of the architecture.
+
+        Returns
+        -------
+        bool
+            False if it has none.
+        """
         ...
 
     def arch_ids(self) -> Ids:
@@ -62,33 +73,151 @@ class Source(Protocol):
         ...
 
     def result(self, name: str, arch_id: int, seed: int) -> float | int | None:
-        """One of `RESULTS`."""
+        """A value of a run.
+
+        Parameters
+        ----------
+        name
+            One of `RESULTS`.
+        arch_id
+            The index of the architecture.
+        seed
+            The seed of the run.
+
+        Returns
+        -------
+        float or int or None
+            The value in its unit: percent, nats or seconds.
+        """
         ...
 
     def at(self, name: str, arch_id: int, seed: int, epoch: int) -> float | None:
-        """One of `CURVES`, at an epoch."""
+        """A measure at an epoch.
+
+        Parameters
+        ----------
+        name
+            One of `CURVES`.
+        arch_id
+            The index of the architecture.
+        seed
+            The seed of the run.
+        epoch
+            The epoch, from 1.
+
+        Returns
+        -------
+        float or None
+            The value in percent or nats.
+        """
         ...
 
     def best(self, name: str, arch_id: int, seed: int, epoch: int) -> float | None:
-        """The best of one of `CURVES` in the first epochs."""
+        """The best of a measure in the first epochs.
+
+        Parameters
+        ----------
+        name
+            One of `CURVES`.
+        arch_id
+            The index of the architecture.
+        seed
+            The seed of the run.
+        epoch
+            The last of these epochs, from 1.
+
+        Returns
+        -------
+        float or None
+            The value in percent or nats.
+        """
         ...
 
     def curve(self, name: str, arch_id: int, seed: int) -> list[float] | None:
-        """One of `CURVES`, of all epochs, NaN where one was not measured; None if none was."""
+        """A measure at all epochs.
+
+        Parameters
+        ----------
+        name
+            One of `CURVES`.
+        arch_id
+            The index of the architecture.
+        seed
+            The seed of the run.
+
+        Returns
+        -------
+        list of float or None
+            A value an epoch, in percent or nats, NaN where one was not measured; None if none was.
+        """
         ...
 
     def latency(self, device: str, arch_id: int) -> float | None:
-        """Milliseconds."""
+        """The latency of an architecture on a device.
+
+        Parameters
+        ----------
+        device
+            The name of the device.
+        arch_id
+            The index of the architecture.
+
+        Returns
+        -------
+        float or None
+            The latency in milliseconds.
+        """
         ...
 
     def info(self, arch_id: int) -> tuple[int, int] | None:
-        """FLOPs and parameters."""
+        """The costs of an architecture.
+
+        Parameters
+        ----------
+        arch_id
+            The index of the architecture.
+
+        Returns
+        -------
+        tuple or None
+            Multiply-accumulates for one 3x32x32 image, and trainable parameters.
+        """
         ...
 
     def env(self, arch_id: int, seed: int) -> dict[str, str] | None:
-        """The environment of a run."""
+        """The environment of a run.
+
+        Parameters
+        ----------
+        arch_id
+            The index of the architecture.
+        seed
+            The seed of the run.
+
+        Returns
+        -------
+        dict or None
+            Texts by the names of `bloxdb.measures.ENVIRONMENT`.
+        """
         ...
 
     def many(self, name: str, arch_ids: Ids, seed: int, epoch: int) -> npt.NDArray[np.float64]:
-        """A result, or a measure at an epoch, of many architectures; NaN where there is none."""
+        """A column of many architectures.
+
+        Parameters
+        ----------
+        name
+            One of `RESULTS` or `CURVES`.
+        arch_ids
+            Architecture indices, int64 (n,).
+        seed
+            The seed of the runs.
+        epoch
+            The epoch, from 1, of one of `CURVES`.
+
+        Returns
+        -------
+        numpy.ndarray
+            Values in the unit of the column, float64 (n,), NaN where there is none.
+        """
         ...

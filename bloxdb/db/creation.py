@@ -30,14 +30,15 @@ def create(path_or_url: str | os.PathLike[str] | None = None, *, current: bool =
     Parameters
     ----------
     path_or_url
-        Where, as for `bloxdb.open`; folders that are missing are made.
+        A file or an SQLAlchemy URL; None means ``$BLOXDB_URL``, else ``blox.db`` in the user's data folder.
+        Folders that are missing are made.
     current
         Whether it is the one that is asked where no database is named.
 
     Returns
     -------
     Database
-        It, open.
+        The new database, open.
 
     Raises
     ------
@@ -89,7 +90,7 @@ def upgrade(path_or_url: str | os.PathLike[str] | None = None) -> UpgradeReport:
     Parameters
     ----------
     path_or_url
-        Where it is, as for `bloxdb.open`.
+        A file or an SQLAlchemy URL; None means the database that `bloxdb.open` takes then.
 
     Returns
     -------

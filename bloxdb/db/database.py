@@ -28,10 +28,17 @@ class Database:
 
     Use it as a context manager, or call `close`.
 
+    Parameters
+    ----------
+    url
+        The SQLAlchemy URL of the database, a file's with an absolute path.
+    read_only
+        Refuse writing.
+
     Attributes
     ----------
     url
-        Where it is.
+        The SQLAlchemy URL of the database.
     engine
         The SQLAlchemy engine, for your own queries.
     engines
@@ -80,6 +87,11 @@ class Database:
     def transaction(self) -> Iterator[Session]:
         """A session that is committed at the end, or rolled back after an error.
 
+        Yields
+        ------
+        Session
+            A session of SQLAlchemy.
+
         Raises
         ------
         DatabaseError
@@ -94,6 +106,16 @@ class Database:
         """Like `transaction`, for very many rows: foreign keys are not checked, other files can be attached.
 
         Nothing is written twice where this is the only connection: the journal is then not a WAL.
+
+        Yields
+        ------
+        Session
+            A session of SQLAlchemy.
+
+        Raises
+        ------
+        DatabaseError
+            The engine refused, or the database is open read only.
         """
         self._check_writable()
         with self._translated(), self.engines.bulk(self.engine) as session:
@@ -101,13 +123,30 @@ class Database:
 
     @contextmanager
     def autocommit(self) -> Iterator[Connection]:
-        """A connection whose statements are each a transaction of their own."""
+        """A connection whose statements are each a transaction of their own.
+
+        Yields
+        ------
+        Connection
+            A connection of SQLAlchemy.
+        """
         with self._translated(), self._autocommit.connect() as connection:
             yield connection
 
     @contextmanager
     def scratch(self) -> Iterator[Path | None]:
-        """A folder beside the file, for a while; None for a server, and where nothing may be written."""
+        """A folder beside the file, for a while; None for a server, and where nothing may be written.
+
+        Yields
+        ------
+        Path or None
+            The folder, which is removed at the end.
+
+        Raises
+        ------
+        DatabaseError
+            Nothing can be written beside the file.
+        """
         if self.path is None or self.read_only:
             yield None
             return
@@ -120,7 +159,13 @@ class Database:
 
     @contextmanager
     def snapshot(self) -> Iterator[Session]:
-        """A session whose queries all see the database as it is at the first of them."""
+        """A session whose queries all see the database as it is at the first of them.
+
+        Yields
+        ------
+        Session
+            A session of SQLAlchemy.
+        """
         with Session(self.engine.execution_options(**self.engines.SNAPSHOT)) as session:
             yield session
 
@@ -129,6 +174,16 @@ class Database:
         """Sessions that all see the same state of the database, each for a thread of its own.
 
         Up to `most` of them; one where others write all the time, or on a server.
+
+        Parameters
+        ----------
+        most
+            The number of sessions that are wanted.
+
+        Yields
+        ------
+        list[Session]
+            Sessions of SQLAlchemy, one at least.
         """
         with ExitStack() as stack:
             sessions = [stack.enter_context(self.snapshot())]
@@ -153,8 +208,8 @@ class Database:
         ----------
         sql
             The query.
-        values
-            What stands for the names in it.
+        **values
+            The values that stand for the names in the query.
 
         Returns
         -------
@@ -173,7 +228,20 @@ class Database:
             raise DatabaseError(f"{self.name}: {reason}") from error
 
     def rows_of(self, query: Executable, **values: object) -> list[dict[str, Any]]:
-        """The rows of a query of SQLAlchemy, as dicts."""
+        """The rows of a query of SQLAlchemy, as dicts.
+
+        Parameters
+        ----------
+        query
+            A query of SQLAlchemy.
+        **values
+            The values of its parameters.
+
+        Returns
+        -------
+        list of dict
+            A dict a row, by column.
+        """
         return [dict(row) for row in self.reader.execute(query, values).mappings()]
 
     def close(self) -> None:
@@ -235,7 +303,7 @@ def current() -> Database:
     Returns
     -------
     Database
-        It.
+        The open database.
 
     Raises
     ------
@@ -265,7 +333,7 @@ def open(
     Returns
     -------
     Database
-        It, open.
+        The open database.
 
     Raises
     ------

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from bloxdb.db.database import Database
+from bloxdb.db.database import Database, current
 from bloxdb.db.schema import FINISHED, Device, Env, Recipe, Run
 from bloxdb.errors import QueryError, ReleaseError
 from bloxdb.measures import ENVIRONMENT
@@ -24,7 +24,17 @@ Seeds = int | Iterable[int] | None
 
 
 class Images(NamedTuple):
-    """How many images train, validate and test."""
+    """How many images train, validate and test.
+
+    Attributes
+    ----------
+    train
+        Images to train on.
+    val
+        Images to validate on.
+    test
+        Images to test on.
+    """
 
     train: int
     val: int
@@ -49,7 +59,7 @@ class RecipeFacts:
     Attributes
     ----------
     name
-        Its name, unique in a database.
+        The name of the recipe, unique in a database.
     dataset
         What is trained on.
     epochs
@@ -71,13 +81,35 @@ class RecipeFacts:
 
     @classmethod
     def of(cls, recipe: Recipe) -> RecipeFacts:
-        """What a database knows of a recipe."""
+        """What a database knows of a recipe.
+
+        Parameters
+        ----------
+        recipe
+            A row of the database.
+
+        Returns
+        -------
+        RecipeFacts
+            The facts in the row.
+        """
         counts = (recipe.train_images, recipe.val_images, recipe.test_images)
         images = None if None in counts else Images(*counts)  # type: ignore[arg-type]
         return cls(recipe.name, recipe.dataset, recipe.epochs, images, recipe.config, recipe.digest)
 
     def contradicts(self, other: RecipeFacts) -> str:
-        """Where two recipes differ in what is known of both, as a phrase; empty if nowhere."""
+        """Where two recipes differ in what is known of both.
+
+        Parameters
+        ----------
+        other
+            The facts to compare with.
+
+        Returns
+        -------
+        str
+            A phrase that names the first difference; empty if there is none.
+        """
         for name in ("dataset", "epochs", "images", "digest"):
             ours, theirs = getattr(self, name), getattr(other, name)
             if None not in (ours, theirs) and ours != theirs:
@@ -95,7 +127,7 @@ def recipe_for(session: Session, facts: RecipeFacts, advice: str) -> Recipe:
     Parameters
     ----------
     session
-        Where.
+        The session that reads and adds.
     facts
         What is known.
     advice
@@ -177,7 +209,7 @@ def find_seeds(
     seeds
         One, several, or None.
     recipe
-        Whose runs; all if None.
+        The recipe of the runs; all if None.
     statuses
         Which runs count.
 
@@ -208,7 +240,7 @@ class Environments:
     Parameters
     ----------
     session
-        Where they are, and are added.
+        The session that reads and adds.
     """
 
     def __init__(self, session: Session) -> None:
@@ -229,17 +261,22 @@ class Environments:
         return self._known[key]
 
 
-def environment_id(db: Database, facts: Mapping[str, str]) -> int:
+def environment_id(facts: Mapping[str, str], db: Database | None = None) -> int:
     """The id of an environment, which is stored if it is new.
 
     Parameters
     ----------
-    db
-        The database.
     facts
-        Texts by the names of `ENVIRONMENT`; '' for what is left out.
+        Texts by the names of `bloxdb.measures.ENVIRONMENT`; '' for what is left out.
+    db
+        The database; the current one if not given.
+
+    Returns
+    -------
+    int
+        What `RunQueue.claim` takes as ``env_id``.
     """
-    with db.transaction() as session:
+    with (db or current()).transaction() as session:
         return Environments(session).id_of([facts.get(name, "") for name in ENVIRONMENT])
 
 

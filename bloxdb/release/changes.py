@@ -42,7 +42,7 @@ class Changes:
     replace
         Whether the files' values override those that are there.
     conflicts
-        Where they may not, and are other ones.
+        The places where the files' values differ and may not override.
     """
 
     def __init__(self, report: ImportReport, replace: bool) -> None:

@@ -53,13 +53,13 @@ def export_release(
     Parameters
     ----------
     folder
-        Where to; made if needed. Files of the same names are replaced, others stay.
+        The folder to write into; made if needed. Files of the same names are replaced, others stay.
     db
         The database; the current one if not given.
     format
         ``'blox'``, ``'pickle'`` or ``'csv'``.
     recipe
-        Whose runs; needed where the database has several.
+        The name of the recipe; needed where the database has several.
     seeds
         Only runs of this seed, or of these.
     strict

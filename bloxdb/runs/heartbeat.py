@@ -37,7 +37,7 @@ class Heartbeat:
     record
         The run that this worker has claimed.
     intervals
-        How often.
+        How long to wait between two signs of life; 5 seconds if None.
 
     Attributes
     ----------
@@ -79,7 +79,19 @@ def worker_name() -> str:
 
 
 def may_live(worker: str) -> bool:
-    """Whether a worker may be running; of another machine only its heartbeat can tell, so it may."""
+    """Whether a worker may be running.
+
+    Parameters
+    ----------
+    worker
+        The name of a worker, from `worker_name`.
+
+    Returns
+    -------
+    bool
+        False for a process of this machine that is gone. A worker of another machine may live: only its
+        heartbeat can tell.
+    """
     node, _, pid = worker.rpartition(":")
     if node != platform.node() or not pid.isdigit():
         return True

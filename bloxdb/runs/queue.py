@@ -32,11 +32,11 @@ class RunQueue:
     db
         The database.
     archs
-        Whatever names architectures, in the order in which they are to be trained.
+        Vectors, model hashes or indices, in the order in which the architectures are to be trained.
     recipe
         How they are trained; the database keeps it if it is new.
     seed
-        Of the runs.
+        The seed of the runs.
 
     Raises
     ------
@@ -76,11 +76,12 @@ class RunQueue:
         Parameters
         ----------
         worker
-            Who takes it; this process if None.
+            The name of the worker that takes it; this process if None.
         env_id
-            Where it is trained, as `bloxdb.runs.environment_id` gives it.
+            The id of the environment that it is trained in, from `bloxdb.runs.environment_id`; None if not
+            known.
         intervals
-            When others count as dead.
+            After how long without a sign of life another worker counts as dead; 60 seconds if None.
 
         Returns
         -------

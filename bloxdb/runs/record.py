@@ -30,6 +30,17 @@ class RunRecord:
     Every change is made only while the run is still this worker's; each method that writes raises
     `RunLostError` if it is not.
 
+    Parameters
+    ----------
+    db
+        The database.
+    run_id
+        The id of the run.
+    arch_id
+        The index of its architecture.
+    worker
+        The name of the worker that has claimed it.
+
     Attributes
     ----------
     run_id, arch_id
@@ -66,7 +77,18 @@ class RunRecord:
         return whole
 
     def epoch(self, result: EpochResult) -> None:
-        """Write an epoch that has ended, in the release's precision."""
+        """Write an epoch that has ended, in the release's precision.
+
+        Parameters
+        ----------
+        result
+            What was measured.
+
+        Raises
+        ------
+        RunLostError
+            Another worker has the run.
+        """
         stored = {
             EPOCH_MEASURES[name].column: EPOCH_MEASURES[name].rounded(value)
             for name, value in result.measures().items()
@@ -76,7 +98,18 @@ class RunRecord:
             session.execute(insert(Epoch).values(run_id=self.run_id, epoch=result.epoch, **stored))
 
     def finish(self, result: RunResult) -> None:
-        """Write the end of the run: it is `finished` now, or `diverged`."""
+        """Write the end of the run: it is `finished` now, or `diverged`.
+
+        Parameters
+        ----------
+        result
+            What was measured, and whether the run diverged.
+
+        Raises
+        ------
+        RunLostError
+            Another worker has the run.
+        """
         measured = {
             name: RUN_MEASURES[name].natural(RUN_MEASURES[name].rounded(value))
             for name, value in result.measures().items()
@@ -91,7 +124,18 @@ class RunRecord:
             )
 
     def fail(self, message: str) -> None:
-        """Write that the run cannot be trained, and why: it is `failed` now."""
+        """Write that the run cannot be trained, and why: it is `failed` now.
+
+        Parameters
+        ----------
+        message
+            A sentence that says why.
+
+        Raises
+        ------
+        RunLostError
+            Another worker has the run.
+        """
         with self.db.transaction() as session:
             self._change(session, status=FAILED, message=message, finished_at=utc_now())
 

@@ -24,22 +24,33 @@ class Metrics:
     loss: float
 
     def measures(self, part: str) -> dict[str, float]:
-        """The same by the names of measures, as ``'val_top1'`` for the part ``'val'``."""
+        """The metrics by the names of measures.
+
+        Parameters
+        ----------
+        part
+            The name of the split, as ``'val'``.
+
+        Returns
+        -------
+        dict
+            Values by name, as ``'val_top1'``.
+        """
         return {f"{part}_{name}": value for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True)
 class EpochResult:
-    """One epoch.
+    """What was measured in one epoch.
 
     Attributes
     ----------
     epoch
-        Counted from 1.
+        The number of the epoch, from 1.
     train
-        Averaged over the epoch as it ran.
+        Metrics of the training images, averaged over the epoch as it ran.
     val
-        At its end.
+        Metrics of the validation images at the end of the epoch.
     more
         Further measures of epochs, by name.
     """
@@ -55,7 +66,18 @@ class EpochResult:
         return math.isfinite(self.train.loss) and math.isfinite(self.val.loss)
 
     def is_better_than(self, other: EpochResult | None) -> bool:
-        """Whether it has the higher validation top-1, or the same and a lower loss."""
+        """Whether this epoch has the higher validation top-1, or the same and a lower loss.
+
+        Parameters
+        ----------
+        other
+            The epoch to compare with; None is worse than any.
+
+        Returns
+        -------
+        bool
+            True if this one is better.
+        """
         return other is None or (self.val.top1, -self.val.loss) > (other.val.top1, -other.val.loss)
 
     def measures(self) -> dict[str, float]:

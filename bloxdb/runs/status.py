@@ -107,8 +107,10 @@ def gaps(recipe: str, seed: int, db: Database | None = None) -> list[tuple[int, 
 
     Parameters
     ----------
-    recipe, seed
-        Of the runs.
+    recipe
+        The name of the recipe.
+    seed
+        The seed of the runs.
     db
         The database; the current one if not given.
 
@@ -189,7 +191,13 @@ def failures(db: Database | None = None) -> list[Row]:
 
 @dataclass(frozen=True)
 class RetryReport:
-    """What `retry` did: how many `runs` wait now to be trained once more."""
+    """What `retry` did.
+
+    Attributes
+    ----------
+    runs
+        How many runs wait now to be trained once more.
+    """
 
     runs: int
 

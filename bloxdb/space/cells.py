@@ -184,7 +184,23 @@ def _check_number(value: object, place: int) -> int:
 
 
 def blocks_of(index: int) -> tuple[BlockKind, BlockKind, BlockKind]:
-    """The three blocks of the architecture with this index (0 … 91124)."""
+    """The three blocks of an architecture.
+
+    Parameters
+    ----------
+    index
+        The architecture index, 0 … 91124.
+
+    Returns
+    -------
+    tuple[BlockKind, BlockKind, BlockKind]
+        The block of each stage, in their order.
+
+    Raises
+    ------
+    InvalidArchError
+        The index is out of range.
+    """
     if not 0 <= index < NUM_ARCHS:
         raise InvalidArchError(out_of_range(index))
     rest, b1 = divmod(index, NUM_BLOCKS)
@@ -200,6 +216,21 @@ def out_of_range(index: int) -> str:
 def arch_vec(index: int) -> ArchVec:
     """The canonical vector of the architecture with this index.
 
+    Parameters
+    ----------
+    index
+        The architecture index, 0 … 91124.
+
+    Returns
+    -------
+    ArchVec
+        Three cells, each ``[[op1], [op2, prev, input, skip]]``.
+
+    Raises
+    ------
+    InvalidArchError
+        The index is out of range.
+
     Examples
     --------
     >>> arch_vec(30)
@@ -209,17 +240,52 @@ def arch_vec(index: int) -> ArchVec:
 
 
 def vec_text(vec: Sequence[Sequence[Sequence[int]]]) -> str:
-    """The compact text of a vector, as the database keeps it."""
+    """The compact text of a vector, as the database keeps it.
+
+    Parameters
+    ----------
+    vec
+        Three cells, each ``[[op1], [op2, prev, input, skip]]``.
+
+    Returns
+    -------
+    str
+        JSON without spaces.
+    """
     return json.dumps(vec, separators=(",", ":"))
 
 
 def cell_text(cell: Cell) -> str:
-    """The compact text of one cell, a part of `vec_text`."""
+    """The compact text of one cell, a part of `vec_text`.
+
+    Parameters
+    ----------
+    cell
+        The raw cell ``(op1, op2, prev, input, skip)``.
+
+    Returns
+    -------
+    str
+        JSON without spaces.
+    """
     return json.dumps(nested(cell), separators=(",", ":"))
 
 
 def block_of_stage(indices: npt.NDArray[np.int64], stage: int) -> npt.NDArray[np.int64]:
-    """BlockKind index in one stage (0, 1, 2) of many architecture indices at once."""
+    """The blocks of many architectures in one stage.
+
+    Parameters
+    ----------
+    indices
+        Architecture indices, int64 (n,).
+    stage
+        The stage, 0, 1 or 2.
+
+    Returns
+    -------
+    numpy.ndarray
+        Block indices, int64 (n,), each 0 … 44.
+    """
     blocks: npt.NDArray[np.int64] = indices // NUM_BLOCKS**stage % NUM_BLOCKS
     return blocks
 
@@ -230,7 +296,12 @@ def indices_of_cells(cells: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     Parameters
     ----------
     cells
-        op1, op2, prev, input, skip of each cell, shape (n, 3, 5).
+        The numbers op1, op2, prev, input, skip of each cell, uint8 (n, 3, 5).
+
+    Returns
+    -------
+    numpy.ndarray
+        Architecture indices, int64 (n,).
 
     Examples
     --------
@@ -247,7 +318,23 @@ def indices_of_cells(cells: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
 
 
 def is_valid(vec: object) -> bool:
-    """Whether each cell has a path from input to output; `InvalidArchError` for a malformed vector."""
+    """Whether each cell of a vector has a path from input to output.
+
+    Parameters
+    ----------
+    vec
+        A vector, in any form that `parse` takes.
+
+    Returns
+    -------
+    bool
+        False if a cell has no path.
+
+    Raises
+    ------
+    InvalidArchError
+        The vector is malformed.
+    """
     return all(cell in _BLOCK_OF_CELL for cell in parse(vec))
 
 
@@ -257,5 +344,16 @@ def blocks_by_cell() -> dict[Cell, int]:
 
 
 def nested(cell: Cell) -> list[list[int]]:
-    """A raw cell as it stands in a vector: ``[[op1], [op2, prev, input, skip]]``."""
+    """A raw cell in the form that it has in a vector.
+
+    Parameters
+    ----------
+    cell
+        The raw cell ``(op1, op2, prev, input, skip)``.
+
+    Returns
+    -------
+    list[list[int]]
+        The cell as ``[[op1], [op2, prev, input, skip]]``.
+    """
     return [[cell[0]], list(cell[1:])]

@@ -24,7 +24,15 @@ CLASSES = 100
 
 
 class Cost(NamedTuple):
-    """Multiply-accumulates for one image, and trainable parameters."""
+    """What a network, or a part of one, costs.
+
+    Attributes
+    ----------
+    flops
+        Multiply-accumulates for one 3x32x32 image.
+    params
+        Trainable parameters.
+    """
 
     flops: int
     params: int
@@ -35,7 +43,18 @@ class Cost(NamedTuple):
         return Cost(self.flops + other.flops, self.params + other.params)
 
     def times(self, count: int) -> Cost:
-        """The cost of `count` such parts."""
+        """The cost of several equal parts.
+
+        Parameters
+        ----------
+        count
+            How many parts there are.
+
+        Returns
+        -------
+        Cost
+            The sum of their costs.
+        """
         return Cost(self.flops * count, self.params * count)
 
 
@@ -111,6 +130,21 @@ def skeleton_cost() -> Cost:
 
 def arch_cost(index: int) -> Cost:
     """FLOPs and parameters of one architecture.
+
+    Parameters
+    ----------
+    index
+        The architecture index, 0 … 91124.
+
+    Returns
+    -------
+    Cost
+        Multiply-accumulates for one 3x32x32 image, and trainable parameters.
+
+    Raises
+    ------
+    InvalidArchError
+        The index is out of range.
 
     Examples
     --------

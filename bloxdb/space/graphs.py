@@ -44,12 +44,12 @@ def graph(key: Any) -> Graph:
     Parameters
     ----------
     key
-        A vector, a model hash or an index, as for `find_arch`.
+        A vector, a model hash or an index; the table in `bloxdb.space.keys` says what each kind gives.
 
     Returns
     -------
     Graph
-        That of the canonical vector.
+        The graph of the canonical vector.
 
     Raises
     ------

@@ -104,7 +104,7 @@ def arch_index(key: Any) -> int:
     Parameters
     ----------
     key
-        As for `find_arch`.
+        A vector, a model hash or an index; the table in `bloxdb.space.keys` says what each kind gives.
 
     Returns
     -------
@@ -133,12 +133,13 @@ def find_archs(keys: Iterable[Any]) -> Ids:
     Parameters
     ----------
     keys
-        Keys as for `find_arch`; an array of integers is taken as indices, without a loop over them.
+        Vectors, model hashes and indices; an array of integers is taken as indices, without a loop over
+        them.
 
     Returns
     -------
     numpy.ndarray
-        int64 (n,).
+        Architecture indices, int64 (n,).
 
     Raises
     ------
@@ -157,7 +158,24 @@ def find_archs(keys: Iterable[Any]) -> Ids:
 
 
 def arch_indices(keys: Iterable[Any]) -> Ids:
-    """The indices of many architectures; `InvalidArchError` for the first key that names none."""
+    """The indices of many architectures, all of which must exist.
+
+    Parameters
+    ----------
+    keys
+        Vectors, model hashes and indices; an array of integers is taken as indices, without a loop over
+        them.
+
+    Returns
+    -------
+    numpy.ndarray
+        Architecture indices, int64 (n,).
+
+    Raises
+    ------
+    InvalidArchError
+        A key is malformed or names no architecture; the error is about the first.
+    """
     listed = keys if isinstance(keys, np.ndarray) else list(keys)
     indices = find_archs(listed)
     for place in np.flatnonzero(indices < 0)[:1].tolist():
@@ -171,12 +189,12 @@ def indices_of_digests(digests: npt.NDArray[np.uint8]) -> Ids:
     Parameters
     ----------
     digests
-        uint8 (n, 16): the bytes that the hex digits spell.
+        The bytes that the hex digits spell, uint8 (n, 16).
 
     Returns
     -------
     numpy.ndarray
-        int64 (n,).
+        Architecture indices, int64 (n,).
     """
     wanted = _items(digests)
     order = _order()
@@ -186,13 +204,45 @@ def indices_of_digests(digests: npt.NDArray[np.uint8]) -> Ids:
 
 
 def block_indices(key: Any) -> tuple[int, int, int]:
-    """The block index (0 … 44) of each stage; `InvalidArchError` as `arch_index`."""
+    """The block of each stage of an architecture.
+
+    Parameters
+    ----------
+    key
+        A vector, a model hash or an index; the table in `bloxdb.space.keys` says what each kind gives.
+
+    Returns
+    -------
+    tuple[int, int, int]
+        Three block indices, each 0 … 44.
+
+    Raises
+    ------
+    InvalidArchError
+        The key is malformed, or there is no such architecture.
+    """
     b1, b2, b3 = (block.index for block in blocks_of(arch_index(key)))
     return b1, b2, b3
 
 
 def canonical(key: Any) -> ArchVec:
-    """The canonical vector among all that describe the same network; `InvalidArchError` as `arch_index`."""
+    """The canonical vector among all that describe the same network.
+
+    Parameters
+    ----------
+    key
+        A vector, a model hash or an index; the table in `bloxdb.space.keys` says what each kind gives.
+
+    Returns
+    -------
+    ArchVec
+        Three cells, each ``[[op1], [op2, prev, input, skip]]``.
+
+    Raises
+    ------
+    InvalidArchError
+        The key is malformed, or there is no such architecture.
+    """
     return arch_vec(arch_index(key))
 
 
@@ -205,7 +255,7 @@ def model_hash(key: Any) -> str:
     Parameters
     ----------
     key
-        As for `find_arch`.
+        A vector, a model hash or an index; the table in `bloxdb.space.keys` says what each kind gives.
 
     Returns
     -------

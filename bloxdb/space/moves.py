@@ -16,18 +16,41 @@ Generator = stdlib_random.Random | np.random.Generator
 
 
 def random(rng: Generator) -> ArchVec:
-    """The canonical vector of an architecture, all 91,125 as likely.
+    """An architecture drawn at random, all 91,125 as likely.
 
     Parameters
     ----------
     rng
         A ``random.Random`` or a NumPy generator.
+
+    Returns
+    -------
+    ArchVec
+        The canonical vector.
     """
     return arch_vec(_below(rng, NUM_ARCHS))
 
 
 def mutate(key: Any, rng: Generator) -> ArchVec:
-    """The canonical vector of an architecture that differs in one block, all such as likely."""
+    """An architecture that differs in one block, drawn at random, all such as likely.
+
+    Parameters
+    ----------
+    key
+        A vector, a model hash or an index; the table in `bloxdb.space.keys` says what each kind gives.
+    rng
+        A ``random.Random`` or a NumPy generator.
+
+    Returns
+    -------
+    ArchVec
+        The canonical vector.
+
+    Raises
+    ------
+    InvalidArchError
+        The key is malformed, or there is no such architecture.
+    """
     blocks = list(block_indices(key))
     stage = _below(rng, STAGES)
     blocks[stage] = (blocks[stage] + 1 + _below(rng, NUM_BLOCKS - 1)) % NUM_BLOCKS
@@ -35,7 +58,23 @@ def mutate(key: Any, rng: Generator) -> ArchVec:
 
 
 def neighbours(key: Any) -> list[ArchVec]:
-    """The canonical vectors of all 132 architectures that differ in one block."""
+    """All architectures that differ in one block.
+
+    Parameters
+    ----------
+    key
+        A vector, a model hash or an index; the table in `bloxdb.space.keys` says what each kind gives.
+
+    Returns
+    -------
+    list[ArchVec]
+        The canonical vectors, 132 of them.
+
+    Raises
+    ------
+    InvalidArchError
+        The key is malformed, or there is no such architecture.
+    """
     blocks = block_indices(key)
     return [
         _vec([*blocks[:stage], other, *blocks[stage + 1 :]])
@@ -46,7 +85,23 @@ def neighbours(key: Any) -> list[ArchVec]:
 
 
 def encode(key: Any) -> npt.NDArray[np.float32]:
-    """One-hot blocks, shape (135,): three times 45; equal for vectors of the same network."""
+    """The blocks of an architecture, one-hot; equal for vectors of the same network.
+
+    Parameters
+    ----------
+    key
+        A vector, a model hash or an index; the table in `bloxdb.space.keys` says what each kind gives.
+
+    Returns
+    -------
+    numpy.ndarray
+        A one for the block of each stage, float32 (135,): three times 45.
+
+    Raises
+    ------
+    InvalidArchError
+        The key is malformed, or there is no such architecture.
+    """
     code = np.zeros((STAGES, NUM_BLOCKS), dtype=np.float32)
     code[np.arange(STAGES), block_indices(key)] = 1
     return code.ravel()
@@ -55,6 +110,11 @@ def encode(key: Any) -> npt.NDArray[np.float32]:
 def graph_arrays(key: Any) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """The network's graph, for a predictor.
 
+    Parameters
+    ----------
+    key
+        A vector, a model hash or an index; the table in `bloxdb.space.keys` says what each kind gives.
+
     Returns
     -------
     adjacency
@@ -62,6 +122,11 @@ def graph_arrays(key: Any) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.floa
     features
         Shape (11, 14); the kind of each node, one-hot: input, output, then conv, mbconv, bconv and reduction
         of each stage. Nodes that a smaller graph does not have are zero in both.
+
+    Raises
+    ------
+    InvalidArchError
+        The key is malformed, or there is no such architecture.
     """
     found = graph(key)
     adjacency = np.zeros((NODES_AT_MOST, NODES_AT_MOST), dtype=np.float32)

@@ -100,9 +100,9 @@ def test_seeds_that_nobody_has_are_named_with_the_choices(empty_db: Database) ->
 
 
 def test_environments_and_devices_are_added_once(empty_db: Database) -> None:
-    one = references.environment_id(empty_db, {"gpu": "a"})
-    assert references.environment_id(empty_db, {"gpu": "a", "cuda": ""}) == one
-    assert references.environment_id(empty_db, {"gpu": "b"}) != one
+    one = references.environment_id({"gpu": "a"}, empty_db)
+    assert references.environment_id({"gpu": "a", "cuda": ""}, empty_db) == one
+    assert references.environment_id({"gpu": "b"}, empty_db) != one
     assert empty_db.rows("SELECT gpu, cuda FROM envs ORDER BY id") == [
         {"gpu": "a", "cuda": ""},
         {"gpu": "b", "cuda": ""},

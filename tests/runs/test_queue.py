@@ -111,7 +111,7 @@ def test_runs_of_another_recipe_or_seed_are_other_runs(empty_db: Database) -> No
 def test_a_claim_names_its_worker_environment_and_beginning_and_drops_an_old_message(
     empty_db: Database,
 ) -> None:
-    env_id = environment_id(empty_db, {"gpu": "abacus"})
+    env_id = environment_id({"gpu": "abacus"}, empty_db)
     queue = queue_of(empty_db, [5])
     with empty_db.transaction() as session:
         session.execute(update(Run).values(message="old", started_at=utc_now(3600)))

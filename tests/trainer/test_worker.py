@@ -186,7 +186,7 @@ def worker_for(
     events: list[Event] = []
     queue = RunQueue(db, archs, what.recipe.facts(data.sizes), 0)
     queue.fill()
-    env_id = environment_id(db, environment(torch.device("cpu")))
+    env_id = environment_id(environment(torch.device("cpu")), db)
     return Worker(what, data, events.append, Stop()), queue, env_id, events
 
 
