@@ -12,9 +12,8 @@ from bloxdb.cli.common import db_option, json_option, show_rows
 from bloxdb.cli.curve import draw_curve
 from bloxdb.db import Arch, Run, open
 from bloxdb.db.schema import RUN_MEASURES
-from bloxdb.errors import QueryError
 from bloxdb.measures import COSTS, RANKED_BY
-from bloxdb.space import NUM_ARCHS
+from bloxdb.space import arch_index
 
 
 @click.command()
@@ -46,9 +45,7 @@ def top(n: int, db: str | None, as_json: bool, seeds: tuple[int, ...], **limits:
 def show(key: str, db: str | None, as_json: bool) -> None:
     """Show one architecture: blocks, costs, latencies, runs, and its curve."""
     with open(db, read_only=True) as opened:
-        arch = Arch.get(key, opened)
-        if arch is None:
-            raise QueryError(f"there is no architecture {key}; indices go from 0 to {NUM_ARCHS - 1}")
+        arch = opened.reader.get_one(Arch, arch_index(key))
         if as_json:
             click.echo(json.dumps(_as_dict(arch), indent=2))
         else:

@@ -22,6 +22,7 @@ from bloxdb.db.references import Seeds, find_recipe, find_seeds
 from bloxdb.db.schema import (
     EPOCH_MEASURES,
     FINISHED,
+    RUN_MEASURES,
     STATUSES,
     Device,
     Env,
@@ -204,7 +205,8 @@ class _Source:
         in_epochs = select(epoch.run_id).where(
             epoch.run_id == Run.id, or_(*(column.is_not(None) for column in stored))
         )
-        return or_(Run.test_loss.is_not(None), Run.test_top5.is_not(None), in_epochs.exists())
+        in_runs = (getattr(Run, name).is_not(None) for name in EXT if name in RUN_MEASURES)
+        return or_(*in_runs, in_epochs.exists())
 
     def _note_missing_ext(self, seed: int, with_ext: int) -> None:
         total = self.session.scalar(self._runs(seed, func.count()).order_by(None)) or 0

@@ -136,7 +136,7 @@ class RunQueue:
         """Whether a run of these waits, or has a worker that is gone."""
         for chunk in chunks:
             for row in self._unfinished(self.db.reader, chunk, stopped):
-                if row.status == "pending" or row.stopped or not may_live(row.worker or ""):
+                if row.status == PENDING or row.stopped or not may_live(row.worker or ""):
                     return True
         return False
 

@@ -39,7 +39,7 @@ def test_every_command_has_help_and_stands_in_the_readme() -> None:
             ["top", "--db", "none.db"],
             "none.db; create one with `bloxdb init --db ",
         ),
-        (["show", "91125", "--db", "TINY"], "there is no architecture 91125"),
+        (["show", "91125", "--db", "TINY"], "an architecture index is in 0 … 91124, not 91125"),
         (["show", "[1,2]", "--db", "TINY"], "2 entries"),
         (["sql", "SELEC", "--db", "TINY"], "syntax error"),
         (["sql", "DELETE FROM runs", "--db", "TINY"], "readonly database"),
