@@ -103,14 +103,14 @@ def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--beat",
     type=click.FloatRange(0.05, 3600),
-    default=5.0,
+    default=Intervals.every,
     show_default=True,
     help="Seconds between two signs of life.",
 )
 @click.option(
     "--dead-after",
     type=click.FloatRange(0.2, 86_400),
-    default=60.0,
+    default=Intervals.dead_after,
     show_default=True,
     help="Seconds without one after which others take a run over.",
 )
@@ -156,8 +156,8 @@ def train_shown(
     per_gpu: int = 1,
     threads: int | None = None,
     checkpoint_dir: Path | None = None,
-    beat: float = 5.0,
-    dead_after: float = 60.0,
+    beat: float = Intervals.every,
+    dead_after: float = Intervals.dead_after,
     **options: Any,
 ) -> bool:
     """Train, shown as it goes on; whether all runs have ended."""
