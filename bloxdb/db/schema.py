@@ -71,11 +71,13 @@ class Block(Base):
 
     __tablename__ = "blocks"
 
-    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    scheme: Mapped[str] = mapped_column(String(3))
-    op1: Mapped[str] = mapped_column(String(8))
-    op2: Mapped[str | None] = mapped_column(String(8))
-    cell: Mapped[str] = mapped_column(String(32))
+    id: Mapped[int] = mapped_column(
+        Integer, primary_key=True, autoincrement=False, doc="the block's number, 0 … 44"
+    )
+    scheme: Mapped[str] = mapped_column(String(3), doc="how its operations are wired, `ST1` … `ST6`")
+    op1: Mapped[str] = mapped_column(String(8), doc="the first operation")
+    op2: Mapped[str | None] = mapped_column(String(8), doc="the second operation; NULL for ST1")
+    cell: Mapped[str] = mapped_column(String(32), doc="the canonical raw cell")
 
     def __repr__(self) -> str:
         ops = self.op1 if self.op2 is None else f"{self.op1}, {self.op2}"
@@ -88,9 +90,9 @@ class StaticInfo(Base):
     __tablename__ = "static_info"
     __table_args__ = (Index(None, "flops"), Index(None, "params"))
 
-    arch_id: Mapped[int] = mapped_column(ForeignKey("archs.id"), primary_key=True)
-    flops: Mapped[int] = mapped_column(BigInteger)
-    params: Mapped[int] = mapped_column(BigInteger)
+    arch_id: Mapped[int] = mapped_column(ForeignKey("archs.id"), primary_key=True, doc="the architecture")
+    flops: Mapped[int] = mapped_column(BigInteger, doc="the cost of one forward pass")
+    params: Mapped[int] = mapped_column(BigInteger, doc="the size of the network")
 
 
 class Arch(Base):
@@ -114,12 +116,17 @@ class Arch(Base):
 
     __tablename__ = "archs"
 
-    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    hash: Mapped[str] = mapped_column(String(32), unique=True)
-    block1_id: Mapped[int] = mapped_column(ForeignKey("blocks.id"))
-    block2_id: Mapped[int] = mapped_column(ForeignKey("blocks.id"))
-    block3_id: Mapped[int] = mapped_column(ForeignKey("blocks.id"))
-    vec_text: Mapped[str] = mapped_column("vec", Text)
+    id: Mapped[int] = mapped_column(
+        Integer,
+        primary_key=True,
+        autoincrement=False,
+        doc="the architecture index, `b1 + 45*b2 + 2025*b3` of its blocks",
+    )
+    hash: Mapped[str] = mapped_column(String(32), unique=True, doc="`model_hash`, 32 hex digits")
+    block1_id: Mapped[int] = mapped_column(ForeignKey("blocks.id"), doc="the block of the first stage")
+    block2_id: Mapped[int] = mapped_column(ForeignKey("blocks.id"), doc="the block of the second stage")
+    block3_id: Mapped[int] = mapped_column(ForeignKey("blocks.id"), doc="the block of the third stage")
+    vec_text: Mapped[str] = mapped_column("vec", Text, doc="the canonical vector as JSON")
 
     block1: Mapped[Block] = relationship(foreign_keys=[block1_id])
     block2: Mapped[Block] = relationship(foreign_keys=[block2_id])
@@ -204,19 +211,19 @@ class Env(Base):
     __tablename__ = "envs"
     __table_args__ = (UniqueConstraint(*ENVIRONMENT, name="uq_envs_fields"),)
 
-    id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    codebase_commit: Mapped[str] = mapped_column(Text)
-    codebase_version: Mapped[str] = mapped_column(Text)
-    cuda: Mapped[str] = mapped_column(Text)
-    driver: Mapped[str] = mapped_column(Text)
-    gpu: Mapped[str] = mapped_column(Text)
-    platform: Mapped[str] = mapped_column(Text)
-    ptflops_version: Mapped[str] = mapped_column(Text)
-    python: Mapped[str] = mapped_column(Text)
-    torch_commit: Mapped[str] = mapped_column(Text)
-    torch_cuda_version: Mapped[str] = mapped_column(Text)
-    torch_version: Mapped[str] = mapped_column(Text)
-    torchvision_version: Mapped[str] = mapped_column(Text)
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, doc="the environment's number")
+    codebase_commit: Mapped[str] = mapped_column(Text, doc="the commit of the code that trained")
+    codebase_version: Mapped[str] = mapped_column(Text, doc="the version of the code that trained")
+    cuda: Mapped[str] = mapped_column(Text, doc="the CUDA version of the driver")
+    driver: Mapped[str] = mapped_column(Text, doc="the version of the GPU's driver")
+    gpu: Mapped[str] = mapped_column(Text, doc="the GPU's name, or `cpu:` and the processor's")
+    platform: Mapped[str] = mapped_column(Text, doc="the operating system")
+    ptflops_version: Mapped[str] = mapped_column(Text, doc="the version of ptflops")
+    python: Mapped[str] = mapped_column(Text, doc="the version of Python")
+    torch_commit: Mapped[str] = mapped_column(Text, doc="the commit of torch")
+    torch_cuda_version: Mapped[str] = mapped_column(Text, doc="the CUDA version that torch was built for")
+    torch_version: Mapped[str] = mapped_column(Text, doc="the version of torch")
+    torchvision_version: Mapped[str] = mapped_column(Text, doc="the version of torchvision")
 
     def __repr__(self) -> str:
         return f"<Env {self.id}: {self.gpu}, torch {self.torch_version}, Python {self.python}>"
@@ -231,15 +238,19 @@ class Recipe(Base):
 
     __tablename__ = "recipes"
 
-    id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    name: Mapped[str] = mapped_column(String(200), unique=True)
-    dataset: Mapped[str] = mapped_column(String(200))
-    epochs: Mapped[int]
-    train_images: Mapped[int | None]
-    val_images: Mapped[int | None]
-    test_images: Mapped[int | None]
-    config: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    digest: Mapped[str | None] = mapped_column(String(64))
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, doc="the recipe's number")
+    name: Mapped[str] = mapped_column(String(200), unique=True, doc="what it is called by, as `cifar100-200`")
+    dataset: Mapped[str] = mapped_column(String(200), doc="the data set's name")
+    epochs: Mapped[int] = mapped_column(doc="epochs of a run")
+    train_images: Mapped[int | None] = mapped_column(doc="images that train; NULL if not known")
+    val_images: Mapped[int | None] = mapped_column(doc="images that validate; NULL if not known")
+    test_images: Mapped[int | None] = mapped_column(doc="images that test; NULL if not known")
+    config: Mapped[dict[str, Any] | None] = mapped_column(
+        JSON(none_as_null=True), doc="every field of the trainer's recipe; NULL if imported"
+    )
+    digest: Mapped[str | None] = mapped_column(
+        String(64), doc="SHA-256 of `config`, 64 hex digits; NULL if imported"
+    )
 
     def __repr__(self) -> str:
         return f"<Recipe {self.name}: {self.dataset}, {self.epochs} epochs>"
@@ -279,25 +290,29 @@ class Run(Base):
         Index(None, "params", "flops"),
     )
 
-    id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    arch_id: Mapped[int] = mapped_column(ForeignKey("archs.id"))
-    recipe_id: Mapped[int] = mapped_column(ForeignKey("recipes.id"))
-    seed: Mapped[int] = mapped_column(BigInteger)
-    env_id: Mapped[int | None] = mapped_column(ForeignKey("envs.id"))
-    status: Mapped[str] = mapped_column(String(8))
-    best_epoch: Mapped[int | None]
-    val_top1: Mapped[float | None] = mapped_column(Double)
-    test_top1: Mapped[float | None] = mapped_column(Double)
-    test_top5: Mapped[float | None] = mapped_column(Double)
-    test_loss: Mapped[float | None] = mapped_column(Double)
-    train_time_s: Mapped[int | None] = mapped_column(BigInteger)
-    flops: Mapped[int] = mapped_column(BigInteger, default=_cost(0))
-    params: Mapped[int] = mapped_column(BigInteger, default=_cost(1))
-    started_at: Mapped[datetime | None]
-    finished_at: Mapped[datetime | None]
-    heartbeat_at: Mapped[datetime | None]
-    worker: Mapped[str | None] = mapped_column(Text)
-    message: Mapped[str | None] = mapped_column(Text)
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, doc="the run's number")
+    arch_id: Mapped[int] = mapped_column(ForeignKey("archs.id"), doc="the architecture")
+    recipe_id: Mapped[int] = mapped_column(ForeignKey("recipes.id"), doc="what it was trained on and how")
+    seed: Mapped[int] = mapped_column(BigInteger, doc="the seed of all random choices")
+    env_id: Mapped[int | None] = mapped_column(
+        ForeignKey("envs.id"), doc="where it was trained; NULL if not known"
+    )
+    status: Mapped[str] = mapped_column(String(8), doc=f"how far it is: {', '.join(STATUSES)}")
+    best_epoch: Mapped[int | None] = mapped_column(doc="the epoch of the best validation")
+    val_top1: Mapped[float | None] = mapped_column(Double, doc="validation accuracy of the best epoch")
+    test_top1: Mapped[float | None] = mapped_column(Double, doc="test accuracy with the best epoch's weights")
+    test_top5: Mapped[float | None] = mapped_column(Double, doc="test top-5 accuracy with the same weights")
+    test_loss: Mapped[float | None] = mapped_column(Double, doc="test cross-entropy with the same weights")
+    train_time_s: Mapped[int | None] = mapped_column(
+        BigInteger, doc="training and validation, without the test"
+    )
+    flops: Mapped[int] = mapped_column(BigInteger, default=_cost(0), doc="a copy of the architecture's")
+    params: Mapped[int] = mapped_column(BigInteger, default=_cost(1), doc="a copy of the architecture's")
+    started_at: Mapped[datetime | None] = mapped_column(doc="when it was first claimed, UTC")
+    finished_at: Mapped[datetime | None] = mapped_column(doc="when it ended, UTC")
+    heartbeat_at: Mapped[datetime | None] = mapped_column(doc="the last sign of life, UTC")
+    worker: Mapped[str | None] = mapped_column(Text, doc="who trains it or did, `MACHINE:PID`")
+    message: Mapped[str | None] = mapped_column(Text, doc="why it failed")
 
     arch: Mapped[Arch] = relationship(back_populates="runs")
     recipe: Mapped[Recipe] = relationship()
@@ -312,11 +327,12 @@ class Run(Base):
         )
 
 
-def _shown(name: str) -> Any:
+def _shown(name: str, meaning: str) -> Any:
     """A column that shows a stored integer in its natural unit."""
     measure = EPOCH[name]
     # the cast makes both SQLite and PostgreSQL divide floats, the one and the same double
-    return mapped_column(Double, Computed(f"CAST({measure.column} AS DOUBLE PRECISION) / {measure.scale}"))
+    natural = f"CAST({measure.column} AS DOUBLE PRECISION) / {measure.scale}"
+    return mapped_column(Double, Computed(natural), doc=meaning)
 
 
 class Epoch(Base):
@@ -325,20 +341,22 @@ class Epoch(Base):
     __tablename__ = "epochs"
     __table_args__ = {"sqlite_with_rowid": False}
 
-    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
-    epoch: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    train_top1_milli: Mapped[int | None]
-    train_top5_milli: Mapped[int | None]
-    train_loss_micro: Mapped[int | None] = mapped_column(BigInteger)
-    val_top1_milli: Mapped[int | None]
-    val_top5_milli: Mapped[int | None]
-    val_loss_micro: Mapped[int | None] = mapped_column(BigInteger)
-    train_top1: Mapped[float | None] = _shown("train_top1")
-    train_top5: Mapped[float | None] = _shown("train_top5")
-    train_loss: Mapped[float | None] = _shown("train_loss")
-    val_top1: Mapped[float | None] = _shown("val_top1")
-    val_top5: Mapped[float | None] = _shown("val_top5")
-    val_loss: Mapped[float | None] = _shown("val_loss")
+    run_id: Mapped[int] = mapped_column(
+        ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True, doc="the run"
+    )
+    epoch: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False, doc="counted from 1")
+    train_top1_milli: Mapped[int | None] = mapped_column(doc="`train_top1` as it is stored")
+    train_top5_milli: Mapped[int | None] = mapped_column(doc="`train_top5` as it is stored")
+    train_loss_micro: Mapped[int | None] = mapped_column(BigInteger, doc="`train_loss` as it is stored")
+    val_top1_milli: Mapped[int | None] = mapped_column(doc="`val_top1` as it is stored")
+    val_top5_milli: Mapped[int | None] = mapped_column(doc="`val_top5` as it is stored")
+    val_loss_micro: Mapped[int | None] = mapped_column(BigInteger, doc="`val_loss` as it is stored")
+    train_top1: Mapped[float | None] = _shown("train_top1", "accuracy, averaged over the epoch as it ran")
+    train_top5: Mapped[float | None] = _shown("train_top5", "top-5 accuracy of the same")
+    train_loss: Mapped[float | None] = _shown("train_loss", "cross-entropy of the same")
+    val_top1: Mapped[float | None] = _shown("val_top1", "accuracy on validation images at the epoch's end")
+    val_top5: Mapped[float | None] = _shown("val_top5", "top-5 accuracy of the same")
+    val_loss: Mapped[float | None] = _shown("val_loss", "cross-entropy of the same")
 
     def __repr__(self) -> str:
         return (
@@ -366,8 +384,8 @@ class Device(Base):
 
     __tablename__ = "devices"
 
-    id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    name: Mapped[str] = mapped_column(String(200), unique=True)
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, doc="the device's number")
+    name: Mapped[str] = mapped_column(String(200), unique=True, doc="what it is called by")
 
     def __repr__(self) -> str:
         return f"<Device {self.name}>"
@@ -382,10 +400,12 @@ class Latency(Base):
     __tablename__ = "latencies"
     __table_args__ = (Index(None, "device_id", "latency_ms"),)
 
-    arch_id: Mapped[int] = mapped_column(ForeignKey("archs.id"), primary_key=True)
-    device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), primary_key=True)
-    latency_ms: Mapped[float] = mapped_column(Double)
-    spread_ms: Mapped[float | None] = mapped_column(Double)
+    arch_id: Mapped[int] = mapped_column(ForeignKey("archs.id"), primary_key=True, doc="the architecture")
+    device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), primary_key=True, doc="the device")
+    latency_ms: Mapped[float] = mapped_column(Double, doc="the median time of one inference")
+    spread_ms: Mapped[float | None] = mapped_column(
+        Double, doc="the range of the middle half; NULL if not known"
+    )
 
     device: Mapped[Device] = relationship()
 
