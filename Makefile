@@ -13,7 +13,7 @@ format:   ## write the code the way we write it
 hashes:   ## compute all 91,125 model hashes and compare them with the data (half a minute)
 	python tests/space/check_hashes.py
 docs:     ## write anew what documents take from the code
-	cog -r docs/cli.md docs/schema.md
+	cog -r docs/cli.md docs/from-blox.md docs/schema.md
 fuzz:     ## fuzz each reader for twenty seconds; needs `pip install -e '.[fuzz]'`
 	.ci/fuzz
 ci:       ## everything, on a fresh environment, as before landing
