@@ -189,8 +189,18 @@ def listed_seeds(seeds: Seeds) -> list[int] | None:
     """Seeds as a list, each once; None for all."""
     if seeds is None:
         return None
-    several = seeds if isinstance(seeds, Iterable) else [seeds]
-    return list(dict.fromkeys(operator.index(seed) for seed in several))
+    several = seeds if isinstance(seeds, Iterable) and not isinstance(seeds, str) else [seeds]
+    return list(dict.fromkeys(_seed(seed) for seed in several))
+
+
+def _seed(value: object) -> int:
+    """One seed as an integer, of whatever type it came; `QueryError` for what is none."""
+    try:
+        if not isinstance(value, bool):
+            return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        pass  # a float, a text, …
+    raise QueryError(f"a seed is an integer, not {value!r}")
 
 
 def find_seeds(

@@ -95,8 +95,6 @@ def test_seeds_that_nobody_has_are_named_with_the_choices(empty_db: Database) ->
         references.find_seeds(session, 9, None)
     with pytest.raises(QueryError, match="choose of: none yet"):
         references.find_seeds(session, 9, r, statuses=("pending",))
-    with pytest.raises(TypeError):
-        references.find_seeds(session, 1.5, r)  # type: ignore[arg-type]
 
 
 def test_environments_and_devices_are_added_once(empty_db: Database) -> None:
@@ -121,3 +119,11 @@ def test_environments_and_devices_are_added_once(empty_db: Database) -> None:
 def test_data_sets_are_those_that_can_be_loaded() -> None:
     assert set(DATASETS) == set(LOADERS)
     assert load_digits().sizes == DATASETS["digits"]
+
+
+@pytest.mark.parametrize(
+    "seeds", [True, 2.5, "0", [0, 1.0], [None], np.float64(1), np.array([0.5])], ids=repr
+)
+def test_seeds_that_are_no_integers_are_refused_with_a_sentence(seeds: object) -> None:
+    with pytest.raises(QueryError, match="a seed is an integer, not "):
+        references.listed_seeds(seeds)  # type: ignore[arg-type]
