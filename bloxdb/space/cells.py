@@ -133,7 +133,7 @@ def parse(vec: object) -> tuple[Cell, Cell, Cell]:
                 f"the text is not an architecture vector ({error}); write it like {_EXAMPLE}"
             ) from error
     vec = _listed(vec)
-    if not isinstance(vec, list | tuple):
+    if not isinstance(vec, _LISTS):
         raise InvalidArchError(f"an architecture vector is a list like {_EXAMPLE}, not {vec!r:.100}")
     if len(vec) == STAGES * len(FIELDS):
         flat = list(vec)
@@ -144,12 +144,20 @@ def parse(vec: object) -> tuple[Cell, Cell, Cell]:
             f"an architecture vector has {STAGES} cells or {STAGES * len(FIELDS)} flat integers, "
             f"this one has {len(vec)} entries; write it like {_EXAMPLE}"
         )
-    numbers = [_check_number(value, place) for place, value in enumerate(flat)]
+    numbers = [  # nearly all are plain integers in range, and a release has a million of them
+        value
+        if type(value) is int and 0 <= value < LIMITS[place % len(FIELDS)]
+        else _check_number(value, place)
+        for place, value in enumerate(flat)
+    ]
     a, b, c = (tuple(numbers[i : i + len(FIELDS)]) for i in range(0, len(numbers), len(FIELDS)))
     return a, b, c  # type: ignore[return-value]
 
 
 _EXAMPLE = "[[[0],[0,1,0,0]],[[1],[2,1,1,0]],[[0],[0,0,1,1]]]"
+
+
+_LISTS = (list, tuple)
 
 
 def _listed(value: Any) -> Any:
@@ -159,12 +167,9 @@ def _listed(value: Any) -> Any:
 
 def _flat(cell: object, stage: int) -> list[object]:
     cell = _listed(cell)
-    if isinstance(cell, list | tuple) and len(cell) == NODES:
-        ops, wiring = (_listed(part) for part in cell)
-        if all(isinstance(part, list | tuple) for part in (ops, wiring)) and (len(ops), len(wiring)) == (
-            1,
-            4,
-        ):
+    if isinstance(cell, _LISTS) and len(cell) == NODES:
+        ops, wiring = _listed(cell[0]), _listed(cell[1])
+        if isinstance(ops, _LISTS) and isinstance(wiring, _LISTS) and len(ops) == 1 and len(wiring) == 4:
             return [*ops, *wiring]
     raise InvalidArchError(
         f"cell {stage + 1} of {STAGES} must look like [[op1], [op2, prev, input, skip]], but is {cell!r:.100}"
