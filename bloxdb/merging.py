@@ -27,7 +27,7 @@ from bloxdb.runs.status import gaps
 PREFERENCES = ("newest", "first", "last")
 
 _AT_ONCE = 500  # runs of one statement
-_RESULTS = ("status", "best_epoch", *(name for name in RUN if name != "train_time_s"))
+_RESULTS = ("status", "best_epoch", *(measure.name for measure in RUN.values() if measure.reproducible))
 _RUN_COLUMNS = [column for column in Run.__table__.columns if column.name != "id"]
 
 

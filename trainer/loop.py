@@ -147,7 +147,8 @@ class Training:
         self.generator.set_state(state["generator"].cpu())
         best = state["best"]
         if best is not None:
-            self.best = EpochResult(best["epoch"], Metrics(**best["train"]), Metrics(**best["val"]))
+            parts = {name: Metrics(**best[name]) for name in ("train", "val")}
+            self.best = EpochResult(**best | parts)
         self._best_weights = state["best_weights"]
         self.epoch, self.train_time = state["epoch"], state["train_time"]
 

@@ -26,7 +26,7 @@ from bloxdb.errors import QueryError
     metavar="KIND",
     default="cpu",
     show_default=True,
-    help="Where to run the network: cpu or cuda.",
+    help="Where to run the network, as torch calls it.",
 )
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Images at once.")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads; all cores if not given.")

@@ -17,13 +17,21 @@ from bloxdb import space
 from bloxdb.cli.common import db_option, note
 from bloxdb.cli.live import Board, shown
 from bloxdb.codecs.header import MAX_EPOCHS
-from bloxdb.db import DATASETS, Database, open
+from bloxdb.db import DATASETS, RELEASED, Database, open
 from bloxdb.errors import MissingExtraError, QueryError
 from bloxdb.runs.heartbeat import Intervals
 from bloxdb.runs.status import finished_archs, unfinished_count
-from bloxdb.trainer.recipe import PRECISIONS, TrainingRecipe, make_recipe
+from bloxdb.trainer.recipe import PRECISIONS, TrainingRecipe, default_recipe, make_recipe
 
 _INTERRUPTED = 130  # what a shell gives for Ctrl-C
+
+
+def _default(setting: str) -> str:
+    """A setting of the default recipe, and of the data sets whose own it is not."""
+    values = {dataset: getattr(default_recipe(dataset), setting) for dataset in DATASETS}
+    usual = values[RELEASED]
+    others = [f", of {dataset} {value}" for dataset, value in values.items() if value != usual]
+    return f"{usual}{''.join(others)}"
 
 
 def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -63,10 +71,12 @@ def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--dataset", type=click.Choice(list(DATASETS)), help="What to train on.")
 @arch_options
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The runs' seed.")
-@click.option("--epochs", type=click.IntRange(1, MAX_EPOCHS), help="Epochs a run; 200, of digits 3.")
-@click.option("--batch", type=click.IntRange(1), help="Images a step; 256, of digits 64.")
-@click.option("--lr", type=click.FloatRange(0), help="The learning rate at the start; 0.01.")
-@click.option("--precision", type=click.Choice(PRECISIONS), help="How layers compute; fp32.")
+@click.option("--epochs", type=click.IntRange(1, MAX_EPOCHS), help=f"Epochs a run; {_default('epochs')}.")
+@click.option("--batch", type=click.IntRange(1), help=f"Images a step; {_default('batch')}.")
+@click.option("--lr", type=click.FloatRange(0), help=f"The learning rate at the start; {_default('lr')}.")
+@click.option(
+    "--precision", type=click.Choice(PRECISIONS), help=f"How layers compute; {_default('precision')}."
+)
 @click.option("--augment/--no-augment", default=None, help="Change training images at random, or not.")
 @click.option("--fast", is_flag=True, help="Let algorithms differ in the last digits from time to time.")
 @click.option("--compile", "compiled", is_flag=True, help="Use torch.compile.")

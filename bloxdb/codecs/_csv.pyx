@@ -23,6 +23,8 @@ cdef enum:
 cdef enum:
     ROW_HASH, ROW_INT, ROW_FLOAT, ROW_LIST  # what `bloxdb.codecs.rows` calls them
 
+cdef uint32_t[7] SCALES = [1, 10, 100, 1000, 10000, 100000, 1000000]  # by decimals
+
 
 cdef int64_t field_end(const uint8_t* body, int64_t at, int64_t size, int64_t* start, int64_t* end,
                        int64_t* doubled) noexcept nogil:
@@ -253,8 +255,8 @@ cdef uint8_t* put_number(uint8_t* out, int32_t stored, int decimals, uint32_t sc
         value = 0 - value
         out[0] = 45
         out += 1
-    if decimals == 6 and 0 < value < 100:
-        return put_small(out, value)
+    if decimals > 4 and 0 < value * SCALES[6 - decimals] < 100:
+        return put_small(out, value * SCALES[6 - decimals])
     part = value % scale
     value //= scale
     if value < 10:
@@ -305,7 +307,7 @@ cdef uint8_t* put_row(uint8_t* out, const int64_t[:, ::1] layout, const uint8_t*
         if c:
             out[0] = COMMA
             out += 1
-        scale = 1000 if layout[c, 2] == 3 else 1000000
+        scale = SCALES[layout[c, 2]]
         if layout[c, 0] == ROW_HASH:
             put_hex(out, digest)
             out += 32

@@ -10,7 +10,7 @@ from sqlalchemy import CursorResult, delete, func, select, update
 
 from bloxdb.db.database import Database, current
 from bloxdb.db.dialects import utc_now
-from bloxdb.db.references import Seeds, find_recipe, listed_seeds
+from bloxdb.db.references import Seeds, find_recipe, find_seeds
 from bloxdb.db.schema import (
     ENDED,
     FINISHED,
@@ -232,7 +232,7 @@ def retry(
     Raises
     ------
     QueryError
-        There is no such status or recipe.
+        There is no such status or recipe, or no run of such a seed.
     """
     db = db or current()
     statuses = list(statuses)
@@ -241,11 +241,11 @@ def retry(
             choices = ", ".join(UNSUCCESSFUL)
             raise QueryError(f"runs that are {status} are not tried again; choose of: {choices}")
     chosen: list[Any] = [Run.status.in_(statuses)]
-    if recipe is not None:
-        chosen.append(Run.recipe_id == find_recipe(db, recipe).id)
-    only = listed_seeds(seeds)
-    if only is not None:
-        chosen.append(Run.seed.in_(only))
+    found = None if recipe is None else find_recipe(db, recipe)
+    if found is not None:
+        chosen.append(Run.recipe_id == found.id)
+    if seeds is not None:
+        chosen.append(Run.seed.in_(find_seeds(db.reader, seeds, found, statuses=STATUSES)))
     with db.transaction() as session:
         session.execute(delete(Epoch).where(Epoch.run_id.in_(select(Run.id).where(*chosen))))
         done: CursorResult[Any] = session.execute(  # type: ignore[assignment]

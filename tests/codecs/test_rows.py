@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 
 from bloxdb import codecs
-from bloxdb.codecs import Header, Table
+from bloxdb.codecs import Header, Table, _csv
+from bloxdb.codecs.rows import FLOAT, HASH
 from tests.codecs.reference import as_csv, pickled, written
 from tests.codecs.strategies import base, tables
 
@@ -42,3 +44,13 @@ def test_every_small_loss_is_written_and_read_alike() -> None:
         back = codecs.decode(b"".join(codecs.encode(table, name)[0]))
         assert back["train_loss"].dtype == np.int32
         assert back.difference(table) is None
+
+
+@pytest.mark.parametrize("decimals", range(1, 7))
+def test_a_line_has_numbers_of_any_decimals_that_are_kept(decimals: int) -> None:
+    stored = [0, 1, 9, 10, 12, 99, 100, 101, 123_456_789, 10**decimals, 10**decimals + 1, 2**31 - 1]
+    stored += [-value for value in stored[1:]]
+    layout = np.array([(HASH, 1, 0), *[(FLOAT, 1, decimals)] * len(stored)])
+    key, none = np.zeros((1, 16), np.uint8), np.zeros((1, 0), np.int64)
+    line = bytes(_csv.write_rows(layout, key, none, np.array([stored], np.int32))).decode()
+    assert line.rstrip().split(",")[1:] == [repr(value / 10**decimals) for value in stored]

@@ -81,7 +81,7 @@ def test_trying_again_takes_the_statuses_recipe_and_seeds_that_are_named(empty_d
     assert waiting(empty_db) == {("mine-2", 0, 2), ("mine-2", 1, 3)}
     assert runs.retry(["failed"], empty_db, recipe="other-2").runs == 1
     assert waiting(empty_db) == {("mine-2", 0, 2), ("mine-2", 1, 3), ("other-2", 0, 1)}
-    assert runs.retry(db=empty_db, seeds=[1, 5]).runs == 0
+    assert runs.retry(db=empty_db, seeds=[1]).runs == 0
     assert runs.retry(db=empty_db).runs == 1
     assert len(waiting(empty_db)) == 4
     assert runs.failures(empty_db) == []
@@ -104,6 +104,8 @@ def test_what_cannot_be_tried_again_is_said(empty_db: Database, wrong: str) -> N
         runs.retry(["failed", wrong], empty_db)
     with pytest.raises(bloxdb.QueryError, match="no recipe 'x'; choose one of: mine-2"):
         runs.retry(db=empty_db, recipe="x")
+    with pytest.raises(bloxdb.QueryError, match="there is no run with seed 7; choose of: 0"):
+        runs.retry(db=empty_db, seeds=[0, 7])
     assert waiting(empty_db) == set()
 
 

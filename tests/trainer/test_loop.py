@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -86,6 +87,14 @@ def test_a_training_goes_on_from_its_state_as_if_nothing_had_happened(data: Data
     assert [again.train_epoch() for _ in range(4 - after)] == whole[after:]
     finished = again.finish()
     assert (finished.best, finished.test) == (result.best, result.test)
+
+
+def test_further_measures_of_the_best_epoch_stay(data: DataSet) -> None:
+    training = Training(VEC, digits_recipe(2), data, 0)
+    best = training.best = replace(training.train_epoch(), more={"gradient_norm": 2.5})
+    again = Training(VEC, digits_recipe(2), data, 0)
+    again.restore(training.state())
+    assert again.best == best
 
 
 def test_bf16_trains_about_as_well(data: DataSet) -> None:

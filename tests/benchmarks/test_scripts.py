@@ -1,0 +1,43 @@
+"""The scripts at a small size."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks.conftest import BENCHMARKS
+
+
+def ran(script: str, *arguments: object) -> str:
+    command = [sys.executable, str(BENCHMARKS / script), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_a_small_run_shows_what_was_asked_for(tmp_path: Path) -> None:
+    size = ["--archs", 60, "--epochs", 10, "--repeats", 1]
+    shown = ran("run.py", tmp_path, *size, "--only", "read_blox", "--only", "cold_top")
+    lines = [line for line in shown.splitlines() if line.startswith("| ")]
+    assert "\n60 architectures, 10 epochs, " in shown
+    assert [line.split(" | ")[0] for line in lines] == [
+        "| what",
+        "| ---",
+        "| read ext .blox",
+        "| bloxdb top, cold process",
+    ]
+
+
+def test_training_is_measured_on_few_images(benchmarks: Path) -> None:
+    train = importlib.import_module("train")
+    recipe = replace(train.default_recipe("cifar100"), batch=4)
+    step, epoch = train.measure_arch("cheapest", train.three_archs()["cheapest"], recipe, 18, "cpu", 1)
+    assert str(step).startswith("| step, cheapest (")
+    assert str(epoch).endswith(("| 1.5 | yes |", "| 1.5 | **no** |"))
+    assert min(step.ours, step.reference, epoch.ours, epoch.reference) > 0
