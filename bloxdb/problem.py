@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import operator
 from dataclasses import dataclass
 from typing import Any
 
 from bloxdb import space
+from bloxdb.arguments import integer, number
 from bloxdb.dataset.database import DatabaseSource
 from bloxdb.dataset.source import CURVES
 from bloxdb.db.database import Database, current
@@ -95,7 +95,7 @@ class Problem:
         self.seed = self._source.seeds[0]
         self.epochs = self._source.epochs
         self.epoch = self._checked(self.epochs if epoch is None else epoch)
-        self.budget_seconds = budget_seconds
+        self.budget_seconds = None if budget_seconds is None else number(budget_seconds, "budget_seconds")
         self.seconds = 0.0
         self.trajectory: list[Point] = []
         self._reached: dict[int, int] = {}
@@ -205,6 +205,4 @@ class Problem:
         return point.value if self._lower else -point.value
 
     def _checked(self, epoch: int) -> int:
-        if not 1 <= epoch <= self.epochs:
-            raise QueryError(f"epochs are in 1 … {self.epochs}, not {epoch!r}")
-        return operator.index(epoch)  # a driver does not know NumPy's integers
+        return integer(epoch, "an epoch", low=1, high=self.epochs)

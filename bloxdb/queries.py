@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, select
 
+from bloxdb.arguments import integer, number
 from bloxdb.db.database import Database, current
 from bloxdb.db.references import Seeds, find_device, find_recipe, find_seeds
 from bloxdb.db.schema import FINISHED, LEADERBOARD_COLUMNS, RUN_MEASURES, Arch, Latency, Recipe, Run
@@ -60,8 +61,7 @@ def top(
     """
     db = db or current()
     measure = _measure(by)
-    if n < 0:
-        raise QueryError(f"the number of results must not be negative, but is {n}")
+    most = integer(n, "the number of results", low=0)
     column = _column(by)
     query = _finished(db, by, recipe=recipe, seeds=seeds)
     # IS NOT NULL is a look at each row that is passed; where the order begins, and what ends it, cost nothing
@@ -71,15 +71,15 @@ def top(
         order = column.asc()
         query = query.where(column > _BELOW_ALL)
     if max_flops is not None:
-        query = query.where(Run.flops <= max_flops)
+        query = query.where(Run.flops <= number(max_flops, "max_flops"))
     if max_params is not None:
-        query = query.where(Run.params <= max_params)
+        query = query.where(Run.params <= number(max_params, "max_params"))
     if max_latency is not None:
-        name, milliseconds = max_latency
+        name, milliseconds = _latency_limit(max_latency)
         query = query.join(Latency, Latency.arch_id == Run.arch_id).where(
             Latency.device_id == find_device(db, name), Latency.latency_ms <= milliseconds
         )
-    rows = db.rows_of(query.order_by(order, Run.arch_id, Run.seed).limit(n))
+    rows = db.rows_of(query.order_by(order, Run.arch_id, Run.seed).limit(most))
     return [row for row in rows if row[by] is not None]
 
 
@@ -136,6 +136,12 @@ def pareto(
         .order_by(ranked.c.rank_x)
     )
     return db.rows_of(query)
+
+
+def _latency_limit(given: tuple[str, float]) -> tuple[str, float]:
+    if isinstance(given, str) or len(given) != 2:
+        raise QueryError(f"max_latency is a device's name and milliseconds, not {given!r}")
+    return given[0], number(given[1], "max_latency in milliseconds")
 
 
 def _finished(db: Database, *measures: str, recipe: str | None, seeds: Seeds) -> Select[Any]:

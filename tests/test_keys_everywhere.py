@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ INDEX = (
 NESTED = space.arch_vec(INDEX)
 FLAT = [number for cell in NESTED for part in cell for number in part]
 HASH = space.model_hash(INDEX)
+SHARED = next(
+    one[:8] for one, other in pairwise(sorted(space.all_model_hashes())) if one.startswith(other[:8])
+)
 
 
 class Indexed:
@@ -42,6 +46,8 @@ GOOD: dict[str, Any] = {
     "the text of 15 integers": ",".join(map(str, FLAT)),
     "a hash": HASH,
     "a hash in capitals": f" {HASH.upper()} ",
+    "the first 8 digits of a hash": HASH[:8],
+    "all digits but one, in capitals": HASH[:31].upper(),
     "an index": INDEX,
     "a NumPy index": np.uint32(INDEX),
     "the text of an index": str(INDEX),
@@ -49,6 +55,7 @@ GOOD: dict[str, Any] = {
 }
 NOBODY: dict[str, Any] = {
     "a hash that nobody has": "0" * 32,
+    "a beginning that nobody has": "0" * 9,
     "an index below": -1,
     "an index above": space.NUM_ARCHS,
     "a NumPy index above": np.int64(space.NUM_ARCHS),
@@ -63,7 +70,9 @@ MALFORMED: dict[str, Any] = {
     "a float": float(INDEX),
     "nothing": None,
     "other text": "hello",
-    "a short hash": HASH[:31],
+    "too few digits of a hash": HASH[:7] + "x" if HASH[:7].isdigit() else HASH[:7],
+    "too many digits of a hash": HASH + "0",
+    "a beginning that several hashes have": SHARED,
     "an empty text": "",
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from bloxdb import space
+from bloxdb.arguments import integer
 from bloxdb.codecs.header import VERSION, search_space
 from bloxdb.dataset.source import CURVES, Source
 from bloxdb.errors import QueryError
@@ -399,16 +399,15 @@ class Dataset:
     def _seed(self, seed: int | None) -> int:
         if seed is None:
             return self._seeds[0] if len(self._seeds) == 1 else self.rng.choice(self._seeds)
-        if seed not in self._seeds:
-            raise QueryError(f"seed {seed!r} is not loaded; choose of: {', '.join(map(str, self._seeds))}")
-        return operator.index(seed)  # a driver does not know NumPy's integers
+        wanted = integer(seed, "a seed")
+        if wanted not in self._seeds:
+            raise QueryError(f"seed {wanted} is not loaded; choose of: {', '.join(map(str, self._seeds))}")
+        return wanted
 
     def _epoch(self, epoch: int | None) -> int:
         if epoch is None:
             return self._source.epochs
-        if not 1 <= epoch <= self._source.epochs:
-            raise QueryError(f"epochs are in 1 … {self.epochs}, not {epoch!r}")
-        return operator.index(epoch)
+        return integer(epoch, "an epoch", low=1, high=self._source.epochs)
 
     def _devices(self, devices: str | Sequence[str] | None) -> list[str]:
         there = self._source.devices

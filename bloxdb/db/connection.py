@@ -7,11 +7,18 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+from bloxdb.arguments import plain
 from bloxdb.db.dialects import BUSY_MS, NAMES, SQLite, begin
 from bloxdb.errors import DatabaseNotFoundError, MissingExtraError
+
+for _scalar in set(np.sctypeDict.values()):
+    # SQLite's driver takes a NumPy number for its bytes, and bytes are greater than every number
+    if issubclass(_scalar, np.number | np.bool_):
+        sqlite3.register_adapter(_scalar, plain)
 
 _READ_ONLY_SERVER = {"options": "-c default_transaction_read_only=on"}
 _CACHE_KIB = 65_536  # of pages; the index that ranks runs has 5 MB, and 64 MiB hold all that queries touch

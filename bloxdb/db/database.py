@@ -15,6 +15,7 @@ from sqlalchemy import URL, Connection, Executable, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
+from bloxdb.arguments import plain
 from bloxdb.db import revisions
 from bloxdb.db.connection import application_id, locate, make_engine, path_of
 from bloxdb.db.dialects import APPLICATION_ID, engines_of
@@ -219,11 +220,12 @@ class Database:
         Raises
         ------
         DatabaseError
-            The query is not SQL that this database understands.
+            The query is not SQL that this database understands, or a value is of a type or a size that it
+            does not hold.
         """
         try:
-            return self.rows_of(text(sql), **values)
-        except SQLAlchemyError as error:
+            return self.rows_of(text(sql), **{name: plain(value) for name, value in values.items()})
+        except (SQLAlchemyError, OverflowError) as error:
             reason = error.orig if isinstance(error, DBAPIError) else error
             raise DatabaseError(f"{self.name}: {reason}") from error
 

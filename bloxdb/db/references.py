@@ -6,7 +6,6 @@ here for its id, and whoever asks for runs names them here, so that the same nam
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from bloxdb.arguments import integer
 from bloxdb.db.database import Database, current
 from bloxdb.db.schema import FINISHED, Device, Env, Recipe, Run
 from bloxdb.errors import QueryError, ReleaseError
@@ -189,18 +189,9 @@ def listed_seeds(seeds: Seeds) -> list[int] | None:
     """Seeds as a list, each once; None for all."""
     if seeds is None:
         return None
-    several = seeds if isinstance(seeds, Iterable) and not isinstance(seeds, str) else [seeds]
-    return list(dict.fromkeys(_seed(seed) for seed in several))
-
-
-def _seed(value: object) -> int:
-    """One seed as an integer, of whatever type it came; `QueryError` for what is none."""
-    try:
-        if not isinstance(value, bool):
-            return operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        pass  # a float, a text, …
-    raise QueryError(f"a seed is an integer, not {value!r}")
+    is_one = isinstance(seeds, str) or not isinstance(seeds, Iterable) or getattr(seeds, "shape", None) == ()
+    several = [seeds] if is_one else seeds
+    return list(dict.fromkeys(integer(seed, "a seed") for seed in several))
 
 
 def find_seeds(

@@ -6,13 +6,13 @@ whose worker is a process of this machine that is gone, is claimed by the next w
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import CursorResult, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from bloxdb.arguments import integer
 from bloxdb.db.database import Database
 from bloxdb.db.dialects import utc_now
 from bloxdb.db.references import RecipeFacts, recipe_for
@@ -48,7 +48,7 @@ class RunQueue:
 
     def __init__(self, db: Database, archs: Iterable[Any], recipe: RecipeFacts, seed: int) -> None:
         self.db = db
-        self.seed = operator.index(seed)  # a NumPy integer would be stored as its bytes
+        self.seed = integer(seed, "a seed")
         with db.transaction() as session:
             advice = "train into another database, or under another name"
             self.recipe_id = recipe_for(session, recipe, advice).id

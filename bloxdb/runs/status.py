@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import CursorResult, delete, func, select, update
 
+from bloxdb.arguments import integer
 from bloxdb.db.database import Database, current
 from bloxdb.db.dialects import utc_now
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
@@ -79,7 +80,7 @@ def _quantiles(db: Database, recipe_id: int, seed: int) -> Row:
 def finished_archs(recipe: str, seed: int, db: Database | None = None) -> set[int]:
     """The architectures that have a finished run under a recipe and seed."""
     query = select(Run.arch_id).join(Recipe)
-    query = query.where(Recipe.name == recipe, Run.seed == seed, Run.status == FINISHED)
+    query = query.where(Recipe.name == recipe, Run.seed == integer(seed, "a seed"), Run.status == FINISHED)
     return set((db or current()).reader.scalars(query))
 
 
@@ -91,7 +92,7 @@ def unfinished_count(arch_ids: Sequence[int], recipe: str, seed: int, db: Databa
         .join(Recipe)
         .where(
             Recipe.name == recipe,
-            Run.seed == seed,
+            Run.seed == integer(seed, "a seed"),
             Run.arch_id.between(low, high),
             Run.status.in_(ENDED),
         )

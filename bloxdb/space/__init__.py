@@ -44,7 +44,7 @@ from bloxdb.space.keys import (
     indices_of_digests,
     model_hash,
 )
-from bloxdb.space.moves import Generator, encode, graph_arrays, mutate, neighbours, random
+from bloxdb.space.moves import Generator, encode, graph_arrays, mutate, neighbours, random, sample
 
 __all__ = [
     "BLOCKS",
@@ -89,5 +89,6 @@ __all__ = [
     "nested",
     "parse",
     "random",
+    "sample",
     "vec_text",
 ]

@@ -7,10 +7,12 @@ key                                                     `find_arch`             
 ======================================================  ======================  ===========================
 a vector, nested or 15 flat integers: lists, an array,  its index               its index
 a tensor, or the text of it
-a model hash, 32 hex digits of either case              its index               its index
+a model hash, 32 hex digits of either case, or the      its index               its index
+first 8 or more of them
 an index 0 … 91124: an integer of any type, its text,   itself                  itself
 or an object with one, as `bloxdb.Arch`
-a hash that no architecture has                         None                    `InvalidArchError`
+a hash, or a beginning, that no architecture has        None                    `InvalidArchError`
+a beginning that several hashes have                    `InvalidArchError`      `InvalidArchError`
 an index outside 0 … 91124                              None                    `InvalidArchError`
 a vector with a cell that has no path                   None                    `InvalidArchError`
 a malformed vector, a bool, a float, None, other text   `InvalidArchError`      `InvalidArchError`
@@ -26,6 +28,7 @@ from __future__ import annotations
 import functools
 import operator
 import re
+from bisect import bisect_left
 from collections.abc import Iterable
 from importlib import resources
 from typing import Any
@@ -55,8 +58,8 @@ KEY = "model_hash"
 DIGEST_SIZE = 16
 """Bytes of a model hash."""
 
-_HASH = re.compile("[0-9a-fA-F]{32}")
-_INDEX = re.compile("[+-]?[0-9]{1,18}")
+_INDEX = re.compile("[+-]?[0-9]{1,7}|[+-][0-9]{8,18}")
+_HASH = re.compile("[0-9a-fA-F]{8,32}")  # of so many digits, a text is no index
 _BLOCK_OF = blocks_by_cell()
 _SECOND = NUM_BLOCKS
 _THIRD = NUM_BLOCKS**2
@@ -293,16 +296,30 @@ def _look_up(key: Any) -> int | str:
     """The index that a key names, or the sentence why there is none; an error for a malformed key."""
     if isinstance(key, str):
         text = key.strip()
-        if _HASH.fullmatch(text):
-            index = _index_of_digest().get(bytes.fromhex(text))
-            return f"no architecture of Blox has the hash {text.lower()}" if index is None else index
-        return _in_range(int(text)) if _INDEX.fullmatch(text) else _index_of_vector(text)
+        if _INDEX.fullmatch(text):
+            return _in_range(int(text))
+        return _index_of_hash(text.lower()) if _HASH.fullmatch(text) else _index_of_vector(text)
     if not isinstance(key, bool):
         try:
             return _in_range(operator.index(key))
         except TypeError:
             pass  # not an integer of any kind
     return _index_of_vector(key)
+
+
+def _index_of_hash(digits: str) -> int | str:
+    """The index of a hash of which the first digits are given, or all."""
+    if len(digits) == 2 * DIGEST_SIZE:
+        index = _index_of_digest().get(bytes.fromhex(digits))
+        return f"no architecture of Blox has the hash {digits}" if index is None else index
+    known = _sorted_hashes()
+    place = bisect_left(known, digits)
+    found = [one for one in known[place : place + 2] if one.startswith(digits)]
+    if len(found) > 1:
+        raise InvalidArchError(
+            f"several hashes begin with {digits}, as {' and '.join(found)}; write more digits"
+        )
+    return arch_index(found[0]) if found else f"no architecture of Blox has a hash that begins with {digits}"
 
 
 def _in_range(index: int) -> int | str:
@@ -326,6 +343,11 @@ def _index_of_vector(vec: object) -> int | str:
 def _index_of_digest() -> dict[bytes, int]:
     data = all_digests().tobytes()
     return {data[at : at + DIGEST_SIZE]: at // DIGEST_SIZE for at in range(0, len(data), DIGEST_SIZE)}
+
+
+@functools.cache
+def _sorted_hashes() -> list[str]:
+    return sorted(all_model_hashes())
 
 
 @functools.cache

@@ -3,35 +3,83 @@
 from __future__ import annotations
 
 import random as stdlib_random
+from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from bloxdb.arguments import integer
+from bloxdb.errors import QueryError
 from bloxdb.space.cells import BLOCKS, NUM_ARCHS, NUM_BLOCKS, STAGES, ArchVec, arch_vec, nested
 from bloxdb.space.graphs import NODE_KINDS, NODES_AT_MOST, graph
 from bloxdb.space.keys import block_indices
 
-Generator = stdlib_random.Random | np.random.Generator
+Generator = stdlib_random.Random | np.random.Generator | np.random.RandomState | ModuleType | int | None
+"""What draws: a generator of Python or NumPy, the module ``random`` or ``numpy.random``, a seed, or None for
+what nobody can foresee.
+"""
 
 
-def random(rng: Generator) -> ArchVec:
+def random(rng: Generator = None) -> ArchVec:
     """An architecture drawn at random, all 91,125 as likely.
 
     Parameters
     ----------
     rng
-        A ``random.Random`` or a NumPy generator.
+        What draws: a ``random.Random``, a NumPy ``Generator`` or ``RandomState``, one of the modules, an
+        integer seed, or None.
 
     Returns
     -------
     ArchVec
         The canonical vector.
+
+    Raises
+    ------
+    QueryError
+        `rng` is none of these.
     """
-    return arch_vec(_below(rng, NUM_ARCHS))
+    return arch_vec(_below(rng)(NUM_ARCHS))
 
 
-def mutate(key: Any, rng: Generator) -> ArchVec:
+def sample(n: int, rng: Generator = None) -> list[ArchVec]:
+    """So many different architectures drawn at random, all choices as likely.
+
+    Parameters
+    ----------
+    n
+        How many, at most 91,125.
+    rng
+        What draws, as for `random`.
+
+    Returns
+    -------
+    list[ArchVec]
+        Canonical vectors, in the order in which they were drawn.
+
+    Raises
+    ------
+    QueryError
+        There are not so many, or `rng` is nothing that draws.
+
+    Examples
+    --------
+    >>> len({str(vec) for vec in sample(1000, 7)})
+    1000
+    """
+    count, below = integer(n, "the number of architectures", low=0, high=NUM_ARCHS), _below(rng)
+    moved: dict[int, int] = {}  # a shuffle that stops after `count` places; only those that moved are kept
+    drawn = []
+    for place in range(count):
+        other = place + below(NUM_ARCHS - place)
+        drawn.append(moved.get(other, other))
+        moved[other] = moved.get(place, place)
+    return [arch_vec(index) for index in drawn]
+
+
+def mutate(key: Any, rng: Generator = None) -> ArchVec:
     """An architecture that differs in one block, drawn at random, all such as likely.
 
     Parameters
@@ -39,7 +87,7 @@ def mutate(key: Any, rng: Generator) -> ArchVec:
     key
         A vector, a model hash or an index; the table in `bloxdb.space.keys` says what each kind gives.
     rng
-        A ``random.Random`` or a NumPy generator.
+        What draws, as for `random`.
 
     Returns
     -------
@@ -50,10 +98,12 @@ def mutate(key: Any, rng: Generator) -> ArchVec:
     ------
     InvalidArchError
         The key is malformed, or there is no such architecture.
+    QueryError
+        `rng` is nothing that draws.
     """
-    blocks = list(block_indices(key))
-    stage = _below(rng, STAGES)
-    blocks[stage] = (blocks[stage] + 1 + _below(rng, NUM_BLOCKS - 1)) % NUM_BLOCKS
+    blocks, below = list(block_indices(key)), _below(rng)
+    stage = below(STAGES)
+    blocks[stage] = (blocks[stage] + 1 + below(NUM_BLOCKS - 1)) % NUM_BLOCKS
     return _vec(blocks)
 
 
@@ -142,5 +192,18 @@ def _vec(blocks: Any) -> ArchVec:
     return [nested(BLOCKS[block].cell) for block in blocks]
 
 
-def _below(rng: Generator, limit: int) -> int:
-    return rng.randrange(limit) if isinstance(rng, stdlib_random.Random) else int(rng.integers(limit))
+def _below(rng: Any) -> Callable[[int], int]:
+    """What draws an integer from 0 up to, not with, a limit."""
+    if rng is None:
+        return stdlib_random.Random().randrange  # noqa: S311
+    for method in ("randrange", "integers", "randint"):  # Python's, NumPy's new and old ones
+        draw = getattr(rng, method, None)
+        if draw is not None:
+            return lambda limit: int(draw(limit))
+    try:
+        return stdlib_random.Random(integer(rng, "a seed")).randrange  # noqa: S311
+    except QueryError as error:
+        raise QueryError(
+            "rng is a random.Random, a NumPy Generator or RandomState, one of the modules random and "
+            f"numpy.random, an integer seed, or None, not {rng!r}"
+        ) from error

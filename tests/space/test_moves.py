@@ -3,17 +3,82 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.stats import chisquare
 
+import bloxdb
 from bloxdb import space
 
 
 def differing(a: object, b: object) -> int:
     """In how many blocks two architectures differ."""
     return sum(x != y for x, y in zip(space.block_indices(a), space.block_indices(b), strict=True))
+
+
+RNGS: dict[str, Callable[[], Any]] = {
+    "random.Random": lambda: random.Random(3),
+    "Generator": lambda: np.random.default_rng(3),
+    "RandomState": lambda: np.random.RandomState(3),
+    "module random": lambda: random,
+    "module numpy.random": lambda: np.random,
+    "seed": lambda: 3,
+    "NumPy seed": lambda: np.uint8(3),
+    "nothing": lambda: None,
+}
+FORESEEN = [kind for kind in RNGS if "module" not in kind and kind != "nothing"]
+
+
+@pytest.mark.parametrize("kind", RNGS)
+def test_whatever_draws_is_taken(kind: str) -> None:
+    drawn = [space.random(RNGS[kind]()), *space.sample(3, RNGS[kind]()), space.mutate(5, RNGS[kind]())]
+    assert all(space.canonical(vec) == vec for vec in drawn)
+    assert differing(drawn[-1], 5) == 1
+
+
+@pytest.mark.parametrize("kind", FORESEEN)
+def test_the_same_state_draws_the_same(kind: str) -> None:
+    for draw in (space.random, lambda rng: space.sample(50, rng), lambda rng: space.mutate(7, rng)):
+        assert draw(RNGS[kind]()) == draw(RNGS[kind]())
+
+
+def test_seeds_of_one_number_are_one_seed_and_nothing_is_another_each_time() -> None:
+    assert space.sample(20, 3) == space.sample(20, np.uint8(3)) != space.sample(20, 4)
+    assert space.sample(20) != space.sample(20)
+
+
+@pytest.mark.parametrize("wrong", ["seed", 2.5, True, [1], object()])
+@pytest.mark.parametrize(
+    "draw", [space.random, lambda rng: space.sample(2, rng), lambda rng: space.mutate(1, rng)]
+)
+def test_what_does_not_draw_is_told(draw: Callable[[Any], Any], wrong: Any) -> None:
+    with pytest.raises(bloxdb.QueryError, match=r"rng is a random\.Random, a NumPy Generator"):
+        draw(wrong)
+
+
+@pytest.mark.parametrize("rng", [random.Random(2), np.random.default_rng(2)])
+def test_a_sample_has_different_architectures_all_as_likely(rng: space.Generator) -> None:
+    counts = np.zeros(45)
+    for _ in range(300):
+        drawn = [space.arch_index(vec) for vec in space.sample(30, rng)]
+        assert len(set(drawn)) == 30
+        counts += np.bincount(space.block_of_stage(np.array(drawn), 2), minlength=45)
+    assert chisquare(counts).pvalue > 1e-3
+
+
+def test_a_sample_of_all_is_a_shuffle() -> None:
+    drawn = space.arch_indices(space.sample(space.NUM_ARCHS, 1))
+    assert np.array_equal(np.sort(drawn), np.arange(space.NUM_ARCHS))
+    assert np.mean(np.diff(drawn) > 0) == pytest.approx(0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("wrong", [-1, space.NUM_ARCHS + 1, 2.0, True])
+def test_a_sample_of_more_than_there_are_is_told(wrong: Any) -> None:
+    with pytest.raises(bloxdb.QueryError, match=r"the number of architectures is "):
+        space.sample(wrong, 1)
 
 
 @pytest.mark.parametrize("rng", [random.Random(0), np.random.default_rng(0)])
