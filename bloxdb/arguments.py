@@ -49,7 +49,8 @@ def integer(value: object, what: str, *, low: int = -LARGEST - 1, high: int = LA
     if found is None:
         raise QueryError(f"{what} is an integer, not {value!r}")
     if not low <= found <= high:
-        raise QueryError(f"{what} is in {low} … {high}, not {found}")
+        allowed = f"{low} or more" if found < low and high == LARGEST else f"in {low} … {high}"
+        raise QueryError(f"{what} is {allowed}, not {found}")
     return found
 
 
@@ -108,7 +109,9 @@ def plain(value: Any) -> Any:
     """
     shape = getattr(value, "shape", None)
     if shape:
-        raise QueryError(f"a value of a query is one number, text or date, not an array of shape {shape}")
+        raise QueryError(
+            f"a value of a query is one number, text or date, not an array of shape {tuple(shape)}"
+        )
     if shape is None:
         return value
     found = value.item()

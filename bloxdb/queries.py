@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+import numpy as np
+import numpy.typing as npt
 
 from bloxdb.arguments import integer, number
+from bloxdb.averages import Averages
 from bloxdb.db.database import Database, current
-from bloxdb.db.references import Seeds, find_device, find_recipe, find_seeds
-from bloxdb.db.schema import FINISHED, LEADERBOARD_COLUMNS, RUN_MEASURES, Arch, Latency, Recipe, Run
+from bloxdb.db.references import Seeds, average_of
+from bloxdb.db.schema import Run
 from bloxdb.errors import QueryError
-from bloxdb.measures import RANKED_BY, Measure
+from bloxdb.measures import LATENCY, RANKED_BY, Array
+from bloxdb.selection import Selection
 
 Row = dict[str, Any]
 
 _BELOW_ALL = -1e308
-_NAMED = {"hash": Arch.hash, "vec": Arch.vec_text.label("vec"), "recipe": Recipe.name.label("recipe")}
+_FEW = 4_000  # runs that are looked at one by one faster than an index of all is walked
+_AT_ONCE = 500  # runs that one statement names
 
 
 def top(
@@ -30,7 +34,10 @@ def top(
     recipe: str | None = None,
     seeds: Seeds = None,
 ) -> list[Row]:
-    """The best finished runs.
+    """The best finished runs, or with ``seeds='mean'`` the best architectures.
+
+    With several seeds a row is a run, so that an architecture stands there once a seed, and the luckiest
+    seed comes first; averages are fairer.
 
     Parameters
     ----------
@@ -43,43 +50,49 @@ def top(
     max_latency
         A device's name and milliseconds, inclusive.
     by
-        A measure of runs, as ``'test_top1'``; `bloxdb.measures` says of each which way is better.
+        A measure of runs, as ``'test_top1'``, or ``'latency:DEVICE'``; `bloxdb.measures` says of each which
+        way is better.
     recipe
-        Only runs of the recipe of this name.
+        The name of the recipe of the runs; needed where there are several, and ``'*'`` ranks them all
+        together.
     seeds
-        Only runs of this seed, or of these.
+        Only runs of this seed, or of these; ``'mean'`` or ``'median'`` for one row an architecture.
 
     Returns
     -------
     list of dict
-        The columns of the ``leaderboard`` view, and `by` if it is not among them.
+        The columns of the ``leaderboard`` view, `by` if it is not among them, and ``'latency:DEVICE'`` where
+        that limits. Of averages, ``'seeds'`` is how many were averaged, and ``BY_std`` the standard deviation
+        of `by` among them, None where there is one.
 
     Raises
     ------
     QueryError
-        There is no such measure, recipe, seed or device.
+        There is no such measure, recipe, seed or device, or a limit is no number.
     """
-    db = db or current()
-    measure = _measure(by)
     most = integer(n, "the number of results", low=0)
-    column = _column(by)
-    query = _finished(db, by, recipe=recipe, seeds=seeds)
+    chosen = Selection(db or current(), recipe, seeds)
+    if max_flops is not None:
+        chosen.limit("flops", number(max_flops, "max_flops"))
+    if max_params is not None:
+        chosen.limit("params", number(max_params, "max_params"))
+    if max_latency is not None:
+        device, milliseconds = _latency_limit(max_latency)
+        chosen.limit(f"{LATENCY.name}:{device}", milliseconds)
+    average = average_of(seeds)
+    if average:
+        found = Averages(chosen, average, by)
+        return found.rows(found.ranked(by)[:most])
+    column, higher = chosen.column(by), chosen.measure(by).higher_is_better
+    query = chosen.rows(by)
     # IS NOT NULL is a look at each row that is passed; where the order begins, and what ends it, cost nothing
-    if measure.higher_is_better:
+    if higher:
         order = column.desc().nulls_last()
     else:
         order = column.asc()
         query = query.where(column > _BELOW_ALL)
-    if max_flops is not None:
-        query = query.where(Run.flops <= number(max_flops, "max_flops"))
-    if max_params is not None:
-        query = query.where(Run.params <= number(max_params, "max_params"))
-    if max_latency is not None:
-        name, milliseconds = _latency_limit(max_latency)
-        query = query.join(Latency, Latency.arch_id == Run.arch_id).where(
-            Latency.device_id == find_device(db, name), Latency.latency_ms <= milliseconds
-        )
-    rows = db.rows_of(query.order_by(order, Run.arch_id, Run.seed).limit(most))
+    query = chosen.narrowed(query, _FEW)
+    rows = chosen.db.rows_of(query.order_by(order, Run.arch_id, Run.recipe_id, Run.seed).limit(most))
     return [row for row in rows if row[by] is not None]
 
 
@@ -96,13 +109,14 @@ def pareto(
     Parameters
     ----------
     x, y
-        Measures of runs; `bloxdb.measures` says of each which way is better.
+        Measures of runs, or ``'latency:DEVICE'``; `bloxdb.measures` says of each which way is better.
     db
         The database to ask; the current one if not given.
     recipe
-        Only runs of the recipe of this name.
+        The name of the recipe of the runs; needed where there are several, and ``'*'`` takes them all
+        together.
     seeds
-        Only runs of this seed, or of these.
+        Only runs of this seed, or of these; ``'mean'`` or ``'median'`` for averages of architectures.
 
     Returns
     -------
@@ -112,62 +126,38 @@ def pareto(
     Raises
     ------
     QueryError
-        There is no such measure, recipe or seed.
+        There is no such measure, recipe, seed or device.
     """
-    db = db or current()
-    ranks = []
-    for name in (x, y):
-        higher = _measure(name).higher_is_better
-        ranks.append(-_column(name) if higher else _column(name))
-    inner = (
-        _finished(db, x, y, recipe=recipe, seeds=seeds)
-        .add_columns(ranks[0].label("rank_x"), ranks[1].label("rank_y"), Run.id.label("run_id"))
-        .where(_column(x).is_not(None), _column(y).is_not(None))
-        .subquery()
-    )
-    best_before = func.min(inner.c.rank_y).over(
-        order_by=[inner.c.rank_x, inner.c.rank_y, inner.c.arch_id, inner.c.seed], rows=(None, -1)
-    )
-    names = [column.name for column in inner.c if column.name not in ("rank_x", "rank_y", "run_id")]
-    ranked = select(inner, best_before.label("best_before")).subquery()
-    query = (
-        select(*(ranked.c[name] for name in names))
-        .where((ranked.c.best_before.is_(None)) | (ranked.c.rank_y < ranked.c.best_before))
-        .order_by(ranked.c.rank_x)
-    )
-    return db.rows_of(query)
+    chosen = Selection(db or current(), recipe, seeds)
+    signs = [-1 if chosen.measure(name).higher_is_better else 1 for name in (x, y)]
+    average = average_of(seeds)
+    if average:
+        found = Averages(chosen, average, x, y)
+        ranks = [sign * found.values[name] for sign, name in zip(signs, (x, y), strict=True)]
+        return found.rows(_front(*ranks))
+    measured = [chosen.column(x), chosen.column(y)]
+    query = chosen.select(Run.id, *measured).where(*(column.is_not(None) for column in measured))
+    runs = chosen.db.reader.execute(query.order_by(Run.arch_id, Run.recipe_id, Run.seed)).all()
+    values = np.array([run[1:] for run in runs], dtype=np.float64).reshape(-1, 2)
+    front = [runs[place][0] for place in _front(*(values * signs).T).tolist()]
+    rows = {}
+    for first in range(0, len(front), _AT_ONCE):
+        some = chosen.rows(x, y).add_columns(Run.id.label("run_id"))
+        for row in chosen.db.rows_of(some.where(Run.id.in_(front[first : first + _AT_ONCE]))):
+            rows[row.pop("run_id")] = row
+    return [rows[run_id] for run_id in front]
+
+
+def _front(rank_x: Array, rank_y: Array) -> npt.NDArray[np.int64]:
+    """The places of what nothing beats, lower ranks being better; of equal ones the first."""
+    order = np.lexsort((np.arange(len(rank_x)), rank_y, rank_x))
+    order = order[~(np.isnan(rank_x) | np.isnan(rank_y))[order]]
+    lowest = np.minimum.accumulate(rank_y[order])
+    before = np.concatenate([[np.inf], lowest[:-1]])[: len(order)]
+    return order[rank_y[order] < before]
 
 
 def _latency_limit(given: tuple[str, float]) -> tuple[str, float]:
     if isinstance(given, str) or len(given) != 2:
         raise QueryError(f"max_latency is a device's name and milliseconds, not {given!r}")
     return given[0], number(given[1], "max_latency in milliseconds")
-
-
-def _finished(db: Database, *measures: str, recipe: str | None, seeds: Seeds) -> Select[Any]:
-    """The leaderboard's columns, and those measures that are not among them, of finished runs."""
-    names = dict.fromkeys((*LEADERBOARD_COLUMNS, *measures))
-    query = (
-        select(*(_NAMED[name] if name in _NAMED else getattr(Run, name) for name in names))
-        .select_from(Run)
-        .join(Arch, Arch.id == Run.arch_id)
-        .join(Recipe, Recipe.id == Run.recipe_id)
-        .where(Run.status == FINISHED)
-    )
-    chosen = None if recipe is None else find_recipe(db, recipe)
-    if chosen is not None:
-        query = query.where(Run.recipe_id == chosen.id)
-    if seeds is not None:
-        query = query.where(Run.seed.in_(find_seeds(db.reader, seeds, chosen)))
-    return query
-
-
-def _measure(name: str) -> Measure:
-    if name not in RUN_MEASURES:
-        raise QueryError(f"there is no measure {name!r}; choose one of: {', '.join(RUN_MEASURES)}")
-    return RUN_MEASURES[name]
-
-
-def _column(name: str) -> ColumnElement[Any]:
-    column: ColumnElement[Any] = getattr(Run, _measure(name).column)
-    return column

@@ -87,7 +87,7 @@ def test_questions_that_cannot_be_answered_are_refused(
 ) -> None:
     with pytest.raises(bloxdb.QueryError, match="no metric 'top1'; choose one of: val_top1"):
         Problem(tiny_db, metric="top1")
-    with pytest.raises(bloxdb.QueryError, match=r"epochs are in 1 … 10, not 11"):
+    with pytest.raises(bloxdb.QueryError, match=r"an epoch is in 1 … 10, not 11"):
         Problem(tiny_db, epoch=11)
     with pytest.raises(bloxdb.QueryError, match="holds no runs yet"):
         Problem(empty_db)

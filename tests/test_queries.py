@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 import bloxdb
-from bloxdb import Database, codecs
+from bloxdb import Database, codecs, space
 from bloxdb.db.schema import LEADERBOARD_COLUMNS, RUN_MEASURES, STATUSES
 from bloxdb.measures import COSTS
 from tests.helpers import SEEDS
@@ -82,9 +83,9 @@ def test_questions_that_cannot_be_asked_list_the_choices(tiny_db: Database) -> N
         bloxdb.top(recipe="x")
     with pytest.raises(bloxdb.QueryError, match="no device 'x'; choose one of: desktop-cpu, jetson-nano"):
         bloxdb.top(max_latency=("x", 1.0))
-    with pytest.raises(bloxdb.QueryError, match="must not be negative"):
+    with pytest.raises(bloxdb.QueryError, match="the number of results is 0 or more, not -1"):
         bloxdb.top(-1)
-    with pytest.raises(bloxdb.QueryError, match="no run with seed 99; choose of: 3"):
+    with pytest.raises(bloxdb.QueryError, match="no run of recipe cifar100-10 with seed 99; choose of: 3"):
         bloxdb.top(seeds=99)
 
 
@@ -235,17 +236,17 @@ def mixed_db(tiny_db: Database, golden: Path) -> Database:
 
 @pytest.mark.parametrize("spelling", SEEDS.values(), ids=SEEDS)
 def test_seeds_can_be_written_in_many_ways(mixed_db: Database, spelling: Callable[[int], Any]) -> None:
-    found = bloxdb.top(1000, mixed_db, seeds=spelling(1))
+    found = bloxdb.top(1000, mixed_db, recipe="*", seeds=spelling(1))
     assert {(row["recipe"], row["seed"]) for row in found} == {("cifar100-200", 1)}
     assert len(found) == 60
-    front = bloxdb.pareto(db=mixed_db, seeds=spelling(1))
+    front = bloxdb.pareto(db=mixed_db, recipe="cifar100-200", seeds=spelling(1))
     assert {row["seed"] for row in front} == {1}
-    assert front == bloxdb.pareto(db=mixed_db, seeds=1)
+    assert front == bloxdb.pareto(db=mixed_db, recipe="*", seeds=1)
 
 
 def test_recipes_and_several_seeds_are_kept_apart(mixed_db: Database) -> None:
-    assert len(bloxdb.top(1000, mixed_db)) == 40 + 120
-    assert len(bloxdb.top(1000, mixed_db, seeds=[1, 3])) == 60 + 40
+    assert len(bloxdb.top(1000, mixed_db, recipe="*")) == 40 + 120
+    assert len(bloxdb.top(1000, mixed_db, recipe="*", seeds=[1, 3])) == 60 + 40
     for ask in (
         lambda **more: bloxdb.top(1000, mixed_db, **more),
         lambda **more: bloxdb.pareto(db=mixed_db, **more),
@@ -254,6 +255,159 @@ def test_recipes_and_several_seeds_are_kept_apart(mixed_db: Database) -> None:
         assert {row["seed"] for row in ask(recipe="cifar100-200", seeds=[0])} == {0}
         with pytest.raises(bloxdb.QueryError, match="no run of recipe cifar100-10 with seed 1; choose of: 3"):
             ask(recipe="cifar100-10", seeds=1)
+
+
+@pytest.mark.parametrize("seeds", [None, 0, "mean", "median"])
+def test_runs_of_several_recipes_are_not_ranked_together_by_chance(mixed_db: Database, seeds: Any) -> None:
+    for ask in (bloxdb.top, lambda **more: bloxdb.pareto(**more)):
+        with pytest.raises(
+            bloxdb.QueryError, match="several recipes, name one of: cifar100-10, cifar100-200"
+        ):
+            ask(seeds=seeds)
+
+
+@pytest.fixture
+def seeds_db(empty_db: Database, golden: Path) -> Database:
+    """Two seeds of 60 architectures, and for each their values."""
+    bloxdb.import_release(golden / "release-small", empty_db)
+    empty_db_drops = "DELETE FROM runs WHERE seed = 1 AND arch_id % 5 = 0"
+    with empty_db.transaction() as session:
+        session.execute(
+            text(
+                "DELETE FROM epochs WHERE run_id IN (SELECT id FROM runs WHERE seed = 1 AND arch_id % 5 = 0)"
+            )
+        )
+        session.execute(text(empty_db_drops))
+        session.execute(text("UPDATE runs SET test_top5 = NULL WHERE arch_id % 7 = 0 AND seed = 0"))
+        session.execute(text("UPDATE runs SET test_loss = NULL WHERE arch_id % 3 = 0"))
+    return empty_db
+
+
+AVERAGES = {"mean": statistics.fmean, "median": statistics.median}
+
+
+def averaged(db: Database, how: str, *names: str) -> dict[int, dict[str, Any]]:
+    """What plain Python makes of the runs of each architecture."""
+    found: dict[int, dict[str, Any]] = {}
+    runs = db.rows("SELECT * FROM runs WHERE status = 'finished'")
+    for index in {run["arch_id"] for run in runs}:
+        mine = [run for run in runs if run["arch_id"] == index]
+        row: dict[str, Any] = {}
+        for name in names:
+            values = [run[name] for run in mine if run[name] is not None]
+            row[name] = AVERAGES[how](values) if values else None
+            row[f"{name}_std"] = statistics.stdev(values) if len(values) > 1 else None
+            row[f"{name} seeds"] = len(values)
+        found[index] = row
+    return found
+
+
+@pytest.mark.parametrize("how", AVERAGES)
+@pytest.mark.parametrize("by", ["test_top1", "test_top5", "test_loss", "train_time_s"])
+def test_averages_are_those_of_plain_python(seeds_db: Database, how: str, by: str) -> None:
+    expected = {k: row for k, row in averaged(seeds_db, how, by).items() if row[by] is not None}
+    rows = bloxdb.top(1000, seeds=how, by=by)
+    assert {row["arch_id"] for row in rows} == set(expected)
+    assert len(rows) == len(expected)
+    for row in rows:
+        plain = expected[row["arch_id"]]
+        assert row[by] == pytest.approx(plain[by], rel=1e-14)
+        assert row["seeds"] == plain[f"{by} seeds"]
+        assert row[f"{by}_std"] == (
+            None if row["seeds"] == 1 else pytest.approx(plain[f"{by}_std"], rel=1e-9)
+        )
+        assert row["flops"] == space.arch_cost(row["arch_id"]).flops
+        assert row["vec"] == space.vec_text(space.canonical(row["hash"]))
+    values = [row[by] for row in rows]
+    assert values == sorted(values, reverse=RUN_MEASURES[by].higher_is_better)
+    assert {row["seeds"] for row in rows} == {1, 2}
+
+
+def test_an_average_of_one_seed_is_its_value(tiny_db: Database) -> None:
+    for how in AVERAGES:
+        for row, run in zip(bloxdb.top(40, seeds=how), bloxdb.top(40), strict=True):
+            assert {name: row[name] for name in run if name != "seed"} == {
+                name: value for name, value in run.items() if name != "seed"
+            }
+            assert (row["seeds"], row["test_top1_std"]) == (1, None)
+
+
+@pytest.mark.parametrize("how", AVERAGES)
+def test_averages_keep_to_limits_and_show_latencies_that_limit(seeds_db: Database, how: str) -> None:
+    everything = {row["arch_id"]: row for row in bloxdb.top(1000, seeds=how)}
+    some = sorted(row["flops"] for row in everything.values())[20]
+    rows = bloxdb.top(1000, seeds=how, max_flops=some, max_latency=("desktop-cpu", 3.0))
+    assert 0 < len(rows) <= 21
+    for row in rows:
+        latency = row.pop("latency:desktop-cpu")
+        assert latency == bloxdb.from_database(seeds_db).latency(row["arch_id"], "desktop-cpu") <= 3.0
+        assert row == everything[row["arch_id"]]
+
+
+@pytest.mark.parametrize("how", AVERAGES)
+@pytest.mark.parametrize(
+    ("x", "y"), [("flops", "test_top1"), ("train_time_s", "test_loss"), ("test_top1", "params")]
+)
+def test_no_average_beats_one_of_the_front(seeds_db: Database, how: str, x: str, y: str) -> None:
+    def better(name: str, row: dict[str, Any]) -> float:
+        return row[name] if RUN_MEASURES[name].higher_is_better else -row[name]
+
+    points = bloxdb.top(1000, seeds=how, by=x)
+    others = {row["arch_id"]: row for row in bloxdb.top(1000, seeds=how, by=y)}
+    both = [{**row, y: others[row["arch_id"]][y]} for row in points if row["arch_id"] in others]
+    front = {row["arch_id"] for row in bloxdb.pareto(x, y, seeds=how)}
+    for row in both:
+        beaten = any(
+            better(x, other) >= better(x, row)
+            and better(y, other) >= better(y, row)
+            and (better(x, other) > better(x, row) or better(y, other) > better(y, row))
+            for other in both
+        )
+        assert (row["arch_id"] in front) is not beaten
+
+
+@pytest.mark.parametrize("wrong", ["max", "", "0"])
+def test_other_averages_are_refused(tiny_db: Database, wrong: str) -> None:
+    with pytest.raises(bloxdb.QueryError, match=f"a seed is an integer, not '{wrong}'"):
+        bloxdb.top(seeds=wrong)
+
+
+def test_latencies_are_measures_like_others(tiny_db: Database) -> None:
+    plain = tiny_db.rows(
+        "SELECT arch_id, latency_ms FROM latencies JOIN devices ON devices.id = device_id "
+        "WHERE name = 'jetson-nano' ORDER BY latency_ms, arch_id"
+    )
+    name = "latency:jetson-nano"
+    for rows in (bloxdb.top(100, by=name), bloxdb.top(100, by=name, seeds="mean")):
+        assert [(row["arch_id"], row[name]) for row in rows] == [tuple(row.values()) for row in plain]
+    front = bloxdb.pareto(name, "test_top1")
+    assert [row[name] for row in front] == sorted(row[name] for row in front)
+    assert [row["test_top1"] for row in front] == sorted(row["test_top1"] for row in front)
+    limited = bloxdb.top(100, max_latency=("jetson-nano", plain[9]["latency_ms"]))
+    assert {row["arch_id"]: row[name] for row in limited} == {
+        row["arch_id"]: row["latency_ms"] for row in plain[:10]
+    }
+    with pytest.raises(bloxdb.QueryError, match="no device 'phone'; choose one of: desktop-cpu, jetson-nano"):
+        bloxdb.top(by="latency:phone")
+    with pytest.raises(bloxdb.QueryError, match="choose one of: .*latency:DEVICE"):
+        bloxdb.pareto("latence:phone")
+
+
+@pytest.mark.parametrize("few", [0, 3, 1000])
+def test_beginning_with_the_few_that_a_limit_leaves_changes_no_answer(
+    seeds_db: Database, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flops = sorted(row["flops"] for row in bloxdb.top(1000, by="flops"))
+    limits: list[dict[str, Any]] = [
+        *({"max_flops": flops[at]} for at in (0, 1, 2, 3, 30)),
+        {"max_latency": ("desktop-cpu", 2.5)},
+        {"max_latency": ("desktop-cpu", 2.5), "max_flops": flops[40], "max_params": 2.5e6},
+    ]
+    before = [bloxdb.top(7, by=by, **limit) for limit in limits for by in ("test_top1", "test_loss", "flops")]
+    monkeypatch.setattr("bloxdb.queries._FEW", few)
+    assert before == [
+        bloxdb.top(7, by=by, **limit) for limit in limits for by in ("test_top1", "test_loss", "flops")
+    ]
 
 
 def test_ten_runs_are_shown_where_nothing_is_said(tiny_db: Database) -> None:

@@ -19,8 +19,11 @@ from bloxdb.db.schema import FINISHED, Device, Env, Recipe, Run
 from bloxdb.errors import QueryError, ReleaseError
 from bloxdb.measures import ENVIRONMENT
 
-Seeds = int | Iterable[int] | None
-"""Which seeds: one, several, or all that there are."""
+Seeds = int | Iterable[int] | str | None
+"""Which seeds: one, several, or all that there are; where averages can be asked for, the name of one."""
+
+AVERAGES = ("mean", "median")
+"""What can be asked for instead of seeds, where a row or a value is to be one of an architecture."""
 
 
 class Images(NamedTuple):
@@ -192,6 +195,11 @@ def listed_seeds(seeds: Seeds) -> list[int] | None:
     is_one = isinstance(seeds, str) or not isinstance(seeds, Iterable) or getattr(seeds, "shape", None) == ()
     several = [seeds] if is_one else seeds
     return list(dict.fromkeys(integer(seed, "a seed") for seed in several))
+
+
+def average_of(seeds: Seeds) -> str | None:
+    """The name of the average that is asked for instead of seeds; None where there is none."""
+    return seeds if isinstance(seeds, str) and seeds in AVERAGES else None
 
 
 def find_seeds(

@@ -12,7 +12,6 @@ first 8 or more of them
 an index 0 … 91124: an integer of any type, its text,   itself                  itself
 or an object with one, as `bloxdb.Arch`
 a hash, or a beginning, that no architecture has        None                    `InvalidArchError`
-a beginning that several hashes have                    `InvalidArchError`      `InvalidArchError`
 an index outside 0 … 91124                              None                    `InvalidArchError`
 a vector with a cell that has no path                   None                    `InvalidArchError`
 a malformed vector, a bool, a float, None, other text   `InvalidArchError`      `InvalidArchError`
@@ -59,7 +58,7 @@ DIGEST_SIZE = 16
 """Bytes of a model hash."""
 
 _INDEX = re.compile("[+-]?[0-9]{1,7}|[+-][0-9]{8,18}")
-_HASH = re.compile("[0-9a-fA-F]{8,32}")  # of so many digits, a text is no index
+_HASH = re.compile("[0-9a-fA-F]{8,32}")  # no two hashes begin with the same 8 digits
 _BLOCK_OF = blocks_by_cell()
 _SECOND = NUM_BLOCKS
 _THIRD = NUM_BLOCKS**2
@@ -314,12 +313,9 @@ def _index_of_hash(digits: str) -> int | str:
         return f"no architecture of Blox has the hash {digits}" if index is None else index
     known = _sorted_hashes()
     place = bisect_left(known, digits)
-    found = [one for one in known[place : place + 2] if one.startswith(digits)]
-    if len(found) > 1:
-        raise InvalidArchError(
-            f"several hashes begin with {digits}, as {' and '.join(found)}; write more digits"
-        )
-    return arch_index(found[0]) if found else f"no architecture of Blox has a hash that begins with {digits}"
+    if place < len(known) and known[place].startswith(digits):
+        return arch_index(known[place])
+    return f"no architecture of Blox has a hash that begins with {digits}"
 
 
 def _in_range(index: int) -> int | str:

@@ -127,7 +127,7 @@ def test_an_architecture_without_a_run_gives_none(dataset: Dataset, truth: dict[
         (lambda d: d.test_acc("not a vector"), "not an architecture vector"),
         (lambda d: d.test_acc(True), "is a list like"),
         (lambda d: d.test_acc(0, seed=7), "seed 7 is not loaded; choose of: 0, 1"),
-        (lambda d: d.val_acc(0, epoch=0), "epochs are in 1 … 200, not 0"),
+        (lambda d: d.val_acc(0, epoch=0), "an epoch is in 1 … 200, not 0"),
         (lambda d: d.val_acc(0, epoch=201), "not 201"),
         (lambda d: d.latency(0, "phone"), "'phone' are not loaded; choose of: desktop-cpu, jetson-nano"),
         (lambda d: d.table(columns=["top1"]), "there is no column 'top1'"),

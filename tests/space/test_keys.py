@@ -129,3 +129,7 @@ def test_rows_of_an_array_are_vectors() -> None:
 
 def test_block_indices_spell_the_index() -> None:
     assert keys.block_indices(7 + 45 * 8 + 2025 * 9) == (7, 8, 9)
+
+
+def test_no_two_hashes_begin_with_the_same_8_digits() -> None:
+    assert len({one[:8] for one in space.all_model_hashes()}) == space.NUM_ARCHS

@@ -1,0 +1,179 @@
+"""Which finished runs a question is about, and what it can ask of them: measures, latencies, limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, func, select
+from sqlalchemy.orm import aliased
+
+from bloxdb.db.database import Database
+from bloxdb.db.references import Seeds, average_of, find_device, find_recipe, find_seeds
+from bloxdb.db.schema import FINISHED, LEADERBOARD_COLUMNS, RUN_MEASURES, Arch, Latency, Recipe, Run
+from bloxdb.errors import QueryError
+from bloxdb.measures import LATENCY, Measure
+
+ALL_RECIPES = "*"
+"""What stands for the runs of all recipes together."""
+
+_NAMED = {"hash": Arch.hash, "vec": Arch.vec_text.label("vec"), "recipe": Recipe.name.label("recipe")}
+
+
+class Selection:
+    """The finished runs of a recipe and of seeds, under limits.
+
+    Parameters
+    ----------
+    db
+        The database.
+    recipe
+        The name of the recipe; the only one that there is if None, and all of them if ``'*'``.
+    seeds
+        Only runs of this seed, or of these; all seeds if None or the name of an average.
+
+    Raises
+    ------
+    QueryError
+        There is no such recipe or seed, or the recipe has to be named.
+    """
+
+    def __init__(self, db: Database, recipe: str | None, seeds: Seeds) -> None:
+        self.db = db
+        self._limits: dict[str, float] = {}
+        self._latencies: dict[str, Any] = {}
+        self._conditions: list[ColumnElement[bool]] = [Run.status == FINISHED]
+        is_empty = recipe is None and db.reader.scalar(select(Recipe.id).limit(1)) is None
+        found = None if recipe == ALL_RECIPES or is_empty else find_recipe(db, recipe)
+        if found is not None:
+            self._conditions.append(Run.recipe_id == found.id)
+        if seeds is not None and average_of(seeds) is None:
+            self._conditions.append(Run.seed.in_(find_seeds(db.reader, seeds, found)))
+
+    @property
+    def limited(self) -> list[str]:
+        """The latencies that limit, which rows show."""
+        return list(self._latencies)
+
+    def measure(self, name: str) -> Measure:
+        """What is known of a measure of runs, or of the latency on a device.
+
+        Parameters
+        ----------
+        name
+            ``'test_top1'``, ``'flops'``, …, or ``'latency:DEVICE'``.
+
+        Raises
+        ------
+        QueryError
+            There is none of this name; the error lists those that there are.
+        """
+        if name.partition(":")[0] == LATENCY.name:
+            return LATENCY
+        if name not in RUN_MEASURES:
+            choices = ", ".join((*RUN_MEASURES, f"{LATENCY.name}:DEVICE"))
+            raise QueryError(f"there is no measure {name!r}; choose one of: {choices}")
+        return RUN_MEASURES[name]
+
+    def column(self, name: str) -> ColumnElement[Any]:
+        """The column of a measure; that of a latency is joined to each query from now on.
+
+        Parameters
+        ----------
+        name
+            The name of the measure.
+
+        Raises
+        ------
+        QueryError
+            There is no such measure or device.
+        """
+        measure = self.measure(name)
+        if measure is not LATENCY:
+            column: ColumnElement[Any] = getattr(Run, measure.column)
+            return column
+        if name not in self._latencies:
+            device_id = find_device(self.db, name.partition(":")[2])
+            self._latencies[name] = aliased(Latency), device_id
+        found: ColumnElement[Any] = self._latencies[name][0].latency_ms
+        return found
+
+    def limit(self, name: str, most: float) -> None:
+        """Pass over runs with more of a measure.
+
+        Parameters
+        ----------
+        name
+            The name of the measure.
+        most
+            The most that there may be, inclusive, in the measure's unit.
+        """
+        self._conditions.append(self.column(name) <= most)
+        self._limits[name] = most
+
+    def select(self, *columns: Any) -> Select[Any]:
+        """A query of columns of these runs.
+
+        Parameters
+        ----------
+        *columns
+            Columns of runs, or what `column` gave.
+        """
+        query = select(*columns).select_from(Run)
+        for latency, device_id in self._latencies.values():
+            of_device = and_(latency.arch_id == Run.arch_id, latency.device_id == device_id)
+            query = query.join(latency, of_device)
+        return query.where(*self._conditions)
+
+    def rows(self, *names: str) -> Select[Any]:
+        """A query of the leaderboard's columns, of measures that are not among them, and of what limits.
+
+        Parameters
+        ----------
+        *names
+            Names of measures.
+        """
+        shown = dict.fromkeys((*LEADERBOARD_COLUMNS, *names, *self._latencies))
+        columns = [
+            _NAMED[name]
+            if name in _NAMED
+            else self.column(name).label(name)
+            if name in self._latencies
+            else getattr(Run, name)
+            for name in shown
+        ]
+        query = self.select(*columns).join(Arch, Arch.id == Run.arch_id)
+        return query.join(Recipe, Recipe.id == Run.recipe_id)
+
+    def narrowed(self, query: Select[Any], few: int) -> Select[Any]:
+        """A query of these runs that begins with those that a limit leaves, where they are few.
+
+        Otherwise an engine may walk through all runs in the order that is asked for, to find hardly any.
+
+        Parameters
+        ----------
+        query
+            What `select` or `rows` gave, and more conditions.
+        few
+            How many runs are few.
+        """
+        for name in self._limits:
+            left = self._left_by(name, few)
+            if (self.db.reader.scalar(select(func.count()).select_from(left)) or 0) <= few:
+                return query.where(Run.id.in_(select(left.c.id)))
+        return query
+
+    def _left_by(self, name: str, few: int) -> Any:
+        """The ids of the runs that one limit leaves, one more than few at the most."""
+        most = self._limits[name]
+        if self.measure(name) is not LATENCY:
+            return select(Run.id).where(self.column(name) <= most).limit(few + 1).subquery()
+        _, device_id = self._latencies[name]
+        archs = select(Latency.arch_id).where(Latency.device_id == device_id, Latency.latency_ms <= most)
+        fast = archs.limit(few + 1).subquery()
+        return (
+            select(Run.id)
+            .select_from(fast)
+            .join(Run, Run.arch_id == fast.c.arch_id)
+            .limit(few + 1)
+            .subquery()
+        )
