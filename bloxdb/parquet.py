@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import DateTime, Double, Integer, Select, insert, select
+from sqlalchemy import Boolean, DateTime, Double, Integer, Select, insert, select
 from sqlalchemy.orm import Session
 
 from bloxdb.db.creation import create
@@ -178,6 +178,8 @@ def _schema(names: Sequence[tuple[str, Any]]) -> Any:
             arrow_type = arrow.timestamp("us")
         elif isinstance(kind, Double):
             arrow_type = arrow.float64()
+        elif isinstance(kind, Boolean):
+            arrow_type = arrow.bool_()
         else:
             arrow_type = arrow.int64() if isinstance(kind, Integer) else arrow.string()
         unit = {"unit": UNITS[name]} if name in UNITS else None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from bloxdb import space
 from bloxdb.arguments import integer, number
 from bloxdb.dataset.database import DatabaseSource
-from bloxdb.dataset.source import CURVES
+from bloxdb.dataset.source import CURVES, OVERWRITTEN
 from bloxdb.db.database import Database, current
+from bloxdb.db.references import average_of
 from bloxdb.errors import BudgetExhausted, QueryError
 from bloxdb.measures import EPOCH
 
@@ -56,6 +59,12 @@ class Problem:
         Training time that may be spent; None for no end.
     recipe, seed
         The name of the recipe and the seed of the runs; the only recipe, and its lowest seed, if None.
+    seeds
+        One seed, as `seed`, or ``'mean'`` or ``'median'``: then values and costs are averages over the seeds
+        that an architecture has.
+    first_epoch
+        Whether epoch 1 can be asked for also where the recipe says that it has the best epoch's validation
+        instead of its own, so that it tells the end of the training.
 
     Attributes
     ----------
@@ -84,23 +93,31 @@ class Problem:
         budget_seconds: float | None = None,
         recipe: str | None = None,
         seed: int | None = None,
+        seeds: str | int | None = None,
+        first_epoch: bool = False,
     ) -> None:
         if metric not in CURVES:
             raise QueryError(f"there is no metric {metric!r}; choose one of: {', '.join(CURVES)}")
         db = db or current()
-        self._source = DatabaseSource(db, recipe, seed)
+        if seed is not None and seeds is not None:
+            raise QueryError("name the seed once, as seed or as seeds")
+        average = average_of(seeds)
+        self._source = DatabaseSource(db, recipe, seed if seeds is None else None if average else seeds)
         if not self._source.seeds:
             raise QueryError(f"{db.name} has no finished run to search among")
         self.metric = metric
-        self.seed = self._source.seeds[0]
+        self._seeds = self._source.seeds if average else self._source.seeds[:1]
+        self._average = statistics.median if average == "median" else statistics.fmean
+        self.seed = average or self._seeds[0]
         self.epochs = self._source.epochs
+        self._hides_first = self._source.first_epoch_is_best and metric in OVERWRITTEN and not first_epoch
         self.epoch = self._checked(self.epochs if epoch is None else epoch)
         self.budget_seconds = None if budget_seconds is None else number(budget_seconds, "budget_seconds")
         self.seconds = 0.0
         self.trajectory: list[Point] = []
         self._reached: dict[int, int] = {}
         self._lower = not EPOCH[metric].higher_is_better
-        self._highest_test = self._source.highest("test_top1", self.seed)
+        self._highest_test = self._highest()
 
     def __repr__(self) -> str:
         budget = "" if self.budget_seconds is None else f" of {self.budget_seconds:,.0f}"
@@ -130,7 +147,7 @@ class Problem:
         """
         last = self.epoch if epoch is None else self._checked(epoch)
         index = space.arch_index(key)
-        value = self._source.at(self.metric, index, self.seed, last)
+        value = self._over_seeds(lambda seed: self._source.at(self.metric, index, seed, last))
         if value is None:
             raise QueryError(f"the database has no {self.metric} of {key!r} at epoch {last}")
         self._pay(index, last)
@@ -159,7 +176,7 @@ class Problem:
         """
         last = self.epoch if epoch is None else self._checked(epoch)
         index = space.arch_index(key)
-        whole = self._source.result("train_time_s", index, self.seed)
+        whole = self._over_seeds(lambda seed: self._source.result("train_time_s", index, seed))
         if whole is None:
             raise QueryError(f"the database has no training time of {key!r}")
         return whole * max(0, last - self._reached.get(index, 0)) / self.epochs
@@ -196,13 +213,33 @@ class Problem:
         self.trajectory.append(Point(self.seconds, index, epoch, value, best, test, regret))
 
     def _test(self, index: int) -> float:
-        found = self._source.result("test_top1", index, self.seed)
+        found = self._over_seeds(lambda seed: self._source.result("test_top1", index, seed))
         if found is None:
             raise QueryError(f"the database has no test accuracy of architecture {index}")
         return found
+
+    def _over_seeds(self, ask: Callable[[int], float | None]) -> float | None:
+        """What a question gives for the seed, or on the average of those seeds that have an answer."""
+        found = [value for value in map(ask, self._seeds) if value is not None]
+        return found[0] if len(found) == 1 else self._average(found) if found else None
+
+    def _highest(self) -> float:
+        """The highest test accuracy of all architectures, in percent; 0 if there is none."""
+        if len(self._seeds) == 1:
+            return self._source.highest("test_top1", self._seeds[0])
+        ids = self._source.arch_ids()
+        tests = [self._source.many("test_top1", ids, seed, self.epochs).tolist() for seed in self._seeds]
+        known = ([value for value in values if value == value] for values in zip(*tests, strict=True))
+        return max((self._average(values) for values in known if values), default=0.0)
 
     def _rank(self, point: Point) -> float:
         return point.value if self._lower else -point.value
 
     def _checked(self, epoch: int) -> int:
-        return integer(epoch, "an epoch", low=1, high=self.epochs)
+        found = integer(epoch, "an epoch", low=1, high=self.epochs)
+        if found == 1 and self._hides_first:
+            raise QueryError(
+                f"epoch 1 of these runs has the best epoch's {self.metric} instead of its own and would tell "
+                "the end of the training; begin with epoch 2, or say first_epoch=True"
+            )
+        return found

@@ -40,6 +40,8 @@ def import_(paths: tuple[str, ...], db: str | None, recipe: str | None, replace:
         return
     with opened, progress_bar("importing", of_bytes=True) as progress:
         report = import_release(paths, opened, replace=replace, recipe=recipe, progress=progress)
+    for sentence in report.notes:
+        note(f"note: {sentence}")
     click.echo(
         f"{len(report.files)} files: {report.added:,} rows added, {report.replaced:,} values replaced, "
         f"{report.unchanged:,} rows unchanged"

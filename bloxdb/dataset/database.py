@@ -15,7 +15,7 @@ from bloxdb.dataset.source import COLUMNS
 from bloxdb.db.database import Database
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
 from bloxdb.db.schema import EPOCH_MEASURES, FINISHED, Device
-from bloxdb.measures import ENVIRONMENT
+from bloxdb.measures import COSTS, ENVIRONMENT, LATENCY
 from bloxdb.space.keys import KEY, Ids
 
 _IS_DONE = f"status = '{FINISHED}'"
@@ -49,6 +49,7 @@ class DatabaseSource:
         self.db = db
         self.dataset = found.dataset
         self.epochs = found.epochs
+        self._first_epoch_is_best = found.first_epoch_is_best
         self.columns = [KEY, *COLUMNS]
         self._recipe_id = found.id
         self.seeds = find_seeds(db.reader, seeds, found)
@@ -64,6 +65,11 @@ class DatabaseSource:
     def has_env(self) -> bool:
         """Whether there are environments: a database may have them."""
         return True
+
+    @property
+    def first_epoch_is_best(self) -> bool:
+        """Whether epoch 1 has the best epoch's validation instead of its own: the recipe says so."""
+        return self._first_epoch_is_best
 
     def has(self, arch_id: int) -> bool:
         """Whether the architecture has a run of any seed."""
@@ -154,16 +160,32 @@ class DatabaseSource:
                 f"AND epoch = ? WHERE recipe_id = ? AND seed = ? AND {_IS_DONE}"
             )
             rows = self._rows(sql, epoch, self._recipe_id, seed)
+        elif name in COSTS:
+            scale = 1
+            rows = self._rows(f"SELECT arch_id, {name} FROM static_info")
+        elif name.partition(":")[0] == LATENCY.name:
+            scale = 1
+            joined = "latencies JOIN devices ON devices.id = device_id"
+            sql = f"SELECT arch_id, latency_ms FROM {joined} WHERE name = ?"
+            rows = self._rows(sql, name.partition(":")[2])
         else:
             scale = 1
             sql = f"SELECT arch_id, {name} FROM runs WHERE recipe_id = ? AND seed = ? AND {_IS_DONE}"
             rows = self._rows(sql, self._recipe_id, seed)
-        found = np.full(int(arch_ids.max(initial=0)) + 1, np.nan)
-        given = [(index, value) for index, value in rows if value is not None and index < len(found)]
-        if given:
-            ids, values = zip(*given, strict=True)
-            found[np.array(ids)] = np.array(values, dtype=np.float64) / scale
-        return found[arch_ids]
+        return _placed(rows, scale, arch_ids)
+
+    def many_best(
+        self, name: str, arch_ids: Ids, seed: int, first: int, last: int
+    ) -> npt.NDArray[np.float64]:
+        """The best of a measure in some epochs, of many architectures; NaN where there is none."""
+        measure = EPOCH_MEASURES[name]
+        best = "max" if measure.higher_is_better else "min"
+        sql = (
+            f"SELECT arch_id, {best}({measure.column}) FROM runs JOIN epochs ON run_id = runs.id "
+            f"AND epoch BETWEEN ? AND ? WHERE recipe_id = ? AND seed = ? AND {_IS_DONE} "
+            "GROUP BY runs.id, arch_id"
+        )
+        return _placed(self._rows(sql, first, last, self._recipe_id, seed), measure.scale, arch_ids)
 
     def _value(self, sql: str, *values: Any) -> Any:
         rows = self._rows(sql, *values)
@@ -173,3 +195,13 @@ class DatabaseSource:
         """Rows of a query with `?` for values, through the driver of this thread's connection."""
         driver = self.db.reader.connection().connection.driver_connection
         return self.db.engines.fetch(driver, sql, values)
+
+
+def _placed(rows: list[Any], scale: int, arch_ids: Ids) -> npt.NDArray[np.float64]:
+    """Stored values by architecture, in their unit, in the order of these architectures."""
+    found = np.full(int(arch_ids.max(initial=0)) + 1, np.nan)
+    given = [(index, value) for index, value in rows if value is not None and index < len(found)]
+    if given:
+        ids, values = zip(*given, strict=True)
+        found[np.array(ids)] = np.array(values, dtype=np.float64) / scale
+    return found[arch_ids]

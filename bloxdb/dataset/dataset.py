@@ -6,12 +6,15 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from bloxdb import space
 from bloxdb.arguments import integer
 from bloxdb.codecs.header import VERSION, search_space
+from bloxdb.dataset.many import Many, listed_epochs
 from bloxdb.dataset.source import CURVES, Source
+from bloxdb.db.references import average_of
 from bloxdb.errors import QueryError
 from bloxdb.measures import MEASURES
 from bloxdb.space.keys import KEY, find_arch
@@ -338,35 +341,77 @@ class Dataset:
         self,
         archs: Iterable[Any] | None = None,
         columns: Iterable[str] = ("val_top1", "test_top1"),
-        epoch: int | None = None,
-        seed: int | None = None,
+        epoch: int | Iterable[int] | None = None,
+        seed: int | str | None = None,
+        best: bool = False,
+        first_epoch: bool = False,
     ) -> dict[str, npt.NDArray[Any]]:
-        """Values of many architectures at once.
+        """Values of many architectures at once: much faster than one after the other.
 
         Parameters
         ----------
         archs
             The architectures; all that have a run if None.
         columns
-            Names of columns; one with a value an epoch gives that at `epoch`.
+            Names of columns, ``'flops'``, ``'params'`` and ``'latency:DEVICE'``; one with a value an epoch
+            gives that at `epoch`.
         epoch
-            The epoch, from 1; the last if None.
+            The epoch, from 1, or several; the last if None.
         seed
-            The seed of the runs; drawn if None, the same for all.
+            The seed of the runs; drawn if None, the same for all; ``'mean'`` or ``'median'`` for averages
+            over the seeds that each architecture has.
+        best
+            The best of the epochs up to `epoch` instead of the value at it.
+        first_epoch
+            Whether epoch 1 counts also where it has the best epoch's validation instead of its own
+            (`bloxdb.release.overwritten`); otherwise it is NaN there.
 
         Returns
         -------
         dict
-            ``'arch_id'``, int64 (n,), and a float64 array (n,) a column, NaN where there is no value.
+            ``'arch_id'``, int64 (n,), and a float64 array a column: (n,), or (n, epochs) where several epochs
+            are asked for; NaN where there is no value.
+
+        Raises
+        ------
+        QueryError
+            There is no such column, epoch or seed.
         """
-        drawn, last = self._seed(seed), self._epoch(epoch)
-        ids = self._ids(archs)
-        found: dict[str, npt.NDArray[Any]] = {"arch_id": ids}
-        for name in columns:
-            if name not in self._source.columns[1:]:
-                raise QueryError(f"there is no column {name!r}; choose of: {', '.join(self.columns[1:])}")
-            found[name] = self._source.many(name, ids, drawn, last)
-        return found
+        average = average_of(seed)
+        seeds = self._seeds if average else [self._seed(seed)]  # type: ignore[arg-type]
+        many = Many(self._source, self._ids(archs), seeds, average or "mean")
+        epochs = listed_epochs(epoch, self.epochs)
+        arrays = {name: many.column(name, epochs, best, first_epoch) for name in columns}
+        return {"arch_id": many.ids, **arrays}
+
+    def curve(self, arch: Any, measure: str, seed: int | None = None) -> npt.NDArray[np.float64] | None:
+        """A measure at all epochs of one run.
+
+        Parameters
+        ----------
+        arch
+            The architecture.
+        measure
+            A column with a value an epoch, as ``'val_top1'``.
+        seed
+            The seed of the run; drawn if None.
+
+        Returns
+        -------
+        numpy.ndarray or None
+            Float64 (epochs,), NaN where a value was not measured; None where there is no run.
+
+        Raises
+        ------
+        QueryError
+            There is no such measure or seed.
+        """
+        if measure not in CURVES:
+            raise QueryError(f"there is no measure {measure!r} of epochs; choose of: {', '.join(CURVES)}")
+        self._check_extended(measure)
+        drawn, index = self._seed(seed), find_arch(arch)
+        found = None if index is None else self._source.curve(measure, index, drawn)
+        return None if found is None else np.array(found, dtype=np.float64)
 
     def _ids(self, archs: Iterable[Any] | None) -> space.Ids:
         return self._source.arch_ids() if archs is None else space.arch_indices(archs)

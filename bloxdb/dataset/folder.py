@@ -18,8 +18,9 @@ from bloxdb.codecs import Table
 from bloxdb.codecs.columns import BASE, measure_of
 from bloxdb.db.references import Seeds, listed_seeds
 from bloxdb.errors import QueryError, ReleaseError
-from bloxdb.measures import ENVIRONMENT, EPOCH, LATENCY, Measure
+from bloxdb.measures import COSTS, ENVIRONMENT, EPOCH, LATENCY, Measure
 from bloxdb.release.folder import check_agreement, release_files
+from bloxdb.release.overwritten import first_epoch_is_best
 from bloxdb.space.keys import Ids
 
 
@@ -111,6 +112,20 @@ class FolderSource:
         """Whether there are environments."""
         return bool(self.envs)
 
+    @cached_property
+    def first_epoch_is_best(self) -> bool:
+        """Whether epoch 1 has the best epoch's validation instead of its own."""
+        for parts in self.training.values():
+            measures = {name: parts[name].table.columns[name] for name in EPOCH if name in parts}
+            if len({id(parts[name]) for name in measures}) > 1:  # base and ext may be in different order
+                rows = parts[BASE[1]].ids
+                measures = {
+                    name: parts[name].table.columns[name][parts[name].rows[rows]] for name in measures
+                }
+            if first_epoch_is_best(measures):
+                return True
+        return False
+
     def has(self, arch_id: int) -> bool:
         """Whether the architecture has a run of any seed."""
         return any(parts[BASE[1]].row[arch_id] >= 0 for parts in self.training.values())
@@ -190,14 +205,28 @@ class FolderSource:
         return {name: part.table.columns[name][row] for name in ENVIRONMENT}
 
     def many(self, name: str, arch_ids: Ids, seed: int, epoch: int) -> npt.NDArray[np.float64]:
-        """A result, or a measure at an epoch, of many architectures; NaN where there is none."""
-        part = self.training[seed][name]
+        """A result, a measure at an epoch, a cost or a latency of many architectures; NaN for none."""
+        if name.partition(":")[0] == LATENCY.name:
+            part, name = self.latencies[name.partition(":")[2]], LATENCY.name
+        elif name in COSTS and self.costs is not None:
+            part = self.costs
+        else:
+            part = self.training[seed][name]
         rows = part.rows[arch_ids]
         stored = part.table.columns[name]
         values = stored[rows, epoch - 1] if stored.ndim == 2 else stored[rows]
         if stored.dtype == np.int32:
             values = values / measure_of(name).scale
         return np.where(rows < 0, np.nan, values)
+
+    def many_best(
+        self, name: str, arch_ids: Ids, seed: int, first: int, last: int
+    ) -> npt.NDArray[np.float64]:
+        """The best of a measure in some epochs, of many architectures; NaN where there is none."""
+        part = self.training[seed][name]
+        rows = part.rows[arch_ids]
+        best = _best(part.table.columns[name][rows, first - 1 : last], EPOCH[name], axis=1)
+        return np.where(rows < 0, np.nan, best)
 
 
 def read_folder(

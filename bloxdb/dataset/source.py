@@ -13,6 +13,9 @@ from bloxdb.space.keys import Ids
 CURVES = tuple(EPOCH)
 """Columns with one value an epoch."""
 
+OVERWRITTEN = tuple(name for name in CURVES if name.startswith("val_"))
+"""Those that have the best epoch's values at epoch 1, in runs of recipes that say so."""
+
 RESULTS = tuple(name for name in RUN if name not in EPOCH)
 """Columns with one value a run."""
 
@@ -51,6 +54,11 @@ class Source(Protocol):
     @property
     def has_env(self) -> bool:
         """Whether there are environments."""
+        ...
+
+    @property
+    def first_epoch_is_best(self) -> bool:
+        """Whether epoch 1 has the best epoch's validation instead of its own."""
         ...
 
     def has(self, arch_id: int) -> bool:
@@ -201,13 +209,36 @@ class Source(Protocol):
         """
         ...
 
+    def many_best(
+        self, name: str, arch_ids: Ids, seed: int, first: int, last: int
+    ) -> npt.NDArray[np.float64]:
+        """The best of a measure in some epochs, of many architectures.
+
+        Parameters
+        ----------
+        name
+            One of `CURVES`.
+        arch_ids
+            Architecture indices, int64 (n,).
+        seed
+            The seed of the runs.
+        first, last
+            The first and the last of these epochs, from 1.
+
+        Returns
+        -------
+        numpy.ndarray
+            Values in the unit of the measure, float64 (n,), NaN where there is none.
+        """
+        ...
+
     def many(self, name: str, arch_ids: Ids, seed: int, epoch: int) -> npt.NDArray[np.float64]:
         """A column of many architectures.
 
         Parameters
         ----------
         name
-            One of `RESULTS` or `CURVES`.
+            One of `RESULTS` or `CURVES`, a cost, or ``'latency:DEVICE'``.
         arch_ids
             Architecture indices, int64 (n,).
         seed

@@ -73,6 +73,9 @@ class RecipeFacts:
         Every setting, as JSON values; None if not known.
     digest
         A text that is equal for equal settings only, as a SHA-256; None if not known.
+    first_epoch_is_best
+        Whether epoch 1 of its runs has the best epoch's validation instead of its own, as in release files
+        that the original's trainer made.
     """
 
     name: str
@@ -81,6 +84,7 @@ class RecipeFacts:
     images: Images | None = None
     config: dict[str, Any] | None = field(default=None, compare=False)
     digest: str | None = None
+    first_epoch_is_best: bool = field(default=False, compare=False)
 
     @classmethod
     def of(cls, recipe: Recipe) -> RecipeFacts:
@@ -98,7 +102,8 @@ class RecipeFacts:
         """
         counts = (recipe.train_images, recipe.val_images, recipe.test_images)
         images = None if None in counts else Images(*counts)  # type: ignore[arg-type]
-        return cls(recipe.name, recipe.dataset, recipe.epochs, images, recipe.config, recipe.digest)
+        settings = (recipe.config, recipe.digest, recipe.first_epoch_is_best)
+        return cls(recipe.name, recipe.dataset, recipe.epochs, images, *settings)
 
     def contradicts(self, other: RecipeFacts) -> str:
         """Where two recipes differ in what is known of both.
@@ -155,6 +160,7 @@ def recipe_for(session: Session, facts: RecipeFacts, advice: str) -> Recipe:
         found.train_images, found.val_images, found.test_images = images
     if found.digest is None:
         found.config, found.digest = facts.config, facts.digest
+    found.first_epoch_is_best = found.first_epoch_is_best or facts.first_epoch_is_best
     session.flush()
     return found
 

@@ -27,6 +27,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -250,6 +251,11 @@ class Recipe(Base):
     )
     digest: Mapped[str | None] = mapped_column(
         String(64), doc="SHA-256 of `config`, 64 hex digits; NULL if imported"
+    )
+    first_epoch_is_best: Mapped[bool] = mapped_column(
+        server_default=false(),
+        default=False,
+        doc="whether epoch 1 of its runs has the best epoch's validation instead of its own",
     )
 
     def __repr__(self) -> str:

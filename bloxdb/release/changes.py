@@ -18,12 +18,15 @@ class ImportReport:
         What was read.
     added, replaced, unchanged
         Rows of the files that were new, took the place of others, or were there already.
+    notes
+        Sentences about what is odd in the files and was imported as it is.
     """
 
     files: list[Path] = field(default_factory=list)
     added: int = 0
     replaced: int = 0
     unchanged: int = 0
+    notes: list[str] = field(default_factory=list)
 
     def __repr__(self) -> str:
         return (

@@ -20,6 +20,7 @@ from bloxdb.measures import ENVIRONMENT, LATENCY, Array
 from bloxdb.progress import Meter, Progress
 from bloxdb.release.changes import Changes, ImportReport
 from bloxdb.release.folder import check_agreement, expand
+from bloxdb.release.overwritten import first_epoch_is_best
 from bloxdb.release.training import RunData, RunStore, merge_parts, run_data
 
 _KINDS = ("static", "training", "env", "benchmarking")
@@ -182,13 +183,25 @@ class _Importer:
         base, ext = ([self._part(path) for path in parts[part]] for part in ("base", "ext"))
         if len(base) == len(ext) == 1:
             merged, rest = merge_parts(base[0], ext[0])
+            self._look_at_first_epochs(recipe, merged)
             store.save(merged, create=True)
             store.save(rest, create=False)
             return
         for data in base:
+            self._look_at_first_epochs(recipe, data)
             store.save(data, create=True)
         for data in ext:
             store.save(data, create=False)
+
+    def _look_at_first_epochs(self, recipe: Recipe, data: RunData) -> None:
+        """Say once, and keep with the recipe, that epoch 1 is not what it seems."""
+        if not recipe.first_epoch_is_best and first_epoch_is_best(data.measures):
+            recipe.first_epoch_is_best = True
+            self.report.notes.append(
+                f"{data.name}: validation of epoch 1 equals the best of later epochs, as in files that the "
+                "original trainer made, which wrote its best epoch over the first; the values are kept as "
+                f"they are, and recipe {recipe.name} says so, so that Problem and table(best=True) leave epoch 1 out"
+            )
 
     def _part(self, path: Path) -> RunData:
         table, ids = self._read(path, ())

@@ -250,7 +250,7 @@ class RunStore:
 
 
 def _best_epochs(data: RunData) -> npt.NDArray[np.int64]:
-    """Position of the highest validation top-1, ties by lower validation loss, then the earlier one.
+    """Position of the highest validation top-1, ties by lower validation loss, then the later one.
 
     -1 where no validation top-1 is known.
     """
@@ -265,7 +265,8 @@ def _best_epochs(data: RunData) -> npt.NDArray[np.int64]:
         if "val_loss" in data.measures:
             loss = data.measures["val_loss"][block].astype(np.int64)
             rank = np.where(loss == MISSING, _LAST, loss)
-        best[block] = np.where(top1 == highest, rank, _LAST + 1).argmin(axis=1)
+        backwards = np.where(top1 == highest, rank, _LAST + 1)[:, ::-1]
+        best[block] = top1.shape[1] - 1 - backwards.argmin(axis=1)
         best[block][highest[:, 0] == MISSING] = -1
     return best
 

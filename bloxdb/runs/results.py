@@ -66,7 +66,9 @@ class EpochResult:
         return math.isfinite(self.train.loss) and math.isfinite(self.val.loss)
 
     def is_better_than(self, other: EpochResult | None) -> bool:
-        """Whether this epoch has the higher validation top-1, or the same and a lower loss.
+        """Whether this epoch has the higher validation top-1, or the same and a loss that is not higher.
+
+        Of equal epochs the later is the best, as in the release.
 
         Parameters
         ----------
@@ -78,7 +80,7 @@ class EpochResult:
         bool
             True if this one is better.
         """
-        return other is None or (self.val.top1, -self.val.loss) > (other.val.top1, -other.val.loss)
+        return other is None or (self.val.top1, -self.val.loss) >= (other.val.top1, -other.val.loss)
 
     def measures(self) -> dict[str, float]:
         """All that was measured, by the names of `bloxdb.measures`."""
@@ -94,7 +96,7 @@ class RunResult:
     diverged
         Whether a loss was not finite; there is no test then.
     best
-        The epoch of the highest validation top-1, of equal ones that of the lowest loss.
+        The epoch of the highest validation top-1, of equal ones that of the lowest loss, then the latest.
     test
         Measured once, with the weights of the best epoch.
     train_time

@@ -275,7 +275,8 @@ def test_a_column_that_there_is_not_lists_all_that_there_are(dataset: Dataset) -
     for wrong in ("top1", "model_hash", "latency"):
         with pytest.raises(bloxdb.QueryError) as caught:
             dataset.table(columns=[wrong])
-        assert str(caught.value).endswith(f"choose of: {', '.join(COLUMNS)}")
+        more = ("params", "flops", "latency:desktop-cpu", "latency:jetson-nano")
+        assert str(caught.value).endswith(f"choose of: {', '.join((*COLUMNS, *more))}")
 
 
 def test_new_data_sets_draw_the_same_seeds(both: tuple[Dataset, Dataset], golden: Path) -> None:

@@ -10,7 +10,7 @@ from bloxdb.db import revisions
 NEXT = """
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "0002", "0001"
+revision, down_revision = "0003", "0002"
 def upgrade():
     with op.batch_alter_table("runs") as batch:
         batch.add_column(sa.Column("remark", sa.Text()))
@@ -21,5 +21,5 @@ def upgrade():
 def next_scripts(folder: Path, more: str = "") -> Path:
     """A copy of the shipped migrations with one more revision, as a later bloxdb would have it."""
     shutil.copytree(revisions.shipped_scripts(), folder)
-    (folder / "versions" / "0002_remark.py").write_text(NEXT.format(more=more))
+    (folder / "versions" / "0003_remark.py").write_text(NEXT.format(more=more))
     return folder

@@ -31,7 +31,7 @@ def test_a_newer_database_is_refused(tmp_path: Path, tiny_file: Path) -> None:
     path = Path(shutil.copy(tiny_file, tmp_path / "new.db"))
     creation.upgrade_url(locate(path), next_scripts(tmp_path / "scripts"))
     for action in (bloxdb.open, bloxdb.upgrade):
-        with pytest.raises(bloxdb.RevisionError, match="revision 0002, which this bloxdb does not know"):
+        with pytest.raises(bloxdb.RevisionError, match="revision 0003, which this bloxdb does not know"):
             action(path)
 
 
@@ -43,10 +43,10 @@ def test_a_developer_can_autogenerate_a_revision(tmp_path: Path, empty_file: Pat
     shutil.copy(root / "alembic.ini", tmp_path)
     shutil.copy(empty_file, tmp_path / "dev.db")
     done = subprocess.run(
-        [sys.executable, "-m", "alembic", "revision", "--autogenerate", "--rev-id", "0002", "-m", "nothing"],
+        [sys.executable, "-m", "alembic", "revision", "--autogenerate", "--rev-id", "0003", "-m", "nothing"],
         cwd=tmp_path, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    made = (tmp_path / "migrations" / "versions" / "0002_nothing.py").read_text()
-    assert "0002_nothing.py" in done.stdout
+    made = (tmp_path / "migrations" / "versions" / "0003_nothing.py").read_text()
+    assert "0003_nothing.py" in done.stdout
     assert "create_table" not in made
     assert "pass" in made

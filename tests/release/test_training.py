@@ -50,17 +50,18 @@ NAN = float("nan")
 CURVES = [
     # validation top-1, validation loss, the best epoch
     ([50.0, 60.0, *[10.0] * 8], [1.0] * 10, 2),
-    ([60.0, 60.0, *[10.0] * 8], [1.0] * 10, 1),  # of equal ones the earlier
+    ([60.0, 60.0, *[10.0] * 8], [1.0] * 10, 2),  # of equal ones the later
+    ([60.0, 60.0, *[10.0] * 8], [1.0, 1.5, *[1.0] * 8], 1),
     ([60.0, 60.0, *[10.0] * 8], [2.0, 1.5, *[1.0] * 8], 2),  # of equal accuracies the lower loss
     ([60.0, 60.0, *[10.0] * 8], [NAN, 1.5, *[1.0] * 8], 2),  # a loss that is not known is after all
-    ([60.0, 60.0, *[10.0] * 8], [NAN] * 10, 1),
+    ([60.0, 60.0, *[10.0] * 8], [NAN] * 10, 2),
     ([10.0] * 9 + [10.001], [1.0] * 10, 10),
     ([NAN, 5.0, *[NAN] * 8], [0.1] * 10, 2),
     ([NAN] * 10, [0.1] * 10, None),
 ]
 
 
-def test_the_best_epoch_has_the_highest_accuracy_then_the_lowest_loss_then_comes_first(
+def test_the_best_epoch_has_the_highest_accuracy_then_the_lowest_loss_then_comes_last(
     empty_db: Database, golden: Path, tmp_path: Path
 ) -> None:
     tiny = golden / TINY
@@ -84,7 +85,7 @@ def test_a_base_without_ext_has_its_best_epoch_by_accuracy_alone(
     source = golden / TINY / "blox-base-3.csv"
     with_values(source, tmp_path / "blox-base-3.pickle", "val_top1", [[60.0, 60.0, *[10.0] * 8], [NAN] * 10])
     bloxdb.import_release(tmp_path, empty_db)
-    for row, best in zip(codecs.read(source).rows(), (1, None), strict=False):
+    for row, best in zip(codecs.read(source).rows(), (2, None), strict=False):
         arch = bloxdb.Arch.get(row[0], empty_db)
         assert arch is not None
         assert arch.runs[0].best_epoch == best

@@ -1,0 +1,201 @@
+"""Releases in which the best epoch was written over epoch 1: noticed, told once, kept, and not believed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import bloxdb
+from bloxdb import Database, codecs, runs
+from bloxdb.codecs import Table
+from bloxdb.measures import MISSING
+from bloxdb.release.overwritten import first_epoch_is_best
+
+SMALL = "release-small"
+VALIDATION = ("val_top1", "val_loss", "val_top5")
+
+
+def best_epochs(top1: np.ndarray, loss: np.ndarray) -> np.ndarray:
+    """By the original's rule, epoch by epoch: an epoch that is no worse takes the place of the best."""
+    best = np.zeros(len(top1), dtype=np.int64)
+    for row in range(len(top1)):
+        for epoch in range(top1.shape[1]):
+            old, new = ((top1[row, at], -loss[row, at]) for at in (best[row], epoch))
+            if new >= old:
+                best[row] = epoch
+    return best
+
+
+def overwrite(source: Path, folder: Path, seeds: tuple[int, ...] = (0, 1)) -> Path:
+    """A copy of a release whose epoch 1 has the best epoch's validation."""
+    folder.mkdir()
+    for seed in seeds:
+        tables = {part: codecs.read(source / f"blox-{part}-{seed}.blox") for part in ("base", "ext")}
+        places = {part: np.argsort(table.arch_ids("")) for part, table in tables.items()}
+        curves = {
+            name: tables[part].columns[name][places[part]]
+            for part, names in (("base", ["val_top1"]), ("ext", ["val_loss"]))
+            for name in names
+        }
+        best = best_epochs(curves["val_top1"], curves["val_loss"])
+        for part, table in tables.items():
+            columns = {name: values.copy() for name, values in table.columns.items()}
+            for name in VALIDATION:
+                if name in columns:
+                    rows = places[part]
+                    columns[name][rows, 0] = columns[name][rows, best]
+            codecs.write(Table(table.header, columns), folder / f"blox-{part}-{seed}.blox")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trap(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return overwrite(golden / SMALL, tmp_path_factory.mktemp("trap") / "release")
+
+
+@pytest.fixture
+def trapped_db(trap: Path, empty_db: Database) -> Database:
+    bloxdb.import_release(trap, empty_db)
+    return empty_db
+
+
+def test_it_is_noticed_told_once_and_kept_with_the_recipe(trap: Path, empty_db: Database) -> None:
+    report = bloxdb.import_release(trap, empty_db)
+    (sentence,) = report.notes
+    assert "validation of epoch 1 equals the best of later epochs" in sentence
+    assert empty_db.rows("SELECT name, first_epoch_is_best AS so FROM recipes") == [
+        {"name": "cifar100-200", "so": 1}
+    ]
+    assert bloxdb.import_release(trap, empty_db).notes == []
+
+
+@pytest.mark.parametrize("release", ["release-small", "release-tiny"])
+def test_other_releases_are_not_taken_for_one(release: str, golden: Path, empty_db: Database) -> None:
+    assert bloxdb.import_release(golden / release, empty_db).notes == []
+    assert empty_db.rows("SELECT DISTINCT first_epoch_is_best AS so FROM recipes") == [{"so": 0}]
+
+
+def test_the_files_alone_tell_it_too(trap: Path, golden: Path, tmp_path: Path, empty_db: Database) -> None:
+    for seed in (0, 1):
+        table = codecs.read(trap / f"blox-base-{seed}.blox")
+        codecs.write(table, tmp_path / f"blox-base-{seed}.csv")
+    assert len(bloxdb.import_release(tmp_path, empty_db).notes) == 1
+    bloxdb.import_release(sorted(trap.glob("blox-ext-*")), empty_db)
+    assert empty_db.rows("SELECT count(*) AS n FROM runs WHERE best_epoch = 1") == [{"n": 0}]
+
+
+def test_values_stay_as_they_are(trap: Path, trapped_db: Database, tmp_path: Path) -> None:
+    bloxdb.export_release(tmp_path / "out", trapped_db)
+    for path in sorted(trap.glob("*.blox")):
+        one, other = codecs.read(path), codecs.read(tmp_path / "out" / path.name)
+        assert {row[0]: row for row in one.rows()} == {row[0]: row for row in other.rows()}
+
+
+def test_the_best_epoch_is_the_later_one(trap: Path, trapped_db: Database) -> None:
+    for seed in (0, 1):
+        base, ext = (codecs.read(trap / f"blox-{part}-{seed}.blox") for part in ("base", "ext"))
+        losses = dict(zip(ext.hashes(), ext.values("val_loss"), strict=True))
+        for key, top1 in zip(base.hashes(), base.values("val_top1"), strict=True):
+            (best,) = best_epochs(top1[None], losses[key][None]) + 1
+            arch = bloxdb.Arch.get(key, trapped_db)
+            assert arch is not None
+            assert arch.runs[seed].best_epoch == best > 1
+
+
+def test_a_problem_does_not_see_the_end_at_the_beginning(trapped_db: Database, golden: Path) -> None:
+    key = bloxdb.top(1, seeds=0)[0]["hash"]
+    for metric in VALIDATION:
+        for refused in (
+            lambda metric=metric: bloxdb.Problem(metric=metric, epoch=1),
+            lambda metric=metric: bloxdb.Problem(metric=metric)(key, 1),
+            lambda metric=metric: bloxdb.Problem(metric=metric).cost(key, 1),
+        ):
+            with pytest.raises(
+                bloxdb.QueryError, match="epoch 1 .* begin with epoch 2, or say first_epoch=True"
+            ):
+                refused()
+    told = bloxdb.Problem(epoch=1, first_epoch=True)
+    assert told(key) == bloxdb.from_database().val_acc(key, seed=0)
+    assert bloxdb.Problem(metric="train_loss", epoch=1)(key) > 0
+    assert bloxdb.Problem(epoch=2)(key) < told(key)
+
+
+@pytest.mark.parametrize("kind", ["folder", "database"])
+@pytest.mark.parametrize("seed", [0, "mean"])
+def test_a_table_leaves_epoch_1_out(kind: str, seed: int | str, trap: Path, trapped_db: Database) -> None:
+    found = bloxdb.from_folder(trap, extended=True) if kind == "folder" else bloxdb.from_database(trapped_db)
+    epochs = (1, 2, 12, 200)
+    table = found.table(columns=[*VALIDATION, "train_top1"], epoch=epochs, seed=seed, best=True)
+    told = found.table(columns=VALIDATION, epoch=epochs, seed=seed, best=True, first_epoch=True)
+    for name in VALIDATION:
+        assert np.isnan(table[name][:, 0]).all()
+        assert not np.isnan(table[name][:, 1:]).any()
+        assert (table[name][:, 1] != told[name][:, 1]).mean() > 0.9
+        assert np.array_equal(table[name][:, 3], told[name][:, 3])
+    assert (told["val_top1"] == told["val_top1"][:, 3:]).all()
+    assert not np.isnan(table["train_top1"]).any()
+    at = found.table(columns=["val_top1"], epoch=1, seed=seed)["val_top1"]
+    assert np.isnan(at).all()
+
+
+def test_merging_and_parquet_know_it_too(trapped_db: Database, tmp_path: Path) -> None:
+    bloxdb.export_parquet(tmp_path / "parquet", trapped_db)
+    with bloxdb.create(tmp_path / "merged.db", current=False) as merged:
+        bloxdb.merge([trapped_db.path], merged)
+        assert merged.rows("SELECT first_epoch_is_best AS so FROM recipes") == [{"so": 1}]
+    with bloxdb.create(tmp_path / "arrow.db", current=False) as arrow:
+        bloxdb.import_parquet(tmp_path / "parquet", arrow)
+        assert arrow.rows("SELECT first_epoch_is_best AS so FROM recipes") == [{"so": 1}]
+
+
+def test_our_own_runs_are_never_like_that(empty_db: Database) -> None:
+    facts = runs.RecipeFacts("mine-4", "cifar100", 4)
+    queue = runs.RunQueue(empty_db, range(5), facts, 0)
+    queue.fill()
+    while (run := queue.claim()) is not None:
+        run.begin()
+        best = None
+        for number, top1 in enumerate((10.0, 30.0, 30.0, 20.0), start=1):
+            metrics = runs.Metrics(top1, 50.0, 2.0)
+            epoch = runs.EpochResult(number, metrics, metrics)
+            run.epoch(epoch)
+            best = epoch if epoch.is_better_than(best) else best
+        run.finish(runs.RunResult(False, best, metrics, 5.0))
+    rows = empty_db.rows("SELECT DISTINCT best_epoch, first_epoch_is_best AS so FROM runs JOIN recipes")
+    assert rows == [{"best_epoch": 3, "so": 0}]
+    assert bloxdb.Problem(empty_db, epoch=1)(0) == 10.0
+
+
+@given(st.integers(2, 30), st.integers(3, 12), st.integers(0, 2**32 - 1), st.sampled_from(["int", "float"]))
+def test_drawn_curves_are_told_apart(rows: int, epochs: int, seed: int, kind: str) -> None:
+    draw = np.random.default_rng(seed)
+    top1 = np.stack([draw.permutation(100_000)[:epochs] for _ in range(rows)])
+    loss = np.stack([draw.permutation(10**6)[:epochs] for _ in range(rows)])
+    top1[:, 0] = top1.min(axis=1) - 1
+    over = {"val_top1": top1.copy(), "val_loss": loss.copy()}
+    best = best_epochs(top1, loss)
+    for values in over.values():
+        values[:, 0] = values[np.arange(rows), best]
+    as_kind = (lambda values: values / 1000) if kind == "float" else (lambda values: values)
+    assert not first_epoch_is_best({"val_top1": as_kind(top1), "val_loss": as_kind(loss)})
+    assert first_epoch_is_best({name: as_kind(values) for name, values in over.items()}) is (rows >= 3)
+    assert not first_epoch_is_best(
+        {"val_top1": over["val_top1"], "val_loss": loss + np.arange(epochs) * 10**7}
+    )
+    assert not first_epoch_is_best({"val_loss": over["val_loss"]})
+
+
+@pytest.mark.parametrize("missing", [MISSING, np.nan])
+def test_level_and_missing_curves_tell_nothing(missing: float) -> None:
+    kind = np.int64 if missing == MISSING else np.float64
+    level, absent = np.full((9, 5), 7, dtype=kind), np.full((9, 5), missing, dtype=kind)
+    assert not first_epoch_is_best({"val_top1": level})
+    assert not first_epoch_is_best({"val_top1": absent})
+    over = np.array([[9, 1, 9, 3], [8, 8, 2, 3], [7, 3, 4, 7]], dtype=kind)
+    assert first_epoch_is_best({"val_top1": over, "val_loss": np.full((3, 4), missing, dtype=kind)})
+    both = np.concatenate([over, level[:, :4], absent[:, :4]])
+    assert first_epoch_is_best({"val_top1": both})
