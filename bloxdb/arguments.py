@@ -45,7 +45,7 @@ def integer(value: object, what: str, *, low: int = -LARGEST - 1, high: int = LA
     >>> integer(np.uint8(3), "an epoch")
     3
     """
-    found = _index(value)
+    found = as_index(value)
     if found is None:
         raise QueryError(f"{what} is an integer, not {value!r}")
     if not low <= found <= high:
@@ -79,7 +79,7 @@ def number(value: object, what: str) -> float | int:
     >>> number(np.float32(2.5), "max_flops")
     2.5
     """
-    found: float | int | None = _index(value)
+    found: float | int | None = as_index(value)
     if found is None and isinstance(value, SupportsFloat) and not _is_no_scalar(value):
         found = float(value)
     if found is None:
@@ -118,8 +118,14 @@ def plain(value: Any) -> Any:
     return float(found) if isinstance(found, np.floating) else found  # a longdouble stays one
 
 
-def _index(value: object) -> int | None:
-    """An integer of any type; None for whatever else."""
+def as_index(value: object) -> int | None:
+    """An integer of any type, or of what has an index; None for whatever else.
+
+    Parameters
+    ----------
+    value
+        What the caller gave.
+    """
     if type(value) is int:
         return value
     if _is_no_scalar(value):

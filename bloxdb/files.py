@@ -37,9 +37,9 @@ def replacing(target: Path) -> Iterator[Path]:
 def replacing_all(folder: Path) -> Iterator[Path]:
     """A temporary folder within `folder`; what was put into it takes its place there at the end.
 
-    Files of other names stay. After an error nothing is left, nor `folder` itself if it was not there.
+    Files of other names stay. After an error nothing is left, nor folders that were not there before.
     """
-    was_there = folder.exists()
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     staging = folder / f".export-{secrets.token_hex(4)}.tmp"
     staging.mkdir()
@@ -49,8 +49,10 @@ def replacing_all(folder: Path) -> Iterator[Path]:
             path.replace(folder / path.name)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-        if not was_there and not any(folder.iterdir()):
-            folder.rmdir()
+        for place in made:
+            if any(place.iterdir()):
+                break
+            place.rmdir()
 
 
 @dataclass

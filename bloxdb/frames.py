@@ -91,7 +91,11 @@ def to_arrow(
     db = db or current()
     chosen = None if recipe is None else find_recipe(db, recipe)
     with db.snapshots(_AT_ONCE) as sessions:
-        only = None if seeds is None else find_seeds(sessions[0], seeds, chosen, statuses=STATUSES)
+        only = (
+            None
+            if seeds is None
+            else find_seeds(sessions[0], seeds, chosen, statuses=STATUSES if what == "runs" else (FINISHED,))
+        )
         if what == "epochs":
             return _epochs(arrow, sessions, chosen, only)
         if what == "leaderboard":

@@ -43,7 +43,7 @@ def train(job: Job, where: Sequence[Place], tell: Callable[[Event], None], *, do
         Whether all runs have ended, and no worker died.
     """
     data = load_data(job.recipe.dataset, job.data_dir, download=download)
-    with open(job.db) as db:
+    with open(job.db, current=False) as db:
         queue = prepare(db, job, data)
         with Stop().on_signals() as stop:
             if len(where) == 1:

@@ -76,6 +76,12 @@ def measure(vec: object, setting: Setting) -> Measured:
     return Measured(*(LATENCY.rounded(value) / LATENCY.scale for value in (middle, high - low)))
 
 
+def use_threads(threads: int | None) -> None:
+    """Use so many CPU threads; as many as torch takes itself if None."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
 def measure_all(
     db: Database,
     device_name: str,

@@ -10,7 +10,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from bloxdb.space import OPS, STAGES, arch_index, parse
+from bloxdb.space import OPS, STAGES, cells_of
 
 STEM_CHANNELS = 32
 
@@ -129,7 +129,7 @@ class Network(nn.Module):
     Parameters
     ----------
     vec
-        An architecture vector, in any spelling that `bloxdb.space.parse` takes.
+        A vector, a model hash or an index; of a vector that is not canonical, its own cells are built.
     classes
         Outputs of the head.
 
@@ -141,11 +141,10 @@ class Network(nn.Module):
 
     def __init__(self, vec: object, classes: int = 100) -> None:
         super().__init__()
-        arch_index(vec)  # refuses what has no path
         self.stem = conv_bn_relu(3, STEM_CHANNELS, 3)
         channels = [STEM_CHANNELS << stage for stage in range(STAGES)]
         self.cells = nn.ModuleList(
-            SearchedCell(cell, c) for cell, c in zip(parse(vec), channels, strict=True)
+            SearchedCell(cell, c) for cell, c in zip(cells_of(vec), channels, strict=True)
         )
         self.reductions = nn.ModuleList(Reduction(c) for c in channels)
         self.head = nn.Sequential(

@@ -140,7 +140,7 @@ def work(job: Job, device: torch.device, tell: Callable[[Event], None], stop: St
     BloxError
         The data set or the database cannot be used.
     """
-    with open(job.db) as db:
+    with open(job.db, current=False) as db:
         data = load_data(job.recipe.dataset, job.data_dir).to(device)
         queue = prepare(db, job, data)
         env_id = environment_id(environment(device), db)

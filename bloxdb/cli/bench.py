@@ -45,10 +45,7 @@ def bench(db: str | None, device_name: str, seed: int, threads: int | None, **op
         raise QueryError(f"a device's name has letters, digits and -, not {device_name!r}")
     latency = trainer("latency")
     setting = latency.Setting(**options)
-    if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
+    latency.use_threads(threads)
     done = select(Latency.arch_id).join(Device).where(Device.name == device_name)
     with open(db) as opened, progress_bar("measuring") as progress:
         arch_ids = chosen_archs(opened, chosen, seed, lambda: opened.reader.scalars(done))

@@ -98,14 +98,14 @@ def ranges(found: list[tuple[int, int]]) -> str:
 @click.option("--failed", is_flag=True, help="Runs that failed.")
 @click.option("--diverged", is_flag=True, help="Runs whose loss was not finite.")
 @click.option("--recipe", help="Only runs of this recipe.")
-@click.option("--seed", type=int, help="Only runs of this seed.")
-def retry(db: str | None, failed: bool, diverged: bool, recipe: str | None, seed: int | None) -> None:
+@click.option("--seed", "seeds", type=int, multiple=True, help="Only this seed; may be repeated.")
+def retry(db: str | None, failed: bool, diverged: bool, recipe: str | None, seeds: tuple[int, ...]) -> None:
     """Let runs that failed or diverged be trained once more, from their first epoch."""
     chosen = [name for name, wanted in ((FAILED, failed), (DIVERGED, diverged)) if wanted]
     if not chosen:
         raise click.UsageError("say which: --failed, --diverged or both")
     with open(db) as opened:
-        report = retry_runs(chosen, opened, recipe=recipe, seeds=seed)
+        report = retry_runs(chosen, opened, recipe=recipe, seeds=seeds or None)
     click.echo(f"{report.runs} runs wait to be trained again")
 
 

@@ -22,13 +22,13 @@ from bloxdb.codecs.bloxtypes import (
     counts_to_milli,
     parse_types,
 )
-from bloxdb.codecs.columns import COLUMNS, Kind, images_counted
+from bloxdb.codecs.columns import images_counted, measure_of
 from bloxdb.codecs.deflate import Inflater, deflate
 from bloxdb.codecs.header import Header
 from bloxdb.codecs.table import Table
 from bloxdb.errors import BloxFormatError
 from bloxdb.files import new_array
-from bloxdb.measures import MICRO, Array, to_floats
+from bloxdb.measures import MICRO, MILLI, Array, to_floats
 from bloxdb.space.cells import NUM_ARCHS, OPS
 
 NAME = "custom"
@@ -184,10 +184,10 @@ class Column:
         """The whole column, in the units of `Table`."""
         values, kind = self.values, self.kind
         shape = (len(values), self.count) if kind.prefix else (len(values),)
-        if kind.base == "float" and COLUMNS[self.name] is Kind.ACCURACY:
-            return to_floats(values, MICRO).reshape(shape)
-        if kind.is_bits:
-            return values.reshape(shape)
+        if kind.base == "float" or kind.is_bits:
+            scale = MICRO if kind.base == "float" else MILLI  # the type's, which is mostly the measure's too
+            same = measure_of(self.name).scale == scale
+            return (values if same else to_floats(values, scale)).reshape(shape)
         if kind.base == "f64":
             return values.view("<f8").astype(np.float64, copy=False).reshape(shape)
         if kind.base == "int":

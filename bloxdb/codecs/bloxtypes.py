@@ -149,15 +149,16 @@ def choose(name: str, array: Array, epochs: int | None) -> tuple[FieldType, Arra
         )
     if kind not in MEASURED:
         return FieldType({Kind.HASH: "hash", Kind.ARCH: "arch", Kind.INT: "int"}[kind]), array
-    if kind is Kind.ACCURACY and array.dtype == np.int32:
+    is_milli = kind is Kind.ACCURACY and array.dtype == np.int32 and measure_of(name).scale == MILLI
+    if is_milli:
         counts = milli_to_counts(array, images_counted(name))
         if counts is not None:
             return _range("b", name, counts, prefix), counts
-    is_micro = kind is Kind.FLOAT and array.dtype == np.int32
+    is_micro = array.dtype == np.int32 and measure_of(name).scale == MICRO
     micro = array if is_micro else to_fixed(_floats(name, array), MICRO)
     if micro is not None and (micro.size == 0 or 0 <= micro.min() <= micro.max() < 2**24):
         return FieldType("float", prefix=prefix), micro
-    if kind is Kind.ACCURACY and array.dtype == np.int32:
+    if is_milli:
         return _range("m", name, array, prefix), array
     return FieldType("f64", prefix=prefix), _floats(name, array)
 

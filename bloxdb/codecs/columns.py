@@ -59,11 +59,6 @@ holds
 an accuracy as a count of them, so these numbers belong to the format."""
 
 
-def scale_of(name: str) -> int:
-    """Stored integers a unit of a measure's column."""
-    return _MEASURES[name].scale
-
-
 def is_list(name: str) -> bool:
     """Whether the column has one value an epoch."""
     return name in _MEASURES and _MEASURES[name].of == "epoch"

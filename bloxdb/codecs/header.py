@@ -211,7 +211,7 @@ def _check_version(mapping: dict[str, Any]) -> None:
     if mapping.get("version") != str(VERSION):
         raise BloxFormatError(f"the header's version is not {VERSION}, the only one that is known")
     shape = [[[str(n) for n in part] for part in _CELL_SHAPE]] * STAGES
-    expected = {"shape": shape, "nodes": "2", "stages": str(STAGES), "ops": list(OPS)}
+    expected = {"shape": shape, "nodes": str(NODES), "stages": str(STAGES), "ops": list(OPS)}
     if mapping.get("search_space") != expected:
         raise BloxFormatError("the header's search_space is not that of Blox")
 

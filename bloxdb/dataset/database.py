@@ -15,7 +15,7 @@ from bloxdb.dataset.source import COLUMNS
 from bloxdb.db.database import Database
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
 from bloxdb.db.schema import EPOCH_MEASURES, FINISHED, Device
-from bloxdb.measures import COSTS, ENVIRONMENT, LATENCY
+from bloxdb.measures import COSTS, ENVIRONMENT, LATENCY, to_floats
 from bloxdb.space.keys import KEY, Ids
 
 _IS_DONE = f"status = '{FINISHED}'"
@@ -203,5 +203,5 @@ def _placed(rows: list[Any], scale: int, arch_ids: Ids) -> npt.NDArray[np.float6
     given = [(index, value) for index, value in rows if value is not None and index < len(found)]
     if given:
         ids, values = zip(*given, strict=True)
-        found[np.array(ids)] = np.array(values, dtype=np.float64) / scale
+        found[np.array(ids)] = to_floats(np.array(values, dtype=np.float64), scale)
     return found[arch_ids]

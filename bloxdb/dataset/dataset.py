@@ -235,7 +235,7 @@ class Dataset:
         return found[0] if isinstance(devices, str) else found
 
     def flops(self, arch: Any) -> int | None:
-        """Multiply-accumulates for one 3x32x32 image; None for a hash that is none.
+        """Multiply-accumulates for one 3x32x32 image; None where there is no such architecture.
 
         Parameters
         ----------
@@ -246,7 +246,7 @@ class Dataset:
         return None if found is None else found[0]
 
     def params(self, arch: Any) -> int | None:
-        """Trainable parameters; None for a hash that is none.
+        """Trainable parameters; None where there is no such architecture.
 
         Parameters
         ----------
@@ -267,7 +267,7 @@ class Dataset:
         Returns
         -------
         space.ArchVec or None
-            Three cells; None for a hash that is none.
+            Three cells; None where there is no such architecture.
         """
         index = find_arch(arch)
         return None if index is None else space.arch_vec(index)
@@ -442,6 +442,8 @@ class Dataset:
             raise QueryError(f"{name} is in the ext files, which are not loaded; load with extended=True")
 
     def _seed(self, seed: int | None) -> int:
+        if not self._seeds:
+            raise QueryError("there are no finished runs to ask")
         if seed is None:
             return self._seeds[0] if len(self._seeds) == 1 else self.rng.choice(self._seeds)
         wanted = integer(seed, "a seed")

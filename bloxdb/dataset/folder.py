@@ -18,7 +18,7 @@ from bloxdb.codecs import Table
 from bloxdb.codecs.columns import BASE, measure_of
 from bloxdb.db.references import Seeds, listed_seeds
 from bloxdb.errors import QueryError, ReleaseError
-from bloxdb.measures import COSTS, ENVIRONMENT, EPOCH, LATENCY, Measure
+from bloxdb.measures import COSTS, ENVIRONMENT, EPOCH, LATENCY, Measure, to_floats
 from bloxdb.release.folder import check_agreement, release_files
 from bloxdb.release.overwritten import first_epoch_is_best
 from bloxdb.space.keys import Ids
@@ -180,7 +180,9 @@ class FolderSource:
         stored = part.table.columns[name][row]
         if stored.dtype == np.float64 and np.isnan(stored).all():
             return None
-        values: list[float] = (stored if stored.dtype == np.float64 else stored / EPOCH[name].scale).tolist()
+        values: list[float] = (
+            stored if stored.dtype == np.float64 else to_floats(stored, EPOCH[name].scale)
+        ).tolist()
         return values
 
     def latency(self, device: str, arch_id: int) -> float | None:
@@ -216,7 +218,7 @@ class FolderSource:
         stored = part.table.columns[name]
         values = stored[rows, epoch - 1] if stored.ndim == 2 else stored[rows]
         if stored.dtype == np.int32:
-            values = values / measure_of(name).scale
+            values = to_floats(values, measure_of(name).scale)
         return np.where(rows < 0, np.nan, values)
 
     def many_best(
@@ -311,6 +313,8 @@ class _Files:
                 known = ", ".join(map(str, there)) or "none"
                 raise QueryError(f"{self.folder} has no {what} {one!r}; choose of: {known}")
         if what == "seed" and not chosen:
+            if there:
+                raise QueryError(f"no seed is asked for; choose of: {', '.join(map(str, there))}")
             raise ReleaseError(f"{self.folder} has no base file, so no run")
         return chosen
 

@@ -288,8 +288,8 @@ class _Currents:
         with self._lock:
             if not self._open and self._closed:
                 raise DatabaseError(
-                    f"{self._closed} was closed, and no other database is open; open one with bloxdb.open, "
-                    "or name one with db=…"
+                    f"{self._closed} was closed, and no other database is current; open one with "
+                    "bloxdb.open, or name one with db=…"
                 )
             return self._open[-1] if self._open else None
 

@@ -1,4 +1,4 @@
-"""What SQLite and PostgreSQL say differently; nothing else in bloxdb asks which of the two it is."""
+"""What SQLite and PostgreSQL say differently; only `connection` asks which of the two a URL names."""
 
 from __future__ import annotations
 

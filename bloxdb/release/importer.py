@@ -200,7 +200,7 @@ class _Importer:
             self.report.notes.append(
                 f"{data.name}: validation of epoch 1 equals the best of later epochs, as in files that the "
                 "original trainer made, which wrote its best epoch over the first; the values are kept as "
-                f"they are, and recipe {recipe.name} says so, so that Problem and table(best=True) leave epoch 1 out"
+                f"they are, and recipe {recipe.name} says so, so that Problem and table leave epoch 1 out"
             )
 
     def _part(self, path: Path) -> RunData:

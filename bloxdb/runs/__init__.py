@@ -17,6 +17,8 @@ from           by                                                    to
 `diverged`     `retry`                                               `pending`
 =============  ====================================================  ===========
 
+An import of results with ``replace=True`` makes runs of every status `finished`.
+
 A training loop of your own uses it like this. Any number of processes may do so at once; each run is trained
 by one:
 
@@ -29,6 +31,7 @@ by one:
 >>> recipe = RecipeFacts("mine-2", dataset="cifar100", epochs=2)
 >>> queue = RunQueue(db, ["39554afd1b33a44663e653ad10137b9a", 405], recipe, seed=0)
 >>> queue.fill()
+FillReport(added=2)
 >>> while (run := queue.claim()) is not None:
 ...     with Heartbeat(run):
 ...         run.begin()
@@ -48,13 +51,14 @@ True
 from bloxdb.db.references import Images, RecipeFacts, environment_id
 from bloxdb.errors import RunLostError
 from bloxdb.runs.heartbeat import Heartbeat, Intervals, may_live, worker_name
-from bloxdb.runs.queue import RunQueue
+from bloxdb.runs.queue import FillReport, RunQueue
 from bloxdb.runs.record import RunRecord
 from bloxdb.runs.results import EpochResult, Metrics, RunResult
 from bloxdb.runs.status import RetryReport, failures, gaps, overview, retry, workers
 
 __all__ = [
     "EpochResult",
+    "FillReport",
     "Heartbeat",
     "Images",
     "Intervals",

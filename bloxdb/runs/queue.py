@@ -7,6 +7,7 @@ whose worker is a process of this machine that is gone, is claimed by the next w
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import CursorResult, func, insert, select, update
@@ -18,10 +19,23 @@ from bloxdb.db.dialects import utc_now
 from bloxdb.db.references import RecipeFacts, recipe_for
 from bloxdb.db.schema import PENDING, RUNNING, UNFINISHED, Run
 from bloxdb.runs.heartbeat import Intervals, may_live, worker_name
-from bloxdb.runs.record import RunRecord
+from bloxdb.runs.record import RunRecord, is_held
 from bloxdb.space import arch_indices
 
 _CHUNK = 500  # architectures that are asked for at once: a statement takes 999 values on old SQLites
+
+
+@dataclass(frozen=True)
+class FillReport:
+    """What `RunQueue.fill` did.
+
+    Attributes
+    ----------
+    added
+        How many runs wait now that there were not before.
+    """
+
+    added: int
 
 
 class RunQueue:
@@ -48,15 +62,22 @@ class RunQueue:
 
     def __init__(self, db: Database, archs: Iterable[Any], recipe: RecipeFacts, seed: int) -> None:
         self.db = db
-        self.seed = integer(seed, "a seed")
+        self.seed = integer(seed, "a seed", low=0)
         with db.transaction() as session:
             advice = "train into another database, or under another name"
             self.recipe_id = recipe_for(session, recipe, advice).id
         ids = list(dict.fromkeys(arch_indices(archs).tolist()))
         self._chunks = [ids[i : i + _CHUNK] for i in range(0, len(ids), _CHUNK)]
 
-    def fill(self) -> None:
-        """Add a pending run for each architecture that has none."""
+    def fill(self) -> FillReport:
+        """Add a pending run for each architecture that has none.
+
+        Returns
+        -------
+        FillReport
+            How many runs were added.
+        """
+        added = 0
         with self.db.transaction() as session:
             for chunk in self._chunks:
                 there = set(session.scalars(select(Run.arch_id).where(*self._of(chunk))))
@@ -67,6 +88,8 @@ class RunQueue:
                 ]
                 if rows:
                     session.execute(insert(Run), rows)
+                added += len(rows)
+        return FillReport(added)
 
     def claim(
         self, worker: str | None = None, env_id: int | None = None, intervals: Intervals | None = None
@@ -99,7 +122,7 @@ class RunQueue:
                     self._chunks.pop(0)
                     continue
                 for row in found:
-                    if row.status == RUNNING and not row.stopped and may_live(row.worker or ""):
+                    if self._is_trained(row):
                         continue
                     as_seen = (Run.id == row.id, Run.status == row.status, Run.worker == row.worker)
                     started = func.coalesce(Run.started_at, utc_now())
@@ -136,9 +159,15 @@ class RunQueue:
         """Whether a run of these waits, or has a worker that is gone."""
         for chunk in chunks:
             for row in self._unfinished(self.db.reader, chunk, stopped):
-                if row.status == PENDING or row.stopped or not may_live(row.worker or ""):
+                if not self._is_trained(row):
                     return True
         return False
+
+    def _is_trained(self, row: Any) -> bool:
+        """Whether a run has a worker that may live, or a thread of this process has it."""
+        if row.status != RUNNING or row.stopped:
+            return False
+        return is_held(self.db, row.id) or may_live(row.worker or "")
 
     def _of(self, chunk: list[int]) -> tuple[Any, ...]:
         return Run.recipe_id == self.recipe_id, Run.seed == self.seed, Run.arch_id.in_(chunk)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import weakref
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import CursorResult, delete, func, insert, select, update
@@ -20,8 +23,11 @@ from bloxdb.db.schema import (
     Epoch,
     Run,
 )
-from bloxdb.errors import RunLostError
+from bloxdb.errors import QueryError, RunLostError
+from bloxdb.measures import Measure
 from bloxdb.runs.results import EpochResult, RunResult
+
+_held: weakref.WeakValueDictionary[tuple[str, int], RunRecord] = weakref.WeakValueDictionary()
 
 
 class RunRecord:
@@ -54,6 +60,7 @@ class RunRecord:
         self.run_id = run_id
         self.arch_id = arch_id
         self.worker = worker
+        _held[db.name, run_id] = self
 
     def begin(self, done: int = 0) -> bool:
         """Go on after so many epochs; what was written of later ones is removed.
@@ -87,12 +94,13 @@ class RunRecord:
         Raises
         ------
         RunLostError
-            Another worker has the run.
+            Another worker has the run, or it has ended.
+        QueryError
+            A value is infinite, or no measure has its name.
         """
-        stored = {
-            EPOCH_MEASURES[name].column: EPOCH_MEASURES[name].rounded(value)
-            for name, value in result.measures().items()
-        }
+        where = f"epoch {result.epoch} of architecture {self.arch_id}"
+        values = _stored(EPOCH_MEASURES, result.measures(), where)
+        stored = {EPOCH_MEASURES[name].column: value for name, value in values.items()}
         with self.db.transaction() as session:
             self._change(session, heartbeat_at=utc_now())
             session.execute(insert(Epoch).values(run_id=self.run_id, epoch=result.epoch, **stored))
@@ -108,12 +116,12 @@ class RunRecord:
         Raises
         ------
         RunLostError
-            Another worker has the run.
+            Another worker has the run, or it has ended.
+        QueryError
+            A value is infinite, or no measure has its name.
         """
-        measured = {
-            name: RUN_MEASURES[name].natural(RUN_MEASURES[name].rounded(value))
-            for name, value in result.measures().items()
-        }
+        stored = _stored(RUN_MEASURES, result.measures(), f"the result of architecture {self.arch_id}")
+        measured = {name: RUN_MEASURES[name].natural(value) for name, value in stored.items()}
         with self.db.transaction() as session:
             self._change(
                 session,
@@ -122,6 +130,7 @@ class RunRecord:
                 best_epoch=None if result.best is None else result.best.epoch,
                 **measured,
             )
+        self._end()
 
     def fail(self, message: str) -> None:
         """Write that the run cannot be trained, and why: it is `failed` now.
@@ -138,6 +147,7 @@ class RunRecord:
         """
         with self.db.transaction() as session:
             self._change(session, status=FAILED, message=message, finished_at=utc_now())
+        self._end()
 
     def heartbeat(self) -> None:
         """Give a sign of life."""
@@ -148,9 +158,31 @@ class RunRecord:
         """Give the run back as it is, for somebody to go on with: it is `pending` now."""
         with self.db.transaction() as session:
             self._change(session, status=PENDING, worker=None)
+        self._end()
+
+    def _end(self) -> None:
+        _held.pop((self.db.name, self.run_id), None)
 
     def _change(self, session: Session, **fields: Any) -> None:
         ours = (Run.id == self.run_id, Run.worker == self.worker, Run.status == RUNNING)
         done: CursorResult[Any] = session.execute(update(Run).where(*ours).values(**fields))  # type: ignore[assignment]
         if done.rowcount != 1:
-            raise RunLostError(f"architecture {self.arch_id} was taken over by another worker")
+            self._end()
+            raise RunLostError(f"architecture {self.arch_id} was taken over by another worker, or has ended")
+
+
+def is_held(db: Database, run_id: int) -> bool:
+    """Whether this process has a record of a run that has not ended."""
+    return (db.name, run_id) in _held
+
+
+def _stored(known: Mapping[str, Measure], measured: Mapping[str, float], where: str) -> dict[str, int | None]:
+    """What was measured as stored integers; None for NaN, which is not measured."""
+    stored = {}
+    for name, value in measured.items():
+        if name not in known:
+            raise QueryError(f"{where} has {name!r}, which is no measure; choose of: {', '.join(known)}")
+        if math.isinf(value):
+            raise QueryError(f"{name} of {where} is infinite; give nan for what was not measured")
+        stored[name] = None if math.isnan(value) else known[name].rounded(value)
+    return stored

@@ -17,15 +17,14 @@ a vector with a cell that has no path                   None                    
 a malformed vector, a bool, a float, None, other text   `InvalidArchError`      `InvalidArchError`
 ======================================================  ======================  ===========================
 
-What looks something up and may say that there is nothing (`Arch.get`, the methods of a `Dataset`) goes by
-`find_arch`; what cannot go on without an architecture (moves in the space, a `Problem`, the command line)
-goes by `arch_index`.
+What looks something up and may say that there is nothing (`Arch.get`, the methods of a `Dataset` for one
+architecture) goes by `find_arch`; what cannot go on without one (moves in the space, a `Problem`, a queue of
+runs, `Dataset.table`, the command line) goes by `arch_index`.
 """
 
 from __future__ import annotations
 
 import functools
-import operator
 import re
 from bisect import bisect_left
 from collections.abc import Iterable
@@ -35,12 +34,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bloxdb.arguments import as_index
 from bloxdb.errors import InvalidArchError
 from bloxdb.space.cells import (
     NUM_ARCHS,
     NUM_BLOCKS,
     STAGES,
     ArchVec,
+    Cell,
     arch_vec,
     blocks_by_cell,
     blocks_of,
@@ -57,7 +58,7 @@ KEY = "model_hash"
 DIGEST_SIZE = 16
 """Bytes of a model hash."""
 
-_INDEX = re.compile("[+-]?[0-9]{1,7}|[+-][0-9]{8,18}")
+_INDEX = re.compile("[+-]?[0-9]{1,7}|[+-][0-9]{8,}|[0-9]{33,}")
 _HASH = re.compile("[0-9a-fA-F]{8,32}")  # no two hashes begin with the same 8 digits
 _BLOCK_OF = blocks_by_cell()
 _SECOND = NUM_BLOCKS
@@ -92,12 +93,15 @@ def find_arch(key: Any) -> int | None:
     """
     try:  # a lookup is to cost a microsecond, and most keys are nested lists
         (((a,), (b, c, d, e)), ((f,), (g, h, i, j)), ((k,), (m, n, o, p))) = key
+        # a float or a bool can be equal to an integer, and is told below
+        plain = type(a) is type(b) is type(c) is type(d) is type(e) is type(f) is type(g) is type(h) is int
+        if not (plain and type(i) is type(j) is type(k) is type(m) is type(n) is type(o) is type(p) is int):
+            return _index_or_none(key)
         return (
             _BLOCK_OF[a, b, c, d, e] + _SECOND * _BLOCK_OF[f, g, h, i, j] + _THIRD * _BLOCK_OF[k, m, n, o, p]
         )
     except (ValueError, TypeError, KeyError):
-        found = _look_up(key)
-        return None if isinstance(found, str) else found
+        return _index_or_none(key)
 
 
 def arch_index(key: Any) -> int:
@@ -153,6 +157,8 @@ def find_archs(keys: Iterable[Any]) -> Ids:
     >>> find_archs(["39554afd1b33a44663e653ad10137b9a", 7, "0" * 32])
     array([ 0,  7, -1])
     """
+    if isinstance(keys, str) or not isinstance(keys, Iterable):
+        raise InvalidArchError(f"several architectures are wanted; put {keys!r:.80} into a list")
     if isinstance(keys, np.ndarray) and keys.ndim == 1 and keys.dtype.kind in "iu":
         return np.where((keys >= 0) & (keys < NUM_ARCHS), keys, -1).astype(np.int64)
     found = (find_arch(key) for key in keys)
@@ -178,7 +184,8 @@ def arch_indices(keys: Iterable[Any]) -> Ids:
     InvalidArchError
         A key is malformed or names no architecture; the error is about the first.
     """
-    listed = keys if isinstance(keys, np.ndarray) else list(keys)
+    is_whole = isinstance(keys, np.ndarray | str) or not isinstance(keys, Iterable)
+    listed: Any = keys if is_whole else list(keys)
     indices = find_archs(listed)
     for place in np.flatnonzero(indices < 0)[:1].tolist():
         arch_index(listed[place])  # raises, and says why
@@ -225,6 +232,29 @@ def block_indices(key: Any) -> tuple[int, int, int]:
     """
     b1, b2, b3 = (block.index for block in blocks_of(arch_index(key)))
     return b1, b2, b3
+
+
+def cells_of(key: Any) -> tuple[Cell, Cell, Cell]:
+    """The cells of an architecture: those of a vector as they are, otherwise the canonical ones.
+
+    Parameters
+    ----------
+    key
+        A vector, a model hash or an index; the table in `bloxdb.space.keys` says what each kind gives.
+
+    Returns
+    -------
+    tuple
+        Three cells of five integers.
+
+    Raises
+    ------
+    InvalidArchError
+        The key is malformed, or there is no such architecture.
+    """
+    index = arch_index(key)
+    is_vector = as_index(key) is None and not (isinstance(key, str) and key.strip().isalnum())
+    return parse(key if is_vector else arch_vec(index))
 
 
 def canonical(key: Any) -> ArchVec:
@@ -291,6 +321,11 @@ def all_model_hashes() -> tuple[str, ...]:
     return tuple(text[i : i + 32] for i in range(0, len(text), 32))
 
 
+def _index_or_none(key: Any) -> int | None:
+    found = _look_up(key)
+    return None if isinstance(found, str) else found
+
+
 def _look_up(key: Any) -> int | str:
     """The index that a key names, or the sentence why there is none; an error for a malformed key."""
     if isinstance(key, str):
@@ -298,12 +333,8 @@ def _look_up(key: Any) -> int | str:
         if _INDEX.fullmatch(text):
             return _in_range(int(text))
         return _index_of_hash(text.lower()) if _HASH.fullmatch(text) else _index_of_vector(text)
-    if not isinstance(key, bool):
-        try:
-            return _in_range(operator.index(key))
-        except TypeError:
-            pass  # not an integer of any kind
-    return _index_of_vector(key)
+    index = as_index(key)
+    return _index_of_vector(key) if index is None else _in_range(index)
 
 
 def _index_of_hash(digits: str) -> int | str:

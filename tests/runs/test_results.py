@@ -46,9 +46,9 @@ def test_an_epoch_is_finite_if_both_losses_are(value: float) -> None:
 
 @pytest.mark.parametrize(
     ("top1", "loss", "better"),
-    [(38.6, 9.0, True), (38.4, 0.1, False), (38.5, 2.1, True), (38.5, 2.3, False), (38.5, 2.2, False)],
+    [(38.6, 9.0, True), (38.4, 0.1, False), (38.5, 2.1, True), (38.5, 2.3, False), (38.5, 2.2, True)],
 )
-def test_the_higher_accuracy_is_better_and_of_equal_ones_the_lower_loss(
+def test_the_higher_accuracy_is_better_then_the_lower_loss_then_the_later_epoch(
     top1: float, loss: float, better: bool
 ) -> None:
     other = EpochResult(1, TRAIN, VAL)
