@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from bloxdb.arguments import plain
-from bloxdb.db.dialects import BUSY_MS, NAMES, SQLite, begin
-from bloxdb.errors import DatabaseNotFoundError, MissingExtraError
+from bloxdb.db import forking
+from bloxdb.db.dialects import APPLICATION_ID, BUSY_MS, NAMES, SQLite, begin
+from bloxdb.errors import DatabaseError, DatabaseNotFoundError, MissingExtraError, NotADatabaseError
 
 for _scalar in set(np.sctypeDict.values()):
     # SQLite's driver takes a NumPy number for its bytes, and bytes are greater than every number
@@ -70,15 +72,18 @@ def make_engine(url: URL, *, read_only: bool) -> Engine:
     path = path_of(url)
     if path is None:
         try:
-            return create_engine(url, connect_args=_READ_ONLY_SERVER if read_only else {})
+            engine = create_engine(url, connect_args=_READ_ONLY_SERVER if read_only else {})
         except (ImportError, NoSuchModuleError) as error:
             raise MissingExtraError(f"{error}; PostgreSQL needs: pip install 'bloxdb[postgresql]'") from error
+        forking.watch(engine)
+        return engine
     engine = create_engine(url, creator=lambda: _connect(path, read_only))
     event.listen(engine, "begin", begin)
+    forking.watch_engine(engine)
     return engine.execution_options(**SQLite.SNAPSHOT) if read_only else engine
 
 
-def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
+def _connect(path: Path, read_only: bool) -> forking.Connection:
     """A connection to a file; only SQLite ever opens one, since closing any other handle ends our locks."""
     uri = path.as_uri()
     if read_only:
@@ -87,8 +92,16 @@ def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
         if not os.access(path.parent, os.W_OK) and not beside.exists():
             uri += "&immutable=1"  # nobody can write there, and SQLite cannot make its lock files
     connection = sqlite3.connect(
-        uri, uri=True, isolation_level=None, timeout=BUSY_MS / 1000, check_same_thread=False
+        uri,
+        uri=True,
+        isolation_level=None,
+        timeout=BUSY_MS / 1000,
+        check_same_thread=False,
+        factory=forking.Connection,
     )
+    connection.path = path
+    connection.thread = threading.get_ident()
+    forking.watch(connection)
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
@@ -101,3 +114,36 @@ def application_id(path: Path) -> int:
     """What an SQLite file says of the program that it belongs to; `sqlite3.DatabaseError` if it is none."""
     with closing(_connect(path, read_only=True)) as connection:
         return int(connection.execute("PRAGMA application_id").fetchone()[0])
+
+
+def check_file(url: URL) -> None:
+    """Whether an SQLite file is one of ours; nothing for a server.
+
+    Only SQLite opens it: closing a file ends all locks that the process has on it
+    (https://www.sqlite.org/howtocorrupt.html, 2.2), and this process may have the same database open.
+
+    Raises
+    ------
+    DatabaseNotFoundError
+        There is no file.
+    NotADatabaseError
+        It is another file.
+    """
+    path = path_of(url)
+    if path is None:
+        return
+    if not path.exists():
+        raise DatabaseNotFoundError(
+            f"there is no database at {path}; create one with `bloxdb init --db {path}` or "
+            "bloxdb.create(path)"
+        )
+    try:
+        found = application_id(path)
+    except sqlite3.OperationalError as error:
+        raise NotADatabaseError(f"{path} cannot be read: {error}") from error
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
+            raise DatabaseError(f"{path}: {error}") from error
+        raise NotADatabaseError(f"{path} is not an SQLite file") from error
+    if found != APPLICATION_ID:
+        raise NotADatabaseError(f"{path} is an SQLite file, but not a bloxdb database")

@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 
 from bloxdb import space
 from bloxdb.db import revisions
-from bloxdb.db.connection import file_url, locate, make_engine, path_of
-from bloxdb.db.database import Database, check_file, check_known, open_url, revision_of
+from bloxdb.db.connection import check_file, file_url, locate, make_engine, path_of
+from bloxdb.db.database import Database, check_known, open_url, revision_of
 from bloxdb.db.schema import Arch, Block, StaticInfo
 from bloxdb.errors import DatabaseExistsError, NotADatabaseError
 from bloxdb.files import replacing

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,10 +15,10 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from bloxdb.arguments import plain
-from bloxdb.db import revisions
-from bloxdb.db.connection import application_id, locate, make_engine, path_of
-from bloxdb.db.dialects import APPLICATION_ID, engines_of
-from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError, RevisionError
+from bloxdb.db import forking, revisions
+from bloxdb.db.connection import check_file, locate, make_engine, path_of
+from bloxdb.db.dialects import engines_of
+from bloxdb.errors import DatabaseError, NotADatabaseError, RevisionError
 
 _TRIES = 20  # at catching a moment in which nobody writes
 
@@ -53,9 +52,10 @@ class Database:
         self.read_only = read_only
         self.engine = make_engine(url, read_only=read_only)
         self.engines = engines_of(url)
-        self._write = sessionmaker(self.engine)
+        # what was loaded can be read after the end of a transaction
+        self._write = sessionmaker(self.engine, expire_on_commit=False)
         self._autocommit = self.engine.execution_options(**self.engines.AUTOCOMMIT)
-        self._readers = scoped_session(sessionmaker(self._autocommit))
+        self._readers = scoped_session(sessionmaker(self._autocommit, class_=forking.Reader))
 
     def __repr__(self) -> str:
         mode = ", read only" if self.read_only else ""
@@ -269,9 +269,14 @@ class _Currents:
     """The databases that were made current and are still open, the latest last."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._renew()
+        forking.in_child(self._renew)
         self._open: list[Database] = []
         self._closed = ""  # the name of the last that was closed
+
+    def _renew(self) -> None:
+        """A new lock: in a process that was forked, another thread may have held the old one."""
+        self._lock = threading.Lock()
 
     def add(self, db: Database) -> None:
         with self._lock:
@@ -363,39 +368,6 @@ def open_url(
     if current:
         _currents.add(db)
     return db
-
-
-def check_file(url: URL) -> None:
-    """Whether an SQLite file is one of ours; nothing for a server.
-
-    Only SQLite opens it: closing a file ends all locks that the process has on it
-    (https://www.sqlite.org/howtocorrupt.html, 2.2), and this process may have the same database open.
-
-    Raises
-    ------
-    DatabaseNotFoundError
-        There is no file.
-    NotADatabaseError
-        It is another file.
-    """
-    path = path_of(url)
-    if path is None:
-        return
-    if not path.exists():
-        raise DatabaseNotFoundError(
-            f"there is no database at {path}; create one with `bloxdb init --db {path}` or "
-            "bloxdb.create(path)"
-        )
-    try:
-        found = application_id(path)
-    except sqlite3.OperationalError as error:
-        raise NotADatabaseError(f"{path} cannot be read: {error}") from error
-    except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
-            raise DatabaseError(f"{path}: {error}") from error
-        raise NotADatabaseError(f"{path} is not an SQLite file") from error
-    if found != APPLICATION_ID:
-        raise NotADatabaseError(f"{path} is an SQLite file, but not a bloxdb database")
 
 
 def revision_of(db: Database) -> str | None:

@@ -1,0 +1,186 @@
+"""A process that was forked: databases that were open before work in the child, and the parent's stay whole.
+
+A connection must not be used on both sides of a fork, and each kind of engine has its own trap.
+
+SQLite takes its locks for the whole process and remembers them in memory. The child inherits the memory, but
+not the locks, so that a new connection beside an inherited one believes that it holds locks which it does
+not hold: once the parent has closed, the child writes into a WAL that is deleted, and the rows are lost.
+Therefore the child closes what it inherited before it opens anything. That takes nothing from the parent,
+whose locks are its own; they also keep the child from removing the WAL. What cannot be closed, because a
+transaction is open in it or another thread may have been using it, is left alone for ever, and the child
+takes for itself the locks that SQLite believes in.
+
+A server sees one connection. Nothing may be sent through it from the child, not even a farewell, so it is
+kept for ever.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+from weakref import WeakSet
+
+from sqlalchemy import Engine, event
+from sqlalchemy.orm import Session
+
+_T = TypeVar("_T")
+
+_INHERITED = "the transaction was begun before this process was forked, and only its parent can go on with it"
+
+_SHARED = (0x4000_0002, 510)
+"""The bytes that an SQLite connection locks: https://www.sqlite.org/fileformat2.html#lockbyte"""
+
+_DEAD_MAN_SWITCH = (128, 1)
+"""The byte of a `-shm` file that says that somebody uses it: https://www.sqlite.org/walformat.html"""
+
+
+class Connection(sqlite3.Connection):
+    """A connection to an SQLite file that says who uses it.
+
+    Attributes
+    ----------
+    path
+        The file.
+    thread
+        The thread that uses it; None while it waits in a pool.
+    is_inherited
+        Whether it is the parent's, and could not be closed.
+    """
+
+    path: Path
+    thread: int | None = None
+    is_inherited: bool = False
+
+    def cursor(self, *arguments: Any, **options: Any) -> Any:
+        """A cursor; an error where the connection is the parent's."""
+        if self.is_inherited:
+            raise sqlite3.OperationalError(_INHERITED)
+        return super().cursor(*arguments, **options)
+
+    def commit(self) -> None:
+        """End a transaction; an error where it is the parent's."""
+        if self.is_inherited:
+            raise sqlite3.OperationalError(_INHERITED)
+        super().commit()
+
+    def rollback(self) -> None:
+        """Undo a transaction, but not the parent's."""
+        if not self.is_inherited:
+            super().rollback()
+
+    def close(self) -> None:
+        """Close the connection, but not the parent's."""
+        if not self.is_inherited:
+            super().close()
+
+
+class Reader(Session):
+    """A session that is kept open; in a child it takes another connection, and keeps its objects."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        watch(self)
+
+
+_lock = threading.Lock()
+_watched: WeakSet[Connection | Engine | Reader] = WeakSet()
+_held: list[
+    Any
+] = []  # during a fork: threads end in the child before any hook runs, and with them their sessions
+_kept: list[Any] = []  # in a child: what must never be collected
+_renewals: list[Callable[[], None]] = []
+
+
+def watch(thing: Connection | Engine | Reader) -> None:
+    """Make a thing usable, or harmless, in children that are forked from now on."""
+    with _lock:
+        _watched.add(thing)
+
+
+def watch_engine(engine: Engine) -> None:
+    """`watch` an engine of SQLite, whose connections are of the class above."""
+    event.listen(engine, "checkout", _taken)
+    event.listen(engine, "checkin", _given_back)
+    watch(engine)
+
+
+def in_child(renew: Callable[[], None]) -> None:
+    """Have something called in each child that is forked from now on, as to make a new lock."""
+    _renewals.append(renew)
+
+
+def _taken(connection: Connection, *_: object) -> None:
+    connection.thread = threading.get_ident()
+
+
+def _given_back(connection: Connection | None, *_: object) -> None:
+    if connection is not None:  # it was invalidated
+        connection.thread = None
+
+
+def _before() -> None:
+    _lock.acquire()
+    _held.extend(_watched)
+
+
+def _after_in_parent() -> None:
+    held = _held.copy()  # what was left of them is collected when nothing is locked any more
+    _held.clear()
+    _lock.release()
+    del held
+
+
+def _after_in_child() -> None:
+    global _lock
+    _lock = threading.Lock()
+    for renew in _renewals:
+        renew()
+    if not _held:
+        return
+    _kept.append(_held.copy())
+    left = {connection.path for connection in _things(Connection) if not _closed(connection)}
+    for path in left:
+        _lock_for_real(path)
+    for session in _things(Reader):
+        _kept.append(session._transaction)
+        session._transaction = None  # the next query takes a connection of the new pool
+    for engine in _things(Engine):
+        _kept.append(engine.pool)
+        engine.dispose(close=False)
+    _held.clear()
+    # One reference too many: at the end of the process, Python clears every module, and connections of the
+    # parent would say goodbye for it.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(_kept))
+
+
+def _closed(connection: Connection) -> bool:
+    """Close a connection if that is safe; whether it is closed."""
+    try:
+        if connection.thread not in (None, threading.get_ident()) or connection.in_transaction:
+            connection.is_inherited = True
+            return False
+        connection.close()
+    except sqlite3.ProgrammingError:
+        pass  # it was closed before
+    return True
+
+
+def _lock_for_real(path: Path) -> None:
+    """Take the locks of a connection that stays; the files are never closed, which would end the locks."""
+    for name, (start, length) in ((path, _SHARED), (f"{path}-shm", _DEAD_MAN_SWITCH)):
+        with suppress(OSError):  # somebody has the file to himself, or there is no WAL
+            fcntl.lockf(os.open(name, os.O_RDONLY), fcntl.LOCK_SH | fcntl.LOCK_NB, length, start)
+
+
+def _things(kind: type[_T]) -> list[_T]:
+    return [thing for thing in _held if isinstance(thing, kind)]
+
+
+os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)

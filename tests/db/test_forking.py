@@ -1,0 +1,280 @@
+"""A database that was open before a fork: it works in the child, and nothing of the parent's is lost.
+
+Each test is a program of its own, since a fork copies whatever the process of the tests holds.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bloxdb import Database
+
+BEFORE = """
+import gc, os, sqlite3, subprocess, sys, threading
+import bloxdb
+from bloxdb.db import database
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+def add(name):
+    with db.transaction() as session:
+        session.add(bloxdb.Device(name=name))
+
+def names():
+    return [row["name"] for row in db.rows("SELECT name FROM devices ORDER BY name")]
+
+def by_another(sql):
+    program = (
+        "import sqlite3, sys; connection = sqlite3.connect(sys.argv[1]); "
+        "print(connection.execute(sys.argv[2]).fetchall()); connection.commit(); connection.close()"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(db.path), sql], capture_output=True, check=True)
+    return done.stdout.decode().strip()
+
+def in_a_thread(function):
+    # Run a function in a thread that goes on until the end.
+    ready, end = threading.Event(), threading.Event()
+    def run():
+        function()
+        ready.set()
+        end.wait()
+    threading.Thread(target=run, daemon=True).start()
+    ready.wait()
+
+class Signal:
+    def __init__(self):
+        self.ends = os.pipe()
+    def give(self):
+        os.write(self.ends[1], b"x")
+    def wait(self):
+        os.read(self.ends[0], 1)
+
+first, second = Signal(), Signal()
+db = bloxdb.open(sys.argv[1])
+arch = bloxdb.Arch.get(7)
+"""
+
+
+def run(program: str, path: Path | None) -> None:
+    """Run a program that says nothing if all is well, in its own process and those that it forks."""
+    done = subprocess.run(
+        [sys.executable, "-c", BEFORE + program, str(path)], capture_output=True, text=True, timeout=100
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def names(db: Database) -> list[str]:
+    assert db.rows("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
+    return [row["name"] for row in db.rows("SELECT name FROM devices ORDER BY name")]
+
+
+@pytest.mark.parametrize("thread", [False, True], ids=["alone", "beside a thread that has asked, too"])
+def test_rows_of_a_child_stay_when_its_parent_closes_first(thread: bool, empty_db: Database) -> None:
+    empty_db.close()
+    program = """
+if {thread}:
+    in_a_thread(lambda: bloxdb.Arch.get(8))
+child = os.fork()
+if not child:
+    assert names() == []
+    first.give()
+    second.wait()
+    assert names() == ["parent"]
+    add("child")
+    assert names() == ["child", "parent"]
+    os._exit(0)
+first.wait()
+add("parent")
+db.close()
+gc.collect()
+by_another("SELECT count(*) FROM runs")  # it removes the WAL if it sees nobody
+second.give()
+assert os.waitpid(child, 0)[1] == 0
+"""
+    run(program.format(thread=thread), empty_db.path)
+    assert names(empty_db) == ["child", "parent"]
+
+
+def test_a_child_goes_on_after_the_end_of_its_parent(empty_db: Database) -> None:
+    empty_db.close()
+    program = """
+in_a_thread(lambda: bloxdb.Arch.get(8))
+middle = os.fork()
+if not middle:  # the parent of the child, which ends before it
+    if os.fork():
+        os._exit(0)
+    second.wait()
+    assert by_another("INSERT INTO devices (name) VALUES ('other')") == "[]"
+    assert names() == ["other"]
+    add("child")
+    assert names() == ["child", "other"]
+    assert by_another("SELECT name FROM devices ORDER BY name") == "[('child',), ('other',)]"
+    first.give()
+    os._exit(0)
+assert os.waitpid(middle, 0)[1] == 0
+db.close()
+gc.collect()
+second.give()
+first.wait()
+"""
+    run(program, empty_db.path)
+    assert names(empty_db) == ["child", "other"]
+
+
+def test_a_transaction_of_the_parent_is_whole_whatever_the_child_does(empty_db: Database) -> None:
+    empty_db.close()
+    program = """
+with db.transaction() as session:
+    session.execute(text("PRAGMA cache_size = 10"))  # so that pages reach the WAL before the end
+    session.add_all(bloxdb.Device(name=f"early-{number:04}") for number in range(3000))
+    session.flush()
+    child = os.fork()
+    if not child:
+        assert names() == []
+        try:
+            session.add(bloxdb.Device(name="child"))
+            session.flush()
+        except OperationalError as error:
+            assert "only its parent can go on with it" in str(error)
+            sys.exit(0)  # this leaves the block, which would undo what the parent wrote
+        os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    session.add(bloxdb.Device(name="late"))
+assert len(names()) == 3001
+child = os.fork()
+if not child:
+    add("later")
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+"""
+    run(program, empty_db.path)
+    assert names(empty_db) == [*(f"early-{number:04}" for number in range(3000)), "late", "later"]
+
+
+def test_a_child_cannot_commit_for_its_parent(empty_db: Database) -> None:
+    empty_db.close()
+    program = """
+try:
+    with db.transaction() as session:
+        session.add(bloxdb.Device(name="parent"))
+        session.flush()
+        child = os.fork()
+        if child:
+            assert os.waitpid(child, 0)[1] == 0
+except bloxdb.DatabaseError as error:
+    assert not child
+    assert "only its parent can go on with it" in str(error)
+    os._exit(0)
+assert child
+assert names() == ["parent"]
+"""
+    run(program, empty_db.path)
+    assert names(empty_db) == ["parent"]
+
+
+def test_a_child_that_ends_as_programs_do_leaves_the_parent_alone(empty_db: Database) -> None:
+    empty_db.close()
+    program = """
+in_a_thread(lambda: bloxdb.Arch.get(8))
+for name in "abc":
+    child = os.fork()
+    if not child:
+        add(name)
+        sys.exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+assert names() == ["a", "b", "c"]
+add("d")
+"""
+    run(program, empty_db.path)
+    assert names(empty_db) == ["a", "b", "c", "d"]
+
+
+def test_what_was_loaded_or_made_before_goes_on_in_the_child(tiny_db: Database) -> None:
+    program = """
+readable = bloxdb.open(db.path, read_only=True, current=False)
+assert readable.rows("SELECT 1 AS one") == [{"one": 1}]
+ask = bloxdb.from_database(db)
+problem = bloxdb.Problem(db)
+(key,) = (row["arch_id"] for row in db.rows("SELECT arch_id FROM runs ORDER BY id LIMIT 1"))
+loaded = bloxdb.Arch.get(key)
+elsewhere = []
+in_a_thread(lambda: elsewhere.append(bloxdb.Arch.get(key)))
+child = os.fork()
+if child:
+    assert os.waitpid(child, 0)[1] == 0
+assert len(loaded.epochs) == len(elsewhere[0].epochs) == 10
+assert bloxdb.Arch.get(key) is loaded
+assert arch.flops > 0
+assert ask.val_acc(key) == max(epoch.val_top1 for epoch in loaded.epochs)
+assert problem(key) == loaded.epochs[-1].val_top1
+assert readable.rows("SELECT count(*) AS n FROM blocks") == [{"n": 45}]
+with db.snapshots(3) as sessions:
+    assert len(sessions) == 3
+"""
+    tiny_db.close()
+    run(program, tiny_db.path)
+
+
+def test_many_children_read_and_write_at_once(empty_db: Database) -> None:
+    empty_db.close()
+    program = """
+children = []
+for number in range(6):
+    child = os.fork()
+    if not child:
+        for turn in range(10):
+            add(f"{number}-{turn}")
+            assert f"{number}-{turn}" in names()
+        os._exit(0)
+    children.append(child)
+for turn in range(10):
+    add(f"parent-{turn}")
+assert all(os.waitpid(child, 0)[1] == 0 for child in children)
+assert len(names()) == 70
+"""
+    run(program, empty_db.path)
+
+
+def test_grandchildren_children_that_never_ask_and_locks_that_a_thread_holds_are_no_trouble(
+    empty_db: Database,
+) -> None:
+    program = """
+in_a_thread(lambda: bloxdb.Arch.get(8))
+in_a_thread(database._currents._lock.acquire)
+child = os.fork()
+if not child:
+    assert database.current() is db
+    child = os.fork()
+    if not child:
+        add("grandchild")
+        sys.exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert names() == ["grandchild"]
+    sys.exit(0)
+assert os.waitpid(child, 0)[1] == 0
+idle = os.fork()
+if not idle:
+    sys.exit(0)
+assert os.waitpid(idle, 0)[1] == 0
+assert names() == ["grandchild"]
+"""
+    empty_db.close()
+    run(program, empty_db.path)
+
+
+def test_a_process_that_never_forks_keeps_no_connection_alive(empty_file: Path) -> None:
+    program = """
+from bloxdb.db import forking
+before = len(forking._watched)
+for _ in range(20):
+    with bloxdb.open(db.path, read_only=True) as more:
+        bloxdb.Arch.get(7, more)
+    del more
+gc.collect()
+assert len(forking._watched) == before
+"""
+    run(program, empty_file)
