@@ -29,9 +29,11 @@ from sqlalchemy import (
     UniqueConstraint,
     false,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from bloxdb import space
+from bloxdb.db.base import Base as Base
+from bloxdb.db.base import known
 from bloxdb.db.database import Database, current
 from bloxdb.measures import COSTS, ENVIRONMENT, EPOCH, RUN, Measure
 
@@ -53,20 +55,6 @@ UNSUCCESSFUL = (FAILED, DIVERGED)
 """Of a run that has ended without results, and can be tried again."""
 
 
-class Base(DeclarativeBase):
-    """The registry of all tables."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-
-
 class Block(Base):
     """One of the 45 distinct cells."""
 
@@ -80,9 +68,9 @@ class Block(Base):
     op2: Mapped[str | None] = mapped_column(String(8), doc="the second operation; NULL for ST1")
     cell: Mapped[str] = mapped_column(String(32), doc="the canonical raw cell")
 
-    def __repr__(self) -> str:
+    def _told(self) -> str:
         ops = self.op1 if self.op2 is None else f"{self.op1}, {self.op2}"
-        return f"<Block {self.id}: {self.scheme}({ops})>"
+        return f"Block {self.id}: {self.scheme}({ops})"
 
 
 class StaticInfo(Base):
@@ -198,12 +186,12 @@ class Arch(Base):
         """
         return self.runs[0].epochs if self.runs else []
 
-    def __repr__(self) -> str:
-        runs = f"{len(self.runs)} run{'' if len(self.runs) == 1 else 's'}"
-        return (
-            f"<Arch {self.id} {self.hash[:8]}… {self.vec_text}: {self.flops / 1e6:.1f} MFLOPs, "
-            f"{self.params / 1e6:.2f} M params, {runs}>"
+    def _told(self) -> str:
+        costs = known(
+            lambda: f"{self.flops / 1e6:.1f} MFLOPs, {self.params / 1e6:.2f} M params", "costs not loaded"
         )
+        runs = known(lambda: f"{len(self.runs)} run{'' if len(self.runs) == 1 else 's'}", "runs not loaded")
+        return f"Arch {self.id} {self.hash[:8]}… {self.vec_text}: {costs}, {runs}"
 
 
 class Env(Base):
@@ -226,8 +214,8 @@ class Env(Base):
     torch_version: Mapped[str] = mapped_column(Text, doc="the version of torch")
     torchvision_version: Mapped[str] = mapped_column(Text, doc="the version of torchvision")
 
-    def __repr__(self) -> str:
-        return f"<Env {self.id}: {self.gpu}, torch {self.torch_version}, Python {self.python}>"
+    def _told(self) -> str:
+        return f"Env {self.id}: {self.gpu}, torch {self.torch_version}, Python {self.python}"
 
 
 class Recipe(Base):
@@ -258,8 +246,8 @@ class Recipe(Base):
         doc="whether epoch 1 of its runs has the best epoch's validation instead of its own",
     )
 
-    def __repr__(self) -> str:
-        return f"<Recipe {self.name}: {self.dataset}, {self.epochs} epochs>"
+    def _told(self) -> str:
+        return f"Recipe {self.name}: {self.dataset}, {self.epochs} epochs"
 
 
 _all_costs = cache(space.all_costs)
@@ -325,11 +313,11 @@ class Run(Base):
     env: Mapped[Env | None] = relationship()
     epochs: Mapped[list[Epoch]] = relationship(order_by="Epoch.epoch", viewonly=True)
 
-    def __repr__(self) -> str:
+    def _told(self) -> str:
         accuracy = "" if self.test_top1 is None else f", test_top1 {self.test_top1:.2f} %"
         return (
-            f"<Run {self.id}: arch {self.arch_id}, recipe {self.recipe_id}, seed {self.seed}, "
-            f"{self.status}{accuracy}>"
+            f"Run {self.id}: arch {self.arch_id}, recipe {self.recipe_id}, seed {self.seed}, "
+            f"{self.status}{accuracy}"
         )
 
 
@@ -364,10 +352,10 @@ class Epoch(Base):
     val_top5: Mapped[float | None] = _shown("val_top5", "top-5 accuracy of the same")
     val_loss: Mapped[float | None] = _shown("val_loss", "cross-entropy of the same")
 
-    def __repr__(self) -> str:
+    def _told(self) -> str:
         return (
-            f"<Epoch {self.epoch} of run {self.run_id}: train_top1 {self.train_top1}, "
-            f"val_top1 {self.val_top1}, val_loss {self.val_loss}>"
+            f"Epoch {self.epoch} of run {self.run_id}: train_top1 {self.train_top1}, "
+            f"val_top1 {self.val_top1}, val_loss {self.val_loss}"
         )
 
 
@@ -393,8 +381,8 @@ class Device(Base):
     id: Mapped[int] = mapped_column(Integer, primary_key=True, doc="the device's number")
     name: Mapped[str] = mapped_column(String(200), unique=True, doc="what it is called by")
 
-    def __repr__(self) -> str:
-        return f"<Device {self.name}>"
+    def _told(self) -> str:
+        return f"Device {self.name}"
 
 
 class Latency(Base):
@@ -415,8 +403,9 @@ class Latency(Base):
 
     device: Mapped[Device] = relationship()
 
-    def __repr__(self) -> str:
-        return f"<Latency on {self.device.name}: {self.latency_ms} ms>"
+    def _told(self) -> str:
+        device = known(lambda: self.device.name, f"device {self.device_id}")
+        return f"Latency on {device}: {self.latency_ms} ms"
 
 
 LEADERBOARD_COLUMNS = (
