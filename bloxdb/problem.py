@@ -126,6 +126,12 @@ class Problem:
             f"evaluations, {self.seconds:,.0f}{budget} s>"
         )
 
+    def __copy__(self) -> Problem:
+        """A search on the same database that goes on from here by itself."""
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__, trajectory=self.trajectory.copy(), _reached=self._reached.copy())
+        return twin
+
     def __call__(self, key: Any, epoch: int | None = None) -> float:
         """The metric of an architecture at an epoch, which is paid for.
 

@@ -15,10 +15,10 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from bloxdb.arguments import plain
-from bloxdb.db import forking, revisions
+from bloxdb.db import forking, passwords, revisions
 from bloxdb.db.connection import check_file, locate, make_engine, path_of
 from bloxdb.db.dialects import engines_of
-from bloxdb.errors import DatabaseError, NotADatabaseError, RevisionError
+from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError, RevisionError
 
 _TRIES = 20  # at catching a moment in which nobody writes
 
@@ -66,6 +66,19 @@ class Database:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A pickle has the address only; `pickle.loads` opens the database where it runs."""
+        url = passwords.for_a_pickle(self.url, self.name)
+        return _reopen, (*url[:-1], dict(url.query), self.read_only)
+
+    def __copy__(self) -> Database:
+        """The same database, opened once more."""
+        return open_url(self.url, read_only=self.read_only, current=False)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Database:
+        """The same as `copy.copy`."""
+        return self.__copy__()
 
     @property
     def name(self) -> str:
@@ -368,6 +381,27 @@ def open_url(
     if current:
         _currents.add(db)
     return db
+
+
+def _reopen(*parts: Any) -> Database:
+    """The database of a pickle, of which the parts of the URL and `read_only` are left."""
+    url = URL.create(*parts[:-1])
+    try:
+        return open_url(url, read_only=parts[-1], current=False)
+    except DatabaseNotFoundError as error:
+        raise DatabaseNotFoundError(
+            f"there is no database at {path_of(url)} here: the pickle of a Database has its path only; bring "
+            "the file to this place, or open another with bloxdb.open"
+        ) from error
+    except NotADatabaseError:
+        raise
+    except DatabaseError as error:
+        if path_of(url) is not None or passwords.password_of(url) is not None:
+            raise
+        raise DatabaseError(
+            f"{error}; a password that $PGPASSWORD or a password file gave is not in the pickle: it has to "
+            "be given here, too"
+        ) from error
 
 
 def revision_of(db: Database) -> str | None:
