@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,6 +117,61 @@ def test_the_dataset_and_frames_answer_as_on_sqlite(db: Database, tiny_file: Pat
 def test_databases_merge_into_it(db: Database, tiny_file: Path) -> None:
     report = bloxdb.merge([tiny_file], db)
     assert (report.added, report.agreed) == (0, 120)
+
+
+FORK = """
+import os, sys, threading
+import bloxdb
+
+def count():
+    return db.rows("SELECT count(*) AS n FROM runs")[0]["n"]
+
+db = bloxdb.open(sys.argv[1])
+runs, arch = count(), bloxdb.Arch.get(7)
+asked, end = threading.Event(), threading.Event()
+threading.Thread(target=lambda: (count(), asked.set(), end.wait()), daemon=True).start()
+asked.wait()
+with db.transaction() as session:
+    session.add(bloxdb.Device(name="of a parent"))
+    session.flush()
+    child = os.fork()
+    if not child:
+        assert (count(), arch.runs) == (runs, bloxdb.Arch.get(7).runs)
+        assert db.rows("SELECT * FROM devices WHERE name = 'of a parent'") == []
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+child = os.fork()
+if not child:
+    assert count() == runs
+    with db.transaction() as session:
+        session.add(bloxdb.Device(name="of a child"))
+    sys.exit(0)  # all that Python does at an end must not reach the parent's connections
+assert os.waitpid(child, 0)[1] == 0
+assert count() == runs
+with db.transaction() as session:
+    for name in ("of a parent", "of a child"):
+        session.delete(session.query(bloxdb.Device).filter_by(name=name).one())
+"""
+
+
+def test_a_child_has_connections_of_its_own(db: Database, url: str) -> None:
+    done = subprocess.run([sys.executable, "-c", FORK, url], capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_it_travels_to_workers_without_its_password(
+    db: Database, url: str, golden: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", "swordfish")
+    with bloxdb.open(db.url.set(password="swordfish").render_as_string(hide_password=False)) as mine:
+        pickled = pickle.dumps(mine)
+        assert b"swordfish" not in pickled
+        with pickle.loads(pickled) as twin:
+            assert twin.rows("SELECT count(*) AS n FROM runs") == mine.rows("SELECT count(*) AS n FROM runs")
+    script = Path(__file__).parent / "db" / "travellers.py"
+    command = [sys.executable, str(script), "spawn", url, str(golden / "release-tiny")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_workers_claim_beat_and_finish(db: Database) -> None:

@@ -107,7 +107,7 @@ def watch(thing: Connection | Engine | Reader) -> None:
 def watch_engine(engine: Engine) -> None:
     """`watch` an engine of SQLite, whose connections are of the class above."""
     event.listen(engine, "checkout", _taken)
-    event.listen(engine, "checkin", _given_back)
+    event.listen(engine, "checkin", _given_back)  # codespell:ignore checkin
     watch(engine)
 
 

@@ -31,14 +31,13 @@ class Runs(Dataset):
     def __len__(self):
         return len(self.ids)
     def __getitem__(self, at):
-        return self.ids[at], self.dataset.val_acc(self.ids[at]), bloxdb.Arch.get(self.ids[at], self.db).flops
+        return [self.ids[at], self.dataset.val_acc(self.ids[at]), bloxdb.Arch.get(self.ids[at], self.db).flops]
 
 if __name__ == "__main__":
     with bloxdb.open(sys.argv[1], read_only=True) as db:
         runs = Runs(db)
         loader = DataLoader(runs, batch_size=None, num_workers=2, multiprocessing_context=sys.argv[2])
-        for _ in range(2):
-            assert list(loader) == [runs[at] for at in range(len(runs))]
+        assert list(loader) == [runs[at] for at in range(len(runs))]
 """
 WAYS: dict[str, Callable[[Any], Any]] = {
     "pickle": lambda thing: pickle.loads(pickle.dumps(thing)),
@@ -156,3 +155,13 @@ def test_data_sets_answer_the_same(way: str, tiny_db: Database, golden: Path) ->
         twin = WAYS[way](dataset)
         assert list(twin) == list(dataset)
         assert all(twin[key] == dataset[key] for key in dataset)
+
+
+def test_errors_come_back_from_workers_as_they_were() -> None:
+    for name, kind in vars(bloxdb.errors).items():
+        if isinstance(kind, type) and issubclass(kind, bloxdb.BloxError):
+            error = kind("what is wrong")
+            if kind is bloxdb.BloxFormatError:
+                error = kind("what is wrong", source="a.csv", row=3, column="val_top1", offset=7)
+            twin = pickle.loads(pickle.dumps(error))
+            assert (type(twin).__name__, str(twin), vars(twin)) == (name, str(error), vars(error))
