@@ -8,10 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bloxdb.trainer.threads import wait_passively
 from hypothesis import HealthCheck, settings
 
 import bloxdb
 from bloxdb import Database
+
+# Before any test loads torch; processes that tests start have it from here.
+wait_passively()
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # pytest-xdist has all cores at work already
 
 settings.register_profile(
     "bloxdb", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]

@@ -12,9 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from bloxdb.errors import QueryError
 
+# Pixels of an image. The layers of 8x8 images are so short that threads find each other when the work is
+# about done: two take 1.4 times the processor time of one, and on busy cores no less time. CIFAR has 32x32.
+_WORTH_THREADS = 16 * 16
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
 
 
@@ -49,15 +53,16 @@ class Place:
     device
         A torch device, as ``'cuda:1'`` or ``'cpu'``.
     threads
-        Threads of the worker on the CPU.
+        Threads of the worker on the CPU; None for as many as `threads_for` gives its images.
     """
 
     device: str
-    threads: int
+    threads: int | None = None
 
     def settle(self) -> None:
         """Make this process ready to train here."""
-        torch.set_num_threads(self.threads)
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic products need it
 
 
@@ -87,7 +92,7 @@ def places(gpus: str | None, per_gpu: int, threads: int | None) -> list[Place]:
     per_gpu
         Workers on each GPU; without GPUs, workers in all.
     threads
-        CPU threads of each; the cores divided by the workers if not given.
+        CPU threads of each; left to `threads_for` if not given.
 
     Raises
     ------
@@ -99,9 +104,28 @@ def places(gpus: str | None, per_gpu: int, threads: int | None) -> list[Place]:
         devices = [_CPU]
     else:
         devices = [f"{_GPU}:{number}" for number in _numbers(gpus or "all", there)]
-    workers = len(devices) * per_gpu
-    each = threads or max(1, (os.cpu_count() or 1) // workers)
-    return [Place(device, each) for device in devices for _ in range(per_gpu)]
+    return [Place(device, threads) for device in devices for _ in range(per_gpu)]
+
+
+def threads_for(images: Tensor, workers: int) -> int:
+    """CPU threads of each worker where nobody says how many.
+
+    Parameters
+    ----------
+    images
+        The images that it trains on, (n, 3, height, width).
+    workers
+        How many workers share the machine.
+
+    Returns
+    -------
+    int
+        The cores divided by the workers; 1 for small images.
+    """
+    height, width = images.shape[-2:]
+    if height * width < _WORTH_THREADS:
+        return 1
+    return max(1, (os.cpu_count() or 1) // workers)
 
 
 def _numbers(gpus: str, there: int) -> list[int]:

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -17,7 +18,8 @@ from bloxdb.db.database import open
 from bloxdb.errors import BloxError
 
 from .data import load_data
-from .devices import Place
+from .devices import Place, threads_for
+from .threads import wait_passively
 from .worker import Event, Job, Stop, prepare, work
 
 _LOOK = 0.5  # seconds between two looks at signals
@@ -31,7 +33,8 @@ def train(job: Job, where: Sequence[Place], tell: Callable[[Event], None], *, do
     job
         What to train.
     where
-        The places; a single one is this process itself.
+        The places; a single one is this process itself. Those that leave their threads open get as many as
+        the images are worth.
     tell
         Called here with the events of all workers.
     download
@@ -43,6 +46,8 @@ def train(job: Job, where: Sequence[Place], tell: Callable[[Event], None], *, do
         Whether all runs have ended, and no worker died.
     """
     data = load_data(job.recipe.dataset, job.data_dir, download=download)
+    threads = threads_for(data.train.images, len(where))
+    where = [replace(place, threads=place.threads or threads) for place in where]
     with open(job.db, current=False) as db:
         queue = prepare(db, job, data)
         with Stop().on_signals() as stop:
@@ -71,6 +76,7 @@ class _Fleet:
         self._tell = tell
         self._stop = stop
         context = get_context("spawn")
+        wait_passively()
         self._workers: dict[Connection[Any, Any], Any] = {}
         for place in where:
             reader, writer = context.Pipe(duplex=False)

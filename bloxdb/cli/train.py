@@ -22,8 +22,10 @@ from bloxdb.errors import MissingExtraError, QueryError
 from bloxdb.runs.heartbeat import Intervals
 from bloxdb.runs.status import finished_archs, unfinished_count
 from bloxdb.trainer.recipe import PRECISIONS, TrainingRecipe, default_recipe, make_recipe
+from bloxdb.trainer.threads import wait_passively
 
-_INTERRUPTED = 130  # what a shell gives for Ctrl-C
+INTERRUPTED = 130
+"""The exit code that a shell gives for Ctrl-C."""
 
 
 def _default(setting: str) -> str:
@@ -96,7 +98,9 @@ def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Workers on each GPU; on the CPU, workers in all.",
 )
 @click.option(
-    "--threads", type=click.IntRange(1), help="CPU threads of each worker; cores by workers if not given."
+    "--threads",
+    type=click.IntRange(1),
+    help="CPU threads of each worker; if not given, cores by workers, 1 for images as small as the digits.",
 )
 @click.option(
     "--checkpoint-dir",
@@ -152,7 +156,7 @@ def train(
             return
         if not train_shown(opened, arch_ids, recipe, seed, download=download, **options):
             note("not all runs have ended; the same command goes on with them")
-            sys.exit(_INTERRUPTED)
+            sys.exit(INTERRUPTED)
 
 
 def train_shown(
@@ -171,6 +175,7 @@ def train_shown(
     **options: Any,
 ) -> bool:
     """Train, shown as it goes on; whether all runs have ended."""
+    wait_passively()
     devices, fleet, worker = (trainer(module) for module in ("devices", "fleet", "worker"))
     where = devices.places(gpus, per_gpu, threads)
     job = worker.Job(

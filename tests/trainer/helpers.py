@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from bloxdb.trainer import fleet
 from bloxdb.trainer.data import DataSet, Split, load_digits
 from bloxdb.trainer.devices import Place
@@ -51,8 +50,7 @@ def job(db: Database, archs: list[int], recipe: TrainingRecipe, **more: Any) -> 
 def train(what: Job, workers: int = 1) -> tuple[bool, list[Event]]:
     """Train here, or in processes if there are several workers."""
     events: list[Event] = []
-    threads = max(1, torch.get_num_threads() // workers)
-    return fleet.train(what, [Place("cpu", threads)] * workers, events.append), events
+    return fleet.train(what, [Place("cpu")] * workers, events.append), events
 
 
 def start(path: Path, *arguments: object) -> subprocess.Popen[str]:

@@ -11,7 +11,7 @@ import torch
 from bloxdb.trainer import devices
 
 import bloxdb
-from tests.trainer.helpers import ROOT
+from tests.trainer.helpers import ROOT, some_digits
 
 DESCRIBED = {"gpu", "cuda", "driver"}
 
@@ -107,18 +107,29 @@ def test_what_names_no_gpus_is_refused(gpus: str) -> None:
         devices._numbers(gpus, 4)
 
 
-def test_workers_share_the_cores() -> None:
+def test_workers_share_the_cores_where_images_are_worth_it() -> None:
     cores = os.cpu_count() or 1
     for workers in (1, 2, cores, 2 * cores + 1):
-        found = devices.places("none", workers, None)
-        assert found == [devices.Place("cpu", max(1, cores // workers))] * workers
+        assert devices.places("none", workers, None) == [devices.Place("cpu", None)] * workers
+        for count in (1, 45_000):
+            large, small = (
+                torch.zeros(1, dtype=torch.uint8).expand(count, 3, side, side) for side in (32, 8)
+            )
+            assert devices.threads_for(large, workers) == max(1, cores // workers)
+            assert devices.threads_for(small, workers) == 1
     assert devices.places("none", 2, 5) == [devices.Place("cpu", 5)] * 2
+
+
+def test_the_digits_are_small_images() -> None:
+    assert devices.threads_for(some_digits().train.images, 1) == 1
 
 
 def test_settling_sets_the_threads_of_the_process() -> None:
     before = torch.get_num_threads()
     try:
         devices.Place("cpu", 1).settle()
+        assert torch.get_num_threads() == 1
+        devices.Place("cpu").settle()
         assert torch.get_num_threads() == 1
         assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
     finally:

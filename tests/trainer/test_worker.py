@@ -120,7 +120,8 @@ def test_ctrl_c_finishes_the_epoch_and_the_same_command_goes_on(
     assert (status, worker) == ("pending", None)
     assert 1 <= epochs < EPOCHS
     assert len(list(path.with_name("blox.db.checkpoints").iterdir())) == 1
-    assert ended(start(path, "--arch", QUICK, *OPTIONS))[0] == 0
+    without_threads = ("--epochs", EPOCHS, "--batch", 256)  # the checkpoint has them
+    assert ended(start(path, "--arch", QUICK, *without_threads))[0] == 0
     assert results(path) == undisturbed
 
 
