@@ -2,62 +2,120 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 
 import click
 
 from bloxdb import codecs
-from bloxdb.cli.common import progress_bar, show_rows
-from bloxdb.cli.train import train_shown
-from bloxdb.db import FINISHED, Database, create
-from bloxdb.errors import DatabaseExistsError, ReleaseError, TrainingError
+from bloxdb.cli.common import note, progress_bar, show_rows
+from bloxdb.cli.train import INTERRUPTED, train_shown
+from bloxdb.db import FINISHED, Database, create, open
+from bloxdb.errors import DatabaseExistsError, ReleaseError
+from bloxdb.files import replacing
 from bloxdb.measures import EPOCH, RUN
 from bloxdb.queries import top
 from bloxdb.release import export_release, import_release
-from bloxdb.trainer.recipe import default_recipe
+from bloxdb.runs.status import finished_archs
+from bloxdb.trainer.recipe import TrainingRecipe, default_recipe
 
 _ARCHS = (9, 20_295, 44_100, 62_000)
 _EPOCHS = 3
+_SEED = 0
 _MAX_FLOPS = 245e6
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path), default="bloxdb-quickstart")
 def quickstart(folder: Path) -> None:
-    """Train four architectures, query, export, rebuild and compare, in a new FOLDER."""
-    if folder.exists():
-        raise DatabaseExistsError(f"{folder} exists already; name another folder, or remove it")
-    click.echo(f"1. Creating {folder / 'blox.db'} with all 91,125 architectures")
-    with create(folder / "blox.db") as db:
+    """Train four architectures, query, export, rebuild and compare, in a new FOLDER.
+
+    After an interruption the same command goes on where it stopped.
+    """
+    try:
+        finished = _steps(folder)
+    except KeyboardInterrupt:
+        finished = False
+    if not finished:
+        note(f"interrupted; to go on: {_command('quickstart', folder)}")
+        sys.exit(INTERRUPTED)
+
+
+def _steps(folder: Path) -> bool:
+    """All steps, but for what an earlier call has done; whether the training has ended."""
+    place, recipe = folder / "blox.db", default_recipe("digits", _EPOCHS)
+    with _database(place, recipe) as db:
+        done = set(finished_archs(recipe.name, _SEED, db))
+        left = [arch for arch in _ARCHS if arch not in done]
         click.echo(f"2. Training {len(_ARCHS)} of them for {_EPOCHS} epochs on scikit-learn's digits")
-        recipe = default_recipe("digits", _EPOCHS)
-        if not train_shown(db, list(_ARCHS), recipe, 0):
-            raise TrainingError("not all runs have ended; `bloxdb status` says why")
+        if left and not train_shown(db, left, recipe, _SEED):
+            return False
         click.echo(f"3. The best with at most {_MAX_FLOPS / 1e6:.0f} MFLOPs")
-        show_rows(top(10, db, max_flops=_MAX_FLOPS))
+        show_rows(top(10, db, max_flops=_MAX_FLOPS, seeds=_SEED))
         click.echo("4. Exporting all formats, and rebuilding a database from each")
         with progress_bar("rebuilding") as progress:
-            for done, name in enumerate(codecs.FORMATS):
-                progress(done, len(codecs.FORMATS), name)
+            for count, name in enumerate(codecs.FORMATS):
+                progress(count, len(codecs.FORMATS), name)
                 _rebuild(db, folder, name)
     click.echo("   all three rebuilt databases are equal to the first")
-    place = folder / "blox.db"
     click.echo("\nWhat to try next:")
-    for line in (
-        f"bloxdb top --db {place} --by val_top1",
-        f"bloxdb show --db {place} {_ARCHS[0]}",
-        f'bloxdb sql --db {place} "SELECT hash, test_top1 FROM leaderboard WHERE flops < 245e6"',  # noqa: S608
-        f"bloxdb train --db {place} --dataset digits --random 3 --epochs {_EPOCHS} --seed 1",
-        f"bloxdb status --db {place}",
+    for words in (
+        ("top", "--db", place, "--by", "val_top1"),
+        ("show", "--db", place, _ARCHS[0]),
+        ("sql", "--db", place, "SELECT hash, test_top1 FROM leaderboard WHERE flops < 245e6"),
+        ("train", "--db", place, "--dataset", "digits", "--random", 1, "--epochs", _EPOCHS, "--seed", 1),
+        ("status", "--db", place),
     ):
-        click.echo(f"  {line}")
+        click.echo(f"  {_command(*words)}")
+    return True
+
+
+def _command(*words: object) -> str:
+    """A command as a shell takes it, whatever characters the folder's name has."""
+    return shlex.join(["bloxdb", *map(str, words)])
+
+
+def _database(place: Path, recipe: TrainingRecipe) -> Database:
+    """The database: a new one, or that of an earlier call.
+
+    Raises
+    ------
+    DatabaseExistsError
+        The folder has something that no quickstart wrote.
+    """
+    folder = place.parent
+    if place.exists():
+        db = open(place)
+        others = [row["name"] for row in db.rows("SELECT name FROM recipes WHERE name <> :n", n=recipe.name)]
+        if others:
+            db.close()
+            raise DatabaseExistsError(
+                f"{place} has runs of {others[0]}, which no quickstart trains; name another folder"
+            )
+        click.echo(f"1. Going on with {place}")
+        return db
+    if folder.exists() and not (folder.is_dir() and _is_ours(folder, place.name)):
+        raise DatabaseExistsError(f"{folder} exists already; name another folder, or remove it")
+    click.echo(f"1. Creating {place} with all 91,125 architectures")
+    return create(place)
+
+
+def _is_ours(folder: Path, name: str) -> bool:
+    """Whether a folder is as a call leaves it that ends before it has made the database.
+
+    It is empty then, or has the temporary files of `bloxdb.files.replacing` if it was killed.
+    """
+    return all(path.name.startswith(f".{name}.") for path in folder.iterdir())
 
 
 def _rebuild(db: Database, folder: Path, name: str) -> None:
-    """Export one format, import it into a new database, and compare."""
-    release = folder / f"release-{name}"
+    """Export one format, import it into a new database, and compare; it appears when it is equal."""
+    release, target = folder / f"release-{name}", folder / f"from-{name}.db"
+    if target.exists():
+        return
     export_release(release, db, format=name)
-    with create(folder / f"from-{name}.db") as rebuilt:
+    with replacing(target) as temporary, create(temporary, current=False) as rebuilt:
         import_release(release, rebuilt)
         for query in _COMPARED:
             if db.rows(query) != rebuilt.rows(query):
