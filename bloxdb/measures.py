@@ -27,6 +27,7 @@ MISSING = int(np.iinfo(np.int64).min)
 """A stored integer that stands for a value that was not measured: NULL in a database, NaN among floats."""
 
 _EXACT = 2**53  # from here on not every integer is a float
+_NEAR_HALF = 1e-3  # so near to the middle, the product decides wrongly which decimal is the nearer one
 _SUFFIXES = {MILLI: "milli", MICRO: "micro"}
 
 
@@ -185,6 +186,37 @@ def to_stored(values: Array, measure: Measure, source: str = "") -> Array:
             f"the value {value}{epoch} {problem}", source=source, row=place[0], column=measure.name
         )
     return np.where(absent, MISSING, stored)
+
+
+def nearest_stored(values: npt.NDArray[np.float64], measure: Measure) -> npt.NDArray[np.int64]:
+    """Values as they were measured, rounded to the decimals of the release as Python's `round` does it.
+
+    Parameters
+    ----------
+    values
+        The values in the measure's unit, float64 of any shape.
+    measure
+        The measure that the values are of.
+
+    Returns
+    -------
+    numpy.ndarray
+        Stored integers, int64 of the same shape; `MISSING` for what is not finite or has too many digits.
+
+    Examples
+    --------
+    >>> nearest_stored(np.array([46.379999999999995, np.inf]), EPOCH["val_top1"])[0]
+    np.int64(46380)
+    """
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows does not fit, as found below
+        scaled = values * measure.scale
+        fits = np.abs(scaled) < _EXACT
+    scaled = np.where(fits, scaled, 0.0)
+    stored = np.rint(scaled)
+    for place in np.argwhere(np.abs(np.abs(scaled - stored) - 0.5) < _NEAR_HALF):
+        where = tuple(place)
+        stored[where] = round(round(float(values[where]), measure.decimals) * measure.scale)
+    return np.where(fits, stored.astype(np.int64), MISSING)
 
 
 def from_stored(stored: Array, measure: Measure) -> npt.NDArray[np.float64]:

@@ -19,9 +19,12 @@ from bloxdb.release import LoadedFile, export_release, import_release, verify_re
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @db_option
 @click.option("--recipe", help="The name of the runs' recipe; DATASET-EPOCHS if not given.")
+@click.option("--seed", type=int, help="The seed of combined training results, which do not say it.")
 @click.option("--replace", is_flag=True, help="Override values that the files contradict.")
-def import_(paths: tuple[str, ...], db: str | None, recipe: str | None, replace: bool) -> None:
-    """Bring release files or folders into a database, all of them or none.
+def import_(
+    paths: tuple[str, ...], db: str | None, recipe: str | None, seed: int | None, replace: bool
+) -> None:
+    """Bring release files, training results, or folders of them into a database, all of them or none.
 
     The database is created if there is none. Importing twice changes nothing. A folder of Parquet files that
     `export` wrote is imported by itself.
@@ -39,7 +42,7 @@ def import_(paths: tuple[str, ...], db: str | None, recipe: str | None, replace:
         click.echo(f"{merged.added:,} added, {merged.replaced:,} replaced, {merged.agreed:,} unchanged")
         return
     with opened, progress_bar("importing", of_bytes=True) as progress:
-        report = import_release(paths, opened, replace=replace, recipe=recipe, progress=progress)
+        report = import_release(paths, opened, replace=replace, recipe=recipe, seed=seed, progress=progress)
     for sentence in report.notes:
         note(f"note: {sentence}")
     click.echo(

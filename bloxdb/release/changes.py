@@ -19,7 +19,7 @@ class ImportReport:
     added, replaced, unchanged
         Rows of the files that were new, took the place of others, or were there already.
     notes
-        Sentences about what is odd in the files and was imported as it is.
+        Sentences on what a reader should know of the files.
     """
 
     files: list[Path] = field(default_factory=list)

@@ -11,6 +11,7 @@ from bloxdb import codecs
 from bloxdb.codecs import Header
 from bloxdb.codecs.header import DEVICE_NAME
 from bloxdb.errors import ReleaseError
+from bloxdb.release.results import results_in
 
 _FORMATS = "|".join(codecs.FORMATS)
 _NAME = re.compile(rf"(blox-(?:info|base-\d+|ext-\d+|env-\d+|bench-{DEVICE_NAME.pattern}))\.({_FORMATS})")
@@ -51,6 +52,10 @@ def expand(paths: Iterable[str | PathLike[str]]) -> list[Path]:
 def _expand(paths: Iterable[str | PathLike[str]]) -> Iterator[Path]:
     for place in map(Path, paths):
         if place.is_dir():
+            results = results_in(place)
+            yield from results
+            if results and not any(_NAME.fullmatch(path.name) for path in place.iterdir()):
+                continue
             for formats in release_files(place).values():
                 yield next(iter(formats.values()))
         elif place.exists():

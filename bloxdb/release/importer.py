@@ -10,6 +10,7 @@ import numpy as np
 from sqlalchemy import bindparam, insert, select, update
 
 from bloxdb import codecs, space
+from bloxdb.arguments import integer
 from bloxdb.codecs import Header, Table
 from bloxdb.db.database import Database, current
 from bloxdb.db.epochs import EpochWriter
@@ -21,6 +22,8 @@ from bloxdb.progress import Meter, Progress
 from bloxdb.release.changes import Changes, ImportReport
 from bloxdb.release.folder import check_agreement, expand
 from bloxdb.release.overwritten import first_epoch_is_best
+from bloxdb.release.original import ResultsImporter
+from bloxdb.release.results import is_results
 from bloxdb.release.training import RunData, RunStore, merge_parts, run_data
 
 _KINDS = ("static", "training", "env", "benchmarking")
@@ -32,9 +35,10 @@ def import_release(
     *,
     replace: bool = False,
     recipe: str | None = None,
+    seed: int | None = None,
     progress: Progress | None = None,
 ) -> ImportReport:
-    """Bring release files into a database, all of them or none.
+    """Bring release files, or the original's training results, into a database, all of them or none.
 
     Values that are there already and agree change nothing.
 
@@ -43,12 +47,17 @@ def import_release(
     paths
         Files, and folders of which every release file is taken (one format of each). Files of
         different formats may be mixed. An ext or env file needs its base file, here or in the database.
+        Training results are `results_FIRST_END.pickle` and `results_random.pickle`, which a folder is
+        searched for too, and a file of all of them combined.
     db
         The database; the current one if not given.
     replace
         Let the files' values override those that contradict them.
     recipe
-        The name that the runs' recipe has or gets; ``DATASET-EPOCHS`` if not given.
+        The name that the runs' recipe has or gets; ``DATASET-EPOCHS`` if not given. Combined training
+        results need it.
+    seed
+        The seed of combined training results, which do not say it; other files do.
     progress
         Called with the bytes of files that are done, all bytes, and what is going on.
 
@@ -68,18 +77,31 @@ def import_release(
     """
     db = db or current()
     places = [paths] if isinstance(paths, str | PathLike) else list(paths)
-    headers = {path: codecs.read_header(path) for path in expand(places)}
+    seed = None if seed is None else integer(seed, "a seed")
+    files = expand(places)
+    results = [path for path in files if is_results(path)]
+    headers = {path: codecs.read_header(path) for path in files if path not in results}
     check_agreement(headers)
-    report = ImportReport(files=list(headers))
-    meter = Meter(progress, sum(path.stat().st_size for path in headers))
+    _check_seed(headers, seed)
+    report = ImportReport(files=files)
+    changes = Changes(report, replace)
+    meter = Meter(progress, sum(path.stat().st_size for path in files))
     with (
         db.scratch() as folder,
         db.bulk_transaction() as session,
         EpochWriter(session, folder, meter) as epochs,
     ):
-        _Importer(epochs, headers, recipe, Changes(report, replace), meter).run()
+        ResultsImporter(epochs, changes, meter, recipe, seed).run(results)
+        _Importer(epochs, headers, recipe, changes, meter).run()
     meter.finish()
     return report
+
+
+def _check_seed(headers: dict[Path, Header], seed: int | None) -> None:
+    """A seed that is named may not be another than a release file says."""
+    for path, head in headers.items():
+        if None not in (seed, head.seed) and head.seed != seed:
+            raise ReleaseError(f"{path} is of seed {head.seed}, not {seed}")
 
 
 class _Importer:

@@ -104,15 +104,18 @@ def _first_given(new: Array, old: Array) -> Array:
 
 
 class RunStore:
-    """The runs of one recipe and seed."""
+    """The runs of one recipe and seed, all of one status."""
 
-    def __init__(self, writer: EpochWriter, recipe: Recipe, seed: int, changes: Changes) -> None:
+    def __init__(
+        self, writer: EpochWriter, recipe: Recipe, seed: int, changes: Changes, *, status: str = FINISHED
+    ) -> None:
         self.session = writer.session
         self.writer = writer
         self.recipe = recipe
         self.seed = seed
         self.changes = changes
         self.report = changes.report
+        self.status = status
 
     def save(self, data: RunData, *, create: bool) -> None:
         """Add what is new and compare what is there; without `create` every run must be there."""
@@ -153,7 +156,7 @@ class RunStore:
                     "arch_id": index,
                     "recipe_id": self.recipe.id,
                     "seed": self.seed,
-                    "status": FINISHED,
+                    "status": self.status,
                     "flops": costs[index][0],
                     "params": costs[index][1],
                     **summary,
@@ -177,9 +180,9 @@ class RunStore:
         old = self._stored(runs, data)
         changed = np.zeros(len(runs), dtype=bool)
         for row, run in enumerate(runs):
-            if run.status != FINISHED:
+            if run.status != self.status:
                 changed[row] = True
-                self._note(data, row, "status", run.status, FINISHED)
+                self._note(data, row, "status", run.status, self.status)
         for name in _RESULTS:
             self._compare_field(data, name, old.results[name], data.results[name], np.nan, changed)
         for name, values in data.measures.items():
@@ -210,7 +213,7 @@ class RunStore:
 
     def _stored(self, runs: list[Run], data: RunData) -> RunData:
         """What the database holds for these runs, in the shape of `data`."""
-        epochs = self.recipe.epochs
+        epochs = max((values.shape[1] for values in data.measures.values()), default=0)
         measures = {name: np.full((len(runs), epochs), MISSING) for name in EPOCH_MEASURES}
         run_ids = np.array([run.id for run in runs], dtype=np.int64)
         order = np.argsort(run_ids)
@@ -237,7 +240,7 @@ class RunStore:
         )
         run_ids = np.array([known[index].id for index in merged.ids.tolist()], dtype=np.int64)
         changes = [
-            {"id": run_id, "status": FINISHED, **summary}
+            {"id": run_id, "status": self.status, **summary}
             for run_id, summary in zip(
                 run_ids.tolist(), _summaries(merged, _best_epochs(merged)), strict=True
             )

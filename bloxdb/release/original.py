@@ -1,0 +1,301 @@
+"""The original's training results into a database: recipes, runs, environments."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import bindparam, select, update
+
+from bloxdb import space
+from bloxdb.codecs.header import MAX_EPOCHS
+from bloxdb.db.epochs import EpochWriter
+from bloxdb.db.references import DATASETS, RELEASED, Environments, Images, RecipeFacts, recipe_for
+from bloxdb.db.schema import DIVERGED, FINISHED, Recipe, Run, StaticInfo
+from bloxdb.errors import ReleaseError
+from bloxdb.measures import RUN, from_stored
+from bloxdb.progress import Meter
+from bloxdb.release.changes import Changes
+from bloxdb.release.results import CURVES, TESTED, ResultsFile, ResultsRun, read_results
+from bloxdb.release.training import RunData, RunStore
+
+_SETTINGS: dict[str, tuple[Any, Any]] = {
+    # what decides a run besides data set, epochs and seed: the original's default, and the release's
+    "lr": (0.01, 0.01),
+    "momentum": (0.9, 0.9),
+    "decay": (0.0005, 0.0005),
+    "train_batch": (256, 256),
+    "hflip": (False, 0.5),
+    "random_crop_pad": (0, 4),
+    "crop": (False, True),
+    "cutout": (False, True),
+    "cutout_length": (16, 16),
+    "rand_aug": (0, 14),
+    "rand_aug_num": (2, 2),
+    "train_portion": (0.9, 0.9),
+    "split_seed": (0, 0),
+    "stem": (32, 32),
+    "cells": (1, 1),
+}
+_UNUSUAL: dict[str, Any] = {
+    # decides too, and was never changed: told only where it is
+    "opt": "SGD",
+    "lr_min": 0,
+    "lr_schedule": "cosine",
+    "lr_decay": None,
+    "nesterov": False,
+    "loss": "xentropy",
+    "grad_clip": False,
+    "auxiliary": False,
+    "shuffle": True,
+    "normalize": True,
+    "rotate": False,
+    "vflip": False,
+    "pad": False,
+    "cutout_holes": 1,
+    "cutout_prob": 1.0,
+    "val_split": None,
+    "split_test": False,
+    "blockwise": False,
+    "apply_train_transforms_to_validation": False,
+    "warmup_bn": False,
+}
+_NAMED = re.compile(r"(.+?)-(\d{1,5})(?:-.*)?")  # DATASET-EPOCHS, and whatever follows
+
+
+@dataclass(frozen=True)
+class _Meant:
+    """What a file's arguments, or whoever imports it, say of its runs; `epochs` is None if nobody does."""
+
+    name: str
+    dataset: str
+    epochs: int | None
+    seed: int
+    images: Images | None = None
+    config: dict[str, Any] | None = None
+    digest: str | None = None
+
+
+class ResultsImporter:
+    """Brings files of training results in, within one transaction.
+
+    Parameters
+    ----------
+    writer
+        Takes the epochs; its session is the transaction.
+    changes
+        Counts, and collects what contradicts.
+    meter
+        What to tell of the bytes of the files.
+    recipe, seed
+        What the caller says of the runs; a combined file does not say it itself.
+    """
+
+    def __init__(
+        self, writer: EpochWriter, changes: Changes, meter: Meter, recipe: str | None, seed: int | None
+    ) -> None:
+        self.session = writer.session
+        self.writer = writer
+        self.changes = changes
+        self.notes = changes.report.notes
+        self.meter = meter
+        self.recipe_name = recipe
+        self.seed = seed
+        self._told: set[str] = set()  # recipes whose number of epochs is not what is said
+        self._envs = Environments(self.session)
+        known = self.session.execute(select(StaticInfo.arch_id, StaticInfo.flops, StaticInfo.params))
+        self._costs = {index: (flops, params) for index, flops, params in known}
+
+    def run(self, paths: Iterable[Path]) -> None:
+        """Import all files; the caller checks for contradictions, and flushes the epochs."""
+        for path in paths:
+            size = path.stat().st_size
+            self.meter.begin(path.name, size)
+            # the meter counts runs, and of those nobody knows the number: so far as many as bytes are read
+            done = 0
+
+            def tell(at: int, total: int) -> None:
+                nonlocal done
+                done += 1
+                self.meter.rows(1, done * total // max(at, 1))
+
+            self._file(read_results(path, tell))
+
+    def _file(self, file: ResultsFile) -> None:
+        meant = self._meant(file)
+        self._note(file, meant)
+        if not file.runs:
+            return
+        recipe = self._recipe(file, meant)
+        ended: dict[tuple[bool, int], list[ResultsRun]] = {}
+        for run in file.runs:
+            ended.setdefault((run.is_whole and run.epochs == recipe.epochs, run.epochs), []).append(run)
+        for (is_whole, _), runs in sorted(ended.items(), reverse=True):
+            status = FINISHED if is_whole else DIVERGED
+            store = RunStore(self.writer, recipe, meant.seed, self.changes, status=status)
+            store.save(_data(file.path.name, runs), create=True)
+        self._compare_costs(file)
+        self._save_environments(file, recipe, meant.seed)
+
+    def _meant(self, file: ResultsFile) -> _Meant:
+        """What is said of a file's runs."""
+        path, arguments = file.path, file.arguments
+        if arguments is None:
+            if self.recipe_name is None or self.seed is None:
+                raise ReleaseError(
+                    f"{path} has results without the arguments of their training, as combined files have: "
+                    "say the recipe and the seed of its runs (--recipe NAME --seed N)"
+                )
+            return self._named(self.recipe_name, self.seed)
+        seed = _integer(path, arguments, "seed", -(2**63), 2**63 - 1)
+        if self.seed not in (None, seed):
+            raise ReleaseError(f"{path} was trained with seed {seed}, not {self.seed}")
+        epochs = _integer(path, arguments, "epochs", 1, MAX_EPOCHS)
+        dataset = arguments.get("dataset")
+        if type(dataset) is not str or not re.fullmatch(r"[\w.+-]{1,100}", dataset):
+            raise ReleaseError(f"{path}: its arguments have no data set that could be one")
+        settings = {name: arguments.get(name, default) for name, (default, _) in _SETTINGS.items()}
+        unusual = {
+            n: arguments[n] for n, usual in _UNUSUAL.items() if n in arguments and arguments[n] != usual
+        }
+        name = f"{dataset}-{epochs}"
+        images = _images(dataset, settings["train_portion"])
+        if not unusual and all(settings[name] == given for name, (_, given) in _SETTINGS.items()):
+            return _Meant(self.recipe_name or name, dataset, epochs, seed, images)
+        config = {"dataset": dataset, "epochs": epochs, **settings, **unusual}
+        try:
+            text = json.dumps(config, sort_keys=True, allow_nan=False)
+        except ValueError as error:
+            raise ReleaseError(f"{path}: its arguments have a number that is none") from error
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        name = self.recipe_name or f"{name}-{digest[:8]}"
+        return _Meant(name, dataset, epochs, seed, images, config, digest)
+
+    def _named(self, name: str, seed: int) -> _Meant:
+        """What the name of a recipe says: that of the database, else DATASET-EPOCHS, else nothing."""
+        known = self.session.scalar(select(Recipe).where(Recipe.name == name))
+        if known is not None:
+            return _Meant(name, known.dataset, known.epochs, seed)
+        found = _NAMED.fullmatch(name)
+        if found is None or found[1] not in DATASETS:
+            return _Meant(name, RELEASED, None, seed)
+        return _Meant(name, found[1], int(found[2]), seed)
+
+    def _recipe(self, file: ResultsFile, meant: _Meant) -> Recipe:
+        """The recipe of a file's runs, with as many epochs as those have that went to their end."""
+        known = self.session.scalar(select(Recipe.epochs).where(Recipe.name == meant.name))
+        whole = max((run.epochs for run in file.runs if run.is_whole), default=known or meant.epochs)
+        most = max(run.epochs for run in file.runs)
+        if whole is None or (meant.epochs is not None and most > meant.epochs):
+            said = "nobody says of how many" if whole is None else f"the recipe is of {meant.epochs}"
+            raise ReleaseError(
+                f"{file.path}: a run has {most} epochs, and {said}; name the recipe as DATASET-EPOCHS"
+            )
+        if meant.epochs not in (None, whole) and meant.name not in self._told:
+            self._told.add(meant.name)
+            self.notes.append(
+                f"{file.path.name}: its recipe is said to be of {meant.epochs} epochs, but its runs ended "
+                f"after {whole}; {meant.name} is stored with {whole}"
+            )
+        facts = RecipeFacts(meant.name, meant.dataset, whole, meant.images, meant.config, meant.digest)
+        return recipe_for(self.session, facts, "name another recipe for these files")
+
+    def _note(self, file: ResultsFile, meant: _Meant) -> None:
+        name = file.path.name
+        if file.arguments is None:
+            self.notes.append(
+                f"{name}: a combined file, which says neither recipe nor seed; {meant.name} and seed "
+                f"{meant.seed} are believed"
+            )
+        if file.without:
+            self.notes.append(f"{name}: {file.without} architectures without results")
+        absent = _absent(file)
+        if absent:
+            self.notes.append(f"{name}: {absent} architectures of the range that it is of are not in it")
+        if file.unfit:
+            self.notes.append(
+                f"{name}: {file.unfit} values are infinite or have more digits than the database keeps, and "
+                "are stored as NULL"
+            )
+
+    def _compare_costs(self, file: ResultsFile) -> None:
+        changes = []
+        for run in file.runs:
+            costs = run.flops, run.params
+            if costs != self._costs[run.index]:
+                self.changes.differs(
+                    f"{file.path.name}, architecture {run.index}: flops and params",
+                    self._costs[run.index],
+                    costs,
+                )
+                self._costs[run.index] = costs
+                changes.append({"arch_id": run.index, "flops": run.flops, "params": run.params})
+        if changes:
+            self.session.execute(update(StaticInfo), changes)
+        for change in changes:
+            values = {"flops": change["flops"], "params": change["params"]}
+            self.session.execute(update(Run).where(Run.arch_id == change["arch_id"]).values(values))
+
+    def _save_environments(self, file: ResultsFile, recipe: Recipe, seed: int) -> None:
+        query = select(Run.arch_id, Run.id, Run.env_id).where(Run.recipe_id == recipe.id, Run.seed == seed)
+        known = {row.arch_id: (row.id, row.env_id) for row in self.session.execute(query)}
+        changes = []
+        for run in file.runs:
+            run_id, old = known[run.index]
+            new = self._envs.id_of(run.env)
+            if old == new:
+                continue
+            if old is not None:
+                self.changes.differs(
+                    f"{file.path.name}, architecture {run.index}, seed {seed}: environment", old, new
+                )
+            changes.append({"run": run_id, "env_id": new})
+        if changes:
+            table = Run.__table__
+            change = update(table).where(table.c.id == bindparam("run"))  # type: ignore[arg-type]
+            self.session.execute(change, changes)
+
+
+def _integer(path: Path, arguments: dict[str, Any], name: str, low: int, high: int) -> int:
+    value = arguments.get(name)
+    if type(value) is not int or not low <= value <= high:
+        raise ReleaseError(f"{path}: its arguments have no {name} that could be one")
+    return value
+
+
+def _images(dataset: str, portion: object) -> Images | None:
+    """How many images train where a share of them does; the rest validates."""
+    known = DATASETS.get(dataset)
+    if known is None or type(portion) not in (int, float) or not 0 <= float(portion) <= 1:  # type: ignore[arg-type]
+        return None
+    total = known.train + known.val
+    train = int(total * float(portion))  # type: ignore[arg-type]
+    return Images(train, total - train, known.test)
+
+
+def _absent(file: ResultsFile) -> int:
+    """How many architectures of the range that was asked for are not in the file at all."""
+    asked = (file.arguments or {}).get("range")
+    if type(asked) not in (list, tuple) or [type(end) for end in asked] != [int, int]:
+        return 0
+    first, end = max(asked[0], 0), min(asked[1], space.NUM_ARCHS)
+    return max(end - first - len(file.runs) - file.without, 0)
+
+
+def _data(name: str, runs: list[ResultsRun]) -> RunData:
+    """Runs of equally many epochs, as those of release files."""
+    ids = np.array([run.index for run in runs], dtype=np.int64)
+    tested = np.stack([run.tested for run in runs], axis=1)
+    results = {key: from_stored(values, RUN[key]) for key, values in zip(TESTED, tested, strict=True)}
+    results["train_time_s"] = np.array([run.seconds for run in runs], dtype=np.float64)
+    measures = {}
+    if runs[0].epochs:
+        curves = np.stack([run.curves for run in runs], axis=1)
+        measures = dict(zip(CURVES, curves, strict=True))
+    return RunData(name, ids, results, measures)

@@ -1,0 +1,425 @@
+"""The original's training results into a database: real files, and each way in which they are not as they should be."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import shutil
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bloxdb
+from bloxdb import Database
+from bloxdb.release.unpickling import Arguments, build, scan
+from tests.release.helpers import content
+
+RAW = "raw-results"
+RELEASED = {"hflip": 0.5, "random_crop_pad": 4, "crop": True, "cutout": True, "rand_aug": 14, "epochs": 10}
+HASH = "dab44c12f79899d6de493c696c7ee8d1"  # the first of results_0_15
+Results = dict[str, Any]
+
+
+class Args:
+    """The original's class, as far as a pickle knows it."""
+
+
+Args.__module__, Args.__qualname__ = "blox.training.args", "Args"
+
+
+class Pickler(pickle._Pickler):  # type: ignore[name-defined, misc]
+    """Names `Args` without looking whether it can be imported."""
+
+    def save_global(self, obj: Any, name: str | None = None) -> None:
+        if obj is Args:
+            self.save("blox.training.args")
+            self.save("Args")
+            self.write(pickle.STACK_GLOBAL)
+            self.memoize(obj)
+        else:
+            super().save_global(obj, name)
+
+
+def contents(path: Path) -> tuple[dict[str, Any], Results]:
+    """Arguments and results of a golden file."""
+    data = path.read_bytes()
+    first, second = scan(data)
+    arguments = build(data, first, lambda key, value, at: None)
+    assert type(arguments) is Arguments
+    results: Results = {}
+    build(data, second, lambda key, value, at: results.__setitem__(key, value))
+    assert arguments.fields is not None
+    return arguments.fields, results
+
+
+def write(path: Path, *parts: dict[str, Any]) -> Path:
+    """A file of arguments (a dict with a seed) and results in turn."""
+    with path.open("wb") as stream:
+        for part in parts:
+            if "seed" in part:
+                arguments = Args()
+                arguments.__dict__.update(part)
+                Pickler(stream, 4).dump(arguments)
+            else:
+                ordered = {
+                    key: OrderedDict(value) if type(value) is dict and value else value
+                    for key, value in part.items()
+                }
+                pickle.dump(ordered, stream, 4)
+    return path
+
+
+@pytest.fixture
+def given(golden: Path) -> tuple[dict[str, Any], Results]:
+    """Arguments that fit, and the results of two architectures."""
+    arguments, results = contents(golden / RAW / "results_0_15.pickle")
+    return {**arguments, "epochs": 10, "range": None}, dict(list(results.items())[:2])
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory, empty_file: Path) -> Iterator[Database]:
+    """A database that files which are refused leave as it is."""
+    path = shutil.copy(empty_file, tmp_path_factory.mktemp("untouched") / "blox.db")
+    with bloxdb.open(path, current=False) as db:
+        yield db
+
+
+def runs(db: Database) -> list[dict[str, Any]]:
+    return db.rows("SELECT r.*, a.hash FROM runs r JOIN archs a ON a.id = arch_id ORDER BY seed, arch_id")
+
+
+@pytest.mark.parametrize("name", ["results_0_15", "results_15_30", "results_25_30", "results_random"])
+def test_a_golden_file_has_the_values_that_pickle_reads_rounded_as_the_release(
+    empty_db: Database, golden: Path, name: str
+) -> None:
+    path = golden / RAW / f"{name}.pickle"
+    report = bloxdb.import_release(path, empty_db)
+    data = path.read_bytes()
+    results: Results = {}
+    build(data, list(scan(data))[-1], lambda key, value, at: results.__setitem__(key, value))
+    with_results = {key: value for key, value in results.items() if value}
+    assert report.added == len(with_results) == len(runs(empty_db))
+    for run in runs(empty_db):
+        raw = with_results[run["hash"]]
+        assert (run["seed"], run["status"]) == (3, "finished")
+        assert run["test_top1"] == round(raw["test"][10]["top1"][0], 3)
+        assert run["test_top5"] == round(raw["test"][10]["top5"][0], 3)
+        assert run["test_loss"] == round(raw["test"][10]["loss"][0], 6)
+        later = range(2, 11)
+        best = max(later, key=lambda e: (raw["valid"][e]["top1"][0], -raw["valid"][e]["loss"][0]))
+        assert run["best_epoch"] == best
+        assert run["val_top1"] == round(raw["valid"][best]["top1"][0], 3)
+        epochs = empty_db.rows("SELECT * FROM epochs WHERE run_id = :run ORDER BY epoch", run=run["id"])
+        assert [epoch["epoch"] for epoch in epochs] == list(range(1, 11))
+        for epoch in epochs:
+            for part, ours in (("train", "train"), ("valid", "val")):
+                for metric, decimals in (("top1", 3), ("top5", 3), ("loss", 6)):
+                    expected = round(raw[part][epoch["epoch"]][metric][0], decimals)
+                    is_lost = part == "valid" and epoch["epoch"] == 1
+                    assert epoch[f"{ours}_{metric}"] == (None if is_lost else expected)
+        [env] = empty_db.rows("SELECT * FROM envs WHERE id = :id", id=run["env_id"])
+        assert env.pop("id") == run["env_id"]
+        assert env == {**raw["env"], "gpu": raw["env"]["gpu"][0]}
+
+
+def test_times_are_rounded_to_whole_seconds(empty_db: Database, given: Any, tmp_path: Path) -> None:
+    arguments, results = given
+    for text, seconds in [
+        ("0:58:59", 3539),
+        ("1:52:03.417", 6723),
+        ("2:00:00.500001", 7201),
+        ("1 day, 0:00:01", 86_401),
+        ("2 days, 3:04:05.6", 183_846),
+    ]:
+        results[HASH]["time"] = text
+        path = write(tmp_path / "results_0_2.pickle", arguments, results)
+        bloxdb.import_release(path, empty_db, replace=True)
+        assert next(run for run in runs(empty_db) if run["hash"] == HASH)["train_time_s"] == seconds
+
+
+def test_the_release_command_line_is_the_release_recipe(
+    empty_db: Database, golden: Path, given: Any, tmp_path: Path
+) -> None:
+    arguments, results = given
+    write(tmp_path / "results_0_2.pickle", arguments | RELEASED | {"workers": 99, "datadir": "/x"}, results)
+    bloxdb.import_release(tmp_path, empty_db)
+    [recipe] = empty_db.rows("SELECT * FROM recipes")
+    assert (recipe["name"], recipe["dataset"], recipe["epochs"], recipe["config"]) == (
+        "cifar100-10", "cifar100", 10, None,
+    )  # fmt: skip
+    assert (recipe["train_images"], recipe["val_images"], recipe["test_images"]) == (45_000, 5_000, 10_000)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"lr": 0.02}, {"momentum": 0.8}, {"decay": 0.0}, {"train_batch": 128}, {"hflip": False}, {"crop": False},
+        {"random_crop_pad": 0}, {"cutout": False}, {"cutout_length": 8}, {"rand_aug": 9}, {"rand_aug_num": 1},
+        {"train_portion": 0.8}, {"split_seed": 1}, {"stem": 16}, {"cells": 2}, {"nesterov": True}, {"opt": "Adam"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_other_settings_are_another_recipe_whose_name_says_so(
+    empty_db: Database, given: Any, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    arguments, results = given
+    bloxdb.import_release(write(tmp_path / "results_0_2.pickle", arguments | RELEASED, results), empty_db)
+    bloxdb.import_release(
+        write(tmp_path / "results_0_2.pickle", arguments | RELEASED | change, results), empty_db
+    )
+    plain, other = empty_db.rows("SELECT * FROM recipes ORDER BY name")
+    assert plain["name"] == "cifar100-10"
+    assert other["name"] == f"cifar100-10-{other['digest'][:8]}"
+    assert json.dumps(change)[1:-1] in other["config"]
+    if "train_portion" in change:
+        assert (other["train_images"], other["val_images"]) == (40_000, 10_000)
+
+
+def test_importing_again_and_in_overlapping_files_changes_nothing(
+    empty_db: Database, golden: Path, tmp_path: Path
+) -> None:
+    files = [golden / RAW / f"results_{name}.pickle" for name in ("0_15", "15_30", "25_30", "random")]
+    report = bloxdb.import_release(files, empty_db)
+    assert (report.added, report.unchanged) == (31, 2)
+    before = content(empty_db)
+    for replace in (False, True):
+        report = bloxdb.import_release(files, empty_db, replace=replace)
+        assert (report.added, report.replaced, report.unchanged) == (0, 0, 33)
+        assert content(empty_db) == before
+    assert "results_0_15.pickle: 2 architectures without results" in report.notes
+
+
+def test_a_combined_file_needs_recipe_and_seed_and_says_so(empty_db: Database, golden: Path) -> None:
+    combined = golden / RAW / "combined.pickle"
+    for options in ({}, {"recipe": "mine"}, {"seed": 3}):
+        with pytest.raises(bloxdb.ReleaseError, match=r"combined.pickle .*--recipe NAME --seed N"):
+            bloxdb.import_release(combined, empty_db, **options)
+    bloxdb.import_release([golden / RAW / f"results_{n}.pickle" for n in ("0_15", "15_30")], empty_db)
+    before = content(empty_db)
+    [recipe] = empty_db.rows("SELECT name FROM recipes")
+    report = bloxdb.import_release(combined, empty_db, recipe=recipe["name"], seed=3)
+    assert (report.added, report.unchanged) == (0, 28)
+    assert any("says neither recipe nor seed" in note for note in report.notes)
+    assert content(empty_db) == before
+    report = bloxdb.import_release(combined, empty_db, recipe="mine", seed=4)
+    assert report.added == 28
+    assert empty_db.rows("SELECT dataset, epochs FROM recipes WHERE name = 'mine'") == [
+        {"dataset": "cifar100", "epochs": 10}
+    ]
+
+
+def test_a_seed_that_is_not_the_files_is_refused(empty_db: Database, golden: Path) -> None:
+    with pytest.raises(bloxdb.ReleaseError, match="was trained with seed 3, not 4"):
+        bloxdb.import_release(golden / RAW / "results_0_15.pickle", empty_db, seed=4)
+    with pytest.raises(bloxdb.ReleaseError, match="is of seed 3, not 4"):
+        bloxdb.import_release(golden / "release-tiny" / "blox-base-3.blox", empty_db, seed=4)
+
+
+def test_a_cut_off_file_imports_nothing_of_any_file(empty_db: Database, golden: Path) -> None:
+    with pytest.raises(bloxdb.BloxFormatError, match=r"results_33_36.pickle, byte 6458: the file is cut off"):
+        bloxdb.import_release(golden / RAW, empty_db)
+    assert content(empty_db)[0] == []
+    assert empty_db.rows("SELECT * FROM recipes") == []
+
+
+def test_pairs_that_are_whole_before_the_cut_can_be_saved(
+    empty_db: Database, golden: Path, tmp_path: Path
+) -> None:
+    data = (golden / RAW / "results_random.pickle").read_bytes()
+    path = tmp_path / "results_random.pickle"
+    path.write_bytes(data[:-100])
+    with pytest.raises(bloxdb.BloxFormatError, match=r"the 2 pairs .* `truncate -s 6406`"):
+        bloxdb.import_release(path, empty_db)
+    path.write_bytes(data[:6406])
+    assert bloxdb.import_release(path, empty_db).added == 2
+
+
+def diverge(result: dict[str, Any], epochs: int, at: float) -> None:
+    """What the original leaves of a run whose loss was not a number."""
+    for part in ("train", "valid"):
+        result[part] = {e: metrics for e, metrics in result[part].items() if e <= epochs}
+    result["test"] = {at: result["test"][10]}
+
+
+@pytest.mark.parametrize(("epochs", "at"), [(9, 9.5), (4, 4.0), (1, 1.25), (0, 0.125)])
+def test_a_run_that_diverged_has_what_there_is(
+    empty_db: Database, given: Any, tmp_path: Path, epochs: int, at: float
+) -> None:
+    arguments, results = given
+    diverge(results[HASH], epochs, at)
+    path = write(tmp_path / "results_0_2.pickle", arguments, results)
+    bloxdb.import_release(path, empty_db)
+    found = {run["hash"]: run for run in runs(empty_db)}
+    assert sorted(run["status"] for run in found.values()) == ["diverged", "finished"]
+    run = found[HASH]
+    assert run["status"] == "diverged"
+    assert (run["test_top1"], run["train_time_s"]) == (53.01, 6723)
+    rows = empty_db.rows("SELECT * FROM epochs WHERE run_id = :id ORDER BY epoch", id=run["id"])
+    assert [row["epoch"] for row in rows] == list(range(1, epochs + 1))
+    assert [row["val_top1"] is None for row in rows] == [True] * min(epochs, 1) + [False] * max(epochs - 1, 0)
+    assert (run["best_epoch"] is None) == (epochs < 2)
+    assert bloxdb.import_release(path, empty_db).unchanged == 2
+    leaderboard = empty_db.rows("SELECT hash FROM leaderboard")
+    assert HASH not in [row["hash"] for row in leaderboard]
+    bloxdb.export_release(tmp_path / "out", empty_db, format="csv")
+
+
+def test_values_that_were_not_measured_are_null_and_those_that_do_not_fit_are_told(
+    empty_db: Database, given: Any, tmp_path: Path
+) -> None:
+    arguments, results = given
+    valid = results[HASH]["valid"]
+    valid[3]["loss"], valid[4]["loss"], valid[5]["loss"] = [float("nan")], [float("inf")], [1e300]
+    report = bloxdb.import_release(write(tmp_path / "results_0_2.pickle", arguments, results), empty_db)
+    losses = empty_db.rows(
+        "SELECT val_loss FROM epochs e JOIN runs r ON r.id = run_id JOIN archs a ON a.id = arch_id "
+        "WHERE hash = :hash AND epoch BETWEEN 3 AND 6 ORDER BY epoch",
+        hash=HASH,
+    )
+    assert [row["val_loss"] is None for row in losses] == [True, True, True, False]
+    assert any("2 values are infinite" in note for note in report.notes)
+
+
+def test_contradictions_are_told_and_replaced_only_on_demand(
+    empty_db: Database, given: Any, tmp_path: Path
+) -> None:
+    arguments, results = given
+    bloxdb.import_release(write(tmp_path / "results_0_2.pickle", arguments, results), empty_db)
+    before = content(empty_db)
+    other = copy.deepcopy(results)
+    other[HASH]["test"][10]["top1"] = [12.5]
+    other[HASH]["valid"][7]["loss"] = [0.5]
+    other[HASH]["env"]["gpu"] = ["abacus"]
+    other[HASH]["params"] = 1
+    path = write(tmp_path / "results_1_3.pickle", arguments, other)
+    with pytest.raises(bloxdb.ConflictError) as caught:
+        bloxdb.import_release(path, empty_db)
+    for sentence in (
+        "test_top1 is 53.01 here, 12.5 in the file",
+        "val_loss of epoch 7 is",
+        "environment",
+        "params",
+    ):
+        assert sentence in str(caught.value)
+    assert content(empty_db) == before
+    assert bloxdb.import_release(path, empty_db, replace=True).replaced == 4
+    assert bloxdb.import_release(path, empty_db).unchanged == 2
+    run = next(run for run in runs(empty_db) if run["hash"] == HASH)
+    assert (run["test_top1"], run["params"]) == (12.5, 1)
+
+
+def test_files_that_contradict_each_other_are_told_too(
+    empty_db: Database, given: Any, tmp_path: Path
+) -> None:
+    arguments, results = given
+    write(tmp_path / "results_0_2.pickle", arguments, results)
+    results[HASH]["test"][10]["top5"] = [12.5]
+    write(tmp_path / "results_1_3.pickle", arguments, results)
+    with pytest.raises(bloxdb.ConflictError, match=r"results_1_3.pickle, .*test_top5 is 84.58 here, 12.5"):
+        bloxdb.import_release(tmp_path, empty_db)
+    assert runs(empty_db) == []
+
+
+def test_a_release_and_its_training_results_agree(empty_db: Database, given: Any, tmp_path: Path) -> None:
+    arguments, results = given
+    path = write(tmp_path / "results_0_2.pickle", arguments | RELEASED, results)
+    bloxdb.import_release(path, empty_db)
+    bloxdb.export_release(tmp_path / "out", empty_db, format="csv")
+    report = bloxdb.import_release([path, tmp_path / "out"], empty_db)
+    assert (report.added, report.replaced) == (0, 0)
+
+
+Change = Callable[[dict[str, Any]], object]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda result: result.pop("train"), "'train' is missing"),
+        (lambda result: result.update(env=3), "'env' is of type int"),
+        (lambda result: result.update(time="later"), "'time' is not as 1:02:03"),
+        (lambda result: result.update(time="-1 day, 23:00:00"), "'time' is not as 1:02:03"),
+        (lambda result: result.update(flops=1.5), "'flops' is 1.5, not a whole number"),
+        (lambda result: result.update(flops=float("inf")), "'flops' is inf"),
+        (lambda result: result.update(test={}), "'test' has 0 entries"),
+        (lambda result: result.update(test={9: result["test"][10]}), "tested at epoch 9, but has 10 epochs"),
+        (lambda result: result["train"].update({0: result["train"][1]}), "'train' has an epoch that is none"),
+        (lambda result: result["train"].update({"1": {}}), "'train' has an epoch that is none"),
+        (lambda result: result["train"].update({10.5: {}}), "'train' has epoch 10.5, where no test is"),
+        (lambda result: result["valid"].update({3: []}), "valid, epoch 3: metrics are a dict"),
+        (lambda result: result["valid"][3].update(top1=[1.0, 2.0]), "'top1' is not a list of one number"),
+        (lambda result: result["valid"][3].update(top1=["1"]), "'top1' is not a list of one number"),
+        (lambda result: result["valid"][3].pop("loss"), "'loss' is not a list of one number"),
+        (lambda result: result["env"].update(gpu=3), "'gpu' of the environment is no text"),
+        (lambda result: result["train"].update({65_535: result["train"][1]}), "more than its size can hold"),
+    ],
+)
+def test_results_that_are_not_as_they_should_be_are_named(
+    untouched: Database, given: Any, tmp_path: Path, change: Change, sentence: str
+) -> None:
+    arguments, results = given
+    change(results[HASH])
+    if "size" in sentence:
+        results[HASH]["test"] = {65_535: results[HASH]["test"][10]}
+    path = write(tmp_path / "results_0_2.pickle", arguments, results)
+    with pytest.raises(bloxdb.BloxFormatError, match=rf"results_0_2.pickle, byte \d+: {HASH}: .*{sentence}"):
+        bloxdb.import_release(path, untouched)
+    assert runs(untouched) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"seed": "3"}, "no seed that could be one"),
+        ({"seed": True}, "no seed that could be one"),
+        ({"epochs": 0}, "no epochs that could be one"),
+        ({"epochs": 9}, "a run has 10 epochs, and the recipe is of 9"),
+        ({"dataset": "\x1b[31m"}, "no data set that could be one"),
+        ({"dataset": None}, "no data set that could be one"),
+        ({"lr": float("nan")}, "a number that is none"),
+        ({"betas": [[1]]}, "argument betas is no plain value"),
+    ],
+)
+def test_arguments_that_could_not_be_are_named(
+    untouched: Database, given: Any, tmp_path: Path, change: dict[str, Any], sentence: str
+) -> None:
+    arguments, results = given
+    path = write(tmp_path / "results_0_2.pickle", arguments | change, results)
+    with pytest.raises((bloxdb.ReleaseError, bloxdb.BloxFormatError), match=sentence):
+        bloxdb.import_release(path, untouched)
+    assert runs(untouched) == []
+
+
+def test_files_that_hold_something_else_are_named(untouched: Database, given: Any, tmp_path: Path) -> None:
+    arguments, results = given
+    path = tmp_path / "results_0_2.pickle"
+    for parts, sentence in [
+        ((), "the file is empty"),
+        ((arguments,), "ends after arguments"),
+        ((arguments, results, arguments), "ends after arguments"),
+        ((results, results), "or arguments and results in turn"),
+        ((results, arguments), "or arguments and results in turn"),
+        ((arguments, {"ab" * 16: results[HASH]}), "not the hash of an architecture"),
+        ((arguments, {"\x1b[31m": results[HASH]}), r"\\x1b\[31m: a result stands under a model hash"),
+        ((arguments, {7: [1]}), "a key of type int: a result is a dict"),
+    ]:
+        write(path, *parts)
+        with pytest.raises(bloxdb.BloxFormatError, match=sentence):
+            bloxdb.import_release(path, untouched)
+    path.write_bytes(pickle.dumps([1, 2]))
+    with pytest.raises(bloxdb.BloxFormatError, match="neither arguments nor results"):
+        bloxdb.import_release(path, untouched)
+
+
+def test_progress_comes_to_its_end(empty_db: Database, golden: Path) -> None:
+    told: list[tuple[int, int, str]] = []
+    paths = [golden / RAW / "results_0_15.pickle", golden / "release-tiny" / "blox-info.blox"]
+    bloxdb.import_release(paths, empty_db, progress=lambda *step: told.append(step))
+    total = sum(path.stat().st_size for path in paths)
+    assert told[-1] == (total, total, "done")
+    assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
+    assert any("results_0_15.pickle, " in what for _, _, what in told)
