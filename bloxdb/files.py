@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and large ones in memory."""
+"""Paths as people write them, files that appear whole or not at all, and large ones in memory."""
 
 from __future__ import annotations
 
@@ -20,6 +20,15 @@ import numpy.typing as npt
 
 _WORTH_THREADS = 1 << 24  # bytes
 _LARGE = 1 << 22  # bytes from which NumPy asks for huge pages
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """A path as a caller gives it: ``~`` is a home folder, which no shell has made of ``--out=~/x``."""
+    place = Path(path)
+    try:
+        return place.expanduser()
+    except RuntimeError:  # nobody is called so: it is a name like any other
+        return place
 
 
 @contextmanager

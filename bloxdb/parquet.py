@@ -28,7 +28,7 @@ from bloxdb.db.epochs import EpochBlock, EpochWriter, read_epochs
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
 from bloxdb.db.schema import ENDED, EPOCH_MEASURES, Base, Device, Env, Latency, Recipe, Run
 from bloxdb.errors import MissingExtraError, ReleaseError
-from bloxdb.files import ExportReport, replacing_all
+from bloxdb.files import ExportReport, expanded, replacing_all
 from bloxdb.frames import UNITS
 from bloxdb.measures import MISSING, from_stored, to_stored
 from bloxdb.merging import MergeReport, merge
@@ -45,7 +45,7 @@ _EPOCH_COLUMNS = ("arch_id", "run_id", "epoch", *EPOCH_MEASURES)
 
 def is_parquet(folder: str | PathLike[str]) -> bool:
     """Whether a folder holds what `export_parquet` writes."""
-    return (Path(folder) / f"runs{SUFFIX}").is_file()
+    return (expanded(folder) / f"runs{SUFFIX}").is_file()
 
 
 def export_parquet(
@@ -85,7 +85,8 @@ def export_parquet(
     """
     _, parquet = _libraries()
     db = db or current()
-    with replacing_all(Path(folder)) as staging, db.snapshot() as session:
+    target = expanded(folder)
+    with replacing_all(target) as staging, db.snapshot() as session:
         chosen: list[Any] = [Run.status.in_(ENDED)]
         found = None if recipe is None else find_recipe(db, recipe, session)
         if found is not None:
@@ -96,7 +97,7 @@ def export_parquet(
             name = model.__tablename__
             parquet.write_table(_plain(session, model, chosen), staging / f"{name}{SUFFIX}", **_WRITING)
         _write_epochs(session, chosen, staging / f"epochs{SUFFIX}", progress)
-    return ExportReport([Path(folder) / f"{name}{SUFFIX}" for name in sorted(_TABLES)])
+    return ExportReport([target / f"{name}{SUFFIX}" for name in sorted(_TABLES)])
 
 
 def import_parquet(
@@ -134,7 +135,7 @@ def import_parquet(
         Values contradict the database.
     """
     db = db or current()
-    place = Path(folder)
+    place = expanded(folder)
     for model in _PLAIN:
         _read(place / f"{model.__tablename__}{SUFFIX}", [column.name for column in _columns(model)])
     _read(place / f"epochs{SUFFIX}", _EPOCH_COLUMNS)

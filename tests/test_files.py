@@ -8,7 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bloxdb.files import new_array, replacing, replacing_all, rest_of
+from bloxdb.files import expanded, new_array, replacing, replacing_all, rest_of
+
+
+def test_a_tilde_is_a_home_folder_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert expanded("~") == expanded(Path("~")) == tmp_path
+    assert expanded("~/a/~/b") == tmp_path / "a" / "~" / "b"
+    for other in ("a/~", "~nobody-is-called-so/x", "a~", ".", "/~"):
+        assert expanded(other) == Path(other)
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000, (1 << 24) + 12_345, (1 << 25) + 1])

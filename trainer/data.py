@@ -13,6 +13,7 @@ from torch import Tensor
 
 from bloxdb.db.references import DATASETS, Images
 from bloxdb.errors import MissingDataError, MissingExtraError
+from bloxdb.files import expanded
 
 from .vision import torchvision
 
@@ -103,7 +104,7 @@ def load_data(name: str, folder: Path | None = None, *, download: bool = False) 
     MissingDataError
         They are not there, or damaged; the error says how to get them.
     """
-    place = folder or platformdirs.user_data_path("bloxdb") / "data"
+    place = expanded(folder) if folder else platformdirs.user_data_path("bloxdb") / "data"
     return LOADERS[name](place, download)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from bloxdb.codecs.header import MAX_EPOCHS
 from bloxdb.db.references import DATASETS, RELEASED, Images, RecipeFacts
 from bloxdb.errors import QueryError
+from bloxdb.files import expanded
 
 PRECISIONS = ("fp32", "tf32", "bf16")
 
@@ -204,7 +205,7 @@ def make_recipe(dataset: str | None, toml: Path | None, changes: Mapping[str, An
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
+        given = tomllib.loads(expanded(path).read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise QueryError(f"{path} is not TOML: {error}") from error
     types = {field.name: str(field.type) for field in fields(TrainingRecipe)}

@@ -8,16 +8,29 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from bloxdb.files import expanded
 from bloxdb.measures import COSTS
 
 if TYPE_CHECKING:
     from bloxdb.progress import Progress as Report
 
 Row = dict[str, Any]
+
+
+class _Home(click.Path):
+    """A path in which ``~`` is a home folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(expanded(value), param, ctx)
+
+
+PATH = _Home(path_type=Path)
+"""The type of all options and arguments that are paths."""
 
 db_option = click.option(
     "--db", metavar="PATH|URL", help="The database: a file, or a URL such as postgresql://host/name."

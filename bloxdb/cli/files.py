@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from bloxdb import codecs
-from bloxdb.cli.common import db_option, note, progress_bar
+from bloxdb.cli.common import PATH, db_option, note, progress_bar
 from bloxdb.db import create, open
 from bloxdb.errors import DatabaseNotFoundError, QueryError
 from bloxdb.files import ExportReport
@@ -111,7 +111,7 @@ def _print_export(report: ExportReport) -> None:
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.argument("folder", type=PATH, metavar="DIR")
 def verify(folder: Path) -> None:
     """Load every release file of a folder, and compare the formats with each other.
 

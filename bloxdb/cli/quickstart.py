@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from bloxdb import codecs
-from bloxdb.cli.common import note, progress_bar, show_rows
+from bloxdb.cli.common import PATH, note, progress_bar, show_rows
 from bloxdb.cli.train import INTERRUPTED, train_shown
 from bloxdb.db import FINISHED, Database, create, open
 from bloxdb.errors import DatabaseExistsError, ReleaseError
@@ -27,7 +27,7 @@ _MAX_FLOPS = 245e6
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path), default="bloxdb-quickstart")
+@click.argument("folder", type=PATH, default="bloxdb-quickstart")
 def quickstart(folder: Path) -> None:
     """Train four architectures, query, export, rebuild and compare, in a new FOLDER.
 

@@ -14,7 +14,7 @@ import click
 import platformdirs
 
 from bloxdb import space
-from bloxdb.cli.common import db_option, note
+from bloxdb.cli.common import PATH, db_option, note
 from bloxdb.cli.live import Board, shown
 from bloxdb.codecs.header import MAX_EPOCHS
 from bloxdb.db import DATASETS, RELEASED, Database, open
@@ -84,10 +84,10 @@ def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--compile", "compiled", is_flag=True, help="Use torch.compile.")
 @click.option(
     "--config",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="A TOML file with fields of a recipe; options override it.",
 )
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Where data sets are.")
+@click.option("--data-dir", type=PATH, help="Where data sets are.")
 @click.option("--download", is_flag=True, help="Get the data set first if it is not there.")
 @click.option("--gpus", metavar="all|none|N,N", help="Which GPUs; all if there are any, else the CPU.")
 @click.option(
@@ -104,7 +104,7 @@ def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option(
     "--checkpoint-dir",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Where checkpoints are; beside the database if not given.",
 )
 @click.option(
@@ -128,7 +128,7 @@ def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
     show_default=True,
     help="Seconds without one after which others take a run over.",
 )
-@click.option("--tensorboard", type=click.Path(path_type=Path), metavar="DIR", help="Write scalars there.")
+@click.option("--tensorboard", type=PATH, metavar="DIR", help="Write scalars there.")
 def train(
     db: str | None, dataset: str | None, config: Path | None, download: bool, seed: int, **options: Any
 ) -> None:

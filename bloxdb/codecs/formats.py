@@ -13,7 +13,7 @@ from bloxdb.codecs.bloxtypes import parse_types
 from bloxdb.codecs.header import FileHeader, Header
 from bloxdb.codecs.table import Table
 from bloxdb.errors import BloxFormatError
-from bloxdb.files import replacing
+from bloxdb.files import expanded, replacing
 
 
 class Format(Protocol):
@@ -121,7 +121,7 @@ def read(path: str | PathLike[str]) -> Table:
     BloxFormatError
         The file is damaged or no release file; the error names the file and the place.
     """
-    file = Path(path)
+    file = expanded(path)
     codec = _format_of(file)
     with file.open("rb") as stream:
         return _decode(stream, str(file), codec)
@@ -179,7 +179,7 @@ def read_header(path: str | PathLike[str]) -> Header:
     BloxFormatError
         The header is damaged, or there is none.
     """
-    file = Path(path)
+    file = expanded(path)
     codec = _format_of(file)
     with file.open("rb") as stream:
         start = stream.read(header.MAX_BYTES)
@@ -250,7 +250,7 @@ def write(table: Table, path: str | PathLike[str], *, strict: bool = False) -> l
     BloxFormatError
         The format cannot hold the table, or, with `strict`, not without an extension type.
     """
-    file = Path(path)
+    file = expanded(path)
     try:
         parts, extensions = encode(table, _format_of(file).SUFFIX[1:], strict=strict)
     except BloxFormatError as error:

@@ -18,6 +18,7 @@ from bloxdb.codecs import Table
 from bloxdb.codecs.columns import BASE, measure_of
 from bloxdb.db.references import Seeds, listed_seeds
 from bloxdb.errors import QueryError, ReleaseError
+from bloxdb.files import expanded
 from bloxdb.measures import COSTS, ENVIRONMENT, EPOCH, LATENCY, Measure, to_floats
 from bloxdb.release.folder import check_agreement, release_files
 from bloxdb.release.overwritten import first_epoch_is_best
@@ -246,7 +247,7 @@ def read_folder(
     preferred = (preferred_ext or "").lstrip(".")
     if preferred_ext is not None and preferred not in codecs.FORMATS:
         raise QueryError(f"there is no format {preferred_ext!r}; choose one of: {', '.join(codecs.FORMATS)}")
-    files = _Files(Path(folder), preferred)
+    files = _Files(expanded(folder), preferred)
     chosen_seeds = files.chosen("base-", listed_seeds(seeds), int)
     chosen_devices = files.chosen("bench-", devices, str)
     stems = [f"blox-base-{seed}" for seed in chosen_seeds]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import threading
 from contextlib import closing
@@ -16,6 +17,7 @@ from bloxdb.arguments import plain
 from bloxdb.db import forking
 from bloxdb.db.dialects import APPLICATION_ID, BUSY_MS, NAMES, SQLite, begin
 from bloxdb.errors import DatabaseError, DatabaseNotFoundError, MissingExtraError, NotADatabaseError
+from bloxdb.files import expanded
 
 for _scalar in set(np.sctypeDict.values()):
     # SQLite's driver takes a NumPy number for its bytes, and bytes are greater than every number
@@ -23,38 +25,95 @@ for _scalar in set(np.sctypeDict.values()):
         sqlite3.register_adapter(_scalar, plain)
 
 _READ_ONLY_SERVER = {"options": "-c default_transaction_read_only=on"}
+_FORMS = "write a path, sqlite:///PATH or postgresql://USER@HOST:PORT/NAME"
+_DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg"}
+_OTHER_NAMES = {"postgres": "postgresql"}  # what libpq and many hosters write
+_URL = re.compile(r"[\w+.-]+://")
+_HALF_URL = re.compile(r"((?:sqlite|postgres(?:ql)?)(?:\+\w+)?):(.*)", re.IGNORECASE | re.DOTALL)
+_PASSWORD = re.compile(r"(//[^:/@]*):.*@")
+_LAST_PORT = 65_535
 _CACHE_KIB = 65_536  # of pages; the index that ranks runs has 5 MB, and 64 MiB hold all that queries touch
 
 
 def locate(path_or_url: str | os.PathLike[str] | None) -> URL:
     """The URL that `open` means; a file's path in it is absolute, so that `os.chdir` changes nothing.
 
+    An empty text is as None, and so is an empty ``$BLOXDB_URL``: that is how a shell tells what is not set.
+
     Raises
     ------
     DatabaseNotFoundError
-        It is a URL of something that is no database of ours.
+        It is a URL of something that is no database of ours; the error has the right form.
+    NotADatabaseError
+        It is a folder.
     """
-    place = path_or_url or os.environ.get("BLOXDB_URL")
-    if place is None:
+    place = os.fspath(path_or_url or os.environ.get("BLOXDB_URL") or "")
+    if not place:
         import platformdirs
 
         return file_url(platformdirs.user_data_path("bloxdb") / "blox.db")
-    if "://" not in os.fspath(place):
-        return file_url(Path(place).expanduser())
+    if not _URL.match(place):
+        return _file_at(place)
     try:
-        url = make_url(os.fspath(place))
+        url = make_url(place)
     except ArgumentError as error:
-        raise DatabaseNotFoundError(f"{place!r} is not a database URL") from error
-    if url.get_backend_name() not in NAMES:
+        raise DatabaseNotFoundError(f"{_hidden(place)} is not a database URL; {_FORMS}") from error
+    except ValueError as error:
         raise DatabaseNotFoundError(
-            f"{url.get_backend_name()!r} databases are not supported; use SQLite or PostgreSQL"
+            f"{_hidden(place)} has a port that is no number; {_FORMS}, and in a password / as %2F, : as %3A"
+        ) from error
+    backend, _, driver = url.drivername.lower().partition("+")
+    backend = _OTHER_NAMES.get(backend, backend)
+    if backend not in NAMES:
+        raise DatabaseNotFoundError(f"{backend!r} databases are not supported; {_FORMS}")
+    if driver not in ("", _DRIVERS[backend]):
+        right = place.replace(f"+{url.drivername.partition('+')[2]}", "", 1)
+        raise DatabaseNotFoundError(
+            f"bloxdb does not use the driver {driver!r}; leave it out: {_hidden(right)}"
         )
-    path = path_of(url)
-    if path is not None:
-        if url.database in (None, "", ":memory:"):
-            raise DatabaseNotFoundError("a database in memory cannot be opened again; name a file")
-        return file_url(path)
-    return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
+    if backend == "sqlite":
+        return _file_of(url, place)
+    if url.port is not None and not 0 < url.port <= _LAST_PORT:
+        raise DatabaseNotFoundError(
+            f"{_hidden(place)} has the port {url.port}, and ports go from 1 to {_LAST_PORT}; {_FORMS}"
+        )
+    return url.set(drivername=f"{backend}+{_DRIVERS[backend]}")
+
+
+def _file_at(path: str) -> URL:
+    """The URL of a file that was named by its path."""
+    if found := _HALF_URL.match(path):
+        scheme, rest = found.groups()
+        slashes = "///" if scheme.startswith("sqlite") and not rest.startswith("//") else "//"
+        right = f"{scheme}:{slashes}{rest.lstrip('/') if slashes == '//' else rest}"
+        raise DatabaseNotFoundError(f"{_hidden(path)} is not a database URL; write {_hidden(right)}")
+    place = expanded(path)
+    if place.is_dir():
+        raise NotADatabaseError(
+            f"{place} cannot be read as a database: it is a folder; name a file, such as {place / 'blox.db'}"
+        )
+    return file_url(place)
+
+
+def _file_of(url: URL, text: str) -> URL:
+    """The URL of a file that was named by one."""
+    if url.host or url.username:
+        path = text.partition("://")[2]
+        raise DatabaseNotFoundError(
+            f"{text} names a host, and SQLite has none; write sqlite:///{path}, with three slashes"
+        )
+    if url.query:
+        raise DatabaseNotFoundError(
+            f"{text} has options after its '?', and none is taken; write sqlite:///{url.database or 'PATH'}"
+        )
+    if url.database in (None, "", ":memory:"):
+        raise DatabaseNotFoundError("a database in memory cannot be opened again; name a file")
+    return _file_at(url.database)
+
+
+def _hidden(url: str) -> str:
+    """A URL as it may stand in a message: without its password."""
+    return _PASSWORD.sub(r"\1:***@", url)
 
 
 def file_url(path: Path) -> URL:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,7 +32,7 @@ from bloxdb.db.schema import (
     StaticInfo,
 )
 from bloxdb.errors import ReleaseError
-from bloxdb.files import ExportReport, replacing_all
+from bloxdb.files import ExportReport, expanded, replacing_all
 from bloxdb.measures import ENVIRONMENT, LATENCY, Array, from_stored
 from bloxdb.progress import Meter, Progress
 from bloxdb.space.keys import KEY
@@ -82,7 +81,8 @@ def export_release(
     """
     db = db or current()
     report = ExportReport()
-    with replacing_all(Path(folder)) as staging, db.snapshots(os.cpu_count() or 1) as sessions:
+    target = expanded(folder)
+    with replacing_all(target) as staging, db.snapshots(os.cpu_count() or 1) as sessions:
         source = _Source(sessions, _recipe(sessions[0], db, recipe), seeds, report)
         steps = source.steps()
         source.meter = meter = Meter(progress, sum(steps.values()))
@@ -97,7 +97,7 @@ def export_release(
                     f"{path.name}: column {extension.column} needs the type {extension.type}; "
                     "the original package cannot read this file"
                 )
-            report.files.append(Path(folder) / path.name)
+            report.files.append(target / path.name)
     meter.finish()
     return report
 

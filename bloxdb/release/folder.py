@@ -12,6 +12,7 @@ from bloxdb.codecs import Header
 from bloxdb.codecs.header import DEVICE_NAME
 from bloxdb.errors import ReleaseError
 from bloxdb.release.results import results_in
+from bloxdb.files import expanded
 
 _FORMATS = "|".join(codecs.FORMATS)
 _NAME = re.compile(rf"(blox-(?:info|base-\d+|ext-\d+|env-\d+|bench-{DEVICE_NAME.pattern}))\.({_FORMATS})")
@@ -25,7 +26,7 @@ def release_files(folder: str | PathLike[str]) -> dict[str, dict[str, Path]]:
     ReleaseError
         There is no such folder, or no release file in it.
     """
-    place = Path(folder)
+    place = expanded(folder)
     if not place.is_dir():
         raise ReleaseError(f"there is no folder {place}")
     found: dict[str, dict[str, Path]] = {}
@@ -50,7 +51,7 @@ def expand(paths: Iterable[str | PathLike[str]]) -> list[Path]:
 
 
 def _expand(paths: Iterable[str | PathLike[str]]) -> Iterator[Path]:
-    for place in map(Path, paths):
+    for place in map(expanded, paths):
         if place.is_dir():
             results = results_in(place)
             yield from results

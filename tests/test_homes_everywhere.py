@@ -1,0 +1,107 @@
+"""``~`` is a home folder wherever a path is given, as no shell makes it of `--out=~/x`."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+import bloxdb
+from bloxdb import codecs, compat
+from bloxdb.cli import main
+from bloxdb.db import Database
+from bloxdb.release import release_files, verify_release
+from tests.cli.helpers import bloxdb as command
+
+TINY = "~/release"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, golden: Path, tiny_file: Path) -> Path:
+    """A home folder with a release and a database, and another folder to work in."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shutil.copytree(golden / "release-tiny", tmp_path / "release")
+    shutil.copy(tiny_file, tmp_path / "tiny.db")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    return tmp_path
+
+
+def _with_db(ask: Callable[[Database], Any]) -> Any:
+    with bloxdb.open("~/tiny.db", read_only=True) as db:
+        return ask(db)
+
+
+def _parquet(db: Database) -> Any:
+    bloxdb.export_parquet("~/parquet", db)
+    with bloxdb.create("sqlite:///~/from-parquet.db") as made:
+        return bloxdb.import_parquet("~/parquet", made)
+
+
+ENTRIES: dict[str, Callable[[], Any]] = {
+    "open": lambda: _with_db(repr),
+    "create": lambda: bloxdb.create("~/some/new.db").close(),
+    "upgrade": lambda: bloxdb.upgrade("~/tiny.db"),
+    "import_release": lambda: _import([TINY, "~/release/blox-info.csv"]),
+    "export_release": lambda: _with_db(lambda db: bloxdb.export_release("~/out/a", db).files),
+    "export_parquet, import_parquet": lambda: _with_db(_parquet),
+    "merge": lambda: _merge(),
+    "from_folder": lambda: bloxdb.from_folder(TINY),
+    "compat.from_folder": lambda: compat.from_folder(TINY),
+    "codecs.read": lambda: codecs.read("~/release/blox-info.csv"),
+    "codecs.read_header": lambda: codecs.read_header("~/release/blox-info.csv"),
+    "codecs.write": lambda: codecs.write(codecs.read("~/release/blox-info.csv"), "~/blox-info.blox"),
+    "compat.StaticInfoDataset": lambda: compat.StaticInfoDataset("~/release/blox-info.csv"),
+    "release_files": lambda: release_files(TINY),
+    "verify_release": lambda: verify_release(TINY),
+}
+
+
+def _import(paths: list[str]) -> Any:
+    with bloxdb.create("~/imported.db") as db:
+        return bloxdb.import_release(paths, db)
+
+
+def _merge() -> Any:
+    with bloxdb.create("~/merged.db") as db:
+        return bloxdb.merge(["~/tiny.db"], db)
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_a_tilde_is_the_home_folder(entry: str, home: Path) -> None:
+    ENTRIES[entry]()
+    assert list(Path().iterdir()) == []  # nothing was looked for or made under the name '~'
+
+
+def test_exported_files_are_told_where_they_are(home: Path) -> None:
+    files = _with_db(lambda db: bloxdb.export_release("~/out", db).files)
+    assert files[0].parent == home / "out"
+    assert files[0].is_file()
+
+
+@pytest.mark.parametrize("joined", ["--out=~/x", "--out ~/x"])
+def test_the_command_line_knows_home_too(joined: str, home: Path) -> None:
+    command("import", "~/release", "--db=~/a.db")
+    command("export", "--db=sqlite:///~/a.db", *joined.split(" "), "--format", "csv")
+    assert (home / "x" / "blox-info.csv").is_file()
+    assert "6 files equal" not in command("verify", "~/x").stdout
+    command("merge", "~/tiny.db", "--db=~/a.db")
+    assert list(Path().iterdir()) == []
+
+
+def test_every_path_of_the_command_line_is_of_the_type_that_knows_home() -> None:
+    context = click.Context(main)
+    found = 0
+    for name in main.list_commands(context):
+        shown = main.get_command(context, name)
+        assert shown is not None
+        for option in shown.params:
+            if isinstance(option.type, click.Path):
+                assert option.type.convert("~/x", option, context) == Path("~/x").expanduser(), option.name
+                found += 1
+    assert found >= 6
