@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from io import BufferedReader
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -88,6 +88,8 @@ class ExportReport:
 def rest_of(stream: BinaryIO) -> memoryview:
     """All that is left of a file, read once: `stream.read()` would join what is buffered and the rest."""
     here = stream.tell()
+    if isinstance(stream, BytesIO):
+        return stream.getbuffer()[here:].toreadonly()
     size = stream.seek(0, os.SEEK_END) - here
     data = new_array((size,), np.uint8).data
     if size >= _WORTH_THREADS and isinstance(stream, BufferedReader) and hasattr(os, "preadv"):

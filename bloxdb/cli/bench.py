@@ -9,15 +9,16 @@ from sqlalchemy import select
 
 from bloxdb.cli.common import db_option, note, progress_bar
 from bloxdb.cli.train import arch_options, chosen_archs, taken, trainer
-from bloxdb.codecs.header import DEVICE_NAME
+from bloxdb.codecs import Header
+from bloxdb.codecs.columns import BENCH
+from bloxdb.codecs.header import dump
 from bloxdb.db import Device, Latency, open
-from bloxdb.errors import QueryError
 
 
 @click.command()
 @db_option
 @click.option(
-    "--device-name", required=True, metavar="NAME", help="What to call this device; letters, digits, -."
+    "--device-name", required=True, metavar="NAME", help="What to call this device; a file is named after it."
 )
 @arch_options
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of --random.")
@@ -41,8 +42,7 @@ def bench(db: str | None, device_name: str, seed: int, threads: int | None, **op
     is stored as it is measured; --missing goes on after an interruption.
     """
     chosen = taken(options)
-    if not DEVICE_NAME.fullmatch(device_name):
-        raise QueryError(f"a device's name has letters, digits and -, not {device_name!r}")
+    dump(Header("benchmarking", BENCH, device=device_name), "custom")  # it must fit into the header of a file
     latency = trainer("latency")
     setting = latency.Setting(**options)
     latency.use_threads(threads)

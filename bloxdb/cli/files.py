@@ -12,7 +12,7 @@ from bloxdb.cli.common import PATH, db_option, note, progress_bar
 from bloxdb.db import create, open
 from bloxdb.errors import DatabaseNotFoundError, QueryError
 from bloxdb.files import ExportReport
-from bloxdb.release import LoadedFile, export_release, import_release, verify_release
+from bloxdb.release import LoadedFile, export_release, import_release, left_out, verify_release
 
 
 @click.command("import")
@@ -43,8 +43,7 @@ def import_(
         return
     with opened, progress_bar("importing", of_bytes=True) as progress:
         report = import_release(paths, opened, replace=replace, recipe=recipe, seed=seed, progress=progress)
-    for sentence in report.notes:
-        note(f"note: {sentence}")
+    _print_notes(report.notes)
     click.echo(
         f"{len(report.files)} files: {report.added:,} rows added, {report.replaced:,} values replaced, "
         f"{report.unchanged:,} rows unchanged"
@@ -103,9 +102,13 @@ def export(
     _print_export(report)
 
 
-def _print_export(report: ExportReport) -> None:
-    for sentence in report.notes:
+def _print_notes(notes: list[str]) -> None:
+    for sentence in notes:
         note(f"note: {sentence}")
+
+
+def _print_export(report: ExportReport) -> None:
+    _print_notes(report.notes)
     for path in report.files:
         click.echo(path)
 
@@ -123,6 +126,7 @@ def verify(folder: Path) -> None:
         click.echo(f"{file.path.name}\t{file.seconds:.3f} s\t{outcome}")
 
     loaded, checks = verify_release(folder, on_file=show)
+    _print_notes(left_out([folder]))
     for check in checks:
         if check.differences:
             click.echo(f".{check.format}: not equal")

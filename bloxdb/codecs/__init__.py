@@ -6,6 +6,7 @@
 """
 
 from bloxdb.codecs.formats import (
+    EXTENSIONS,
     FORMATS,
     Extension,
     Format,
@@ -19,6 +20,7 @@ from bloxdb.codecs.header import Header
 from bloxdb.codecs.table import Table
 
 __all__ = [
+    "EXTENSIONS",
     "FORMATS",
     "Extension",
     "Format",

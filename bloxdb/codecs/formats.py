@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
-from bloxdb.codecs import blox, csv, header, pickle
+from bloxdb.codecs import blox, csv, header, packed, pickle
 from bloxdb.codecs.bloxtypes import parse_types
 from bloxdb.codecs.header import FileHeader, Header
 from bloxdb.codecs.table import Table
@@ -103,6 +103,15 @@ FORMATS: dict[str, Format] = {"blox": blox, "pickle": pickle, "csv": csv}  # typ
 """Formats by their extension, in the order in which one is preferred where a file is there in several."""
 
 
+_PACKED = tuple(name for name in FORMATS if name != blox.SUFFIX[1:])  # .blox is compressed by itself
+
+EXTENSIONS = {
+    **{name: name for name in FORMATS},
+    **{f"{name}.{packing}": name for name in _PACKED for packing in packed.PACKINGS},
+}
+"""How files end that can be read, and their formats; those that come first are preferred."""
+
+
 def read(path: str | PathLike[str]) -> Table:
     """Read a release file; its extension says the format.
 
@@ -122,9 +131,9 @@ def read(path: str | PathLike[str]) -> Table:
         The file is damaged or no release file; the error names the file and the place.
     """
     file = expanded(path)
-    codec = _format_of(file)
+    codec, packing = _format_of(file)
     with file.open("rb") as stream:
-        return _decode(stream, str(file), codec)
+        return _decode(stream, str(file), codec, packing)
 
 
 def decode(data: bytes, source: str = "data") -> Table:
@@ -147,12 +156,14 @@ def decode(data: bytes, source: str = "data") -> Table:
     BloxFormatError
         The bytes are damaged or no release file; the error names the place.
     """
-    return _decode(BytesIO(data), source, None)
+    return _decode(BytesIO(data), source, None, None)
 
 
-def _decode(stream: BinaryIO, source: str, codec: Format | None) -> Table:
+def _decode(stream: BinaryIO, source: str, codec: Format | None, packing: str | None) -> Table:
     try:
-        head = header.parse(stream.read(header.MAX_BYTES))
+        if packing:
+            stream = packed.unpacked(stream, packing, Path(source).stat().st_size)
+        head = header.parse(stream.read(header.LOOK))
         codec = _codec_named(head, codec)
         stream.seek(head.size)
         return codec.decode(head.header, head.column_types, stream)
@@ -180,11 +191,13 @@ def read_header(path: str | PathLike[str]) -> Header:
         The header is damaged, or there is none.
     """
     file = expanded(path)
-    codec = _format_of(file)
-    with file.open("rb") as stream:
-        start = stream.read(header.MAX_BYTES)
+    codec, packing = _format_of(file)
     try:
-        head = header.parse(start)
+        with file.open("rb") as stream:
+            start: BinaryIO = stream
+            if packing:
+                start = packed.unpacked(stream, packing, file.stat().st_size, header.LOOK)
+            head = header.parse(start.read(header.LOOK))
         _codec_named(head, codec)
     except BloxFormatError as error:
         error.source = error.source or str(file)
@@ -252,7 +265,10 @@ def write(table: Table, path: str | PathLike[str], *, strict: bool = False) -> l
     """
     file = expanded(path)
     try:
-        parts, extensions = encode(table, _format_of(file).SUFFIX[1:], strict=strict)
+        codec, packing = _format_of(file)
+        if packing:
+            raise BloxFormatError(f"packed files are only read; leave out .{packing}")
+        parts, extensions = encode(table, codec.SUFFIX[1:], strict=strict)
     except BloxFormatError as error:
         error.source = error.source or str(file)
         raise
@@ -268,12 +284,13 @@ def _extensions(head: Header, column_types: Mapping[str, str] | None) -> list[Ex
     return [Extension(name, str(kind)) for name, kind in types.items() if kind.is_extension]
 
 
-def _format_of(file: Path) -> Format:
-    codec = FORMATS.get(file.suffix[1:])
-    if codec is None:
-        suffixes = ", ".join(f".{name}" for name in FORMATS)
-        raise BloxFormatError(f"the name must end in {suffixes}", source=str(file))
-    return codec
+def _format_of(file: Path) -> tuple[Format, str | None]:
+    """The format that a file's name says, and how it is packed."""
+    for extension, name in EXTENSIONS.items():
+        if file.name.endswith(f".{extension}"):
+            return FORMATS[name], extension.removeprefix(name).removeprefix(".") or None
+    suffixes = ", ".join(f".{extension}" for extension in EXTENSIONS)
+    raise BloxFormatError(f"the name must end in {suffixes}", source=str(file))
 
 
 def _codec_named(head: FileHeader, expected: Format | None) -> Format:

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from bloxdb.codecs.columns import COLUMNS, is_list
+from bloxdb.codecs.others import refuse_others
 from bloxdb.errors import BloxFormatError
 from bloxdb.space.cells import LIMITS, NODES, OPS, STAGES, nested
 from bloxdb.space.keys import KEY
@@ -24,12 +25,14 @@ VERSION = 1
 MAX_BYTES = 1024
 """How far the original reader looks for the end of a header."""
 
+LOOK = 2 * MAX_BYTES
+"""How far `parse` looks: where each line of a header has one byte more, it is still found."""
+
 MAX_EPOCHS = 65_535
 """A list in `.blox` has a length of at most two bytes."""
 
-DEVICE_NAME = re.compile("[a-zA-Z0-9-]+")
-"""What a device can be called, since a file is named after it."""
-
+_HEADER = re.compile(rb"(?:\xef\xbb\xbf)?---\r?\n(?P<text>(?:.*?\n)?)---\r?\n", re.DOTALL)
+_LINES = len("---\n---\n")
 _MAX_DEPTH = 16
 _MAX_NODES = 512  # a whole header has some 100 YAML nodes; aliases count each time they are used
 _NATURAL = re.compile(r"0|[1-9][0-9]{0,17}")
@@ -57,7 +60,7 @@ class Header:
     epochs, dataset, part
         What training files alone have; `part` is ``'base'`` or ``'ext'``. Every list has `epochs` values.
     device
-        The device of a benchmarking file; letters, digits and ``-``.
+        The device of a benchmarking file; `is_device_name` says what it may be.
     """
 
     dataset_type: str
@@ -99,8 +102,8 @@ class Header:
             raise BloxFormatError(f"part {self.part!r} is neither 'base' nor 'ext'")
         if self.dataset is not None and not self.dataset:
             raise BloxFormatError("the header's dataset has no name")
-        if self.device is not None and not DEVICE_NAME.fullmatch(self.device):
-            raise BloxFormatError(f"device {self.device!r} may have only letters a-z, A-Z, digits and '-'")
+        if self.device is not None and not is_device_name(self.device):
+            raise BloxFormatError(f"device {self.device[:80]!r} is no name for a device: {DEVICE_NAMES}")
 
     @property
     def stem(self) -> str:
@@ -126,6 +129,26 @@ class FileHeader:
     format: str
     column_types: Mapping[str, str] | None
     size: int
+
+
+DEVICE_NAMES = "it has printable characters, no /, no \\ and no space at its ends"
+"""What `is_device_name` asks for, in words."""
+
+
+def is_device_name(name: str) -> bool:
+    """Whether a device can be called so: a file is named after it, and a header must hold it.
+
+    Parameters
+    ----------
+    name
+        The name.
+
+    Returns
+    -------
+    bool
+        Whether it is one.
+    """
+    return bool(name) and name.isprintable() and name == name.strip() and not set(name) & set("/\\")
 
 
 def search_space() -> dict[str, Any]:
@@ -167,22 +190,26 @@ def dump(header: Header, format_name: str, column_types: Mapping[str, str] | Non
 
 
 def parse(data: bytes) -> FileHeader:
-    """Read the header at the start of a file; `data` holds at least its first 1,024 bytes.
+    """Read the header at the start of a file; `data` holds at least its first `LOOK` bytes.
+
+    A byte order mark, and lines that end in ``\\r\\n``, are what editors make of a `.csv` file.
 
     Raises
     ------
     BloxFormatError
         There is none, or it is not a header of a release file.
     """
-    start = data[:MAX_BYTES]
-    end = start.find(b"\n---\n", 3)
-    if not start.startswith(b"---\n") or end < 0:
+    match = _HEADER.match(data[:LOOK])
+    text = match["text"].replace(b"\r\n", b"\n") if match else b""
+    if match is None or len(text) + _LINES > MAX_BYTES:
+        refuse_others(data)
         raise BloxFormatError(
             f"no header: a release file starts with '---' and has a second '---' in its first "
             f"{MAX_BYTES} bytes"
         )
-    mapping = _load(start[4 : end + 1])
-    size = end + 5
+    mapping = _load(text)
+    size = match.end()
+    was_edited = size != len(text) + _LINES
     known = {"version", "search_space", "dataset_type", "columns", "format", "column_types"}
     unknown = set(mapping) - known - {key for keys in _KEYS.values() for key in keys}
     if unknown:
@@ -204,7 +231,13 @@ def parse(data: bytes) -> FileHeader:
         or set(column_types) != set(header.columns)
     ):
         raise BloxFormatError("the header's column_types do not give each column one type")
-    return FileHeader(header, _text(mapping, "format") or "", column_types, size)
+    format_name = _text(mapping, "format") or ""
+    if was_edited and format_name != "csv":
+        raise BloxFormatError(
+            "the header was changed by an editor or by git, so the bytes after it are damaged too; get the "
+            "file again"
+        )
+    return FileHeader(header, format_name, column_types, size)
 
 
 def _check_version(mapping: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -20,7 +21,8 @@ from bloxdb.db.references import Seeds, listed_seeds
 from bloxdb.errors import QueryError, ReleaseError
 from bloxdb.files import expanded
 from bloxdb.measures import COSTS, ENVIRONMENT, EPOCH, LATENCY, Measure, to_floats
-from bloxdb.release.folder import check_agreement, release_files
+from bloxdb.release.folder import check_agreement, left_out, release_files
+from bloxdb.release.names import check_name
 from bloxdb.release.overwritten import first_epoch_is_best
 from bloxdb.space.keys import Ids
 
@@ -248,6 +250,8 @@ def read_folder(
     if preferred_ext is not None and preferred not in codecs.FORMATS:
         raise QueryError(f"there is no format {preferred_ext!r}; choose one of: {', '.join(codecs.FORMATS)}")
     files = _Files(expanded(folder), preferred)
+    for sentence in files.left_out:
+        warnings.warn(f"{files.folder}: {sentence}", stacklevel=3)
     chosen_seeds = files.chosen("base-", listed_seeds(seeds), int)
     chosen_devices = files.chosen("bench-", devices, str)
     stems = [f"blox-base-{seed}" for seed in chosen_seeds]
@@ -289,6 +293,7 @@ class _Files:
 
     def __init__(self, folder: Path, preferred: str) -> None:
         self.folder = folder
+        self.left_out = left_out([folder])
         self._paths = {
             stem: formats.get(preferred) or next(iter(formats.values()))
             for stem, formats in release_files(folder).items()
@@ -297,7 +302,9 @@ class _Files:
     def path(self, stem: str) -> Path:
         """The file of a stem; `ReleaseError` if there is none."""
         if stem not in self._paths:
-            raise ReleaseError(f"{self.folder} has no {stem}; it has {', '.join(self._paths)}")
+            raise ReleaseError(
+                f"{self.folder} has no {stem}; it has {', '.join(self._paths)}{self._others()}"
+            )
         return self._paths[stem]
 
     def chosen(self, kind: str, wanted: Iterable[Any] | None, convert: Any) -> list[Any]:
@@ -312,12 +319,15 @@ class _Files:
         for one in chosen:
             if one not in there:
                 known = ", ".join(map(str, there)) or "none"
-                raise QueryError(f"{self.folder} has no {what} {one!r}; choose of: {known}")
+                raise QueryError(f"{self.folder} has no {what} {one!r}; choose of: {known}{self._others()}")
         if what == "seed" and not chosen:
             if there:
                 raise QueryError(f"no seed is asked for; choose of: {', '.join(map(str, there))}")
-            raise ReleaseError(f"{self.folder} has no base file, so no run")
+            raise ReleaseError(f"{self.folder} has no base file, so no run{self._others()}")
         return chosen
+
+    def _others(self) -> str:
+        return "".join(f"; {sentence}" for sentence in self.left_out)
 
     def read(self, stems: Sequence[str]) -> dict[str, Part]:
         """The tables; where each architecture is in them is found while the next file is read."""
@@ -325,7 +335,9 @@ class _Files:
             parts = {}
             for stem in stems:
                 path = self.path(stem)
-                parts[stem] = pool.submit(Part, codecs.read(path), str(path))
+                table = codecs.read(path)
+                check_name(path, table.header)
+                parts[stem] = pool.submit(Part, table, str(path))
             return {stem: part.result() for stem, part in parts.items()}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any
@@ -36,6 +37,8 @@ from bloxdb.files import ExportReport, expanded, replacing_all
 from bloxdb.measures import ENVIRONMENT, LATENCY, Array, from_stored
 from bloxdb.progress import Meter, Progress
 from bloxdb.space.keys import KEY
+
+_ORIGINAL_DEVICE = re.compile("[a-zA-Z0-9-]+")
 
 
 def export_release(
@@ -96,6 +99,12 @@ def export_release(
                 report.notes.append(
                     f"{path.name}: column {extension.column} needs the type {extension.type}; "
                     "the original package cannot read this file"
+                )
+            device = table.header.device
+            if device is not None and not _ORIGINAL_DEVICE.fullmatch(device):
+                report.notes.append(
+                    f"{path.name}: the original package does not find a device of this name in a folder; it "
+                    "knows a-z, A-Z, 0-9 and -"
                 )
             report.files.append(target / path.name)
     meter.finish()

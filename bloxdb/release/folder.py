@@ -2,47 +2,64 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
 
 from bloxdb import codecs
 from bloxdb.codecs import Header
-from bloxdb.codecs.header import DEVICE_NAME
 from bloxdb.errors import ReleaseError
 from bloxdb.release.results import results_in
 from bloxdb.files import expanded
-
-_FORMATS = "|".join(codecs.FORMATS)
-_NAME = re.compile(rf"(blox-(?:info|base-\d+|ext-\d+|env-\d+|bench-{DEVICE_NAME.pattern}))\.({_FORMATS})")
+from bloxdb.release.names import EXPECTED, parse_name, why_left_out
 
 
 def release_files(folder: str | PathLike[str]) -> dict[str, dict[str, Path]]:
     """The release files of a folder: stem to format to path, formats in order of preference.
+
+    Of one format, a file as it is comes before a packed one.
 
     Raises
     ------
     ReleaseError
         There is no such folder, or no release file in it.
     """
+    place = _folder(folder)
+    found: dict[str, dict[str, Path]] = {}
+    for path in sorted(place.iterdir()):
+        name = parse_name(path)
+        if name is not None and path.is_file():
+            found.setdefault(name[0], {})[name[1]] = path
+    if not found:
+        others = "".join(f"; {sentence}" for sentence in left_out([place]))
+        raise ReleaseError(f"{place} holds no release files; they are named {EXPECTED}{others}")
+    return {stem: _by_format(found[stem]) for stem in sorted(found)}
+
+
+def _by_format(paths: dict[str, Path]) -> dict[str, Path]:
+    """Files by format, out of those by extension."""
+    chosen: dict[str, Path] = {}
+    for extension, name in codecs.EXTENSIONS.items():
+        if extension in paths:
+            chosen.setdefault(name, paths[extension])
+    return chosen
+
+
+def left_out(places: Iterable[str | PathLike[str]]) -> list[str]:
+    """What looks like a release file in these folders and is not taken: a sentence each, which says why."""
+    sentences = []
+    for place in dict.fromkeys(map(expanded, places)):
+        if place.is_dir():
+            others = (path for path in sorted(place.iterdir()) if not (parse_name(path) and path.is_file()))
+            sentences += [sentence for path in others if (sentence := why_left_out(path))]
+    return sentences
+
+
+def _folder(folder: str | PathLike[str]) -> Path:
     place = expanded(folder)
     if not place.is_dir():
         raise ReleaseError(f"there is no folder {place}")
-    found: dict[str, dict[str, Path]] = {}
-    for path in sorted(place.iterdir()):
-        match = _NAME.fullmatch(path.name)
-        if match and path.is_file():
-            found.setdefault(match[1], {})[match[2]] = path
-    if not found:
-        raise ReleaseError(
-            f"{place} holds no release files; they are named blox-info, blox-base-SEED, "
-            f"blox-ext-SEED, blox-env-SEED or blox-bench-DEVICE, ending in .{', .'.join(codecs.FORMATS)}"
-        )
-    return {
-        stem: {name: paths[name] for name in codecs.FORMATS if name in paths}
-        for stem, paths in sorted(found.items())
-    }
+    return place
 
 
 def expand(paths: Iterable[str | PathLike[str]]) -> list[Path]:
@@ -60,6 +77,10 @@ def _expand(paths: Iterable[str | PathLike[str]]) -> Iterator[Path]:
             for formats in release_files(place).values():
                 yield next(iter(formats.values()))
         elif place.exists():
+            if not place.name.endswith(tuple(f".{extension}" for extension in codecs.EXTENSIONS)) and (
+                sentence := why_left_out(place)
+            ):
+                raise ReleaseError(f"{place.parent}: {sentence}")
             yield place
         else:
             raise ReleaseError(f"there is no file or folder {place}")

@@ -20,9 +20,10 @@ from bloxdb.errors import BloxFormatError, ReleaseError
 from bloxdb.measures import ENVIRONMENT, LATENCY, Array
 from bloxdb.progress import Meter, Progress
 from bloxdb.release.changes import Changes, ImportReport
-from bloxdb.release.folder import check_agreement, expand
-from bloxdb.release.overwritten import first_epoch_is_best
+from bloxdb.release.folder import check_agreement, expand, left_out
+from bloxdb.release.names import read_header
 from bloxdb.release.original import ResultsImporter
+from bloxdb.release.overwritten import first_epoch_is_best
 from bloxdb.release.results import is_results
 from bloxdb.release.training import RunData, RunStore, merge_parts, run_data
 
@@ -71,7 +72,7 @@ def import_release(
     BloxFormatError
         A file is damaged.
     ReleaseError
-        The files do not fit together or not into the database.
+        A file's name and its header do not agree, or the files do not fit together or not into the database.
     ConflictError
         Values contradict the database.
     """
@@ -80,10 +81,10 @@ def import_release(
     seed = None if seed is None else integer(seed, "a seed")
     files = expand(places)
     results = [path for path in files if is_results(path)]
-    headers = {path: codecs.read_header(path) for path in files if path not in results}
+    headers = {path: read_header(path) for path in files if path not in results}
     check_agreement(headers)
     _check_seed(headers, seed)
-    report = ImportReport(files=files)
+    report = ImportReport(files=files, notes=left_out(places))
     changes = Changes(report, replace)
     meter = Meter(progress, sum(path.stat().st_size for path in files))
     with (

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from bloxdb import codecs
 from bloxdb.codecs import Table
-from bloxdb.errors import BloxFormatError
+from bloxdb.errors import BloxFormatError, ReleaseError
 from bloxdb.release.folder import release_files
+from bloxdb.release.names import check_name
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ def _load(path: Path) -> tuple[LoadedFile, Table | None]:
     start = time.perf_counter()
     try:
         table = codecs.read(path)
-    except BloxFormatError as error:
+        check_name(path, table.header)
+    except (BloxFormatError, ReleaseError) as error:
         return LoadedFile(path, time.perf_counter() - start, None, str(error)), None
     return LoadedFile(path, time.perf_counter() - start, len(table), None), table

@@ -1,0 +1,138 @@
+"""What release files are called: what a name says, whether the header agrees, and what is nearly a name."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from pathlib import Path
+
+from bloxdb import codecs
+from bloxdb.codecs import Header
+from bloxdb.errors import BloxFormatError, ReleaseError
+
+EXPECTED = (
+    "blox-info, blox-base-SEED, blox-ext-SEED, blox-env-SEED or blox-bench-DEVICE, ending in "
+    f".{', .'.join(codecs.EXTENSIONS)}"
+)
+"""How release files are named, for messages."""
+
+_ENDING = rf"\.(?P<extension>{'|'.join(map(re.escape, codecs.EXTENSIONS))})"
+_SEED = r"(?:0|[1-9][0-9]*)"
+_NAME = re.compile(rf"(?P<stem>blox-(?:info|(?:base|ext|env)-{_SEED}|bench-(?P<device>.+))){_ENDING}")
+_PLAIN_DEVICE = re.compile(r"[\w.+-]+")
+_COPY = r"(?: ?\([0-9]+\)| - copy(?: \([0-9]+\))?| copy(?: [0-9]+)?)"  # browsers, Windows, macOS
+_SECOND = re.compile(rf"(?P<stem>.*?){_COPY}{_ENDING}", re.IGNORECASE)
+_NEARLY = re.compile(r"blox[-_. ]?(?P<kind>info|base|ext|env|bench)(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
+_UNFINISHED = re.compile(
+    r".*\.(?:part|partial|filepart|crdownload|download|opdownload|aria2|tmp|!qb|!ut)",
+    re.IGNORECASE | re.DOTALL,
+)
+_PACKED = re.compile(
+    r".*\.(?:gz|xz|zip|bz2|zst|zstd|lz4|lzma|7z|rar|tar|tgz|txz|z|br)", re.IGNORECASE | re.DOTALL
+)
+_AFTER = re.compile(r"(?:\.txt|\.bak|\.old|\.orig|\.[0-9]+|~)+$", re.IGNORECASE)  # editors, Windows, wget
+_KINDS = {"base": "seed", "ext": "seed", "env": "seed", "bench": "device"}
+
+
+def parse_name(path: Path) -> tuple[str, str] | None:
+    """Stem and extension of a release file's name; None for any other name.
+
+    A device may be called anything that a header holds. But 'cpu (1)' is rather the second copy of a file
+    about 'cpu': unusual names count only where the header says the same.
+    """
+    match = _NAME.fullmatch(path.name)
+    if match is None:
+        return None
+    device = match["device"]
+    if device is not None and not _PLAIN_DEVICE.fullmatch(device) and not _says(path, match["stem"]):
+        return None
+    return match["stem"], match["extension"]
+
+
+def check_name(path: Path, header: Header) -> None:
+    """A file's name and its header must say the same; a name that says nothing is as good.
+
+    Raises
+    ------
+    ReleaseError
+        They say different kinds, seeds or devices.
+    """
+    match = _SECOND.fullmatch(path.name)
+    name = path.name if match is None else f"{match['stem']}.{match['extension']}"
+    claim = _NAME.fullmatch(name)
+    if claim is None:
+        return
+    whole = path.name.removesuffix(f".{claim['extension']}")
+    if _composed(header.stem) in (_composed(claim["stem"]), _composed(whole)):
+        return
+    raise ReleaseError(
+        f"{path}: the name says {_said(claim['stem'])}, but the header says {_said(header.stem)}; "
+        f"name it {header.stem}.{claim['extension']} if the header is right, or get the right file"
+    )
+
+
+def read_header(path: Path) -> Header:
+    """The header of a file, which agrees with its name."""
+    header = codecs.read_header(path)
+    check_name(path, header)
+    return header
+
+
+def why_left_out(path: Path) -> str | None:
+    """Why something that looks like a release file is not taken, and what to do; None for anything else."""
+    name = path.name
+    nearly = _NEARLY.search(name)
+    if nearly is None or name.startswith("."):  # a hidden file is what some program keeps for itself
+        return None
+    if path.is_dir() and not _NAME.fullmatch(name):
+        return None
+    return f"{name} is not taken: {_reason(path, nearly)}"
+
+
+def _reason(path: Path, nearly: re.Match[str]) -> str:
+    if not path.is_file():
+        return "it is a folder" if path.is_dir() else "it is a link to nothing"
+    if _UNFINISHED.fullmatch(path.name):
+        return "it is an unfinished download; get the whole file"
+    right = _repaired(nearly)
+    if right is None and _PACKED.fullmatch(path.name):
+        return "it is packed; unpack it"
+    if right is None:
+        return f"release files are named {EXPECTED}"
+    if right == path.name:
+        return "its header does not name this device"
+    if (path.parent / right).exists():
+        return f"it looks like another copy of {right}"
+    return f"rename it to {right} if it is that"
+
+
+def _repaired(nearly: re.Match[str]) -> str | None:
+    """The name of a release file that somebody may have meant."""
+    rest = _AFTER.sub("", nearly["rest"])
+    rest = re.sub(r"\.pkl(?=$|\.)|\.p$|\.pck$", ".pickle", rest, flags=re.IGNORECASE)
+    match = re.fullmatch(rf"(?P<middle>.*?){_COPY}?(?:{_ENDING})", rest, re.IGNORECASE | re.DOTALL)
+    if match is None:
+        return None
+    middle = re.sub(r"^[_. ]", "-", match["middle"])
+    if nearly["kind"].lower() != "bench":
+        middle = re.sub(r"^-?0*(?=[0-9])", "-", middle)
+    right = f"blox-{nearly['kind'].lower()}{middle}.{match['extension'].lower()}"
+    return right if _NAME.fullmatch(right) else None
+
+
+def _says(path: Path, stem: str) -> bool:
+    """Whether the header of a file says what its name says."""
+    try:
+        return _composed(codecs.read_header(path).stem) == _composed(stem)
+    except (BloxFormatError, OSError):
+        return False
+
+
+def _composed(stem: str) -> str:
+    """A name as headers have it: file systems of macOS take letters and their accents apart."""
+    return unicodedata.normalize("NFC", stem)
+
+
+def _said(stem: str) -> str:
+    kind, _, which = stem.removeprefix("blox-").partition("-")
+    return f"{kind} of {_KINDS[kind]} {which}" if kind in _KINDS else kind
