@@ -84,11 +84,36 @@ def test_contradictions_leave_it_as_it_was(db: Database, golden: Path) -> None:
     assert db.rows("SELECT count(*) AS n FROM runs") == [{"n": 40}]
 
 
-def test_reading_only_refuses_writing(db: Database, url: str) -> None:
-    with bloxdb.open(url, read_only=True) as reader:
-        with pytest.raises(bloxdb.DatabaseError, match="read-only"):
-            reader.rows("DELETE FROM epochs")
+@pytest.mark.parametrize(
+    "query",
+    [
+        "DELETE FROM epochs",
+        "WITH gone AS (DELETE FROM epochs RETURNING 1) SELECT count(*) FROM gone",
+        "SET default_transaction_read_only = off",
+        "COMMIT; DELETE FROM epochs",
+        "SELECT 1; COMMIT; DELETE FROM epochs",
+        "EXPLAIN ANALYZE DELETE FROM epochs",
+        "COPY epochs TO '/tmp/epochs'",
+        "SELECT nextval('runs_id_seq')",
+        "SELECT 1 INTO new",
+    ],
+)
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_query_only_reads(db: Database, url: str, query: str, read_only: bool) -> None:
+    with bloxdb.open(url, read_only=read_only) as reader:
+        reader.rows("SELECT set_config('default_transaction_read_only', 'off', false)")
+        with pytest.raises(bloxdb.DatabaseError, match="a query only reads|multiple commands"):
+            reader.rows(query)
         assert reader.rows("SELECT count(*) AS n FROM epochs") == [{"n": 400}]
+
+
+def test_only_a_name_outside_of_literals_is_a_value(db: Database) -> None:
+    query = (
+        """SELECT 'a:b %s' AS "c:d", 1::text AS one, :x || '%' AS "one", E'\\':x' AS e, $$:y$$ AS f -- :z"""
+    )
+    assert db.rows(query, x="v") == [{"c:d": "a:b %s", "one": "1", "one_1": "v%", "e": "':x", "f": ":y"}]
+    with pytest.raises(bloxdb.DatabaseError, match="x"):
+        db.rows("SELECT :x")
 
 
 def test_creating_twice_and_upgrading_the_newest(db: Database, url: str) -> None:

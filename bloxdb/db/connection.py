@@ -14,7 +14,7 @@ from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from bloxdb.arguments import plain
-from bloxdb.db import forking
+from bloxdb.db import forking, reading
 from bloxdb.db.dialects import APPLICATION_ID, BUSY_MS, NAMES, SQLite, begin
 from bloxdb.errors import DatabaseError, DatabaseNotFoundError, MissingExtraError, NotADatabaseError
 from bloxdb.files import expanded
@@ -142,14 +142,17 @@ def make_engine(url: URL, *, read_only: bool) -> Engine:
     return engine.execution_options(**SQLite.SNAPSHOT) if read_only else engine
 
 
+def query_engine(url: URL) -> Engine:
+    """An engine for queries of a caller's own, on which nothing can be written; see `bloxdb.db.reading`."""
+    engine = make_engine(url, read_only=True)
+    if path_of(url) is not None:
+        event.listen(engine, "connect", lambda driver, _: driver.set_authorizer(reading.authorize))
+    return engine
+
+
 def _connect(path: Path, read_only: bool) -> forking.Connection:
     """A connection to a file; only SQLite ever opens one, since closing any other handle ends our locks."""
-    uri = path.as_uri()
-    if read_only:
-        uri += "?mode=ro"
-        beside = path.with_name(path.name + "-wal")
-        if not os.access(path.parent, os.W_OK) and not beside.exists():
-            uri += "&immutable=1"  # nobody can write there, and SQLite cannot make its lock files
+    uri = f"{path.as_uri()}?{_reading_mode(path)}" if read_only else path.as_uri()
     connection = sqlite3.connect(
         uri,
         uri=True,
@@ -167,6 +170,33 @@ def _connect(path: Path, read_only: bool) -> forking.Connection:
     if read_only:
         connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+def is_writable(path: Path) -> bool:
+    """Whether SQLite can write a file, for which it needs to make others beside it."""
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+
+
+def check_writable(path: Path | None) -> None:
+    """`DatabaseError` for a file that nobody can write as things are, before anybody tries to."""
+    if path is not None and not is_writable(path):
+        raise DatabaseError(
+            f"nothing can be written to {path}, or beside it; to read it, open it with read_only=True"
+        )
+
+
+def _reading_mode(path: Path) -> str:
+    """How SQLite opens a file for those who only read.
+
+    Whoever closes a database last removes its WAL, if he may write; so they open it for writing too, where
+    they can, and a pragma keeps them from it.
+    """
+    if is_writable(path):
+        return "mode=rw"
+    beside = path.with_name(path.name + "-wal")
+    if beside.exists() and beside.stat().st_size:
+        return "mode=ro"  # somebody writes, or was stopped as he did: what is in the WAL counts
+    return "mode=ro&immutable=1"  # nobody writes there, and SQLite makes no files for its locks
 
 
 def application_id(path: Path) -> int:

@@ -11,13 +11,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy import URL, Connection, Executable, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from bloxdb.arguments import plain
 from bloxdb.db import forking, passwords, revisions
-from bloxdb.db.connection import check_file, locate, make_engine, path_of
+from bloxdb.db.connection import check_file, check_writable, locate, make_engine, path_of, query_engine
 from bloxdb.db.dialects import engines_of
+from bloxdb.db.reading import Answer, ask
 from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError, RevisionError
 
 _TRIES = 20  # at catching a moment in which nobody writes
@@ -50,6 +51,7 @@ class Database:
     def __init__(self, url: URL, *, read_only: bool = False) -> None:
         self.url = url
         self.read_only = read_only
+        self._queries = query_engine(url)
         self.engine = make_engine(url, read_only=read_only)
         self.engines = engines_of(url)
         # what was loaded can be read after the end of a transaction
@@ -221,26 +223,42 @@ class Database:
         Parameters
         ----------
         sql
-            The query.
+            The query, which can only read; to write there is `transaction`.
         **values
             The values that stand for the names in the query.
 
         Returns
         -------
         list of dict
-            A dict a row, by column.
+            A dict a row, by column; of two columns ``id`` the second is ``id_1``.
 
         Raises
         ------
         DatabaseError
-            The query is not SQL that this database understands, or a value is of a type or a size that it
-            does not hold.
+            The query is not SQL that this database understands, it would do more than read, or a value is of
+            a type or a size that it does not hold.
         """
+        names, rows = self.ask(sql, **values)
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def ask(self, sql: str, **values: object) -> Answer:
+        """Like `rows`, as the names of the columns and a tuple a row.
+
+        Parameters
+        ----------
+        sql, **values
+            As for `rows`.
+
+        Returns
+        -------
+        Answer
+            Names and rows.
+        """
+        given = {name: plain(value) for name, value in values.items()}
         try:
-            return self.rows_of(text(sql), **{name: plain(value) for name, value in values.items()})
-        except (SQLAlchemyError, OverflowError) as error:
-            reason = error.orig if isinstance(error, DBAPIError) else error
-            raise DatabaseError(f"{self.name}: {reason}") from error
+            return ask(self._queries, sql, given)
+        except DatabaseError as error:
+            raise DatabaseError(f"{self.name}: {error}") from error.__cause__
 
     def rows_of(self, query: Executable, **values: object) -> list[dict[str, Any]]:
         """The rows of a query of SQLAlchemy, as dicts.
@@ -262,6 +280,7 @@ class Database:
     def close(self) -> None:
         """Close all connections of this object; the database that was current before it is so again."""
         self._readers.remove()
+        self._queries.dispose()
         self.engine.dispose()
         _currents.remove(self)
 
@@ -372,6 +391,8 @@ def open_url(
 ) -> Database:
     """`open` for a URL that was located, and, for tests, with the migrations of another folder."""
     check_file(url)
+    if not read_only:
+        check_writable(path_of(url))
     db = Database(url, read_only=read_only)
     try:
         _check_revision(db, scripts)

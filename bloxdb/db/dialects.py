@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -38,6 +40,28 @@ BUSY_MS = 30_000
 """How long a connection waits for another's lock: longer than any transaction of ours but an import."""
 
 
+ONLY_READS = "a query only reads; to write, use `with db.transaction() as session: session.execute(…)`"
+"""What is said where a query of a caller's own would do more."""
+
+_READS = re.compile(
+    r"(?:[\s(]|--[^\n]*|/\*.*?\*/)*(?:SELECT|WITH|VALUES|TABLE|EXPLAIN|SHOW)\b", re.IGNORECASE | re.DOTALL
+)
+
+_PARTS = re.compile(
+    r"""
+    \b[eE]'(?:[^'\\]|\\.)*' | '[^']*' | "[^"]*" | \$(\w*)\$.*?\$\1\$  # literals and quoted names
+    | --[^\n]* | /\*.*?(?:\*/|\Z)
+    | (?<![:\w]):(?P<value>[^\W\d]\w*) | %
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+"""What is not SQL as it is written: values, what psycopg takes for one, and where there are none."""
+
+
+def _for_psycopg(part: re.Match[str]) -> str:
+    return f"%({part['value']})s" if part["value"] else part[0].replace("%", "%%")
+
+
 class Engines(ABC):
     """The ways of one kind of engine.
 
@@ -62,6 +86,14 @@ class Engines(ABC):
     @abstractmethod
     def fetch(self, driver: Any, sql: str, values: Sequence[Any]) -> list[Any]:
         """The rows of a query with ``?`` for values, asked of the driver itself."""
+
+    @abstractmethod
+    def query(self, driver: Any, sql: str, values: dict[str, Any]) -> Any:
+        """A cursor with what a query gives, with ``:name`` for values, asked of the driver itself."""
+
+    @abstractmethod
+    def is_refusal(self, error: BaseException | None) -> bool:
+        """Whether the driver says that a query would have done more than read."""
 
     @abstractmethod
     def version(self, connection: Connection) -> int | None:
@@ -99,6 +131,15 @@ class SQLite(Engines):
         """The driver's own placeholder is ``?``."""
         found: list[Any] = driver.execute(sql, values).fetchall()
         return found
+
+    def query(self, driver: Any, sql: str, values: dict[str, Any]) -> Any:
+        """The driver knows ``:name`` itself, and the connection's authorizer what a statement would do."""
+        return driver.execute(sql, values)
+
+    def is_refusal(self, error: BaseException | None) -> bool:
+        """A function that an authorizer refuses has no code of its own."""
+        codes = (sqlite3.SQLITE_AUTH, sqlite3.SQLITE_READONLY)
+        return getattr(error, "sqlite_errorcode", None) in codes or str(error).startswith("not authorized")
 
     def version(self, connection: Connection) -> int | None:
         """https://www.sqlite.org/pragma.html#pragma_data_version"""
@@ -154,6 +195,17 @@ class PostgreSQL(Engines):
         with driver.cursor() as cursor:
             found: list[Any] = cursor.execute(sql.replace("?", "%s"), values).fetchall()
             return found
+
+    def query(self, driver: Any, sql: str, values: dict[str, Any]) -> Any:
+        """A statement that is prepared is a single one: no COMMIT, and then another."""
+        if not _READS.match(sql):
+            # COPY writes files and SET changes settings even where a transaction is read only
+            raise DatabaseError(ONLY_READS)
+        return driver.execute(_PARTS.sub(_for_psycopg, sql), values, prepare=True)
+
+    def is_refusal(self, error: BaseException | None) -> bool:
+        """https://www.postgresql.org/docs/current/errcodes-appendix.html, read_only_sql_transaction"""
+        return getattr(error, "sqlstate", None) == "25006"
 
     def version(self, connection: Connection) -> int | None:
         """A server has no such number for a connection to watch."""

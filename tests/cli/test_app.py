@@ -42,7 +42,7 @@ def test_every_command_has_help_and_stands_in_the_readme() -> None:
         (["show", "91125", "--db", "TINY"], "an architecture index is in 0 … 91124, not 91125"),
         (["show", "[1,2]", "--db", "TINY"], "2 entries"),
         (["sql", "SELEC", "--db", "TINY"], "syntax error"),
-        (["sql", "DELETE FROM runs", "--db", "TINY"], "readonly database"),
+        (["sql", "DELETE FROM runs", "--db", "TINY"], "a query only reads"),
         (["top", "--db", "TINY", "--recipe", "x"], "choose one of: cifar100-10"),
         (["import", "nothing", "--db", "TINY"], "there is no file or folder nothing"),
         (["verify", "nothing"], "there is no folder nothing"),

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,3 +120,90 @@ def test_a_folder_is_no_database(form: str, tmp_path: Path, monkeypatch: pytest.
         for take in (bloxdb.open, bloxdb.create, bloxdb.upgrade):
             with pytest.raises(bloxdb.NotADatabaseError, match="is a folder; name a file, such as .*blox.db"):
                 take(form.format(place))
+
+
+READ = """
+import bloxdb, sys
+with bloxdb.open(sys.argv[1], read_only=True) as db:
+    print(len(bloxdb.top(3)), db.rows("SELECT count(*) AS n FROM runs")[0]["n"], len(bloxdb.Arch.get(1).vec))
+"""
+
+
+def without_power() -> None:
+    """What root may write is a matter of permissions again, after the next `exec`."""
+    if os.geteuid() == 0:
+        ctypes.CDLL(None).prctl(24, 1)  # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE
+
+
+def python(code: str, path: Path, *, code_of_exit: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        capture_output=True, text=True, check=False, preexec_fn=without_power, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert done.returncode == code_of_exit, done.stderr
+    return done
+
+
+@pytest.fixture(params=["file", "folder", "both"])
+def not_writable(request: pytest.FixtureRequest, tmp_path: Path, tiny_file: Path) -> Iterator[Path]:
+    """A database where a file or its folder, or both, may only be read."""
+    folder = tmp_path / "medium"
+    folder.mkdir()
+    path = Path(shutil.copy(tiny_file, folder / "blox.db"))
+    if request.param != "folder":
+        path.chmod(0o444)
+    if request.param != "file":
+        folder.chmod(0o555)
+    yield path
+    folder.chmod(0o755)
+
+
+def test_what_cannot_be_written_is_read_and_nothing_stays(not_writable: Path) -> None:
+    assert python(READ, not_writable).stdout == "3 40 3\n"
+    assert [path.name for path in not_writable.parent.iterdir()] == ["blox.db"]
+
+
+@pytest.mark.parametrize("path_of", [str, lambda path: f"sqlite:///{path}"], ids=["path", "URL"])
+def test_opening_what_cannot_be_written_says_how_to_read_it(not_writable: Path, path_of: Any) -> None:
+    code = "import bloxdb, sys; bloxdb.open(sys.argv[1])"
+    done = python(code, path_of(not_writable), code_of_exit=1)
+    assert f"DatabaseError: nothing can be written to {not_writable}" in done.stderr
+    assert "read_only=True" in done.stderr.splitlines()[-1]
+    assert [path.name for path in not_writable.parent.iterdir()] == ["blox.db"]
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+@pytest.mark.parametrize("how", ["with", "close", "exit", "current", "thread"])
+def test_reading_leaves_nothing_beside_the_file(
+    tmp_path: Path, tiny_file: Path, read_only: bool, how: str
+) -> None:
+    path = shutil.copy(tiny_file, tmp_path / "blox.db")
+    before = path.read_bytes()
+    reads = "bloxdb.top(3), db.rows('SELECT count(*) FROM runs'), bloxdb.Arch.get(1).runs"
+    code = {
+        "with": f"with db: {reads}",
+        "close": f"{reads}; db.close()",
+        "exit": reads,
+        "current": f"{reads}; next(iter(bloxdb.from_database())); bloxdb.runs.gaps('cifar100-10', 0)",
+        "thread": f"t = threading.Thread(target=lambda: ({reads})); t.start(); t.join()",
+    }[how]
+    opening = f"import bloxdb, sys, threading; db = bloxdb.open(sys.argv[1], read_only={read_only})\n"
+    python(opening + code, path)
+    assert [found.name for found in tmp_path.iterdir()] == ["blox.db"]
+    assert path.read_bytes() == before
+
+
+def test_readers_see_what_a_writer_that_was_killed_had_committed(tmp_path: Path, tiny_file: Path) -> None:
+    path = shutil.copy(tiny_file, tmp_path / "blox.db")
+    killed = """
+import bloxdb, os, sys
+db = bloxdb.open(sys.argv[1])
+with db.transaction() as session:
+    session.add(bloxdb.Device(name="late"))
+os._exit(0)
+"""
+    python(killed, path)
+    assert path.with_name("blox.db-wal").stat().st_size > 0
+    with bloxdb.open(path, read_only=True) as db:
+        assert db.rows("SELECT name FROM devices WHERE name = 'late'") == [{"name": "late"}]
+    assert [found.name for found in tmp_path.iterdir()] == ["blox.db"]
