@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from difflib import get_close_matches
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from sqlalchemy.exc import DBAPIError
 
+from bloxdb.cli.terminal import end_by_sigpipe, note, streams
 from bloxdb.errors import BloxError
 
 _HOMES = {
@@ -20,6 +24,7 @@ _HOMES = {
     "export": "files",
     "verify": "files",
     "top": "query",
+    "pareto": "query",
     "show": "query",
     "sql": "query",
     "train": "train",
@@ -29,6 +34,8 @@ _HOMES = {
     "quickstart": "quickstart",
 }
 """Commands and the modules they are in: only what is called is imported."""
+
+_WHOLE = 1_000  # characters of a summary, which click would cut to what is left of the line
 
 
 class _Group(click.Group):
@@ -44,22 +51,56 @@ class _Group(click.Group):
         command: click.Command = getattr(module, "import_" if cmd_name == "import" else cmd_name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in _HOMES and not name.startswith("-") and not ctx.resilient_parsing:
+            nearest = get_close_matches(name.lower(), _HOMES, n=1, cutoff=0.0)
+            raise click.UsageError(f"there is no command {name!r}; do you mean {nearest[0]!r}?", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self._summary(ctx, name)) for name in _HOMES])
+
+    def _summary(self, ctx: click.Context, name: str) -> str:
+        """The first sentence of a command's help, whole."""
+        command = self.get_command(ctx, name)
+        return command.get_short_help_str(_WHOLE) if command else ""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        with streams():
+            return super().main(*args, **extra)
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with _told():  # --help and --version print here
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with _told():
             return super().invoke(ctx)
-        except BloxError as error:
-            click.echo(f"Error: {_one_line(error)}", err=True)
-            sys.exit(1)
-        except DBAPIError as error:
-            click.echo(f"Error: the database: {_one_line(error.orig)}", err=True)
-            sys.exit(1)
-        except OSError as error:
-            click.echo(f"Error: {error.filename or 'a file'}: {error.strerror or error}", err=True)
-            sys.exit(1)
 
 
-def _one_line(error: BaseException | None) -> str:
-    return " ".join(str(error).split())
+@contextmanager
+def _told() -> Iterator[None]:
+    """What went wrong, as one line on stderr and exit code 1."""
+    try:
+        yield
+    except BloxError as error:
+        _fail(error)
+    except DBAPIError as error:
+        _fail(f"the database: {error.orig}")
+    except BrokenPipeError:
+        end_by_sigpipe()
+    except OSError as error:
+        _fail(f"{error.filename or 'a file'}: {error.strerror or error}")
+
+
+def _fail(error: object) -> NoReturn:
+    with suppress(OSError):  # nobody is there to hear it
+        note(f"Error: {' '.join(str(error).split())}")
+    sys.exit(1)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -7,7 +7,8 @@ from typing import Any
 import click
 from sqlalchemy import select
 
-from bloxdb.cli.common import db_option, note, progress_bar
+from bloxdb.cli.common import db_option, progress_bar
+from bloxdb.cli.terminal import note, say
 from bloxdb.cli.train import arch_options, chosen_archs, taken, trainer
 from bloxdb.codecs import Header
 from bloxdb.codecs.columns import BENCH
@@ -56,7 +57,7 @@ def bench(db: str | None, device_name: str, seed: int, threads: int | None, **op
         def on_each(arch_id: int, found: Any) -> None:
             nonlocal ready
             ready += 1
-            click.echo(f"{arch_id}\t{found.latency_ms:.3f} ms\t± {found.spread_ms / 2:.3f} ms")
+            say(f"{arch_id}\t{found.latency_ms:.3f} ms\t± {found.spread_ms / 2:.3f} ms")
             progress(ready, len(arch_ids), f"architecture {arch_id}")
 
         latency.measure_all(opened, device_name, arch_ids, setting, on_each)

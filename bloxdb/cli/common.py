@@ -5,21 +5,25 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
+import math
+import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from bloxdb.cli.terminal import clean, console, is_terminal, note, width, write
 from bloxdb.files import expanded
-from bloxdb.measures import COSTS
 
 if TYPE_CHECKING:
     from bloxdb.progress import Progress as Report
 
 Row = dict[str, Any]
+
+_VEC = re.compile(r"vec(_\d+)?")
 
 
 class _Home(click.Path):
@@ -37,50 +41,77 @@ db_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
-_NUMBERS = set(COSTS)
+csv_option = click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a header line.")
 
 
-def show_rows(rows: Sequence[Row], *, as_json: bool = False, as_csv: bool = False) -> None:
-    """Rows on stdout: a table on a terminal, tab-separated when piped, or what the options ask for."""
+def show_rows(
+    rows: Sequence[Row], columns: Sequence[str] = (), *, as_json: bool = False, as_csv: bool = False
+) -> None:
+    """Rows on stdout: a table on a terminal, tab-separated when piped, or what the options ask for.
+
+    Parameters
+    ----------
+    rows
+        A dict a row, all with the same keys.
+    columns
+        The names of the columns, for where there are no rows.
+    as_json, as_csv
+        What the options say.
+    """
+    columns = list(rows[0]) if rows else columns
     if as_json:
-        click.echo(json.dumps(list(rows), indent=2, default=str))
+        show_json(list(rows))
     elif as_csv:
         out = io.StringIO(newline="")
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerows([list(rows[0]), *(row.values() for row in rows)] if rows else [])
-        click.echo(out.getvalue(), nl=False)
+        writer.writerows([columns, *(map(_field, row.values()) for row in rows)] if columns else [])
+        text = out.getvalue()
+        write("\n".join(map(clean, text.split("\n"))) if is_terminal() else text)
     elif not rows:
-        click.echo("(no rows)", err=True)
-    elif sys.stdout.isatty():
-        _show_table(rows)
+        note("(no rows)")
+    elif is_terminal():
+        from bloxdb.cli.tables import as_text
+
+        write(f"{as_text(columns, [list(row.values()) for row in rows], width())}\n")
     else:
-        for line in ([list(rows[0])] if rows else []) + [list(row.values()) for row in rows]:
-            click.echo("\t".join("" if value is None else str(value) for value in line))
+        lines = [columns, *(map(_field, row.values()) for row in rows)]
+        write("".join("\t".join(clean(str(value)) for value in line) + "\n" for line in lines))
 
 
-def _show_table(rows: Sequence[Row]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(header_style="bold", box=None, pad_edge=False)
-    for name, value in rows[0].items():
-        justify: Literal["left", "right"] = "left" if isinstance(value, str) else "right"
-        table.add_column(name, justify=justify, overflow="fold", no_wrap=name == "hash")
-    for row in rows:
-        table.add_row(*(_cell(name, value) for name, value in row.items()))
-    Console().print(table)
+def _field(value: object) -> object:
+    """A value in a line of text: nothing where it is missing, hex for bytes."""
+    if isinstance(value, bytes | memoryview):
+        return bytes(value).hex()
+    return "" if value is None else value
 
 
-def _cell(name: str, value: object) -> str:
-    if value is None:
-        return "-"
-    return f"{value:,}" if name in _NUMBERS and isinstance(value, int) else str(value)
+def show_json(value: object) -> None:
+    """Anything as JSON that every reader takes."""
+    write(
+        json.dumps(_jsonable(value), indent=2, default=str, allow_nan=False).replace("\x7f", "\\u007f") + "\n"
+    )
+
+
+def _jsonable(value: Any, name: str = "") -> Any:
+    """Without what JSON has not: infinities and NaN are null, bytes hex; and a vector is lists."""
+    if isinstance(value, dict):
+        return {key: _jsonable(part, str(key)) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(part) for part in value]
+    if isinstance(value, float | Decimal):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, bytes | memoryview):
+        return bytes(value).hex()
+    if isinstance(value, str) and _VEC.fullmatch(name):
+        with suppress(ValueError):
+            found = json.loads(value)
+            return found if isinstance(found, list) else value
+    return value
 
 
 @contextmanager
 def progress_bar(title: str, *, of_bytes: bool = False) -> Iterator[Report]:
     """A bar with an ETA on stderr, gone at the end; a function to call with done, total and what goes on."""
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         DownloadColumn,
@@ -92,25 +123,21 @@ def progress_bar(title: str, *, of_bytes: bool = False) -> Iterator[Report]:
         TransferSpeedColumn,
     )
 
-    console = Console(stderr=True)
+    stderr = console()
+    moves = stderr.is_terminal and not stderr.is_dumb_terminal
     columns = (
-        TextColumn(title),
+        TextColumn(title, markup=False),
         BarColumn(),
         *((DownloadColumn(), TransferSpeedColumn()) if of_bytes else (MofNCompleteColumn(),)),
         TimeElapsedColumn(),
         TextColumn("ETA"),
         TimeRemainingColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=stderr, transient=True, disable=not moves) as bar:
         task = bar.add_task("", total=None)
 
         def report(done: int, total: int, what: str) -> None:
-            bar.update(task, completed=done, total=total, description=what)
+            bar.update(task, completed=done, total=total, description=clean(what))
 
         yield report
-
-
-def note(text: str) -> None:
-    """A message for a person, on stderr."""
-    click.echo(text, err=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-_WIDTH = 72
+WIDTH = 72
+"""Columns of a curve, without its scale, which takes nine."""
+
 _HEIGHT = 8
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 
 
-def draw_curve(values: Sequence[float], width: int = _WIDTH, height: int = _HEIGHT) -> str:
+def draw_curve(values: Sequence[float], width: int = WIDTH, height: int = _HEIGHT) -> str:
     """Values as bars, lowest to highest over `height` lines, with the range at the left.
 
     Where there are more values than columns, each column shows the mean of its share.

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from bloxdb import codecs
-from bloxdb.cli.common import PATH, db_option, note, progress_bar
+from bloxdb.cli.common import PATH, db_option, progress_bar
+from bloxdb.cli.terminal import note, say
 from bloxdb.db import create, open
 from bloxdb.errors import DatabaseNotFoundError, QueryError
 from bloxdb.files import ExportReport
@@ -110,7 +111,7 @@ def _print_notes(notes: list[str]) -> None:
 def _print_export(report: ExportReport) -> None:
     _print_notes(report.notes)
     for path in report.files:
-        click.echo(path)
+        say(path)
 
 
 @click.command()
@@ -123,18 +124,18 @@ def verify(folder: Path) -> None:
 
     def show(file: LoadedFile) -> None:
         outcome = f"{file.rows} rows" if file.problem is None else f"damaged: {file.problem}"
-        click.echo(f"{file.path.name}\t{file.seconds:.3f} s\t{outcome}")
+        say(f"{file.path.name}\t{file.seconds:.3f} s\t{outcome}")
 
     loaded, checks = verify_release(folder, on_file=show)
     _print_notes(left_out([folder]))
     for check in checks:
         if check.differences:
-            click.echo(f".{check.format}: not equal")
+            say(f".{check.format}: not equal")
             for difference in check.differences:
-                click.echo(f"  {difference}")
+                say(f"  {difference}")
         elif check.compared:
-            click.echo(f".{check.format}: all {check.compared} files equal those of the other formats")
+            say(f".{check.format}: all {check.compared} files equal those of the other formats")
         else:
-            click.echo(f".{check.format}: nothing to compare with")
+            say(f".{check.format}: nothing to compare with")
     if any(file.problem for file in loaded) or not all(check.equal for check in checks):
         sys.exit(1)

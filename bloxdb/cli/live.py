@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import click
+from bloxdb.cli.terminal import clean, console, say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -85,26 +85,24 @@ def sentence(event: Event) -> str:
 @contextmanager
 def shown(board: Board) -> Iterator[Callable[[Event], None]]:
     """A function that takes events and shows them while the block lasts."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    stderr = console()
+    if not stderr.is_terminal or stderr.is_dumb_terminal:
         yield _logger(board)
         return
     from rich.live import Live
 
-    with Live(_table(board), console=console, refresh_per_second=4, transient=True) as live:
+    with Live(_table(board), console=stderr, refresh_per_second=4, transient=True) as live:
 
         def tell(event: Event) -> None:
             board.see(event)
             if event.kind == "note":
-                live.console.print(sentence(event), highlight=False)
+                live.console.print(clean(sentence(event)))
             live.update(_table(board))
 
         yield tell
     for line in board.ended:
-        click.echo(line)
-    click.echo(board.summary())
+        say(line)
+    say(board.summary())
 
 
 def _logger(board: Board) -> Callable[[Event], None]:
@@ -117,9 +115,9 @@ def _logger(board: Board) -> Callable[[Event], None]:
             if now - last.get(event.worker, 0.0) < _EVERY and event.epoch != 1:
                 return
             last[event.worker] = now
-        click.echo(sentence(event))
+        say(sentence(event))
         if event.kind == "end":
-            click.echo(board.summary())
+            say(board.summary())
 
     return tell
 
@@ -132,9 +130,9 @@ def _table(board: Board) -> Table:
         table.add_column(title, justify="left" if title == "worker" else "right")
     for name, event in sorted(board.workers.items()):
         if event.kind == "wait":
-            table.add_row(f"{name} {event.message}")
+            table.add_row(clean(f"{name} {event.message}"))
             continue
         top1 = "-" if event.top1 is None else f"{event.top1:.2f} %"
         speed = f"{event.images_per_second:,.0f}" if event.images_per_second else "-"
-        table.add_row(name, str(event.arch_id), f"{event.epoch}/{event.epochs}", top1, speed)
+        table.add_row(clean(name), str(event.arch_id), f"{event.epoch}/{event.epochs}", top1, speed)
     return table

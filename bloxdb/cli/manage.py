@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
 from bloxdb import merging
-from bloxdb.cli.common import db_option, json_option, note, progress_bar, show_rows
+from bloxdb.cli.common import csv_option, db_option, json_option, progress_bar, show_json, show_rows
+from bloxdb.cli.terminal import note, say
 from bloxdb.db import DIVERGED, FAILED, Database, create, open
 from bloxdb.db import upgrade as upgrade_database
 from bloxdb.runs import failures, gaps, overview, workers
 from bloxdb.runs import retry as retry_runs
+from bloxdb.runs.status import OVERVIEW_COLUMNS
 
 _SHOWN = 8  # gaps of one recipe and seed, and failures
 
@@ -22,7 +23,7 @@ _SHOWN = 8  # gaps of one recipe and seed, and failures
 def init(db: str | None) -> None:
     """Create a database with all 91,125 architectures, their FLOPs and parameters."""
     with create(db) as made:
-        click.echo(f"created {made.name}")
+        say(f"created {made.name}")
 
 
 @click.command()
@@ -35,21 +36,25 @@ def upgrade(db: str | None) -> None:
             note("nothing to do")
         elif report.copy is not None:
             note(f"the database before the upgrade is kept in {report.copy}")
-        click.echo(f"{opened.name} is up to date")
+        say(f"{opened.name} is up to date")
 
 
 @click.command()
 @db_option
 @json_option
-def status(db: str | None, as_json: bool) -> None:
+@csv_option
+def status(db: str | None, as_json: bool, as_csv: bool) -> None:
     """Show how many runs there are, who trains, what is missing and what failed.
 
-    A gap is a range of architecture indices without a finished run.
+    A gap is a range of architecture indices without a finished run. With --csv there is a line a recipe and
+    seed.
     """
     with open(db, read_only=True) as opened:
         found = _status(opened)
         if as_json:
-            click.echo(json.dumps(found, indent=2))
+            show_json(found)
+        elif as_csv:
+            show_rows([_counts(row) for row in found["runs"]], OVERVIEW_COLUMNS, as_csv=True)
         else:
             _print_status(found)
 
@@ -66,24 +71,26 @@ def _status(db: Database) -> dict[str, Any]:
     }
 
 
+def _counts(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "gaps"}
+
+
 def _print_status(found: dict[str, Any]) -> None:
-    click.echo(found["database"])
-    click.echo(", ".join(f"{count:,} {name}" for name, count in found["counts"].items()))
+    say(found["database"])
+    say(", ".join(f"{count:,} {name}" for name, count in found["counts"].items()))
     if not found["runs"]:
         note("no runs yet: `bloxdb import` a release, or `bloxdb train`")
         return
-    show_rows([{name: value for name, value in row.items() if name != "gaps"} for row in found["runs"]])
+    show_rows([_counts(row) for row in found["runs"]])
     for row in found["runs"]:
-        click.echo(f"gaps of {row['recipe']}, seed {row['seed']}: {ranges(row['gaps'])}")
+        say(f"gaps of {row['recipe']}, seed {row['seed']}: {ranges(row['gaps'])}")
     if found["workers"]:
         show_rows(found["workers"])
     for row in found["failures"][:_SHOWN]:
         said = f": {row['message']}" if row["message"] else ""
-        click.echo(
-            f"architecture {row['arch_id']}, {row['recipe']}, seed {row['seed']} {row['status']}{said}"
-        )
+        say(f"architecture {row['arch_id']}, {row['recipe']}, seed {row['seed']} {row['status']}{said}")
     if len(found["failures"]) > _SHOWN:
-        click.echo(f"… {len(found['failures'])} runs failed or diverged; --json shows all")
+        say(f"… {len(found['failures'])} runs failed or diverged; --json shows all")
 
 
 def ranges(found: list[tuple[int, int]]) -> str:
@@ -106,7 +113,7 @@ def retry(db: str | None, failed: bool, diverged: bool, recipe: str | None, seed
         raise click.UsageError("say which: --failed, --diverged or both")
     with open(db) as opened:
         report = retry_runs(chosen, opened, recipe=recipe, seeds=seeds or None)
-    click.echo(f"{report.runs} runs wait to be trained again")
+    say(f"{report.runs} runs wait to be trained again")
 
 
 @click.command()
@@ -124,9 +131,9 @@ def merge(others: tuple[str, ...], db: str | None, prefer: str | None) -> None:
     """
     with open(db) as opened, progress_bar("merging") as shown:
         report = merging.merge(others, opened, prefer=prefer, progress=shown)
-    click.echo(
+    say(
         f"{report.added:,} added, {report.replaced:,} replaced, {report.agreed:,} there already and equal, "
         f"{report.kept:,} contradictions kept as they were, {report.unfinished:,} not finished and left"
     )
     for (recipe, seed), found in report.gaps.items():
-        click.echo(f"gaps of {recipe}, seed {seed}: {ranges(found)}")
+        say(f"gaps of {recipe}, seed {seed}: {ranges(found)}")

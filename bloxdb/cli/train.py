@@ -14,8 +14,9 @@ import click
 import platformdirs
 
 from bloxdb import space
-from bloxdb.cli.common import PATH, db_option, note
+from bloxdb.cli.common import PATH, db_option
 from bloxdb.cli.live import Board, shown
+from bloxdb.cli.terminal import note
 from bloxdb.codecs.header import MAX_EPOCHS
 from bloxdb.db import DATASETS, RELEASED, Database, open
 from bloxdb.errors import MissingExtraError, QueryError

@@ -31,6 +31,10 @@ from bloxdb.measures import COSTS, RANKED_BY
 Row = dict[str, Any]
 
 
+OVERVIEW_COLUMNS = ("recipe", "epochs", "seed", *STATUSES, "missing", "best", "median", "worst")
+"""What `overview` tells of a recipe and seed."""
+
+
 def overview(db: Database | None = None) -> list[Row]:
     """Runs by recipe, seed and status.
 
@@ -57,7 +61,8 @@ def overview(db: Database | None = None) -> list[Row]:
     rows = []
     for row in db.rows_of(query):
         recipe_id = row.pop("id")
-        rows.append({**row, "missing": total - row[FINISHED], **_quantiles(db, recipe_id, row["seed"])})
+        found = {**row, "missing": total - row[FINISHED], **_quantiles(db, recipe_id, row["seed"])}
+        rows.append({name: found[name] for name in OVERVIEW_COLUMNS})
     return rows
 
 

@@ -45,7 +45,7 @@ def test_sql_prints_text_json_and_csv(tiny_file: Path) -> None:
     query = "SELECT arch_id, vec, test_top1 FROM leaderboard ORDER BY test_top1 DESC LIMIT 2"
     rows = json.loads(bloxdb("sql", query, "--db", tiny_file, "--json").stdout)
     table = list(csv.DictReader(io.StringIO(bloxdb("sql", query, "--db", tiny_file, "--csv").stdout)))
-    assert [row["vec"] for row in table] == [row["vec"] for row in rows]
+    assert [json.loads(row["vec"]) for row in table] == [row["vec"] for row in rows]
     assert len(bloxdb("sql", query, "--db", tiny_file).stdout.splitlines()) == 3
     assert "no rows" in bloxdb("sql", "SELECT 1 WHERE 0", "--db", tiny_file).stderr
 
