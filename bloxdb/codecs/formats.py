@@ -190,6 +190,11 @@ def read_header(path: str | PathLike[str]) -> Header:
     BloxFormatError
         The header is damaged, or there is none.
     """
+    return read_file_header(path).header
+
+
+def read_file_header(path: str | PathLike[str]) -> FileHeader:
+    """The header of a release file with what belongs to its format; errors as those of `read_header`."""
     file = expanded(path)
     codec, packing = _format_of(file)
     try:
@@ -202,7 +207,7 @@ def read_header(path: str | PathLike[str]) -> Header:
     except BloxFormatError as error:
         error.source = error.source or str(file)
         raise
-    return head.header
+    return head
 
 
 def encode(table: Table, format: str, *, strict: bool = False) -> tuple[list[bytes], list[Extension]]:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bloxdb import space
-from bloxdb.arguments import integer
-from bloxdb.codecs.header import VERSION, search_space
+from bloxdb.codecs.header import search_space
+from bloxdb.dataset.base import Runs
+from bloxdb.dataset.folder import Devices
 from bloxdb.dataset.many import Many, listed_epochs
-from bloxdb.dataset.source import CURVES, Source
+from bloxdb.dataset.source import CURVES
 from bloxdb.db.references import average_of
 from bloxdb.errors import QueryError
-from bloxdb.measures import MEASURES
 from bloxdb.space.keys import KEY, find_arch
 
-_EXTENDED = {measure.name for measure in MEASURES if measure.file == "ext"}
 
-
-class Dataset:
+class Dataset(Runs):
     """Runs by architecture.
 
     An architecture is a vector (any that describes the network), a model hash, or an index;
@@ -41,81 +38,19 @@ class Dataset:
         Draws seeds; put a ``random.Random`` of your own here to choose what it draws.
     """
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._seeds = list(source.seeds)
-        self._is_extended = set(source.columns) >= _EXTENDED
-        self.rng = random.Random(0)  # noqa: S311
-
-    def __repr__(self) -> str:
-        seeds = ", ".join(map(str, self._seeds))
-        return f"<Dataset {self.dataset}: {len(self)} architectures, {self.epochs} epochs, seeds {seeds}>"
-
-    @property
-    def version(self) -> int:
-        """The version of the release format."""
-        return VERSION
-
     @property
     def search_space(self) -> dict[str, Any]:
         """Shape, nodes, stages and operations, as the headers of release files have them."""
         return search_space()
 
     @property
-    def ops(self) -> list[str]:
-        """Names of the operations, by their index in vectors."""
-        return list(space.OPS)
-
-    @property
-    def nodes(self) -> int:
-        """Operations in a cell."""
-        return space.NODES
-
-    @property
-    def stages(self) -> int:
-        """Cells in a network."""
-        return space.STAGES
-
-    @property
-    def columns(self) -> list[str]:
-        """The columns of the training files, `model_hash` first."""
-        return list(self._source.columns)
-
-    @property
-    def epochs(self) -> int:
-        """Epochs of each run."""
-        return self._source.epochs
-
-    @property
-    def dataset(self) -> str:
-        """The name of the data set that was trained on."""
-        return self._source.dataset
-
-    @property
-    def is_extended(self) -> bool:
-        """Whether training accuracies and losses are there."""
-        return self._is_extended
-
-    @property
-    def seeds(self) -> list[int]:
-        """The seeds that are loaded."""
-        return list(self._seeds)
-
-    @property
     def devices(self) -> list[str]:
         """The devices whose latencies are loaded."""
         return list(self._source.devices)
 
-    def __len__(self) -> int:
-        return len(self._source.arch_ids())
-
     def __iter__(self) -> Iterator[str]:
         """The model hashes of all architectures that have a run."""
         return (space.model_hash(index) for index in self._source.arch_ids().tolist())
-
-    def __contains__(self, arch: object) -> bool:
-        index = find_arch(arch)
-        return index is not None and self._source.has(index)
 
     def __getitem__(self, arch: Any) -> dict[str, Any]:
         """`full_info`; `KeyError` where there is no run."""
@@ -123,77 +58,6 @@ class Dataset:
         if found is None:
             raise KeyError(arch)
         return found  # type: ignore[return-value]
-
-    def val_acc(
-        self, arch: Any, epoch: int | None = None, best: bool = True, seed: int | None = None
-    ) -> float | None:
-        """Validation top-1 in percent: the best of the first epochs, or that at an epoch.
-
-        Parameters
-        ----------
-        arch
-            The architecture.
-        epoch
-            The epoch, from 1; the last if None.
-        best
-            The best of the first `epoch` values instead of the value at `epoch`.
-        seed
-            The seed of the run; drawn if None.
-
-        Raises
-        ------
-        ValueError
-            The vector is outside the search space, or there is no such epoch or seed.
-        """
-        return self._measure("val_top1", arch, epoch, best, seed)
-
-    def train_acc(
-        self, arch: Any, epoch: int | None = None, best: bool = True, seed: int | None = None
-    ) -> float | None:
-        """Training top-1 in percent; its parameters are those of `val_acc`."""
-        return self._measure("train_top1", arch, epoch, best, seed)
-
-    def train_top5(
-        self, arch: Any, epoch: int | None = None, best: bool = True, seed: int | None = None
-    ) -> float | None:
-        """Training top-5 in percent; its parameters are those of `val_acc`."""
-        return self._measure("train_top5", arch, epoch, best, seed)
-
-    def val_top5(
-        self, arch: Any, epoch: int | None = None, best: bool = True, seed: int | None = None
-    ) -> float | None:
-        """Validation top-5 in percent; its parameters are those of `val_acc`."""
-        return self._measure("val_top5", arch, epoch, best, seed)
-
-    def train_loss(
-        self, arch: Any, epoch: int | None = None, best: bool = False, seed: int | None = None
-    ) -> float | None:
-        """Training loss in nats, at an epoch unless `best`; its parameters are those of `val_acc`."""
-        return self._measure("train_loss", arch, epoch, best, seed)
-
-    def val_loss(
-        self, arch: Any, epoch: int | None = None, best: bool = False, seed: int | None = None
-    ) -> float | None:
-        """Validation loss in nats, at an epoch unless `best`; its parameters are those of `val_acc`."""
-        return self._measure("val_loss", arch, epoch, best, seed)
-
-    def test_acc(self, arch: Any, seed: int | None = None) -> float | None:
-        """Test top-1 in percent, with the weights of the best epoch.
-
-        Parameters
-        ----------
-        arch, seed
-            The architecture, and the seed of the run (drawn if None).
-        """
-        return self._result("test_top1", arch, seed)
-
-    def test_top5(self, arch: Any, seed: int | None = None) -> float | None:
-        """Test top-5 in percent; its parameters are those of `test_acc`."""
-        return self._result("test_top5", arch, seed)
-
-    def test_loss(self, arch: Any, seed: int | None = None) -> float | None:
-        """Test loss in nats; its parameters are those of `test_acc`."""
-        return self._result("test_loss", arch, seed)
 
     def train_time(self, arch: Any, epoch: int | None = None, seed: int | None = None) -> float | None:
         """Seconds of training up to an epoch: the whole time's share of epochs.
@@ -207,9 +71,7 @@ class Dataset:
         whole = self._result("train_time_s", arch, seed)
         return None if whole is None else whole * share
 
-    def latency(
-        self, arch: Any, devices: str | Sequence[str] | None = None, return_dict: bool = False
-    ) -> Any:
+    def latency(self, arch: Any, devices: Devices = None, return_dict: bool = False) -> Any:
         """The latency of an architecture on one device or several.
 
         Parameters
@@ -217,7 +79,7 @@ class Dataset:
         arch
             The architecture.
         devices
-            One name, several, or None for all that are loaded.
+            One name, several, None for all that are loaded, or False for none.
         return_dict
             Give a dict by name.
 
@@ -233,28 +95,6 @@ class Dataset:
         if return_dict:
             return dict(zip(names, found, strict=True))
         return found[0] if isinstance(devices, str) else found
-
-    def flops(self, arch: Any) -> int | None:
-        """Multiply-accumulates for one 3x32x32 image; None where there is no such architecture.
-
-        Parameters
-        ----------
-        arch
-            The architecture.
-        """
-        found = self._info(arch)
-        return None if found is None else found[0]
-
-    def params(self, arch: Any) -> int | None:
-        """Trainable parameters; None where there is no such architecture.
-
-        Parameters
-        ----------
-        arch
-            The architecture.
-        """
-        found = self._info(arch)
-        return None if found is None else found[1]
 
     def arch_vec(self, arch: Any) -> space.ArchVec | None:
         """The canonical vector of an architecture.
@@ -276,7 +116,7 @@ class Dataset:
         self,
         arch: Any,
         seed: int | None = None,
-        devices: str | Sequence[str] | None = None,
+        devices: Devices = None,
         include_static_info: bool | None = None,
         include_env_info: bool | None = None,
         return_dict: bool = True,
@@ -288,7 +128,7 @@ class Dataset:
         arch, seed
             The architecture, and the seed of the run (drawn if None).
         devices
-            The devices whose latencies are wanted; all that are loaded if None.
+            The devices whose latencies are wanted; all that are loaded if None, none if False.
         include_static_info, include_env_info
             Whether costs and environment are wanted; whatever is loaded if None.
         return_dict
@@ -313,10 +153,10 @@ class Dataset:
         info["seed"] = drawn
         for name in names:
             info[name] = {"latency": source.latency(name, index)}
-        if _included(include_static_info, source.has_info):
+        if self._whether(include_static_info, source.has_info):
             flops, params = source.info(index) or (None, None)
             info["info"] = {"params": params, "flops": flops, "arch_vec": space.arch_vec(index)}
-        if _included(include_env_info, source.has_env):
+        if self._whether(include_env_info, source.has_env):
             info["env"] = source.env(index, drawn)
         return info if return_dict else list(info.values())
 
@@ -415,60 +255,3 @@ class Dataset:
 
     def _ids(self, archs: Iterable[Any] | None) -> space.Ids:
         return self._source.arch_ids() if archs is None else space.arch_indices(archs)
-
-    def _measure(self, name: str, arch: Any, epoch: int | None, best: bool, seed: int | None) -> float | None:
-        drawn = self._seed(seed)
-        last = self._epoch(epoch)
-        self._check_extended(name)
-        index = find_arch(arch)
-        if index is None:
-            return None
-        return (self._source.best if best else self._source.at)(name, index, drawn, last)
-
-    def _result(self, name: str, arch: Any, seed: int | None) -> float | None:
-        drawn = self._seed(seed)
-        self._check_extended(name)
-        index = find_arch(arch)
-        return None if index is None else self._source.result(name, index, drawn)
-
-    def _info(self, arch: Any) -> tuple[int, int] | None:
-        if not self._source.has_info:
-            raise QueryError("FLOPs and parameters are not loaded; load with include_static_info=True")
-        index = find_arch(arch)
-        return None if index is None else self._source.info(index)
-
-    def _check_extended(self, name: str) -> None:
-        if name in _EXTENDED and not self._is_extended:
-            raise QueryError(f"{name} is in the ext files, which are not loaded; load with extended=True")
-
-    def _seed(self, seed: int | None) -> int:
-        if not self._seeds:
-            raise QueryError("there are no finished runs to ask")
-        if seed is None:
-            return self._seeds[0] if len(self._seeds) == 1 else self.rng.choice(self._seeds)
-        wanted = integer(seed, "a seed")
-        if wanted not in self._seeds:
-            raise QueryError(f"seed {wanted} is not loaded; choose of: {', '.join(map(str, self._seeds))}")
-        return wanted
-
-    def _epoch(self, epoch: int | None) -> int:
-        if epoch is None:
-            return self._source.epochs
-        return integer(epoch, "an epoch", low=1, high=self._source.epochs)
-
-    def _devices(self, devices: str | Sequence[str] | None) -> list[str]:
-        there = self._source.devices
-        if devices is None:
-            return list(there)
-        names = [devices] if isinstance(devices, str) else list(devices)
-        for name in names:
-            if name not in there:
-                known = ", ".join(there) or "none"
-                raise QueryError(f"latencies of {name!r} are not loaded; choose of: {known}")
-        return names
-
-
-def _included(wanted: bool | None, there: bool) -> bool:
-    if wanted and not there:
-        raise QueryError("what is to be included was not loaded; see from_folder")
-    return there if wanted is None else wanted

@@ -26,14 +26,17 @@ from bloxdb.release.names import check_name
 from bloxdb.release.overwritten import first_epoch_is_best
 from bloxdb.space.keys import Ids
 
+Devices = str | Iterable[str] | bool | None
+"""Devices that a caller wants: one, several, False for none, None (or True) for all that there are."""
+
 
 class Part:
     """One table, and where each architecture is in it.
 
     Attributes
     ----------
-    table
-        The table.
+    table, source
+        The table, and what errors call it.
     ids
         The architecture of each row.
     rows, row
@@ -42,6 +45,7 @@ class Part:
 
     def __init__(self, table: Table, source: str) -> None:
         self.table = table
+        self.source = source
         self.ids = table.arch_ids(source)
         self.rows = np.full(space.NUM_ARCHS, -1, dtype=np.int64)
         self.rows[self.ids] = np.arange(len(table))
@@ -239,51 +243,93 @@ def read_folder(
     *,
     extended: bool,
     seeds: Seeds,
-    devices: Iterable[str] | None,
+    devices: Devices,
     info: bool,
     env: bool,
-    preferred_ext: str | None,
+    preferred_ext: str | Iterable[str] | None,
     validate: bool,
 ) -> FolderSource:
     """The tables of a folder that are asked for; `bloxdb.from_folder` says what each parameter means."""
-    preferred = (preferred_ext or "").lstrip(".")
-    if preferred_ext is not None and preferred not in codecs.FORMATS:
-        raise QueryError(f"there is no format {preferred_ext!r}; choose one of: {', '.join(codecs.FORMATS)}")
-    files = _Files(expanded(folder), preferred)
+    files = _Files(expanded(folder), _preferred(preferred_ext))
     for sentence in files.left_out:
         warnings.warn(f"{files.folder}: {sentence}", stacklevel=3)
     chosen_seeds = files.chosen("base-", listed_seeds(seeds), int)
-    chosen_devices = files.chosen("bench-", devices, str)
+    chosen_devices = files.chosen("bench-", wanted_devices(devices), str)
     stems = [f"blox-base-{seed}" for seed in chosen_seeds]
     stems += [f"blox-ext-{seed}" for seed in chosen_seeds if extended]
     stems += [f"blox-env-{seed}" for seed in chosen_seeds if env]
     stems += [f"blox-bench-{device}" for device in chosen_devices]
     stems += ["blox-info"] if info else []
-    parts = files.read(stems)
-    heads = {files.path(stem): part.table.header for stem, part in parts.items()}
+    return source_of(files.read(stems).values(), validate)
+
+
+def wanted_devices(devices: Devices) -> list[str] | None:
+    """The names that are wanted, each once: none for False, all that there are (None) for None and True."""
+    if devices is None or devices is True:
+        return None
+    if devices is False:
+        return []
+    return list(dict.fromkeys([devices] if isinstance(devices, str) else devices))
+
+
+def _preferred(extensions: str | Iterable[str] | None) -> list[str]:
+    """The formats that may be read, the preferred one first."""
+    if extensions is None:
+        return list(codecs.FORMATS)
+    given = [extensions] if isinstance(extensions, str) else list(extensions)
+    known = ", ".join(codecs.FORMATS)
+    if not given:
+        raise QueryError(f"preferred_ext names no format, so that no file could be read; choose of: {known}")
+    for one in given:
+        if not isinstance(one, str) or one.removeprefix(".") not in codecs.FORMATS:
+            raise QueryError(f"there is no format {one!r}; choose of: {known}")
+    return list(dict.fromkeys(one.removeprefix(".") for one in given))
+
+
+def by_stem(tables: Iterable[Part]) -> dict[str, Part]:
+    """The tables of release files, each by the name that it should have; no two may be the same."""
+    parts: dict[str, Part] = {}
+    for part in tables:
+        stem = part.table.header.stem
+        if stem in parts:
+            raise ReleaseError(f"{parts[stem].source} and {part.source} are both {stem}; name one of them")
+        parts[stem] = part
+    return parts
+
+
+def source_of(tables: Iterable[Part], validate: bool) -> FolderSource:
+    """The tables of release files, sorted by what each is; `ReleaseError` if they do not belong together."""
+    parts = by_stem(tables)
+    heads = {stem: part.table.header for stem, part in parts.items()}
+    seeds = [head.seed or 0 for head in heads.values() if head.part == "base"]
+    if not seeds:
+        raise ReleaseError("there is no base file, so no run")
     if validate:
-        check_agreement(heads)
-        _check_cover(parts, chosen_seeds)
-    first = parts[stems[0]].table.header
+        check_agreement({Path(part.source): part.table.header for part in parts.values()})
+        _check_cover(parts, seeds)
     training: dict[int, dict[str, Part]] = {}
-    columns = list(first.columns)
-    for seed in chosen_seeds:
+    columns = list(heads[f"blox-base-{seeds[0]}"].columns)
+    extended = any(head.part == "ext" for head in heads.values())
+    for seed in seeds:
         base = parts[f"blox-base-{seed}"]
         training[seed] = dict.fromkeys(base.table.header.columns, base)
         if extended:
+            if f"blox-ext-{seed}" not in parts:
+                raise ReleaseError(f"there is an ext file, but none of seed {seed}")
             ext = parts[f"blox-ext-{seed}"]
             names = [name for name in ext.table.header.columns if name not in training[seed]]
             training[seed] |= dict.fromkeys(names, ext)
             columns += [name for name in names if name not in columns]
+    first = heads[f"blox-base-{seeds[0]}"]
     return FolderSource(
         dataset=first.dataset or "",
         epochs=first.epochs or 0,
-        seeds=chosen_seeds,
-        devices=chosen_devices,
+        seeds=seeds,
+        devices=[head.device or "" for head in heads.values() if head.dataset_type == "benchmarking"],
         columns=columns,
         training=training,
-        envs={seed: parts[f"blox-env-{seed}"] for seed in chosen_seeds if env},
-        latencies={device: parts[f"blox-bench-{device}"] for device in chosen_devices},
+        envs={head.seed or 0: parts[stem] for stem, head in heads.items() if head.dataset_type == "env"},
+        latencies={head.device or "": parts[stem] for stem, head in heads.items() if head.device},
         costs=parts.get("blox-info"),
     )
 
@@ -291,19 +337,22 @@ def read_folder(
 class _Files:
     """The files of a folder, of each the preferred format that it is there in."""
 
-    def __init__(self, folder: Path, preferred: str) -> None:
+    def __init__(self, folder: Path, formats: Sequence[str]) -> None:
         self.folder = folder
         self.left_out = left_out([folder])
-        self._paths = {
-            stem: formats.get(preferred) or next(iter(formats.values()))
-            for stem, formats in release_files(folder).items()
-        }
+        self._endings = ", ".join(f".{name}" for name in formats)
+        self._paths: dict[str, Path] = {}
+        for stem, there in release_files(folder).items():
+            taken = next((there[name] for name in formats if name in there), None)
+            if taken is not None:  # a format that is not asked for is never read
+                self._paths[stem] = taken
 
     def path(self, stem: str) -> Path:
         """The file of a stem; `ReleaseError` if there is none."""
         if stem not in self._paths:
+            there = ", ".join(self._paths) or "none"
             raise ReleaseError(
-                f"{self.folder} has no {stem}; it has {', '.join(self._paths)}{self._others()}"
+                f"{self.folder} has no {stem} in {self._endings}; of these it has: {there}{self._others()}"
             )
         return self._paths[stem]
 
@@ -311,10 +360,7 @@ class _Files:
         """Seeds or devices that are wanted, or all that there are, in order."""
         prefix = f"blox-{kind}"
         there = sorted(convert(stem[len(prefix) :]) for stem in self._paths if stem.startswith(prefix))
-        if wanted is None:
-            chosen = there
-        else:
-            chosen = list(dict.fromkeys([wanted] if isinstance(wanted, str) else wanted))
+        chosen = there if wanted is None else list(dict.fromkeys(wanted))
         what = "seed" if kind == "base-" else "device"
         for one in chosen:
             if one not in there:
@@ -323,7 +369,9 @@ class _Files:
         if what == "seed" and not chosen:
             if there:
                 raise QueryError(f"no seed is asked for; choose of: {', '.join(map(str, there))}")
-            raise ReleaseError(f"{self.folder} has no base file, so no run{self._others()}")
+            raise ReleaseError(
+                f"{self.folder} has no base file in {self._endings}, so no run{self._others()}"
+            )
         return chosen
 
     def _others(self) -> str:

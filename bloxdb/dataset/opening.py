@@ -7,7 +7,7 @@ from os import PathLike
 
 from bloxdb.dataset.database import DatabaseSource
 from bloxdb.dataset.dataset import Dataset
-from bloxdb.dataset.folder import read_folder
+from bloxdb.dataset.folder import Devices, read_folder
 from bloxdb.db.database import Database, current
 from bloxdb.db.references import Seeds
 
@@ -17,11 +17,11 @@ def from_folder(
     *,
     extended: bool = False,
     seeds: Seeds = None,
-    devices: str | Iterable[str] | None = None,
+    devices: Devices = None,
     include_static_info: bool = False,
     include_env_info: bool = False,
     validate_data: bool = True,
-    preferred_ext: str | None = None,
+    preferred_ext: str | Iterable[str] | None = None,
 ) -> Dataset:
     """Load a release from a folder.
 
@@ -32,14 +32,15 @@ def from_folder(
     extended
         Load the ext files, too: training accuracies and all losses.
     seeds, devices
-        The seeds and the devices to load, one or several; all that the folder has if None.
+        The seeds and the devices to load, one or several; all that the folder has if None. False for
+        `devices` leaves latencies out.
     include_static_info, include_env_info
         Load FLOPs and parameters, and environments.
     validate_data
         Check that the files belong together.
     preferred_ext
-        The format to take where a file is there in several; ``'blox'``, ``'pickle'``, ``'csv'`` in this order
-        if None.
+        The formats that may be read, the preferred one first, with a dot or without: one, or several. A
+        format that is not among them is never read. ``'blox'``, ``'pickle'``, ``'csv'`` if None.
 
     Returns
     -------

@@ -19,8 +19,8 @@ class ImportReport:
     added, replaced, unchanged
         Rows of the files that were new, took the place of others, or were there already.
     notes
-        Sentences on what a reader should know: files that look like release files and were not taken, and what
-        is odd in those that were.
+        Sentences on what a reader should know: files that look like release files and were not taken, and
+        what is odd in those that were.
     """
 
     files: list[Path] = field(default_factory=list)

@@ -9,9 +9,9 @@ from pathlib import Path
 from bloxdb import codecs
 from bloxdb.codecs import Header
 from bloxdb.errors import ReleaseError
-from bloxdb.release.results import results_in
 from bloxdb.files import expanded
 from bloxdb.release.names import EXPECTED, parse_name, why_left_out
+from bloxdb.release.results import results_in
 
 
 def release_files(folder: str | PathLike[str]) -> dict[str, dict[str, Path]]:

@@ -37,13 +37,15 @@ def test_seeds_devices_and_formats_can_be_chosen(golden: Path, tmp_path: Path) -
         from_folder(golden / SMALL, seeds=[3])
     with pytest.raises(ValueError, match="has no device 'phone'; choose of: desktop-cpu"):
         from_folder(golden / SMALL, devices=["phone"])
-    with pytest.raises(ValueError, match="choose one of: blox, pickle, csv"):
+    with pytest.raises(ValueError, match="no format 'zip'; choose of: blox, pickle, csv"):
         from_folder(golden / SMALL, preferred_ext="zip")
     for name in ("blox-base-0.pickle", "blox-bench-desktop-cpu.csv", "blox-info.blox"):
         shutil.copy(golden / SMALL / name, tmp_path)
     mixed = from_folder(tmp_path, include_static_info=True)
     assert (mixed.seeds, mixed.devices, len(mixed)) == ([0], ["desktop-cpu"], 60)
-    with pytest.raises(bloxdb.ReleaseError, match="has no blox-ext-0; it has"):
+    with pytest.raises(
+        bloxdb.ReleaseError, match="has no blox-ext-0 in .blox, .pickle, .csv; of these it has: blox-base-0"
+    ):
         from_folder(tmp_path, extended=True)
 
 
@@ -54,7 +56,48 @@ def test_the_preferred_format_is_the_one_that_is_read(golden: Path, tmp_path: Pa
     for name in codecs.FORMATS:
         if name != preferred:
             (tmp_path / f"blox-base-0.{name}").write_bytes(b"damaged")
-    assert len(from_folder(tmp_path, preferred_ext=preferred)) == 60
+    others = [name for name in codecs.FORMATS if name != preferred]
+    for spelling in (preferred, f".{preferred}", [preferred], (f".{preferred}", *others), [preferred] * 2):
+        assert len(from_folder(tmp_path, preferred_ext=spelling)) == 60
+    for first in others:
+        with pytest.raises(bloxdb.BloxFormatError):
+            from_folder(tmp_path, preferred_ext=[first, preferred])
+
+
+@pytest.mark.parametrize("there", codecs.FORMATS)
+def test_a_format_that_is_not_asked_for_is_never_read(golden: Path, tmp_path: Path, there: str) -> None:
+    for stem in ("blox-base-0", "blox-base-1", "blox-bench-desktop-cpu", "blox-info"):
+        shutil.copy(golden / SMALL / f"{stem}.{there}", tmp_path)
+    (other,) = {"blox", "csv"} - {there} if there != "pickle" else {"blox"}
+    with pytest.raises(bloxdb.ReleaseError, match=f"has no base file in .{other}, so no run"):
+        from_folder(tmp_path, preferred_ext=other)
+    shutil.copy(golden / SMALL / f"blox-base-1.{other}", tmp_path)
+    data = from_folder(tmp_path, preferred_ext=[other])
+    assert (data.seeds, data.devices) == ([1], [])
+    with pytest.raises(ValueError, match="has no seed 0; choose of: 1"):
+        from_folder(tmp_path, seeds=0, preferred_ext=[other])
+    with pytest.raises(
+        bloxdb.ReleaseError, match=f"has no blox-info in .{other}; of these it has: blox-base-1"
+    ):
+        from_folder(tmp_path, include_static_info=True, preferred_ext=other)
+
+
+@pytest.mark.parametrize("wrong", [[], (), "", ".", "zip", "blox.csv", "..csv", ["blox", "zip"], [None], [1]])
+def test_formats_that_are_none_are_refused_with_the_choices(golden: Path, wrong: Any) -> None:
+    with pytest.raises(ValueError, match="choose of: blox, pickle, csv"):
+        from_folder(golden / SMALL, preferred_ext=wrong)
+
+
+def test_devices_can_be_left_out(golden: Path) -> None:
+    for nothing in (False, []):
+        without = from_folder(golden / SMALL, devices=nothing)
+        key = next(iter(without))
+        assert (without.devices, without.latency(key)) == ([], [])
+        assert not {"desktop-cpu", "jetson-nano"} & set(without.full_info(key) or {})
+    for everything in (None, True, ("desktop-cpu", "jetson-nano")):
+        data = from_folder(golden / SMALL, devices=everything)
+        assert data.devices == ["desktop-cpu", "jetson-nano"]
+        assert not {"desktop-cpu", "jetson-nano"} & set(data.full_info(key, devices=False) or {})
 
 
 def test_files_that_do_not_belong_together_are_refused(golden: Path, tmp_path: Path) -> None:
@@ -77,7 +120,7 @@ def test_seeds_of_a_folder_can_be_written_in_many_ways(golden: Path, spelling: C
 
 def test_a_folder_without_a_base_file_is_refused(golden: Path, tmp_path: Path) -> None:
     shutil.copy(golden / SMALL / "blox-info.blox", tmp_path)
-    with pytest.raises(bloxdb.ReleaseError, match="has no base file, so no run"):
+    with pytest.raises(bloxdb.ReleaseError, match="has no base file in .blox, .pickle, .csv, so no run"):
         from_folder(tmp_path)
     with pytest.raises(bloxdb.QueryError, match="has no seed 0; choose of: none"):
         from_folder(tmp_path, seeds=0)
