@@ -72,7 +72,7 @@ def _expand(paths: Iterable[str | PathLike[str]]) -> Iterator[Path]:
         if place.is_dir():
             results = results_in(place)
             yield from results
-            if results and not any(_NAME.fullmatch(path.name) for path in place.iterdir()):
+            if results and not any(map(parse_name, place.iterdir())):
                 continue
             for formats in release_files(place).values():
                 yield next(iter(formats.values()))

@@ -19,6 +19,11 @@ NODE_KINDS = 2 + KINDS_A_STAGE * STAGES
 """How many labels nodes have: input, output, and those of each stage."""
 
 
+def feature_of(label: int) -> int:
+    """The place of a node's label among all, 0 … `NODE_KINDS` - 1: input, output, then stage by stage."""
+    return label + 2 if label >= 0 else -1 - label
+
+
 @dataclass(frozen=True)
 class Graph:
     """An architecture as a graph, without the nodes that no path uses.
@@ -59,8 +64,11 @@ def graph(key: Any) -> Graph:
     return graph_of_cells(block.cell for block in blocks_of(arch_index(key)))
 
 
-def graph_of_cells(cells: Iterable[Cell]) -> Graph:
-    """The graph of a network of three raw cells; without nodes if one of them has no path."""
+def graph_of_cells(cells: Iterable[Cell], minimize: bool = True) -> Graph:
+    """The graph of a network of raw cells; without nodes if one of them has no path.
+
+    With `minimize=False` it has the nodes that no path uses, too.
+    """
     names, labels = ["input"], [-1]
     edges: list[tuple[int, int]] = []
     source = 0
@@ -80,7 +88,7 @@ def graph_of_cells(cells: Iterable[Cell]) -> Graph:
     names.append("output")
     labels.append(-2)
     edges.append((source, len(labels) - 1))
-    return _prune(names, labels, edges)
+    return _prune(names, labels, edges) if minimize else Graph(tuple(names), tuple(labels), tuple(edges))
 
 
 def _prune(names: list[str], labels: list[int], edges: list[tuple[int, int]]) -> Graph:

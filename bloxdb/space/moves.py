@@ -13,7 +13,7 @@ import numpy.typing as npt
 from bloxdb.arguments import integer
 from bloxdb.errors import QueryError
 from bloxdb.space.cells import BLOCKS, NUM_ARCHS, NUM_BLOCKS, STAGES, ArchVec, arch_vec, nested
-from bloxdb.space.graphs import NODE_KINDS, NODES_AT_MOST, graph
+from bloxdb.space.graphs import NODE_KINDS, NODES_AT_MOST, feature_of, graph
 from bloxdb.space.keys import block_indices
 
 Generator = stdlib_random.Random | np.random.Generator | np.random.RandomState | ModuleType | int | None
@@ -184,7 +184,7 @@ def graph_arrays(key: Any) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.floa
     for a, b in found.edges:
         adjacency[a, b] = 1
     for node, label in enumerate(found.labels):
-        features[node, label + 2 if label >= 0 else -1 - label] = 1
+        features[node, feature_of(label)] = 1
     return adjacency, features
 
 
