@@ -37,6 +37,13 @@ from bloxdb.dataset import Source
 ASKED = {"GL08", "PR01", "PR02", "PR03", "PR07", "RT01", "RT03", "YD01"}
 PLAIN = {"bool", "int", "float", "str", "None"}
 PACKAGES = ("codecs", "compat", "dataset", "db", "errors", "runs", "space", "trainer")
+MODULES = (
+    "graph_utils",
+    "io",
+    "model",
+    "search_space",
+    "utils",
+)  # of compat, public as the original has them
 
 
 def is_ours(found: object) -> bool:
@@ -47,7 +54,7 @@ def is_ours(found: object) -> bool:
 def public() -> Iterator[tuple[str, Any, type | None]]:
     """Address, object and class of every public name."""
     tops = [getattr(bloxdb, name) for name in bloxdb.__all__]
-    for package in PACKAGES:
+    for package in (*PACKAGES, *(f"compat.{name}" for name in MODULES)):
         module = importlib.import_module(f"bloxdb.{package}")
         tops += [getattr(module, name) for name in getattr(module, "__all__", vars(module))]
     for found in {f"{top.__module__}.{top.__qualname__}": top for top in tops if is_ours(top)}.values():

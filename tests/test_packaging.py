@@ -191,9 +191,9 @@ def test_hints_name_what_pip_can_install_without_a_checkout() -> None:
                 named.add(what)
     assert named == {
         "-U bloxdb",
-        *(f"'bloxdb[{extra}]'" for extra in ("frames", "postgresql", "tensorboard", "train")),
+        *(f"'bloxdb[{extra}]'" for extra in ("compat", "frames", "postgresql", "tensorboard", "train")),
     }
-    assert {"frames", "postgresql", "tensorboard", "train"} < set(PROJECT["optional-dependencies"])
+    assert {"compat", "frames", "postgresql", "tensorboard", "train"} < set(PROJECT["optional-dependencies"])
 
 
 def test_what_a_missing_extra_raises_says_how_to_install_it() -> None:

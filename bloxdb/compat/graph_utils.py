@@ -16,6 +16,8 @@ from bloxdb.errors import MissingExtraError, QueryError
 from bloxdb.space.graphs import NODE_KINDS, feature_of, graph_of_cells
 from bloxdb.space.hashing import fingerprint
 
+__all__ = ["get_adjacency_and_features", "get_model_graph", "graph_hash", "is_empty"]
+
 if TYPE_CHECKING:
     import networkx
 

@@ -18,7 +18,7 @@ from bloxdb.arguments import integer
 from bloxdb.dataset import FolderSource, Source
 from bloxdb.dataset.folder import Devices, Part, by_stem, wanted_devices
 from bloxdb.errors import QueryError, ReleaseError
-from bloxdb.measures import ENVIRONMENT
+from bloxdb.measures import ENVIRONMENT, LATENCY
 from bloxdb.space.keys import KEY, Ids, find_arch
 
 File = str | PathLike[str]
@@ -30,11 +30,14 @@ Files = File | Iterable[File]
 
 def read_parts(files: Files, kind: str) -> list[Part]:
     """The tables of files that must all be of one kind; `QueryError` for another."""
-    listed = [files] if isinstance(files, str | PathLike) else list(files)
+    try:
+        listed = [Path(file) for file in ([files] if isinstance(files, str | PathLike) else files)]
+    except TypeError as error:
+        raise QueryError(f"files of kind {kind!r} are named by a path, or several, not {files!r}") from error
     if not listed:
         raise QueryError(f"there is no file of kind {kind!r} to read; name one, or several")
     parts = []
-    for place in (Path(file).expanduser() for file in listed):
+    for place in (file.expanduser() for file in listed):
         if not place.is_file():
             raise ReleaseError(f"there is no file {place}")
         table = codecs.read(place)
@@ -82,11 +85,21 @@ class Info(ABC):
 
     def _over(self, source: Source) -> None:
         self._source = source
+        self._loaded: Ids | None = None
         if isinstance(source, FolderSource):
-            each = [part.ids for part in self._parts(source)]
-            self._ids: Ids = each[0] if len(each) == 1 else np.unique(np.concatenate(each))
-        else:
-            self._ids = source.arch_ids()
+            each = [self._ids_of(part) for part in self._parts(source)]
+            self._loaded = each[0] if len(each) == 1 else np.unique(np.concatenate(each))
+
+    @staticmethod
+    def _ids_of(part: Part) -> Ids:
+        """The architectures that have a row in a file, in its order."""
+        return part.ids
+
+    def _ids(self) -> list[int]:
+        if self._loaded is not None:
+            ids: list[int] = self._loaded.tolist()
+            return ids
+        return [index for index in self._source.arch_ids().tolist() if self._has(index)]
 
     @staticmethod
     @abstractmethod
@@ -114,13 +127,15 @@ class Info(ABC):
         """
 
     def __len__(self) -> int:
-        return sum(self._has(index) for index in self._ids.tolist())
+        return len(self._ids())
+
+    def __bool__(self) -> bool:
+        """That it is loaded; an empty one is, too, and a database need not be counted to say so."""
+        return True
 
     def __iter__(self) -> Iterator[list[Any]]:
         """``[hash, rows]`` of each architecture."""
-        for index in self._ids.tolist():
-            if self._has(index):
-                yield [space.model_hash(index), self.rows(index)]
+        return ([space.model_hash(index), self.rows(index)] for index in self._ids())
 
     def __contains__(self, arch: object) -> bool:
         index = find_arch(arch)
@@ -263,6 +278,10 @@ class BenchmarkingDataset(Info):
     def _parts(source: FolderSource) -> list[Part]:
         return list(source.latencies.values())
 
+    @staticmethod
+    def _ids_of(part: Part) -> Ids:
+        return part.ids[~np.isnan(part.table.values(LATENCY.name))]  # NaN was not measured
+
     @property
     def devices(self) -> list[str]:
         """The names of the devices, in the order of the files."""
@@ -349,7 +368,7 @@ class BenchmarkingDataset(Info):
     def _is_text(self, name: str) -> bool:
         """Whether the device is of a `.csv` file, whose latencies the original leaves as texts."""
         part = self._source.latencies.get(name) if isinstance(self._source, FolderSource) else None
-        return part is not None and part.source.endswith(".csv")
+        return part is not None and ".csv" in Path(part.source).suffixes
 
 
 class EnvInfoDataset(Info):

@@ -10,6 +10,8 @@ from bloxdb import codecs
 from bloxdb.codecs.formats import read_file_header
 from bloxdb.codecs.header import header_dict
 
+__all__ = ["has_C", "read_dataset_file"]
+
 has_C = True  # noqa: N816
 """Whether files are read by compiled code: always, since bloxdb has no other readers."""
 

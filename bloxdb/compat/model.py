@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from bloxdb.errors import MissingExtraError
 
+__all__ = ["get_model"]
+
 if TYPE_CHECKING:
     from bloxdb.trainer.model import Network
 

@@ -9,10 +9,23 @@ from typing import Any, overload
 
 from bloxdb import space
 from bloxdb.arguments import integer
-from bloxdb.errors import QueryError
+from bloxdb.errors import InvalidArchError, QueryError
 from bloxdb.space.cells import LIMITS, Cell
 from bloxdb.space.graphs import graph_of_cells
 from bloxdb.space.hashing import fingerprint
+
+__all__ = [
+    "Vectors",
+    "all_ops",
+    "arch_vec_to_names",
+    "default_nodes",
+    "default_stages",
+    "get_all_architectures",
+    "get_model_hash",
+    "get_random_architectures",
+    "get_search_space",
+    "get_unique_architectures",
+]
 
 all_ops = list(space.OPS)
 """The operations, by their number in vectors."""
@@ -110,11 +123,11 @@ def get_model_hash(arch_vec: Any, ops: Sequence[str] | None = None, minimize: bo
     QueryError
         There is no such operation.
     """
-    cells = cells_of(arch_vec, ops)
     if not minimize:
-        graph = graph_of_cells(cells, minimize=False)
+        graph = graph_of_cells(cells_of(arch_vec, ops), minimize=False)
         return fingerprint(graph.labels, graph.edges).hex()
-    index = space.find_arch([space.nested(cell) for cell in cells])
+    vec = arch_vec if ops is None else [space.nested(cell) for cell in cells_of(arch_vec, ops)]
+    index = space.find_arch(vec)
     return None if index is None else space.model_hash(index)
 
 
@@ -244,9 +257,10 @@ def cells_of(arch: Any, ops: Sequence[str] | None = None) -> list[Cell]:
 
     With `ops`, the numbers of a vector are places in that list.
     """
-    if isinstance(arch, str | int):
-        return [block.cell for block in space.cells.blocks_of(space.arch_index(arch))]
-    cells = list(space.parse(arch))
+    try:
+        cells = list(space.parse(arch))
+    except InvalidArchError:  # a hash or an index, or else the error is that of the rule for keys
+        return [block.cell for block in space.blocks_of(space.arch_index(arch))]
     if ops is None:
         return cells
     numbers = _numbers(ops)

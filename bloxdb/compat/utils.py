@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+__all__ = ["copy_structure", "count", "flatten"]
+
 
 def flatten(nested: Any) -> list[Any]:
     """The values of nested lists and tuples, in order.

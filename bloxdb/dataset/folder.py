@@ -265,19 +265,24 @@ def read_folder(
 
 def wanted_devices(devices: Devices) -> list[str] | None:
     """The names that are wanted, each once: none for False, all that there are (None) for None and True."""
-    if devices is None or devices is True:
+    if devices is None:
         return None
-    if devices is False:
-        return []
-    return list(dict.fromkeys([devices] if isinstance(devices, str) else devices))
+    if isinstance(devices, bool | np.bool_):
+        return None if devices else []
+    try:
+        return list(dict.fromkeys([devices] if isinstance(devices, str) else devices))
+    except TypeError as error:
+        raise QueryError(f"devices are a name, several, or False for none, not {devices!r}") from error
 
 
 def _preferred(extensions: str | Iterable[str] | None) -> list[str]:
     """The formats that may be read, the preferred one first."""
     if extensions is None:
         return list(codecs.FORMATS)
-    given = [extensions] if isinstance(extensions, str) else list(extensions)
     known = ", ".join(codecs.FORMATS)
+    if not isinstance(extensions, Iterable):
+        raise QueryError(f"preferred_ext is a format or several, not {extensions!r}; choose of: {known}")
+    given = [extensions] if isinstance(extensions, str) else list(extensions)
     if not given:
         raise QueryError(f"preferred_ext names no format, so that no file could be read; choose of: {known}")
     for one in given:

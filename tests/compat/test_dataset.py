@@ -78,6 +78,13 @@ def test_a_vector_without_a_path_is_none_everywhere(dataset: blox.Dataset) -> No
         _ = [[[9], [0, 1, 0, 0]]] * 3 in dataset
 
 
+def test_what_is_loaded_is_a_data_set_of_its_own(dataset: blox.Dataset) -> None:
+    for info, part in ((dataset.static_info, 2), (dataset.bench_info, 3), (dataset.env_info, 4)):
+        assert info
+        assert len(info) == 60
+        assert dict(iter(info)) == {row[0]: row[part] for row in dataset}
+
+
 def test_train_time_is_an_int_without_an_epoch(dataset: blox.Dataset) -> None:
     key = next(iter(dataset))[0]
     whole = dataset.train_time(key, seed=0)

@@ -7,10 +7,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import bloxdb.compat as blox
 from bloxdb import space
+from bloxdb.compat.utils import flatten
 from bloxdb.errors import InvalidArchError, QueryError
 from tests.compat.test_infos import NO_PATH
 
@@ -109,6 +111,17 @@ def test_a_hash_without_minimizing_tells_vectors_of_one_network_apart() -> None:
     assert names.get_model_hash(one, minimize=False) != names.get_model_hash(other, minimize=False)
     assert names.get_model_hash(NO_PATH) is None
     assert len(names.get_model_hash(NO_PATH, minimize=False) or "") == 32
+
+
+def test_a_hash_or_an_index_will_do_for_a_vector() -> None:
+    vec = space.arch_vec(405)
+    for key in (405, np.int64(405), "405", space.model_hash(405), str(vec), np.array(flatten(vec))):
+        assert names.get_model_hash(key) == space.model_hash(405)
+        assert names.get_model_hash(key, minimize=False) == names.get_model_hash(vec, minimize=False)
+        assert names.arch_vec_to_names(key) == names.arch_vec_to_names(vec)
+    assert names.get_model_hash(-1) is None
+    with pytest.raises(InvalidArchError):
+        names.arch_vec_to_names(-1)
 
 
 def test_names_stand_for_the_numbers_of_vectors_without_a_path_too() -> None:

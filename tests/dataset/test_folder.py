@@ -82,7 +82,9 @@ def test_a_format_that_is_not_asked_for_is_never_read(golden: Path, tmp_path: Pa
         from_folder(tmp_path, include_static_info=True, preferred_ext=other)
 
 
-@pytest.mark.parametrize("wrong", [[], (), "", ".", "zip", "blox.csv", "..csv", ["blox", "zip"], [None], [1]])
+@pytest.mark.parametrize(
+    "wrong", [[], (), "", ".", "zip", "blox.csv", "..csv", ["blox", "zip"], [None], [1], 5, True]
+)
 def test_formats_that_are_none_are_refused_with_the_choices(golden: Path, wrong: Any) -> None:
     with pytest.raises(ValueError, match="choose of: blox, pickle, csv"):
         from_folder(golden / SMALL, preferred_ext=wrong)
