@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ class Averages:
         is_first[1:] = np.any(keys[1:] != keys[:-1], axis=1)
         self._keys = keys[is_first]
         group = np.cumsum(is_first) - 1
-        average = _means if how == "mean" else _medians
+        average = average_by(how)
         self._of_seeds = {name: table[:, 2 + c] for c, name in enumerate(self._names)}
         self.values = {
             name: average(values, group, len(self._keys)) for name, values in self._of_seeds.items()
@@ -104,6 +105,11 @@ class Averages:
                 row[f"{name}_std"] = None if value != value else value
             rows.append(row)
         return rows
+
+
+def average_by(how: str) -> Callable[[Array, Array, int], npt.NDArray[np.float64]]:
+    """What averages values by groups: called with them, the group of each (in order), and how many there are."""
+    return _means if how == "mean" else _medians
 
 
 def _means(values: Array, group: Array, groups: int) -> npt.NDArray[np.float64]:

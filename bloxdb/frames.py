@@ -14,9 +14,10 @@ import numpy.typing as npt
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
+from bloxdb.averages import Averages, average_by
 from bloxdb.db.database import Database, current
 from bloxdb.db.epochs import EpochBlock, read_epochs
-from bloxdb.db.references import Seeds, find_recipe, find_seeds
+from bloxdb.db.references import Seeds, average_of, find_recipe, find_seeds
 from bloxdb.db.schema import (
     EPOCH_MEASURES,
     FINISHED,
@@ -28,7 +29,8 @@ from bloxdb.db.schema import (
     leaderboard,
 )
 from bloxdb.errors import MissingExtraError, QueryError
-from bloxdb.measures import LATENCY, MEASURES, MISSING, from_stored
+from bloxdb.measures import LATENCY, MEASURES, MISSING, RANKED_BY, from_stored
+from bloxdb.selection import Selection
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,12 +73,13 @@ def to_arrow(
     recipe
         Only runs of the recipe of this name.
     seeds
-        Only runs of this seed, or of these.
+        Only runs of this seed, or of these; ``'mean'`` or ``'median'`` for averages of the leaderboard or of
+        epochs over the seeds of each architecture.
 
     Returns
     -------
     pyarrow.Table
-        A row a run, or a row an epoch.
+        A row a run, or a row an epoch; of averages a row an architecture, or a row an epoch of one.
 
     Raises
     ------
@@ -89,6 +92,9 @@ def to_arrow(
         raise QueryError(f"there is no frame {what!r}; choose one of: {', '.join(FRAMES)}")
     arrow: Any = _library("pyarrow")
     db = db or current()
+    average = average_of(seeds)
+    if average:
+        return _averaged(arrow, what, db, recipe, average)
     chosen = None if recipe is None else find_recipe(db, recipe)
     with db.snapshots(_AT_ONCE) as sessions:
         only = (
@@ -112,6 +118,33 @@ def to_arrow(
         return _rows(arrow, sessions[0], runs.order_by(Run.arch_id, Recipe.name, Run.seed), RUN_COLUMNS)
 
 
+def _averaged(arrow: Any, what: str, db: Database, recipe: str | None, average: str) -> Any:
+    """Averages over seeds, in place of the runs."""
+    if what == "runs":
+        raise QueryError("a run has one seed; averages are of 'leaderboard' or of 'epochs'")
+    if what == "leaderboard":
+        found = Averages(Selection(db, recipe, average), average, RANKED_BY)
+        rows = found.rows(np.arange(len(found.values[RANKED_BY])))
+        names = list(rows[0]) if rows else [*LEADERBOARD_COLUMNS]
+        schema = arrow.schema([field(arrow, name) for name in names])
+        return arrow.table([[row[name] for row in rows] for name in names], schema=schema)
+    table = to_arrow("epochs", db, recipe=find_recipe(db, recipe).name)
+    keys = np.stack([table["arch_id"].to_numpy(), table["epoch"].to_numpy()])
+    order = np.lexsort(keys[::-1])
+    keys = keys[:, order]
+    is_first = np.ones(keys.shape[1], dtype=bool)
+    is_first[1:] = np.any(keys[:, 1:] != keys[:, :-1], axis=0)
+    group = np.cumsum(is_first) - 1
+    recipes = table["recipe"].combine_chunks().take(arrow.array(order[is_first]))
+    columns: dict[str, Any] = {"arch_id": keys[0, is_first], "recipe": recipes}
+    columns |= {"seeds": np.bincount(group), "epoch": keys[1, is_first]}
+    for name in EPOCH_MEASURES:
+        values = table[name].to_numpy()[order]
+        means = average_by(average)(values, group, int(is_first.sum()))
+        columns[name] = arrow.array(means, from_pandas=True)  # NaN is null
+    return arrow.table(columns, schema=arrow.schema([field(arrow, name) for name in columns]))
+
+
 def to_pandas(
     what: str, db: Database | None = None, *, recipe: str | None = None, seeds: Seeds = None
 ) -> pd.DataFrame:
@@ -126,12 +159,14 @@ def to_pandas(
     recipe
         Only runs of the recipe of this name.
     seeds
-        Only runs of this seed, or of these.
+        Only runs of this seed, or of these; ``'mean'`` or ``'median'`` for averages of the leaderboard or of
+        epochs over the seeds of each architecture.
 
     Returns
     -------
     pandas.DataFrame
-        A row a run, or a row an epoch; what was not measured is NaN.
+        A row a run, or a row an epoch; of averages a row an architecture, or a row an epoch of one. What
+        was not measured is NaN.
 
     Raises
     ------
@@ -158,12 +193,14 @@ def to_polars(
     recipe
         Only runs of the recipe of this name.
     seeds
-        Only runs of this seed, or of these.
+        Only runs of this seed, or of these; ``'mean'`` or ``'median'`` for averages of the leaderboard or of
+        epochs over the seeds of each architecture.
 
     Returns
     -------
     polars.DataFrame
-        A row a run, or a row an epoch; what was not measured is null.
+        A row a run, or a row an epoch; of averages a row an architecture, or a row an epoch of one. What
+        was not measured is null.
 
     Raises
     ------
@@ -193,6 +230,7 @@ def _chosen(query: Select[Any], recipe: Recipe | None, seeds: list[int] | None) 
 _TYPES = {
     "arch_id": "int32",
     "seed": "int64",
+    "seeds": "int64",
     "best_epoch": "int32",
     **{name: "int64" for name, measure in RUN_MEASURES.items() if measure.scale == 1},
     "hash": "string",

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from sqlalchemy import text
 
 import bloxdb
 from bloxdb import Database, frames
+from bloxdb.measures import EPOCH
 from tests.helpers import SEEDS
 
 
@@ -96,3 +98,25 @@ def test_seeds_can_be_written_in_many_ways(
     assert len(found) == (100 if what == "epochs" else 10)
     for frame in (bloxdb.to_pandas, bloxdb.to_polars):
         assert len(frame(what, tiny_db, seeds=spelling(4))) == len(found)
+
+
+@pytest.mark.parametrize("how", ["mean", "median"])
+def test_averages_are_frames_too(empty_db: Database, golden: Path, how: str) -> None:
+    bloxdb.import_release(golden / "release-small", empty_db)
+    with empty_db.transaction() as session:
+        session.execute(text("UPDATE epochs SET val_loss_micro = NULL WHERE epoch = 7 AND run_id <= 60"))
+        session.execute(text("DELETE FROM epochs WHERE run_id = 61"))
+        session.execute(text("DELETE FROM runs WHERE id = 61"))
+    rows = bloxdb.to_arrow("leaderboard", empty_db, seeds=how).to_pylist()
+    ranked = sorted(rows, key=lambda row: (-row["test_top1"], row["arch_id"]))
+    assert ranked == bloxdb.top(1000, seeds=how)
+    plain = bloxdb.to_pandas("epochs", empty_db).groupby(["arch_id", "epoch"])
+    expected = plain[list(EPOCH)].agg(how).reset_index()
+    found = bloxdb.to_pandas("epochs", empty_db, seeds=how)
+    assert list(found["seeds"]) == list(plain.size())
+    for name in ("arch_id", "epoch"):
+        assert list(found[name]) == list(expected[name])
+    for name in EPOCH:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-13)
+    with pytest.raises(bloxdb.QueryError, match="a run has one seed; averages are of 'leaderboard'"):
+        bloxdb.to_polars("runs", empty_db, seeds=how)

@@ -12,10 +12,11 @@ _HEIGHT = 8
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 
 
-def draw_curve(values: Sequence[float], width: int = WIDTH, height: int = _HEIGHT) -> str:
+def draw_curve(values: Sequence[float], width: int = WIDTH, height: int = _HEIGHT, *, first: int = 1) -> str:
     """Values as bars, lowest to highest over `height` lines, with the range at the left.
 
-    Where there are more values than columns, each column shows the mean of its share.
+    Where there are more values than columns, each column shows the mean of its share. `first` is the epoch of
+    the first value.
     """
     columns = _shares(values, min(width, len(values)))
     low, high = min(columns), max(columns)
@@ -26,7 +27,8 @@ def draw_curve(values: Sequence[float], width: int = WIDTH, height: int = _HEIGH
         bars = "".join(_EIGHTHS[max(0, min(8, level - 8 * line))] for level in levels)
         label = {height - 1: f"{high:8.2f}", 0: f"{low:8.2f}"}.get(line, " " * 8)
         lines.append(f"{label} {bars}".rstrip())
-    return "\n".join([*lines, f"{'epoch':>8} 1{str(len(values)).rjust(len(columns) - 1)}"])
+    last = first + len(values) - 1
+    return "\n".join([*lines, f"{'epoch':>8} {first}{str(last).rjust(len(columns) - len(str(first)))}"])
 
 
 def _shares(values: Sequence[float], count: int) -> list[float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -10,13 +10,56 @@ import click
 from bloxdb import queries
 from bloxdb.cli.common import csv_option, db_option, json_option, show_json, show_rows
 from bloxdb.cli.curve import WIDTH, draw_curve
-from bloxdb.cli.terminal import is_terminal, say, width
+from bloxdb.cli.terminal import is_terminal, note, say, width
 from bloxdb.db import Arch, Run, open
+from bloxdb.db.references import AVERAGES, Seeds
 from bloxdb.db.schema import LEADERBOARD_COLUMNS, RUN_MEASURES
-from bloxdb.measures import COSTS, RANKED_BY
+from bloxdb.measures import COSTS, LATENCY, RANKED_BY
 from bloxdb.space import arch_index
 
-by_option = click.Choice(list(RUN_MEASURES))
+
+class _Measure(click.ParamType[str]):
+    """A measure of runs, or the latency on a device; which devices there are the database knows."""
+
+    name = "measure"
+    choices = (*RUN_MEASURES, f"{LATENCY.name}:DEVICE")
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value not in RUN_MEASURES and not value.startswith(f"{LATENCY.name}:"):
+            self.fail(f"{value!r} is not one of {', '.join(self.choices)}", param, ctx)
+        return value
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return f"[{'|'.join(self.choices)}]"
+
+
+class _Seed(click.ParamType[int | str]):
+    """A seed, or the name of an average over all of them."""
+
+    name = "seed"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        return value if value in AVERAGES else click.INT.convert(value, param, ctx)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return f"[INTEGER|{'|'.join(AVERAGES)}]"
+
+
+by_option = _Measure()
+
+
+def _seeds_of(given: tuple[int | str, ...]) -> Seeds:
+    """What ``--seed`` says in the terms of `bloxdb.top`."""
+    averages = [one for one in given if isinstance(one, str)]
+    if averages and len(given) > 1:
+        raise click.UsageError(f"--seed {averages[0]} is over all seeds; give it alone")
+    return averages[0] if averages else [one for one in given if isinstance(one, int)] or None
+
+
+def _say_what_rows_are(seeds: Seeds, rows: Sequence[dict[str, Any]]) -> None:
+    """A note where an architecture may stand there several times, and the luckiest seed first."""
+    if seeds is None and len({row["seed"] for row in rows}) > 1:
+        note("note: each row is a run of one seed; --seed mean ranks architectures by their averages")
 
 
 def runs_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -24,8 +67,14 @@ def runs_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         csv_option,
         json_option,
-        click.option("--seed", "seeds", type=int, multiple=True, help="Only this seed; may be repeated."),
-        click.option("--recipe", help="Only runs of this recipe."),
+        click.option(
+            "--seed",
+            "seeds",
+            type=_Seed(),
+            multiple=True,
+            help="Only this seed; may be repeated. mean or median: a row an architecture, over its seeds.",
+        ),
+        click.option("--recipe", help="Runs of this recipe; needed where there are several, * for all."),
     ):
         command = option(command)
     return command
@@ -39,10 +88,14 @@ def runs_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--max-params", type=float, help="Trainable parameters at the most.")
 @click.option("--max-latency", type=(str, float), metavar="DEVICE MS", help="Milliseconds on a device.")
 @runs_options
-def top(n: int, db: str | None, as_json: bool, as_csv: bool, seeds: tuple[int, ...], **options: Any) -> None:
+def top(
+    n: int, db: str | None, as_json: bool, as_csv: bool, seeds: tuple[int | str, ...], **options: Any
+) -> None:
     """Show the N best finished runs (10 if not given)."""
+    chosen = _seeds_of(seeds)
     with open(db, read_only=True) as opened:
-        rows = queries.top(n, opened, seeds=seeds or None, **options)
+        rows = queries.top(n, opened, seeds=chosen, **options)
+    _say_what_rows_are(chosen, rows)
     show_rows(rows, _columns(options["by"]), as_json=as_json, as_csv=as_csv)
 
 
@@ -51,10 +104,12 @@ def top(n: int, db: str | None, as_json: bool, as_csv: bool, seeds: tuple[int, .
 @click.option("--x", type=by_option, default="flops", show_default=True, help="One of two measures.")
 @click.option("--y", type=by_option, default=RANKED_BY, show_default=True, help="The other one.")
 @runs_options
-def pareto(db: str | None, as_json: bool, as_csv: bool, seeds: tuple[int, ...], **options: Any) -> None:
+def pareto(db: str | None, as_json: bool, as_csv: bool, seeds: tuple[int | str, ...], **options: Any) -> None:
     """Show the finished runs that no other run beats in both of two measures."""
+    chosen = _seeds_of(seeds)
     with open(db, read_only=True) as opened:
-        rows = queries.pareto(db=opened, seeds=seeds or None, **options)
+        rows = queries.pareto(db=opened, seeds=chosen, **options)
+    _say_what_rows_are(chosen, rows)
     show_rows(rows, _columns(options["x"], options["y"]), as_json=as_json, as_csv=as_csv)
 
 
@@ -137,10 +192,13 @@ def _print_arch(arch: Arch) -> None:
         say("no runs")
         return
     show_rows([_run_row(run) for run in arch.runs])
-    values = [epoch.val_top1 for epoch in arch.epochs if epoch.val_top1 is not None]
+    recipe = arch.runs[0].recipe
+    first = 2 if recipe.first_epoch_is_best else 1
+    values = [epoch.val_top1 for epoch in arch.epochs if epoch.val_top1 is not None and epoch.epoch >= first]
     if values:
-        say(f"val_top1 by epoch, {arch.runs[0].recipe.name}, seed {arch.runs[0].seed}:")
-        say(draw_curve(values, max(min(WIDTH, width() - 9), 1) if is_terminal() else WIDTH))
+        without = ", but for epoch 1, which has the best epoch's value" if first > 1 else ""
+        say(f"val_top1 by epoch{without}, {recipe.name}, seed {arch.runs[0].seed}:")
+        say(draw_curve(values, max(min(WIDTH, width() - 9), 1) if is_terminal() else WIDTH, first=first))
 
 
 @click.command()

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from bloxdb.db import create
+from bloxdb.release import import_release
 from tests.cli.helpers import README, bloxdb
 
 
@@ -78,3 +80,37 @@ def test_the_readme_python_runs_and_answers_as_the_sql_does(
     for code in answers[4:]:
         assert eval(code.strip(), names)
     names["db"].close()
+
+
+@pytest.fixture(scope="module")
+def two_seeds(tmp_path_factory: pytest.TempPathFactory, golden: Path) -> Path:
+    path = tmp_path_factory.mktemp("seeds") / "two.db"
+    with create(path, current=False) as db:
+        import_release(golden / "release-small", db)
+    return path
+
+
+@pytest.mark.parametrize("command", [["top", "30"], ["pareto"]])
+def test_runs_of_several_seeds_are_said_to_be_runs(two_seeds: Path, command: list[str]) -> None:
+    plain = bloxdb(*command, "--db", two_seeds, "--json")
+    assert "each row is a run of one seed; --seed mean ranks architectures" in plain.stderr
+    assert {row["seed"] for row in json.loads(plain.stdout)} == {0, 1}
+    for how in ("mean", "median"):
+        averaged = bloxdb(*command, "--db", two_seeds, "--seed", how, "--json")
+        assert averaged.stderr == ""
+        assert {row["seeds"] for row in json.loads(averaged.stdout)} == {2}
+    assert bloxdb(*command, "--db", two_seeds, "--seed", 0, "--seed", 1).stderr == ""
+    assert (
+        "--seed mean is over all seeds; give it alone"
+        in bloxdb(*command, "--seed", "mean", "--seed", 1, code=2).stderr
+    )
+
+
+@pytest.mark.parametrize(("command", "option"), [("top", "--by"), ("pareto", "--x"), ("pareto", "--y")])
+def test_latencies_of_a_device_are_measures_here_too(two_seeds: Path, command: str, option: str) -> None:
+    found = bloxdb(command, "--db", two_seeds, "--seed", 1, option, "latency:jetson-nano", "--json")
+    assert all(row["latency:jetson-nano"] > 0 for row in json.loads(found.stdout))
+    assert "no device 'phone'" in bloxdb(command, "--db", two_seeds, option, "latency:phone", code=1).stderr
+    assert (
+        "'speed' is not one of val_top1" in bloxdb(command, "--db", two_seeds, option, "speed", code=2).stderr
+    )
