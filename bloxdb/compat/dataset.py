@@ -8,14 +8,8 @@ from typing import Any, Self
 
 from bloxdb import space
 from bloxdb.compat.graph_utils import key_of_graph
-from bloxdb.compat.infos import (
-    BenchmarkingDataset,
-    EnvInfoDataset,
-    File,
-    Files,
-    StaticInfoDataset,
-    read_parts,
-)
+from bloxdb.compat.info import File, Files, read_parts
+from bloxdb.compat.infos import BenchmarkingDataset, EnvInfoDataset, StaticInfoDataset
 from bloxdb.compat.search_space import get_search_space
 from bloxdb.dataset import DatabaseSource, Runs, Source
 from bloxdb.dataset.folder import Devices, read_folder, source_of
@@ -23,7 +17,6 @@ from bloxdb.dataset.source import CURVES
 from bloxdb.db.database import Database, current
 from bloxdb.db.references import Seeds
 from bloxdb.errors import QueryError
-from bloxdb.measures import ENVIRONMENT
 from bloxdb.space.keys import KEY, find_arch
 
 __all__ = [
@@ -240,11 +233,11 @@ class Dataset(Runs):
         rows: dict[str, tuple[tuple[str, ...], list[Any] | None]] = {}
         if self.bench_info is not None:
             found = dict(zip(self.bench_info.devices, self.bench_info.rows(index), strict=True))
-            rows |= {name: (("latency",), found[name]) for name in names}
+            rows |= {name: (self.bench_info.names, found[name]) for name in names}
         if static and self.static_info is not None:
-            rows["info"] = (("params", "flops", "arch_vec"), self.static_info.rows(index)[0])
+            rows["info"] = (self.static_info.names, self.static_info.rows(index)[0])
         if env and self.env_info is not None:
-            rows["env"] = (ENVIRONMENT, self.env_info.rows(index)[self.seeds.index(drawn)])
+            rows["env"] = (self.env_info.names, self.env_info.rows(index)[self.seeds.index(drawn)])
         filled = {name: (keys, row or [None] * len(keys)) for name, (keys, row) in rows.items()}
         if not return_dict:
             return [key, *run, drawn, *(row for _, row in filled.values())]

@@ -373,7 +373,7 @@ class _Files:
                 raise QueryError(f"{self.folder} has no {what} {one!r}; choose of: {known}{self._others()}")
         if what == "seed" and not chosen:
             if there:
-                raise QueryError(f"no seed is asked for; choose of: {', '.join(map(str, there))}")
+                raise QueryError(f"seeds names no seed; choose of: {', '.join(map(str, there))}")
             raise ReleaseError(
                 f"{self.folder} has no base file in {self._endings}, so no run{self._others()}"
             )

@@ -27,6 +27,9 @@ def test_rows_are_those_of_the_files_without_the_hash(golden: Path) -> None:
         (bench, [f"blox-bench-{device}" for device in DEVICES]),
     ):
         files = [rows_of(folder, stem) for stem in stems]
+        assert made.columns == [*next(iter(files[0].values()))]
+        assert (made.version, made.ops, made.nodes, made.stages) == (1, ["conv", "mbconv", "bconv"], 2, 3)
+        assert made.search_space == [[[3], [3, 2, 2, 2]]] * 3
         assert len(made) == 60
         for key in files[0]:
             rows = [list(file[key].values())[1:] for file in files]
@@ -104,6 +107,9 @@ def test_files_of_another_kind_twice_or_missing_are_refused(golden: Path) -> Non
         blox.EnvInfoDataset([folder / "blox-env-1.blox", folder / "blox-env-1.csv"])
     with pytest.raises(QueryError, match="no file of kind 'benchmarking'"):
         blox.BenchmarkingDataset([])
+    for wrong in (5, None, [None]):
+        with pytest.raises(QueryError, match="are named by a path, or several"):
+            blox.EnvInfoDataset(wrong)  # type: ignore[arg-type]
     with pytest.raises(ReleaseError, match="there is no file"):
         blox.BenchmarkingDataset(folder / "blox-bench-phone.blox")
 

@@ -35,6 +35,11 @@ def test_seeds_devices_and_formats_can_be_chosen(golden: Path, tmp_path: Path) -
     assert (data.seeds, data.devices) == ([1], ["jetson-nano"])
     with pytest.raises(ValueError, match="has no seed 3; choose of: 0, 1"):
         from_folder(golden / SMALL, seeds=[3])
+    with pytest.raises(ValueError, match="seeds names no seed; choose of: 0, 1"):
+        from_folder(golden / SMALL, seeds=[])
+    for wrong in (5, [["desktop-cpu"]]):
+        with pytest.raises(ValueError, match="devices are a name, several, or False for none"):
+            from_folder(golden / SMALL, devices=wrong)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="has no device 'phone'; choose of: desktop-cpu"):
         from_folder(golden / SMALL, devices=["phone"])
     with pytest.raises(ValueError, match="no format 'zip'; choose of: blox, pickle, csv"):
