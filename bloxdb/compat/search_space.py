@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
 from typing import Any, overload
 
@@ -54,6 +54,9 @@ class Vectors(Sequence[space.ArchVec]):
 
     def __len__(self) -> int:
         return len(self._places)
+
+    def __iter__(self) -> Iterator[space.ArchVec]:
+        return map(self._make, self._places)
 
     @overload
     def __getitem__(self, place: int) -> space.ArchVec: ...
@@ -302,11 +305,17 @@ def _raw_cells(numbers: list[int]) -> list[Cell]:
 
 def _vectors(cells: list[Cell], stages: int) -> Vectors:
     """All vectors of some cells, the first cell changing fastest."""
+    each = len(cells)
 
     def make(place: int) -> space.ArchVec:
-        return [_nested(cells[place // len(cells) ** stage % len(cells)]) for stage in range(stages)]
+        vec = []
+        for _ in range(stages):
+            place, cell = divmod(place, each)
+            first, *rest = cells[cell]
+            vec.append([[first], rest])
+        return vec
 
-    return Vectors(len(cells) ** stages, make)
+    return Vectors(each**stages, make)
 
 
 def _unique(numbers: list[int], stages: int) -> Vectors:

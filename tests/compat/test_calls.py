@@ -68,7 +68,7 @@ def function(call: dict[str, Any]) -> Any:
     name, _, what = call["function"].partition(", ")
     found = functools.reduce(getattr, name.split("."), blox)(*call["args"])
     if what == "first three and count":
-        return [found[:3], len([*found])]
+        return [found[:3], sum(1 for _ in found)]
     return found
 
 
