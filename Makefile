@@ -4,8 +4,8 @@ help:     ## this list
 	@sed -n 's/^\([a-z]*\): *## \(.*\)/\1 \2/p' $(MAKEFILE_LIST) | while read -r name does; do printf '%-8s %s\n' "$$name" "$$does"; done
 install:  ## an editable install with everything for development
 	pip install -c constraints.txt -e '.[dev]'
-test:     ## all tests
-	pytest
+test:     ## all tests, the files of them shared among the cores
+	pytest -n auto --dist loadfile
 check:    ## style, spelling, types, the direction of imports, generated documents
 	.ci/check
 format:   ## write the code the way we write it
