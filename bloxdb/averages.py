@@ -108,7 +108,7 @@ class Averages:
 
 
 def average_by(how: str) -> Callable[[Array, Array, int], npt.NDArray[np.float64]]:
-    """What averages values by groups: called with them, the group of each (in order), and how many there are."""
+    """What averages values by groups; called with them, their groups (in order) and how many there are."""
     return _means if how == "mean" else _medians
 
 

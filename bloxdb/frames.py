@@ -29,7 +29,7 @@ from bloxdb.db.schema import (
     leaderboard,
 )
 from bloxdb.errors import MissingExtraError, QueryError
-from bloxdb.measures import LATENCY, MEASURES, MISSING, RANKED_BY, from_stored
+from bloxdb.measures import LATENCY, MEASURES, MISSING, RANKED_BY, RUN, from_stored
 from bloxdb.selection import Selection
 
 if TYPE_CHECKING:
@@ -126,8 +126,9 @@ def _averaged(arrow: Any, what: str, db: Database, recipe: str | None, average: 
         found = Averages(Selection(db, recipe, average), average, RANKED_BY)
         rows = found.rows(np.arange(len(found.values[RANKED_BY])))
         names = list(rows[0]) if rows else [*LEADERBOARD_COLUMNS]
-        schema = arrow.schema([field(arrow, name) for name in names])
-        return arrow.table([[row[name] for row in rows] for name in names], schema=schema)
+        fields = [field(arrow, name) for name in names]
+        fields = [one.with_type(arrow.float64()) if one.name in RUN else one for one in fields]
+        return arrow.table([[row[name] for row in rows] for name in names], schema=arrow.schema(fields))
     table = to_arrow("epochs", db, recipe=find_recipe(db, recipe).name)
     keys = np.stack([table["arch_id"].to_numpy(), table["epoch"].to_numpy()])
     order = np.lexsort(keys[::-1])

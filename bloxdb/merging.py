@@ -200,8 +200,7 @@ class _Source:
             elif (one.id in same) and all(getattr(one, n) == getattr(other, n) for n in _RESULTS):
                 self.report.agreed += 1
             elif self.preference.takes_theirs(
-                f"architecture {arch_id}, seed {seed}, test top-1 {one.test_top1} here, {other.test_top1} in "
-                f"{self.name}",
+                f"architecture {arch_id}, seed {seed}, {_difference(one, other)} in {self.name}",
                 one.finished_at,
                 other.finished_at,
             ):
@@ -292,6 +291,14 @@ class _Source:
             self.ours.execute(update(Latency), changed)
         self.report.added += len(added)
         self.report.replaced += len(changed)
+
+
+def _difference(one: Row[Any], other: Row[Any]) -> str:
+    """The first result in which two runs differ; if there is none, it is an epoch."""
+    for name in _RESULTS:
+        if getattr(one, name) != getattr(other, name):
+            return f"{name} {getattr(one, name)} here, {getattr(other, name)}"
+    return "values of epochs here are others than"
 
 
 def _runs_of(session: Session, recipe_id: int, seed: int, *, only_ended: bool) -> dict[int, Row[Any]]:

@@ -290,7 +290,15 @@ def environment_id(facts: Mapping[str, str], db: Database | None = None) -> int:
     -------
     int
         What `RunQueue.claim` takes as ``env_id``.
+
+    Raises
+    ------
+    QueryError
+        An environment has no such fact.
     """
+    strange = [name for name in facts if name not in ENVIRONMENT]
+    if strange:
+        raise QueryError(f"an environment has no {strange[0]!r}; it has {', '.join(ENVIRONMENT)}")
     with (db or current()).transaction() as session:
         return Environments(session).id_of([facts.get(name, "") for name in ENVIRONMENT])
 

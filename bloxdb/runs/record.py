@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import CursorResult, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from bloxdb.arguments import integer
 from bloxdb.db.database import Database
 from bloxdb.db.dialects import utc_now
 from bloxdb.db.schema import (
@@ -98,12 +99,13 @@ class RunRecord:
         QueryError
             A value is infinite, or no measure has its name.
         """
-        where = f"epoch {result.epoch} of architecture {self.arch_id}"
+        epoch = integer(result.epoch, "an epoch", low=1)
+        where = f"epoch {epoch} of architecture {self.arch_id}"
         values = _stored(EPOCH_MEASURES, result.measures(), where)
         stored = {EPOCH_MEASURES[name].column: value for name, value in values.items()}
         with self.db.transaction() as session:
             self._change(session, heartbeat_at=utc_now())
-            session.execute(insert(Epoch).values(run_id=self.run_id, epoch=result.epoch, **stored))
+            session.execute(insert(Epoch).values(run_id=self.run_id, epoch=epoch, **stored))
 
     def finish(self, result: RunResult) -> None:
         """Write the end of the run: it is `finished` now, or `diverged`.
@@ -161,7 +163,9 @@ class RunRecord:
         self._end()
 
     def _end(self) -> None:
-        _held.pop((self.db.name, self.run_id), None)
+        key = self.db.name, self.run_id
+        if _held.get(key) is self:
+            del _held[key]
 
     def _change(self, session: Session, **fields: Any) -> None:
         ours = (Run.id == self.run_id, Run.worker == self.worker, Run.status == RUNNING)
@@ -182,6 +186,8 @@ def _stored(known: Mapping[str, Measure], measured: Mapping[str, float], where: 
     for name, value in measured.items():
         if name not in known:
             raise QueryError(f"{where} has {name!r}, which is no measure; choose of: {', '.join(known)}")
+        if known[name].unit == "percent" and not (math.isnan(value) or 0 <= value <= 100):
+            raise QueryError(f"{name} of {where} is {value}; percent are in 0 … 100, nan for not measured")
         if math.isinf(value):
             raise QueryError(f"{name} of {where} is infinite; give nan for what was not measured")
         stored[name] = None if math.isnan(value) else known[name].rounded(value)

@@ -126,7 +126,7 @@ def gaps(recipe: str, seed: int, db: Database | None = None) -> list[tuple[int, 
         Inclusive ranges of architecture indices, in order.
     """
     db = db or current()
-    done = finished_archs(recipe, seed, db)
+    done = finished_archs(find_recipe(db, recipe).name, seed, db)
     ranges: list[tuple[int, int]] = []
     for index in db.reader.scalars(select(Arch.id).order_by(Arch.id)):
         if index in done:
@@ -241,7 +241,7 @@ def retry(
         There is no such status or recipe, or no run of such a seed.
     """
     db = db or current()
-    statuses = list(statuses)
+    statuses = [statuses] if isinstance(statuses, str) else list(statuses)
     for status in statuses:
         if status not in UNSUCCESSFUL:
             choices = ", ".join(UNSUCCESSFUL)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bloxdb.arguments import as_index
 from bloxdb.errors import InvalidArchError
 
 OPS = ("conv", "mbconv", "bconv")
@@ -206,9 +207,14 @@ def blocks_of(index: int) -> tuple[BlockKind, BlockKind, BlockKind]:
     InvalidArchError
         The index is out of range.
     """
-    if not 0 <= index < NUM_ARCHS:
-        raise InvalidArchError(out_of_range(index))
-    rest, b1 = divmod(index, NUM_BLOCKS)
+    found = as_index(index)
+    if found is None:
+        raise InvalidArchError(
+            f"an architecture index is an integer, not {index!r:.80}; canonical takes other keys"
+        )
+    if not 0 <= found < NUM_ARCHS:
+        raise InvalidArchError(out_of_range(found))
+    rest, b1 = divmod(found, NUM_BLOCKS)
     b3, b2 = divmod(rest, NUM_BLOCKS)
     return BLOCKS[b1], BLOCKS[b2], BLOCKS[b3]
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import math
+from typing import Any
+
 import pytest
 from sqlalchemy import delete, select, update
 
 from bloxdb import Database, Epoch, Run
 from bloxdb.db.dialects import utc_now
-from bloxdb.errors import RunLostError
+from bloxdb.errors import QueryError, RunLostError
 from bloxdb.measures import EPOCH
-from bloxdb.runs.record import RunRecord
+from bloxdb.runs.heartbeat import worker_name
+from bloxdb.runs.record import RunRecord, is_held
 from bloxdb.runs.results import EpochResult, Metrics, RunResult
 from tests.runs.helpers import INTERVALS, RESULT, claim, finish, queue_of
 
@@ -130,3 +135,100 @@ def test_a_released_run_keeps_its_epochs_for_the_next_worker(empty_db: Database)
 def test_a_run_begins_anew_where_nothing_is_said_to_be_done(empty_db: Database) -> None:
     assert begun(empty_db).begin()
     assert epochs_of(empty_db) == []
+
+
+def test_a_process_that_has_a_run_does_not_get_it_again(empty_db: Database) -> None:
+    queue = queue_of(empty_db, [1, 2])
+    one, other = queue.claim(), queue.claim()
+    assert one is not None
+    assert other is not None
+    assert {one.arch_id, other.arch_id} == {1, 2}
+    assert one.worker == other.worker == worker_name()
+    assert queue.claim() is None
+    finish(one)
+    assert queue.claim() is None
+    other.release()
+    assert queue.claim() is not None
+
+
+def test_a_record_that_nobody_has_any_more_leaves_its_run_to_the_next(empty_db: Database) -> None:
+    queue = queue_of(empty_db, [1])
+    record = queue.claim()
+    assert record is not None
+    run_id = record.run_id
+    assert is_held(empty_db, run_id)
+    del record
+    gc.collect()
+    assert not is_held(empty_db, run_id)
+    again = queue.claim()
+    assert again is not None
+    assert again.run_id == run_id
+
+
+def test_who_lost_a_run_does_not_end_the_hold_of_who_has_it(empty_db: Database) -> None:
+    queue = queue_of(empty_db, [1])
+    old = queue.claim("elsewhere:1")
+    assert old is not None
+    with empty_db.transaction() as session:
+        session.execute(update(Run).values(heartbeat_at=utc_now(1000)))
+    new = queue.claim()
+    assert new is not None
+    with pytest.raises(RunLostError):
+        old.heartbeat()
+    assert is_held(empty_db, new.run_id)
+    assert queue.claim() is None
+
+
+@pytest.mark.parametrize("end", [lambda r: finish(r), lambda r: r.fail("no"), lambda r: r.release()])
+def test_after_its_end_a_run_is_not_written_any_more(empty_db: Database, end: Any) -> None:
+    record = claim(queue_of(empty_db, [1]))
+    assert record is not None
+    end(record)
+    with pytest.raises(RunLostError, match="was taken over by another worker, or has ended"):
+        record.heartbeat()
+
+
+@pytest.mark.parametrize(
+    ("metrics", "more", "message"),
+    [
+        (Metrics(50.0, 90.0, math.inf), {}, "train_loss of epoch 1 of architecture 1 is infinite; give nan"),
+        (
+            Metrics(200.0, 90.0, 1.0),
+            {},
+            r"train_top1 of epoch 1 of architecture 1 is 200.0; percent are in 0",
+        ),
+        (Metrics(-0.5, 90.0, 1.0), {}, "is -0.5; percent"),
+        (
+            RESULT,
+            {"speed": 1.0},
+            "epoch 1 of architecture 1 has 'speed', which is no measure; choose of: train_",
+        ),
+    ],
+)
+def test_what_no_database_holds_is_told_with_its_place(
+    empty_db: Database, metrics: Metrics, more: dict[str, float], message: str
+) -> None:
+    record = claim(queue_of(empty_db, [1]))
+    assert record is not None
+    with pytest.raises(QueryError, match=message):
+        record.epoch(EpochResult(1, metrics, metrics, more))
+    with pytest.raises(QueryError, match="the result of architecture 1"):
+        record.finish(RunResult(False, None, metrics, 1.0, more))
+    assert epochs_of(empty_db) == []
+
+
+@pytest.mark.parametrize("epoch", [0, -1, 1.5, True, "1"])
+def test_epochs_count_from_one(empty_db: Database, epoch: Any) -> None:
+    record = claim(queue_of(empty_db, [1]))
+    assert record is not None
+    with pytest.raises(QueryError, match="an epoch is "):
+        record.epoch(EpochResult(epoch, RESULT, RESULT))
+
+
+def test_nan_is_not_measured(empty_db: Database) -> None:
+    record = claim(queue_of(empty_db, [1]))
+    assert record is not None
+    record.epoch(EpochResult(1, Metrics(50.0, math.nan, 1.0), RESULT))
+    assert empty_db.rows("SELECT train_top1, train_top5, train_loss FROM epochs") == [
+        {"train_top1": 50.0, "train_top5": None, "train_loss": 1.0}
+    ]

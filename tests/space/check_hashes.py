@@ -1,11 +1,12 @@
 """Compute the model hash of every architecture and compare it with `hashes.bin`: `make hashes`, half a minute.
 
-The tests do this for a sample. All of them are worth it after a change to graphs, to fingerprints or to the data.
+With `--write` the file is written instead, as a new operation needs. The tests do this for a sample. All of them are worth it after a change to graphs, to fingerprints or to the data.
 """
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from bloxdb import space
 from bloxdb.space.hashing import fingerprint
@@ -15,6 +16,12 @@ _STEP = 10_000
 
 def main() -> int:
     """Print how far it is, and each difference; 1 if there is one."""
+    if sys.argv[1:] == ["--write"]:
+        graphs = map(space.graph, range(space.NUM_ARCHS))
+        data = b"".join(fingerprint(graph.labels, graph.edges) for graph in graphs)
+        Path(space.__file__).with_name("hashes.bin").write_bytes(data)
+        print(f"{space.NUM_ARCHS:,} written")
+        return 0
     wrong = 0
     for index, stored in enumerate(space.all_digests()):
         graph = space.graph(index)

@@ -133,3 +133,32 @@ def test_block_indices_spell_the_index() -> None:
 
 def test_no_two_hashes_begin_with_the_same_8_digits() -> None:
     assert len({one[:8] for one in space.all_model_hashes()}) == space.NUM_ARCHS
+
+
+@pytest.mark.parametrize("one", ["405", 405, np.int64(405), None])
+def test_one_key_is_not_taken_for_many(one: object) -> None:
+    for many in (space.find_archs, space.arch_indices):
+        with pytest.raises(InvalidArchError, match="several architectures are wanted; put .* into a list"):
+            many(one)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("wrong", ["5", True, 5.0, None, "0" * 32])
+def test_what_takes_an_index_takes_no_other_key(wrong: object) -> None:
+    for of_index in (space.arch_vec, space.blocks_of, space.arch_cost):
+        with pytest.raises(InvalidArchError, match="an architecture index is an integer, not "):
+            of_index(wrong)  # type: ignore[operator]
+    assert space.arch_vec(np.uint16(5)) == space.arch_vec(5)
+
+
+@pytest.mark.parametrize(
+    "key", [[[[0], [1, 0, 1, 1]]] * 3, "[[[0],[1,0,1,1]],[[0],[1,0,1,1]],[[0],[1,0,1,1]]]"]
+)
+def test_cells_of_a_vector_are_its_own(key: object) -> None:
+    assert space.cells_of(key) == ((0, 1, 0, 1, 1),) * 3
+    for other in (space.arch_index(key), str(space.arch_index(key)), space.model_hash(key)):
+        assert space.cells_of(other) == ((1, 0, 0, 1, 1),) * 3 == space.parse(space.canonical(key))
+
+
+@pytest.mark.parametrize("text", ["9" * 40, "+99999999", "-5", "12345"])
+def test_any_number_is_an_index_or_a_hash(text: str) -> None:
+    assert space.find_arch(text) == (12345 if text == "12345" else None)
