@@ -137,11 +137,11 @@ ENVIRONMENT = (
 """
 
 
-def to_stored(values: Array, measure: Measure, source: str = "") -> Array:
+def to_stored(values: Array, measure: Measure, source: str = "", *, rounds: bool = False) -> Array:
     """Natural values as the integers that a database keeps.
 
-    NaN means that nothing was measured, and becomes `MISSING`. Nothing is rounded: what the scale cannot hold
-    exactly is refused.
+    NaN means that nothing was measured, and becomes `MISSING`. Nothing is rounded if that is not asked for:
+    what the scale cannot hold exactly is refused.
 
     Parameters
     ----------
@@ -152,6 +152,8 @@ def to_stored(values: Array, measure: Measure, source: str = "") -> Array:
         The measure that the values are of.
     source
         The file that the values come from, for the error.
+    rounds
+        Whether values with more decimals than are kept are rounded to the nearest that is kept.
 
     Returns
     -------
@@ -172,7 +174,12 @@ def to_stored(values: Array, measure: Measure, source: str = "") -> Array:
     if values.dtype != np.float64:
         return values
     absent = np.isnan(values)
-    stored, exact = _integers(np.where(absent, 0.0, values), measure.scale)
+    known = np.where(absent, 0.0, values)
+    if rounds:
+        stored = nearest_stored(known, measure)
+        exact = stored != MISSING
+    else:
+        stored, exact = _integers(known, measure.scale)
     for place in np.argwhere(~exact)[:1].tolist():
         value = values[tuple(place)]
         epoch = f" of epoch {place[1] + 1}" if len(place) == 2 else ""
@@ -181,7 +188,8 @@ def to_stored(values: Array, measure: Measure, source: str = "") -> Array:
         elif abs(value) * measure.scale >= _EXACT:
             problem = "has more digits than the database keeps"
         else:
-            problem = f"has more decimals than the {measure.decimals} that the database keeps"
+            kept = f"the {measure.decimals} that the database keeps"
+            problem = f"has more decimals than {kept}; round=True, or --round, rounds it"
         raise BloxFormatError(
             f"the value {value}{epoch} {problem}", source=source, row=place[0], column=measure.name
         )

@@ -22,8 +22,9 @@ from bloxdb.release import LoadedFile, export_release, import_release, left_out,
 @click.option("--recipe", help="The name of the runs' recipe; DATASET-EPOCHS if not given.")
 @click.option("--seed", type=int, help="The seed of combined training results, which do not say it.")
 @click.option("--replace", is_flag=True, help="Override values that the files contradict.")
+@click.option("--round", "rounds", is_flag=True, help="Round what has more decimals than the database keeps.")
 def import_(
-    paths: tuple[str, ...], db: str | None, recipe: str | None, seed: int | None, replace: bool
+    paths: tuple[str, ...], db: str | None, recipe: str | None, seed: int | None, replace: bool, rounds: bool
 ) -> None:
     """Bring release files, training results, or folders of them into a database, all of them or none.
 
@@ -43,7 +44,9 @@ def import_(
         click.echo(f"{merged.added:,} added, {merged.replaced:,} replaced, {merged.agreed:,} unchanged")
         return
     with opened, progress_bar("importing", of_bytes=True) as progress:
-        report = import_release(paths, opened, replace=replace, recipe=recipe, seed=seed, progress=progress)
+        report = import_release(
+            paths, opened, replace=replace, recipe=recipe, seed=seed, round=rounds, progress=progress
+        )
     _print_notes(report.notes)
     click.echo(
         f"{len(report.files)} files: {report.added:,} rows added, {report.replaced:,} values replaced, "

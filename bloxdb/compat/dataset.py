@@ -221,11 +221,11 @@ class Dataset(Runs):
             name, ``'info'`` and ``'env'``; or a list: the hash, the columns, the seed, then a list of values
             a device, of the costs and of the environment.
         """
-        drawn = self._seed(seed)
+        index = find_arch(arch)
+        drawn = self._seed(seed, index)
         names = self._devices(devices)
         static = self._whether(include_static_info, self.static_info is not None)
         env = self._whether(include_env_info, self.env_info is not None)
-        index = find_arch(arch)
         run = None if index is None else self._run(index, drawn)
         if index is None or run is None:
             return None

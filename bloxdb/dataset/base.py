@@ -192,18 +192,18 @@ class Runs:
         return None if found is None else found[1]
 
     def _measure(self, name: str, arch: Any, epoch: int | None, best: bool, seed: int | None) -> float | None:
-        drawn = self._seed(seed)
+        index = find_arch(arch)
+        drawn = self._seed(seed, index)
         last = self._epoch(epoch)
         self._check_extended(name)
-        index = find_arch(arch)
         if index is None:
             return None
         return (self._source.best if best else self._source.at)(name, index, drawn, last)
 
     def _result(self, name: str, arch: Any, seed: int | None) -> float | None:
-        drawn = self._seed(seed)
-        self._check_extended(name)
         index = find_arch(arch)
+        drawn = self._seed(seed, index)
+        self._check_extended(name)
         return None if index is None else self._source.result(name, index, drawn)
 
     def _info(self, arch: Any) -> tuple[int, int] | None:
@@ -216,11 +216,16 @@ class Runs:
         if name in _EXTENDED and not self._is_extended:
             raise QueryError(f"{name} is in the ext files, which are not loaded; load with extended=True")
 
-    def _seed(self, seed: int | None) -> int:
+    def _seed(self, seed: int | None, index: int | None = None) -> int:
+        """The seed that is meant; if none is named, one is drawn, of those that the architecture has."""
         if not self._seeds:
             raise QueryError("there are no finished runs to ask")
         if seed is None:
-            return self._seeds[0] if len(self._seeds) == 1 else self.rng.choice(self._seeds)
+            drawn = self._seeds[0] if len(self._seeds) == 1 else self.rng.choice(self._seeds)
+            if index is None or self._source.has(index, drawn):
+                return drawn
+            there = [one for one in self._seeds if self._source.has(index, one)]
+            return self.rng.choice(there) if there else drawn
         wanted = integer(seed, "a seed")
         if wanted not in self._seeds:
             raise QueryError(f"seed {wanted} is not loaded; choose of: {', '.join(map(str, self._seeds))}")

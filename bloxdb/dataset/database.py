@@ -71,8 +71,10 @@ class DatabaseSource:
         """Whether epoch 1 has the best epoch's validation instead of its own: the recipe says so."""
         return self._first_epoch_is_best
 
-    def has(self, arch_id: int) -> bool:
-        """Whether the architecture has a run of any seed."""
+    def has(self, arch_id: int, seed: int | None = None) -> bool:
+        """Whether the architecture has a run of a seed, or of any."""
+        if seed is not None:
+            return bool(self._rows(f"SELECT 1 {_RUN}", arch_id, self._recipe_id, seed))
         sql = f"SELECT 1 FROM runs WHERE arch_id = ? AND recipe_id = ? AND {_IS_DONE} AND "
         return bool(self._rows(f"{sql}{self._seeds_sql} LIMIT 1", arch_id, self._recipe_id))
 
@@ -102,14 +104,14 @@ class DatabaseSource:
         sql = f"SELECT {best}({measure.column}) {_EPOCH} AND epoch <= ?"
         return measure.natural(self._value(sql, arch_id, self._recipe_id, seed, epoch))
 
-    def curve(self, name: str, arch_id: int, seed: int) -> list[float] | None:
+    def curve(self, name: str, arch_id: int, seed: int) -> list[float | None] | None:
         """A measure of all epochs."""
         measure = EPOCH_MEASURES[name]
         sql = f"SELECT {measure.column} {_EPOCH} ORDER BY epoch"
         rows = self._rows(sql, arch_id, self._recipe_id, seed)
         if all(row[0] is None for row in rows):
             return None
-        return [np.nan if row[0] is None else row[0] / measure.scale for row in rows]
+        return [measure.natural(row[0]) for row in rows]
 
     def latency(self, device: str, arch_id: int) -> float | None:
         """The latency on a device, in milliseconds."""

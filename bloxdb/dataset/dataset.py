@@ -140,10 +140,10 @@ class Dataset(Runs):
             A dict with the columns of the loaded files, ``'model_hash'``, ``'seed'``, a dict a device by
             its name, ``'info'`` and ``'env'``; or a list of the same values in this order.
         """
-        drawn = self._seed(seed)
-        names = self._devices(devices)
         index = find_arch(arch)
-        if index is None or self._source.result("test_top1", index, drawn) is None:
+        drawn = self._seed(seed, index)
+        names = self._devices(devices)
+        if index is None or not self._source.has(index, drawn):
             return None
         source = self._source
         info: dict[str, Any] = {KEY: space.model_hash(index)}
@@ -249,7 +249,8 @@ class Dataset(Runs):
         if measure not in CURVES:
             raise QueryError(f"there is no measure {measure!r} of epochs; choose of: {', '.join(CURVES)}")
         self._check_extended(measure)
-        drawn, index = self._seed(seed), find_arch(arch)
+        index = find_arch(arch)
+        drawn = self._seed(seed, index)
         found = None if index is None else self._source.curve(measure, index, drawn)
         return None if found is None else np.array(found, dtype=np.float64)
 

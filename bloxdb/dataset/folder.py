@@ -133,9 +133,10 @@ class FolderSource:
                 return True
         return False
 
-    def has(self, arch_id: int) -> bool:
-        """Whether the architecture has a run of any seed."""
-        return any(parts[BASE[1]].row[arch_id] >= 0 for parts in self.training.values())
+    def has(self, arch_id: int, seed: int | None = None) -> bool:
+        """Whether the architecture has a run of a seed, or of any."""
+        seeds = self.seeds if seed is None else [seed]
+        return any(self.training[one][BASE[1]].row[arch_id] >= 0 for one in seeds)
 
     def arch_ids(self) -> Ids:
         """The architectures that have a run of any seed, in order."""
@@ -178,7 +179,7 @@ class FolderSource:
         value = float(_best(part.table.columns[name][row, :epoch], EPOCH[name]))
         return None if value != value else value
 
-    def curve(self, name: str, arch_id: int, seed: int) -> list[float] | None:
+    def curve(self, name: str, arch_id: int, seed: int) -> list[float | None] | None:
         """A measure of all epochs."""
         part = self.training[seed][name]
         row = part.row[arch_id]
@@ -187,10 +188,7 @@ class FolderSource:
         stored = part.table.columns[name][row]
         if stored.dtype == np.float64 and np.isnan(stored).all():
             return None
-        values: list[float] = (
-            stored if stored.dtype == np.float64 else to_floats(stored, EPOCH[name].scale)
-        ).tolist()
-        return values
+        return _listed(stored if stored.dtype == np.float64 else to_floats(stored, EPOCH[name].scale))
 
     def latency(self, device: str, arch_id: int) -> float | None:
         """The latency on a device, in milliseconds."""
@@ -395,9 +393,11 @@ class _Files:
 
 
 def _check_cover(parts: dict[str, Part], seeds: list[int]) -> None:
-    """Files that extend a base file must be of architectures that it has."""
+    """Files that extend a base file must be of architectures that it has; what they lack is said."""
+    every = np.unique(np.concatenate([parts[f"blox-base-{seed}"].ids for seed in seeds]))
     for seed in seeds:
         base = parts[f"blox-base-{seed}"]
+        _say_what_is_missing(f"blox-base-{seed}", base.ids, every, "that another seed has")
         for kind in ("ext", "env"):
             part = parts.get(f"blox-{kind}-{seed}")
             if part is None:
@@ -407,3 +407,14 @@ def _check_cover(parts: dict[str, Part], seeds: list[int]) -> None:
                 raise ReleaseError(
                     f"blox-{kind}-{seed} has architecture {strange[0]}, which blox-base-{seed} lacks"
                 )
+            _say_what_is_missing(f"blox-{kind}-{seed}", part.ids, base.ids, f"that blox-base-{seed} has")
+
+
+def _say_what_is_missing(stem: str, there: Ids, wanted: Ids, which: str) -> None:
+    missing = np.setdiff1d(wanted, there)
+    if missing.size:
+        warnings.warn(
+            f"{stem} lacks {missing.size:,} of {len(wanted):,} architectures {which}, as {missing[0]}; "
+            "they have no value there",
+            stacklevel=5,
+        )

@@ -61,13 +61,15 @@ class Source(Protocol):
         """Whether epoch 1 has the best epoch's validation instead of its own."""
         ...
 
-    def has(self, arch_id: int) -> bool:
-        """Whether the architecture has a run of any seed.
+    def has(self, arch_id: int, seed: int | None = None) -> bool:
+        """Whether the architecture has a run of a seed, or of any.
 
         Parameters
         ----------
         arch_id
             The index of the architecture.
+        seed
+            The seed; any if None.
 
         Returns
         -------
@@ -141,7 +143,7 @@ class Source(Protocol):
         """
         ...
 
-    def curve(self, name: str, arch_id: int, seed: int) -> list[float] | None:
+    def curve(self, name: str, arch_id: int, seed: int) -> list[float | None] | None:
         """A measure at all epochs.
 
         Parameters
@@ -155,8 +157,8 @@ class Source(Protocol):
 
         Returns
         -------
-        list of float or None
-            A value an epoch, in percent or nats, NaN where one was not measured; None if none was.
+        list or None
+            A value an epoch, in percent or nats, None where one was not measured; None if none was.
         """
         ...
 

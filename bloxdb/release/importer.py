@@ -37,6 +37,7 @@ def import_release(
     replace: bool = False,
     recipe: str | None = None,
     seed: int | None = None,
+    round: bool = False,
     progress: Progress | None = None,
 ) -> ImportReport:
     """Bring release files, or the original's training results, into a database, all of them or none.
@@ -59,6 +60,8 @@ def import_release(
         results need it.
     seed
         The seed of combined training results, which do not say it; other files do.
+    round
+        Round values of epochs that have more decimals than the database keeps, instead of refusing them.
     progress
         Called with the bytes of files that are done, all bytes, and what is going on.
 
@@ -93,7 +96,7 @@ def import_release(
         EpochWriter(session, folder, meter) as epochs,
     ):
         ResultsImporter(epochs, changes, meter, recipe, seed).run(results)
-        _Importer(epochs, headers, recipe, changes, meter).run()
+        _Importer(epochs, headers, recipe, changes, meter, round).run()
     meter.finish()
     return report
 
@@ -115,7 +118,9 @@ class _Importer:
         recipe: str | None,
         changes: Changes,
         meter: Meter,
+        rounds: bool,
     ) -> None:
+        self.rounds = rounds
         self.session = epochs.session
         self.epochs = epochs
         self.meter = meter
@@ -228,7 +233,7 @@ class _Importer:
 
     def _part(self, path: Path) -> RunData:
         table, ids = self._read(path, ())
-        return run_data(table, ids, path)
+        return run_data(table, ids, path, rounds=self.rounds)
 
     def _recipe(self, head: Header) -> Recipe:
         name = self.recipe_name or f"{head.dataset}-{head.epochs}"

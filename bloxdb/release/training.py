@@ -55,7 +55,7 @@ class RunData:
         return self if np.all(self.ids[1:] > self.ids[:-1]) else self.take(np.argsort(self.ids))
 
 
-def run_data(table: Table, ids: npt.NDArray[np.int64], path: Path) -> RunData:
+def run_data(table: Table, ids: npt.NDArray[np.int64], path: Path, *, rounds: bool = False) -> RunData:
     """The values of a training file, in the order of architectures.
 
     Raises
@@ -67,7 +67,7 @@ def run_data(table: Table, ids: npt.NDArray[np.int64], path: Path) -> RunData:
     results = {name: np.full(len(table), np.nan) for name in _RESULTS}
     for name in table.header.columns:
         if is_list(name):
-            measures[name] = to_stored(table[name], EPOCH_MEASURES[name], str(path))
+            measures[name] = to_stored(table[name], EPOCH_MEASURES[name], str(path), rounds=rounds)
         elif name in results:
             results[name] = table.values(name).astype(np.float64)
     return RunData(path.name, ids, results, measures).sorted()

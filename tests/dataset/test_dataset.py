@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 from pathlib import Path
@@ -251,7 +252,13 @@ def test_values_that_were_not_measured_are_alike_in_a_folder_and_a_database(
                 found = [data.train_loss(key, epoch=epoch, best=best) for data in (files, database)]
                 assert found[0] == found[1], (place, epoch, best)
         curves = [data.full_info(key)["train_loss"] for data in (files, database)]  # type: ignore[index,call-overload]
-        assert str(curves[0]) == str(curves[1])
+        assert curves[0] == curves[1]
+        assert json.loads(json.dumps(curves[0], allow_nan=False)) == curves[0]
+        arrays = [data.curve(key, "train_loss") for data in (files, database)]
+        assert (curves[0] is None) is (arrays[0] is None) is (arrays[1] is None)
+        if curves[0] is not None:
+            assert np.array_equal(*arrays, equal_nan=True)  # type: ignore[misc,arg-type]
+            assert [None if np.isnan(one) else one for one in arrays[0]] == curves[0]  # type: ignore[union-attr]
         assert files.test_top5(key) == database.test_top5(key)
     assert files.full_info(rows[2][0])["train_loss"] is None  # type: ignore[index,call-overload]
     assert files.train_loss(rows[0][0], epoch=2, best=False) is None
@@ -283,3 +290,72 @@ def test_new_data_sets_draw_the_same_seeds(both: tuple[Dataset, Dataset], golden
     key = next(iter(both[0]))
     one, other = (from_folder(golden / SMALL) for _ in range(2))
     assert [one.test_acc(key) for _ in range(20)] == [other.test_acc(key) for _ in range(20)]
+
+
+@pytest.fixture
+def uneven(golden: Path, tmp_path: Path) -> Path:
+    """Two seeds, of which the second lacks every third architecture."""
+    for seed in (0, 1):
+        table = codecs.read(golden / SMALL / f"blox-base-{seed}.blox")
+        rows = table.rows() if seed == 0 else [row for at, row in enumerate(table.rows()) if at % 3]
+        codecs.write(codecs.Table.from_rows(table.header, rows), tmp_path / f"blox-base-{seed}.blox")
+    return tmp_path
+
+
+@pytest.mark.parametrize("kind", ["folder", "database"])
+def test_a_seed_is_drawn_of_those_that_an_architecture_has(
+    kind: str, uneven: Path, empty_db: Database
+) -> None:
+    bloxdb.import_release(uneven, empty_db)
+    if kind == "folder":
+        with pytest.warns(
+            UserWarning, match="blox-base-1 lacks 20 of 60 architectures that another seed has"
+        ):
+            data = from_folder(uneven)
+    else:
+        data = bloxdb.from_database(empty_db)
+    table = data.table(seed=1)
+    lacking = set(table["arch_id"][np.isnan(table["test_top1"])].tolist())
+    assert len(lacking) == 20
+    assert len(data) == len(list(data)) == 60
+    for key in data:
+        index = space.arch_index(key)
+        assert key in data
+        drawn = {data[key]["seed"] for _ in range(12)}
+        assert drawn == {0} if index in lacking else drawn <= {0, 1}
+        for ask in (data.val_acc, data.test_acc, data.train_time, data.full_info):
+            assert all(ask(key) is not None for _ in range(6))
+            assert (ask(key, seed=1) is None) is (index in lacking)
+        curve = data.curve(key, "val_top1")
+        assert curve is not None
+        assert curve.shape == (200,)
+
+
+@pytest.mark.parametrize("wrong", ["test_top1", "top1", ""])
+def test_a_curve_is_of_a_measure_of_epochs(dataset: Dataset, wrong: str) -> None:
+    with pytest.raises(bloxdb.QueryError, match=f"no measure '{wrong}' of epochs; choose of: val_top1"):
+        dataset.curve(0, wrong)
+    assert dataset.curve("0" * 32, "val_top1") is None
+
+
+@pytest.mark.parametrize("seed", [0, "mean", "median"])
+@pytest.mark.parametrize("best", [True, False])
+def test_a_table_is_what_one_after_the_other_gives(dataset: Dataset, seed: int | str, best: bool) -> None:
+    archs = list(dataset)[:9]
+    epochs = [1, 7, 200]
+    columns = ["val_top1", "val_loss", "test_top1", "flops", "params", "latency:jetson-nano"]
+    table = dataset.table(archs, columns, epochs, seed, best)
+    of = {"mean": np.mean, "median": np.median}.get(str(seed), np.mean)
+    seeds = [seed] if isinstance(seed, int) else dataset.seeds
+    for row, key in enumerate(archs):
+        for c, epoch in enumerate(epochs):
+            for name, ask in (("val_top1", dataset.val_acc), ("val_loss", dataset.val_loss)):
+                values = [ask(key, epoch=epoch, best=best, seed=one) for one in seeds]
+                assert table[name][row, c] == pytest.approx(of(values), rel=1e-14)
+        assert table["test_top1"][row] == pytest.approx(of([dataset.test_acc(key, one) for one in seeds]))
+        assert (table["flops"][row], table["params"][row]) == (dataset.flops(key), dataset.params(key))
+        assert table["latency:jetson-nano"][row] == dataset.latency(key, "jetson-nano")
+    assert (
+        dataset.table(archs, ["val_top1"], 7, seed, best)["val_top1"].tolist()
+        == table["val_top1"][:, 1].tolist()
+    )

@@ -145,3 +145,30 @@ def test_a_run_that_is_not_finished_contradicts_a_file_and_is_replaced_on_demand
     report = bloxdb.import_release(path, tiny_db, replace=True)
     assert (report.added, report.replaced, report.unchanged) == (0, 1, 39)
     assert content(tiny_db) == expected
+
+
+def test_more_decimals_than_are_kept_are_rounded_on_demand(
+    empty_db: Database, golden: Path, tmp_path: Path
+) -> None:
+    values = [1.0004, 2.00050, 73.1234999, 0.0005, *[3.0] * 6]
+    with_values(golden / TINY / "blox-base-3.csv", tmp_path / "blox-base-3.pickle", "val_top1", [values])
+    with pytest.raises(
+        bloxdb.BloxFormatError, match="1.0004 of epoch 1 has more decimals.*--round, rounds it"
+    ):
+        bloxdb.import_release(tmp_path, empty_db)
+    bloxdb.import_release(tmp_path, empty_db, round=True)
+    key = codecs.read(tmp_path / "blox-base-3.pickle").rows()[0][0]
+    found = bloxdb.from_database(empty_db).full_info(key)
+    assert found is not None
+    assert found["val_top1"] == [round(value, 3) for value in values]  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("rounds", [True, False])
+def test_an_infinity_is_told_as_one(empty_db: Database, golden: Path, tmp_path: Path, rounds: bool) -> None:
+    values = [*[1.0] * 8, float("inf"), 2.0]
+    with_values(golden / TINY / "blox-ext-3.csv", tmp_path / "blox-ext-3.pickle", "val_loss", [values])
+    shutil.copy(golden / TINY / "blox-base-3.csv", tmp_path)
+    with pytest.raises(
+        bloxdb.BloxFormatError, match="row 0, column val_loss: the value inf of epoch 9 is infinite"
+    ):
+        bloxdb.import_release(tmp_path, empty_db, round=rounds)
