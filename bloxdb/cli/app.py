@@ -35,6 +35,7 @@ _HOMES = {
 }
 """Commands and the modules they are in: only what is called is imported."""
 
+_NEAR = 0.4  # how like a command a name has to be, 1 for the same letters, to be taken for a slip
 _WHOLE = 1_000  # characters of a summary, which click would cut to what is left of the line
 
 
@@ -56,8 +57,9 @@ class _Group(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in _HOMES and not name.startswith("-") and not ctx.resilient_parsing:
-            nearest = get_close_matches(name.lower(), _HOMES, n=1, cutoff=0.0)
-            raise click.UsageError(f"there is no command {name!r}; do you mean {nearest[0]!r}?", ctx)
+            nearest = get_close_matches(name.lower(), _HOMES, n=1, cutoff=_NEAR)
+            choice = f"do you mean {nearest[0]!r}?" if nearest else f"choose one of: {', '.join(_HOMES)}"
+            raise click.UsageError(f"there is no command {name!r}; {choice}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _CONTROL_IN_LINES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
+_PIECE = 1_000
+"""Characters to write at once: less than 4,096 bytes, which a pipe takes whole or not at all.
+
+Of more, a pipe whose reader leaves takes a part, and with $PYTHONUNBUFFERED Python does not notice.
+"""
+
 _LOOKALIKES = {
     **dict(zip("▁▂▃▄▅▆▇█", "__--==##", strict=True)),
     **{"…": "...", "±": "+-", "×": "x", "–": "-", "—": "-", "━": "-", "╸": "-", "╺": "-"},
@@ -53,7 +59,8 @@ def note(text: object) -> None:
 def write(text: str, stream: IO[str] | None = None) -> None:
     """A text as it is, on stdout or another stream, at once."""
     stream = stream or sys.stdout
-    stream.write(text)
+    for start in range(0, len(text), _PIECE):
+        stream.write(text[start : start + _PIECE])
     stream.flush()
 
 
