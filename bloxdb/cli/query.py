@@ -201,7 +201,7 @@ def _print_arch(arch: Arch) -> None:
         say(draw_curve(values, max(min(WIDTH, width() - 9), 1) if is_terminal() else WIDTH, first=first))
 
 
-@click.command()
+@click.command(context_settings={"ignore_unknown_options": True})  # a query may begin with a comment
 @click.argument("statement", metavar="SQL")
 @db_option
 @json_option

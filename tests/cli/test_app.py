@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 import pytest
 from bloxdb.trainer.recipe import PRECISIONS
+from click.testing import CliRunner
 
 from bloxdb import codecs, merging
 from bloxdb.cli import main
@@ -61,6 +63,16 @@ def test_every_command_has_help_and_stands_in_the_readme() -> None:
         (["train", "--db", "TINY", "--config", "TINY", "--arch", "1"], "is not TOML"),
         (["train", "--db", "TINY", "--config", "none.toml", "--arch", "1"], "none.toml: No such file"),
         (["retry", "--db", "TINY", "--failed", "--recipe", "x"], "choose one of: cifar100-10"),
+        (["train", "--db", "TINY", "--sql", "DELETE FROM runs RETURNING arch_id"], "a query only reads"),
+        (["train", "--db", "TINY", "--sql", "ATTACH 'new.db' AS new"], "a query only reads"),
+        (["bench", "--db", "TINY", "--device-name", "a", "--sql", "DELETE FROM runs"], "a query only reads"),
+        (
+            ["bench", "--db", "TINY", "--device-name", "a", "--sql", "VACUUM INTO 'new.db'"],
+            "a query only reads",
+        ),
+        (["sql", "--db", "TINY", "VACUUM INTO 'new.db'"], "a query only reads"),
+        (["sql", "--db", "TINY", "-- nothing"], "the statement gives no rows"),
+        (["pareto", "--db", "TINY", "--seed", "9"], "no run with seed 9"),
         (["merge", "--db", "TINY", "none.db"], "none.db; create one"),
         (
             ["bench", "--db", "TINY", "--device-name", "a b", "--arch", "1"],
@@ -78,6 +90,53 @@ def test_errors_are_one_line_and_exit_code_1(
     assert done.stderr.startswith("Error: ")
     assert done.stderr.count("\n") == 1
     assert sentence in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", main.list_commands(click.Context(main)))
+def test_both_ways_to_ask_for_help_work_on_every_command(name: str) -> None:
+    short, long = (CliRunner().invoke(main, [name, option]) for option in ("-h", "--help"))
+    assert (short.exit_code, long.exit_code) == (0, 0)
+    assert short.output == long.output
+    assert "-h, --help" in short.output
+    assert short.output.isascii()
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_the_list_of_commands_has_whole_summaries(option: str) -> None:
+    shown = CliRunner().invoke(main, [option], terminal_width=60)
+    assert shown.exit_code == 0
+    text = " ".join(shown.output.split("Commands:")[1].split())
+    assert "..." not in text
+    for name in main.list_commands(click.Context(main)):
+        command = main.get_command(click.Context(main), name)
+        assert command is not None
+        first = " ".join(str(command.help).split("\n\n")[0].split())
+        assert f"{name} {first}" in text
+
+
+@pytest.mark.parametrize("name", main.list_commands(click.Context(main)))
+@pytest.mark.parametrize(
+    "slip",
+    [
+        lambda n: n[1:],
+        lambda n: n[:-1],
+        lambda n: n.upper(),
+        lambda n: n[1] + n[0] + n[2:],
+        lambda n: n + "e",
+    ],
+)
+def test_a_mistyped_command_is_told_the_nearest(name: str, slip: Callable[[str], str]) -> None:
+    mistyped = slip(name)
+    done = CliRunner().invoke(main, [mistyped, "--db", "none.db"])
+    assert done.exit_code == 2
+    assert f"there is no command {mistyped!r}; do you mean {name!r}?" in done.output
+
+
+def test_a_command_that_is_like_none_gets_the_list() -> None:
+    done = CliRunner().invoke(main, ["zzz"])
+    assert done.exit_code == 2
+    assert f"choose one of: {', '.join(main.list_commands(click.Context(main)))}" in done.output
 
 
 @pytest.mark.parametrize(
@@ -113,6 +172,8 @@ def test_a_damaged_database_is_a_sentence(tmp_path: Path, tiny_file: Path, argum
 
 CHOICES = {
     ("top", "by"): list(RUN_MEASURES),
+    ("pareto", "x"): list(RUN_MEASURES),
+    ("pareto", "y"): list(RUN_MEASURES),
     ("train", "dataset"): list(DATASETS),
     ("train", "precision"): list(PRECISIONS),
     ("export", "format_name"): [*codecs.FORMATS, "parquet"],

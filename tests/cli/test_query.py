@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from bloxdb import Database, queries
 from bloxdb.db import create
 from bloxdb.release import import_release
 from tests.cli.helpers import README, bloxdb
@@ -50,6 +51,65 @@ def test_sql_prints_text_json_and_csv(tiny_file: Path) -> None:
     assert [json.loads(row["vec"]) for row in table] == [row["vec"] for row in rows]
     assert len(bloxdb("sql", query, "--db", tiny_file).stdout.splitlines()) == 3
     assert "no rows" in bloxdb("sql", "SELECT 1 WHERE 0", "--db", tiny_file).stderr
+
+
+def test_pareto_is_what_the_function_gives(tiny_file: Path, tiny_db: Database) -> None:
+    for options in ({}, {"x": "params", "y": "val_top1"}, {"recipe": "cifar100-10", "x": "train_time_s"}):
+        arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+        expected = queries.pareto(db=tiny_db, **options)
+        assert len(expected) > 1
+        found = json.loads(bloxdb("pareto", "--db", tiny_file, *arguments, "--json").stdout)
+        assert found == [{**row, "vec": json.loads(row["vec"])} for row in expected]
+
+
+CSV = {
+    "top": ["top", "3"],
+    "pareto": ["pareto"],
+    "show": ["show", "3134"],
+    "status": ["status"],
+    "sql": ["sql", "SELECT id, arch_id AS id FROM runs"],
+}
+
+
+@pytest.mark.parametrize("name", CSV)
+def test_csv_has_the_same_header_with_and_without_rows(name: str, tiny_file: Path, empty_file: Path) -> None:
+    some, none = (bloxdb(*CSV[name], "--csv", "--db", path).stdout for path in (tiny_file, empty_file))
+    header, *rows = csv.reader(io.StringIO(some))
+    assert rows
+    assert all(len(row) == len(header) == len(set(header)) for row in rows)
+    assert next(csv.reader(io.StringIO(none))) == header
+    left = 2 if name == "show" else 1  # what an architecture costs is known without a run
+    assert len(none.splitlines()) == left
+
+
+def test_show_has_a_line_of_csv_a_run(tiny_file: Path) -> None:
+    data = json.loads(bloxdb("show", "3134", "--db", tiny_file, "--json").stdout)
+    rows = list(csv.DictReader(io.StringIO(bloxdb("show", "3134", "--db", tiny_file, "--csv").stdout)))
+    assert [(row["hash"], row["test_top1"]) for row in rows] == [
+        (data["hash"], str(run["test_top1"])) for run in data["runs"]
+    ]
+    assert json.loads(rows[0]["vec"]) == data["vec"]
+
+
+def test_sql_in_json_keeps_every_column_and_is_json(tiny_file: Path) -> None:
+    query = "SELECT r.id, a.id, a.vec, 9e999 AS inf, x'00ff' AS blob, '12:30' AS time FROM runs r JOIN archs a ON a.id = arch_id LIMIT 1"
+    (row,) = json.loads(bloxdb("sql", query, "--db", tiny_file, "--json").stdout)
+    assert list(row) == ["id", "id_1", "vec", "inf", "blob", "time"]
+    assert (row["inf"], row["blob"], row["time"], len(row["vec"])) == (None, "00ff", "12:30", 3)
+    lines = bloxdb("sql", query, "--db", tiny_file).stdout.splitlines()
+    assert lines[0] == "id\tid_1\tvec\tinf\tblob\ttime"
+    assert lines[1].endswith("\t00ff\t12:30")
+
+
+def test_reading_commands_leave_nothing_beside_the_file(tiny_file: Path, tmp_path: Path) -> None:
+    path = shutil.copy(tiny_file, tmp_path / "blox.db")
+    for arguments in CSV.values():
+        bloxdb(*arguments, "--db", path)
+        assert [found.name for found in tmp_path.iterdir()] == ["blox.db"]
+
+
+def test_a_query_may_begin_with_a_comment(tiny_file: Path) -> None:
+    assert bloxdb("sql", "-- one\nSELECT 1 AS a", "--db", tiny_file).stdout == "a\n1\n"
 
 
 def test_the_readme_queries_are_sql_that_runs(tiny_file: Path) -> None:

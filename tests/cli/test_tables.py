@@ -1,0 +1,125 @@
+"""Tables for terminals of every width: they fit, and no number is ever folded."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from bloxdb import Database, queries, space
+from bloxdb.cli.tables import as_text
+from bloxdb.db.schema import RUN_MEASURES
+from tests.cli.helpers import on_terminal
+
+
+@pytest.fixture(autouse=True)
+def no_color(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+
+
+def table(rows: list[dict[str, Any]], width: int) -> str:
+    return as_text(list(rows[0]), [list(row.values()) for row in rows], width)
+
+
+def words_of(rows: list[dict[str, Any]]) -> set[str]:
+    """Every number of rows as it has to be shown."""
+    costs = ("flops", "params")
+    return {
+        f"{value:,}" if name in costs else str(value)
+        for row in rows
+        for name, value in row.items()
+        if isinstance(value, int | float)
+    }
+
+
+@pytest.mark.parametrize("width", [200, 120, 100, 80, 72, 60, 50, 40])
+@pytest.mark.parametrize("by", RUN_MEASURES)
+def test_the_best_fit_every_width_and_numbers_stay_whole(by: str, width: int, tiny_db: Database) -> None:
+    rows = queries.top(10, tiny_db, by=by)
+    shown = table(rows, width)
+    assert max(map(cell_len, shown.splitlines())) <= width
+    assert words_of(rows) <= set(re.split(r"[\s]+|, |$", shown.replace(", ", " ")))
+    for row in rows:
+        assert row["hash"][:8] in shown
+
+
+def test_wide_terminals_have_names_of_blocks_and_narrow_ones_their_numbers(tiny_db: Database) -> None:
+    (row,) = queries.top(1, tiny_db)
+    kinds = space.blocks_of(row["arch_id"])
+    names = [f"{kind.scheme}({kind.op1}{'' if kind.op2 is None else ',' + kind.op2})" for kind in kinds]
+    wide, narrow = table([row], 200), table([row], 80)
+    assert " ".join(names) in wide
+    assert row["hash"] in wide
+    assert " ".join(str(kind.index) for kind in kinds) in narrow
+    assert row["hash"] not in narrow
+    assert row["vec"] not in wide + narrow
+
+
+def test_what_all_rows_share_stands_above_a_narrow_table(tiny_db: Database) -> None:
+    rows = queries.top(3, tiny_db)
+    first, heading, *rest = table(rows, 80).splitlines()
+    assert first == "recipe cifar100-10, seed 3"
+    assert heading.split() == [
+        *("arch_id", "hash", "blocks", "flops", "params", "val_top1", "test_top1", "train_time_s")
+    ]
+    assert len(rest) == 3
+    rows[1]["seed"] = 4
+    assert table(rows, 80).startswith("recipe cifar100-10\n")
+
+
+def test_a_field_a_line_has_every_field_of_every_row(tiny_db: Database) -> None:
+    rows = queries.top(2, tiny_db)
+    one, two = table(rows, 40).split("\n\n")
+    for part, row in zip((one, two), rows, strict=True):
+        shown = dict(line.split(None, 1) for line in part.splitlines())
+        assert list(shown) == ["blocks" if name == "vec" else name for name in row]
+        assert shown["test_top1"] == str(row["test_top1"])
+
+
+VALUES = st.one_of(
+    st.none(),
+    st.integers(-(2**63), 2**63),
+    st.floats(),
+    st.text(max_size=30),
+    st.binary(max_size=5),
+)
+NAMES = st.one_of(
+    st.sampled_from(["hash", "vec", "recipe", "seed", "flops", "test_top1"]), st.text(max_size=12)
+)
+
+
+@given(st.data())
+def test_anything_is_shown_without_control_characters_and_numbers_whole(data: st.DataObject) -> None:
+    columns = data.draw(st.lists(NAMES, min_size=1, max_size=5, unique=True))
+    rows = data.draw(st.lists(st.tuples(*[VALUES] * len(columns)), min_size=1, max_size=4))
+    width = data.draw(st.integers(1, 120))
+    shown = as_text(columns, rows, width)
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", shown)
+    for row in rows:
+        for name, value in zip(columns, row, strict=True):
+            if isinstance(value, int | float):
+                assert (f"{value:,}" if name == "flops" and isinstance(value, int) else str(value)) in shown
+
+
+def test_a_vector_that_is_none_is_shown_as_it_is() -> None:
+    assert "nonsense" in table([{"vec": "nonsense", "n": 1}], 80)
+    assert "[1,2]" in table([{"vec": "[1,2]", "n": 1}], 80)
+
+
+def test_long_texts_are_folded_between_words_where_a_field_has_its_line() -> None:
+    message = "the loss was not finite " * 8
+    lines = table([{"arch_id": 1, "message": message}], 40).splitlines()
+    assert max(map(len, lines)) <= 40
+    assert " ".join(" ".join(lines).split()) == f"arch_id 1 message {message.strip()}"
+
+
+@pytest.mark.parametrize("columns", [80, 40])
+def test_commands_keep_to_the_width_of_the_terminal(columns: int, tiny_file: Path) -> None:
+    for command in (["top"], ["pareto", "--x", "params"], ["sql", "SELECT * FROM leaderboard LIMIT 3"]):
+        shown = on_terminal(*command, "--db", tiny_file, COLUMNS=str(columns), TERM="dumb")
+        assert max(map(cell_len, shown.splitlines())) <= columns
