@@ -80,6 +80,9 @@ def test_the_code_of_a_document_runs(
     document: str, golden: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(golden / "release-small", tmp_path / "release")
+    (tmp_path / "exp").mkdir()
+    for path in golden.glob("raw-results/results_[1r]*.pickle"):
+        shutil.copy(path, tmp_path / "exp")
     (tmp_path / "blox.db").symlink_to(whole)
     monkeypatch.chdir(tmp_path)
     blocks = code_of(document)

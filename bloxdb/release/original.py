@@ -281,11 +281,11 @@ def _images(dataset: str, portion: object) -> Images | None:
 
 def _absent(file: ResultsFile) -> int:
     """How many architectures of the range that was asked for are not in the file at all."""
-    asked = (file.arguments or {}).get("range")
+    asked: Any = (file.arguments or {}).get("range")
     if type(asked) not in (list, tuple) or [type(end) for end in asked] != [int, int]:
         return 0
-    first, end = max(asked[0], 0), min(asked[1], space.NUM_ARCHS)
-    return max(end - first - len(file.runs) - file.without, 0)
+    size: int = min(asked[1], space.NUM_ARCHS) - max(asked[0], 0)
+    return max(size - len(file.runs) - file.without, 0)
 
 
 def _data(name: str, runs: list[ResultsRun]) -> RunData:

@@ -78,7 +78,7 @@ class ResultsRun:
     @property
     def epochs(self) -> int:
         """How many epochs it has."""
-        return self.curves.shape[1]
+        return int(self.curves.shape[1])
 
 
 @dataclass
@@ -227,7 +227,8 @@ class _Reading:
             self._stored(np.array([_metrics(metrics, "test")]).T, TESTED)[:, 0],
             _is_whole(tested_at, epochs),
             _seconds(_field(value, "time", str)),
-            *(_whole(_field(value, name, int, float), name) for name in ("flops", "params")),
+            _whole(_field(value, "flops", int, float), "flops"),
+            _whole(_field(value, "params", int, float), "params"),
             _environment(_field(value, "env", dict)),
         )
 

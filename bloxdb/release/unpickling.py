@@ -11,6 +11,7 @@ A file is gone through twice. `scan` checks its opcodes and finds which objects 
 from __future__ import annotations
 
 import pickletools
+import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -66,6 +67,9 @@ _COUNTED = {"LONG1": 1, "SHORT_BINUNICODE": 1, "BINUNICODE": 4, "BINUNICODE8": 8
 
 _SIZES = {_CODES[name]: size for name, size in _FIXED.items()}
 _COUNTS = {_CODES[name]: size for name, size in _COUNTED.items()}
+_MEMOIZE, _LIST = _CODES["MEMOIZE"], _CODES["EMPTY_LIST"]
+_ONE_NUMBER = re.compile(rb"\]\x94G.{8}a", re.DOTALL)  # EMPTY_LIST, MEMOIZE, BINFLOAT, APPEND: most of a file
+_ONE_NUMBER_SIZE = 12
 _GLOBAL, _STOP, _PROTO = _CODES["GLOBAL"], _CODES["STOP"], _CODES["PROTO"]
 _GETS = {_CODES["BINGET"], _CODES["LONG_BINGET"]}
 
@@ -133,6 +137,9 @@ def _scan(data: bytes, start: int) -> Span:
     at, size, wanted = start, len(data), set()
     while at < size:
         code = data[at]
+        if code == _LIST and _ONE_NUMBER.match(data, at):
+            at += _ONE_NUMBER_SIZE
+            continue
         length = _SIZES.get(code)
         if length is None:
             length = _length(data, at)
@@ -197,11 +204,22 @@ class _Machine:
         self.has_taken = False
 
     def run(self) -> Any:
-        data, end = self.data, self.span.end - 1
+        data, end, wanted = self.data, self.span.end - 1, self.span.wanted
+        unpack = struct.Struct(">d").unpack_from
         at = self.span.start
         while at < end:
             self.at = at
             code = data[at]
+            if code == _MEMOIZE and self.remembered not in wanted:
+                self.top()
+                self.remembered += 1
+                at += 1
+                continue
+            if code == _LIST and self.remembered not in wanted and _ONE_NUMBER.match(data, at):
+                self.push([unpack(data, at + 3)[0]])
+                self.remembered += 1
+                at += _ONE_NUMBER_SIZE
+                continue
             size = _SIZES.get(code)
             if size is None:
                 size = _length(data, at)

@@ -42,3 +42,18 @@ def test_the_command_line_writes_and_reads_parquet(tiny_file: Path, tmp_path: Pa
     out = run("export", "--format", "parquet", "--db", tiny_file, "--out", tmp_path / "out", "--seed", 3)
     assert out.count(".parquet") == 6
     assert run("import", tmp_path / "out", "--db", tmp_path / "new.db").startswith("120 added, 0 replaced")
+
+
+def test_training_results_are_imported_with_what_should_be_known_of_them(
+    tmp_path: Path, golden: Path
+) -> None:
+    raw, db = golden / "raw-results", tmp_path / "blox.db"
+    done = bloxdb("import", raw / "results_0_15.pickle", "--db", db)
+    assert done.stdout.startswith("1 files: 15 ")
+    assert "note: results_0_15.pickle: 2 architectures without results\n" in done.stderr
+    refused = bloxdb("import", raw / "combined.pickle", "--db", db, code=1)
+    assert "say the recipe and the seed of its runs (--recipe NAME --seed N)" in refused.stderr
+    done = bloxdb("import", raw / "combined.pickle", "--db", db, "--recipe", "mine", "--seed", 3)
+    assert "mine and seed 3 are believed" in done.stderr
+    refused = bloxdb("import", raw, "--db", db, code=1)
+    assert "results_33_36.pickle, byte 6458: the file is cut off" in refused.stderr
