@@ -18,6 +18,7 @@ from bloxdb.measures import (
     Measure,
     compact,
     from_stored,
+    nearest_stored,
     to_fixed,
     to_stored,
 )
@@ -119,3 +120,21 @@ def test_each_measure_says_which_way_is_better_and_where_it_stands() -> None:
     assert (LATENCY.column, LATENCY.of, set(COSTS)) == ("latency_ms", "device", {"params", "flops"})
     for measure in MEASURES:
         assert (measure.unit == "percent") == measure.name.partition("_")[2].startswith("top")
+
+
+@given(
+    st.sampled_from(MEASURES),
+    st.lists(
+        st.floats(-1e9, 1e9)
+        | st.integers(-(10**9), 10**9).map(lambda n: n / 10_000)  # the middle between two decimals, or nearly
+        | st.integers(-(10**9), 10**9).map(lambda n: n / 10_000_000)
+    ),
+)
+def test_what_was_measured_is_rounded_as_python_rounds(measure: Measure, values: list[float]) -> None:
+    stored = nearest_stored(np.array(values, dtype=np.float64), measure)
+    assert from_stored(stored, measure).tolist() == [round(value, measure.decimals) for value in values]
+
+
+def test_what_cannot_be_stored_is_missing() -> None:
+    values = np.array([[np.nan, np.inf, -np.inf], [1e300, 2**53 / TOP1.scale, 1.0]])
+    assert nearest_stored(values, TOP1).tolist() == [[MISSING] * 3, [MISSING, MISSING, 1000]]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -35,6 +35,7 @@ _NAME = re.compile(r"results_(?:\d+_\d+|random)\.pickle")
 _TIME = re.compile(r"(?:(\d{1,6}) days?, )?(\d{1,6}):([0-5]\d):([0-5]\d)(?:\.(\d{1,6}))?")
 _METRICS = ("top1", "top5", "loss")
 _PARTS = {"train": "train", "valid": "val"}  # theirs and ours
+_VALUES_AT_MOST, _TEXT_AT_MOST = 64, 4_096  # of an argument, or of a field of the environment
 _VALUE = 4  # bytes of a file that stand for one value at the least
 
 CURVES = tuple(f"{ours}_{metric}" for ours in _PARTS.values() for metric in _METRICS)
@@ -261,12 +262,17 @@ def _plain_fields(made: Arguments, span: Span) -> dict[str, Any]:
     fields = made.fields or {}
     for name, value in fields.items():
         flat = value if type(value) in (list, tuple) else [value]
-        if type(name) is not str or any(type(one) not in _PLAIN for one in flat):
+        if type(name) is not str or any(type(one) not in _PLAIN for one in flat) or _is_long(flat):
             raise BloxFormatError(f"argument {_shown(name)} is no plain value", offset=span.start)
     return fields
 
 
 _PLAIN = (bool, int, float, str, type(None))
+
+
+def _is_long(values: Sequence[Any]) -> bool:
+    """Whether values are too many or texts too long; one long text can stand in a file many times."""
+    return len(values) > _VALUES_AT_MOST or any(type(v) is str and len(v) > _TEXT_AT_MOST for v in values)
 
 
 def _index(key: Any) -> int:
@@ -346,7 +352,7 @@ def _environment(facts: dict[Any, Any]) -> tuple[str, ...]:
     for name in ENVIRONMENT:
         held = facts.get(name)
         held = [held] if type(held) is str else [] if held is None else held
-        if type(held) not in (list, tuple) or any(type(one) is not str for one in held):
-            raise _WrongError(f"'{name}' of the environment is no text")
+        if type(held) not in (list, tuple) or any(type(one) is not str for one in held) or _is_long(held):
+            raise _WrongError(f"'{name}' of the environment is no text, or too long")
         texts.append(", ".join(held))
     return tuple(texts)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import copy
 import json
-import pickle
 import shutil
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,69 +13,10 @@ import pytest
 
 import bloxdb
 from bloxdb import Database
-from bloxdb.release.unpickling import Arguments, build, scan
-from tests.release.helpers import content
+from bloxdb.release.unpickling import build, scan
+from tests.release.helpers import HASH, RAW, Given, Results, content, diverge, write
 
-RAW = "raw-results"
 RELEASED = {"hflip": 0.5, "random_crop_pad": 4, "crop": True, "cutout": True, "rand_aug": 14, "epochs": 10}
-HASH = "dab44c12f79899d6de493c696c7ee8d1"  # the first of results_0_15
-Results = dict[str, Any]
-
-
-class Args:
-    """The original's class, as far as a pickle knows it."""
-
-
-Args.__module__, Args.__qualname__ = "blox.training.args", "Args"
-
-
-class Pickler(pickle._Pickler):  # type: ignore[name-defined, misc]
-    """Names `Args` without looking whether it can be imported."""
-
-    def save_global(self, obj: Any, name: str | None = None) -> None:
-        if obj is Args:
-            self.save("blox.training.args")
-            self.save("Args")
-            self.write(pickle.STACK_GLOBAL)
-            self.memoize(obj)
-        else:
-            super().save_global(obj, name)
-
-
-def contents(path: Path) -> tuple[dict[str, Any], Results]:
-    """Arguments and results of a golden file."""
-    data = path.read_bytes()
-    first, second = scan(data)
-    arguments = build(data, first, lambda key, value, at: None)
-    assert type(arguments) is Arguments
-    results: Results = {}
-    build(data, second, lambda key, value, at: results.__setitem__(key, value))
-    assert arguments.fields is not None
-    return arguments.fields, results
-
-
-def write(path: Path, *parts: dict[str, Any]) -> Path:
-    """A file of arguments (a dict with a seed) and results in turn."""
-    with path.open("wb") as stream:
-        for part in parts:
-            if "seed" in part:
-                arguments = Args()
-                arguments.__dict__.update(part)
-                Pickler(stream, 4).dump(arguments)
-            else:
-                ordered = {
-                    key: OrderedDict(value) if type(value) is dict and value else value
-                    for key, value in part.items()
-                }
-                pickle.dump(ordered, stream, 4)
-    return path
-
-
-@pytest.fixture
-def given(golden: Path) -> tuple[dict[str, Any], Results]:
-    """Arguments that fit, and the results of two architectures."""
-    arguments, results = contents(golden / RAW / "results_0_15.pickle")
-    return {**arguments, "epochs": 10, "range": None}, dict(list(results.items())[:2])
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +65,7 @@ def test_a_golden_file_has_the_values_that_pickle_reads_rounded_as_the_release(
         assert env == {**raw["env"], "gpu": raw["env"]["gpu"][0]}
 
 
-def test_times_are_rounded_to_whole_seconds(empty_db: Database, given: Any, tmp_path: Path) -> None:
+def test_times_are_rounded_to_whole_seconds(empty_db: Database, given: Given, tmp_path: Path) -> None:
     arguments, results = given
     for text, seconds in [
         ("0:58:59", 3539),
@@ -142,7 +81,7 @@ def test_times_are_rounded_to_whole_seconds(empty_db: Database, given: Any, tmp_
 
 
 def test_the_release_command_line_is_the_release_recipe(
-    empty_db: Database, golden: Path, given: Any, tmp_path: Path
+    empty_db: Database, golden: Path, given: Given, tmp_path: Path
 ) -> None:
     arguments, results = given
     write(tmp_path / "results_0_2.pickle", arguments | RELEASED | {"workers": 99, "datadir": "/x"}, results)
@@ -154,29 +93,29 @@ def test_the_release_command_line_is_the_release_recipe(
     assert (recipe["train_images"], recipe["val_images"], recipe["test_images"]) == (45_000, 5_000, 10_000)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"lr": 0.02}, {"momentum": 0.8}, {"decay": 0.0}, {"train_batch": 128}, {"hflip": False}, {"crop": False},
-        {"random_crop_pad": 0}, {"cutout": False}, {"cutout_length": 8}, {"rand_aug": 9}, {"rand_aug_num": 1},
-        {"train_portion": 0.8}, {"split_seed": 1}, {"stem": 16}, {"cells": 2}, {"nesterov": True}, {"opt": "Adam"},
-    ],
-    ids=str,
-)  # fmt: skip
+OTHERS = [
+    {"lr": 0.02}, {"momentum": 0.8}, {"decay": 0.0}, {"train_batch": 128}, {"hflip": False}, {"crop": False},
+    {"random_crop_pad": 0}, {"cutout": False}, {"cutout_length": 8}, {"rand_aug": 9}, {"rand_aug_num": 1},
+    {"train_portion": 0.8}, {"split_seed": 1}, {"stem": 16}, {"cells": 2}, {"nesterov": True}, {"opt": "Adam"},
+]  # fmt: skip
+
+
 def test_other_settings_are_another_recipe_whose_name_says_so(
-    empty_db: Database, given: Any, tmp_path: Path, change: dict[str, Any]
+    empty_db: Database, given: Given, tmp_path: Path
 ) -> None:
     arguments, results = given
-    bloxdb.import_release(write(tmp_path / "results_0_2.pickle", arguments | RELEASED, results), empty_db)
-    bloxdb.import_release(
-        write(tmp_path / "results_0_2.pickle", arguments | RELEASED | change, results), empty_db
-    )
-    plain, other = empty_db.rows("SELECT * FROM recipes ORDER BY name")
-    assert plain["name"] == "cifar100-10"
-    assert other["name"] == f"cifar100-10-{other['digest'][:8]}"
-    assert json.dumps(change)[1:-1] in other["config"]
-    if "train_portion" in change:
-        assert (other["train_images"], other["val_images"]) == (40_000, 10_000)
+    path = tmp_path / "results_0_2.pickle"
+    for number, change in enumerate([{}, *OTHERS]):
+        write(path, arguments | RELEASED | change, results)
+        assert bloxdb.import_release(path, empty_db).added == 2
+        recipe = empty_db.rows("SELECT * FROM recipes ORDER BY id")[number]
+        if not change:
+            assert recipe["name"] == "cifar100-10"
+            continue
+        assert recipe["name"] == f"cifar100-10-{recipe['digest'][:8]}"
+        assert json.dumps(change)[1:-1] in recipe["config"]
+        train = 40_000 if "train_portion" in change else 45_000
+        assert (recipe["train_images"], recipe["val_images"]) == (train, 50_000 - train)
 
 
 def test_importing_again_and_in_overlapping_files_changes_nothing(
@@ -238,16 +177,9 @@ def test_pairs_that_are_whole_before_the_cut_can_be_saved(
     assert bloxdb.import_release(path, empty_db).added == 2
 
 
-def diverge(result: dict[str, Any], epochs: int, at: float) -> None:
-    """What the original leaves of a run whose loss was not a number."""
-    for part in ("train", "valid"):
-        result[part] = {e: metrics for e, metrics in result[part].items() if e <= epochs}
-    result["test"] = {at: result["test"][10]}
-
-
 @pytest.mark.parametrize(("epochs", "at"), [(9, 9.5), (4, 4.0), (1, 1.25), (0, 0.125)])
 def test_a_run_that_diverged_has_what_there_is(
-    empty_db: Database, given: Any, tmp_path: Path, epochs: int, at: float
+    empty_db: Database, given: Given, tmp_path: Path, epochs: int, at: float
 ) -> None:
     arguments, results = given
     diverge(results[HASH], epochs, at)
@@ -269,7 +201,7 @@ def test_a_run_that_diverged_has_what_there_is(
 
 
 def test_values_that_were_not_measured_are_null_and_those_that_do_not_fit_are_told(
-    empty_db: Database, given: Any, tmp_path: Path
+    empty_db: Database, given: Given, tmp_path: Path
 ) -> None:
     arguments, results = given
     valid = results[HASH]["valid"]
@@ -285,7 +217,7 @@ def test_values_that_were_not_measured_are_null_and_those_that_do_not_fit_are_to
 
 
 def test_contradictions_are_told_and_replaced_only_on_demand(
-    empty_db: Database, given: Any, tmp_path: Path
+    empty_db: Database, given: Given, tmp_path: Path
 ) -> None:
     arguments, results = given
     bloxdb.import_release(write(tmp_path / "results_0_2.pickle", arguments, results), empty_db)
@@ -313,7 +245,7 @@ def test_contradictions_are_told_and_replaced_only_on_demand(
 
 
 def test_files_that_contradict_each_other_are_told_too(
-    empty_db: Database, given: Any, tmp_path: Path
+    empty_db: Database, given: Given, tmp_path: Path
 ) -> None:
     arguments, results = given
     write(tmp_path / "results_0_2.pickle", arguments, results)
@@ -324,51 +256,13 @@ def test_files_that_contradict_each_other_are_told_too(
     assert runs(empty_db) == []
 
 
-def test_a_release_and_its_training_results_agree(empty_db: Database, given: Any, tmp_path: Path) -> None:
+def test_a_release_and_its_training_results_agree(empty_db: Database, given: Given, tmp_path: Path) -> None:
     arguments, results = given
     path = write(tmp_path / "results_0_2.pickle", arguments | RELEASED, results)
     bloxdb.import_release(path, empty_db)
     bloxdb.export_release(tmp_path / "out", empty_db, format="csv")
     report = bloxdb.import_release([path, tmp_path / "out"], empty_db)
     assert (report.added, report.replaced) == (0, 0)
-
-
-Change = Callable[[dict[str, Any]], object]
-
-
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        (lambda result: result.pop("train"), "'train' is missing"),
-        (lambda result: result.update(env=3), "'env' is of type int"),
-        (lambda result: result.update(time="later"), "'time' is not as 1:02:03"),
-        (lambda result: result.update(time="-1 day, 23:00:00"), "'time' is not as 1:02:03"),
-        (lambda result: result.update(flops=1.5), "'flops' is 1.5, not a whole number"),
-        (lambda result: result.update(flops=float("inf")), "'flops' is inf"),
-        (lambda result: result.update(test={}), "'test' has 0 entries"),
-        (lambda result: result.update(test={9: result["test"][10]}), "tested at epoch 9, but has 10 epochs"),
-        (lambda result: result["train"].update({0: result["train"][1]}), "'train' has an epoch that is none"),
-        (lambda result: result["train"].update({"1": {}}), "'train' has an epoch that is none"),
-        (lambda result: result["train"].update({10.5: {}}), "'train' has epoch 10.5, where no test is"),
-        (lambda result: result["valid"].update({3: []}), "valid, epoch 3: metrics are a dict"),
-        (lambda result: result["valid"][3].update(top1=[1.0, 2.0]), "'top1' is not a list of one number"),
-        (lambda result: result["valid"][3].update(top1=["1"]), "'top1' is not a list of one number"),
-        (lambda result: result["valid"][3].pop("loss"), "'loss' is not a list of one number"),
-        (lambda result: result["env"].update(gpu=3), "'gpu' of the environment is no text"),
-        (lambda result: result["train"].update({65_535: result["train"][1]}), "more than its size can hold"),
-    ],
-)
-def test_results_that_are_not_as_they_should_be_are_named(
-    untouched: Database, given: Any, tmp_path: Path, change: Change, sentence: str
-) -> None:
-    arguments, results = given
-    change(results[HASH])
-    if "size" in sentence:
-        results[HASH]["test"] = {65_535: results[HASH]["test"][10]}
-    path = write(tmp_path / "results_0_2.pickle", arguments, results)
-    with pytest.raises(bloxdb.BloxFormatError, match=rf"results_0_2.pickle, byte \d+: {HASH}: .*{sentence}"):
-        bloxdb.import_release(path, untouched)
-    assert runs(untouched) == []
 
 
 @pytest.mark.parametrize(
@@ -382,10 +276,11 @@ def test_results_that_are_not_as_they_should_be_are_named(
         ({"dataset": None}, "no data set that could be one"),
         ({"lr": float("nan")}, "a number that is none"),
         ({"betas": [[1]]}, "argument betas is no plain value"),
+        ({"opt": ["a" * 4_096] * 65}, "argument opt is no plain value"),
     ],
 )
 def test_arguments_that_could_not_be_are_named(
-    untouched: Database, given: Any, tmp_path: Path, change: dict[str, Any], sentence: str
+    untouched: Database, given: Given, tmp_path: Path, change: dict[str, Any], sentence: str
 ) -> None:
     arguments, results = given
     path = write(tmp_path / "results_0_2.pickle", arguments | change, results)
@@ -394,25 +289,36 @@ def test_arguments_that_could_not_be_are_named(
     assert runs(untouched) == []
 
 
-def test_files_that_hold_something_else_are_named(untouched: Database, given: Any, tmp_path: Path) -> None:
+def test_a_run_that_is_whole_takes_the_place_of_one_that_diverged_only_on_demand(
+    empty_db: Database, given: Given, tmp_path: Path
+) -> None:
     arguments, results = given
-    path = tmp_path / "results_0_2.pickle"
-    for parts, sentence in [
-        ((), "the file is empty"),
-        ((arguments,), "ends after arguments"),
-        ((arguments, results, arguments), "ends after arguments"),
-        ((results, results), "or arguments and results in turn"),
-        ((results, arguments), "or arguments and results in turn"),
-        ((arguments, {"ab" * 16: results[HASH]}), "not the hash of an architecture"),
-        ((arguments, {"\x1b[31m": results[HASH]}), r"\\x1b\[31m: a result stands under a model hash"),
-        ((arguments, {7: [1]}), "a key of type int: a result is a dict"),
-    ]:
-        write(path, *parts)
-        with pytest.raises(bloxdb.BloxFormatError, match=sentence):
-            bloxdb.import_release(path, untouched)
-    path.write_bytes(pickle.dumps([1, 2]))
-    with pytest.raises(bloxdb.BloxFormatError, match="neither arguments nor results"):
-        bloxdb.import_release(path, untouched)
+    short = copy.deepcopy(results)
+    diverge(short[HASH], 4, 4.5)
+    files = [write(tmp_path / "results_0_2.pickle", arguments, part) for part in (short,)]
+    bloxdb.import_release(files, empty_db)
+    before = content(empty_db)
+    for part, status, epochs in ((results, "finished", 10), (short, "diverged", 4)):
+        write(files[0], arguments, part)
+        with pytest.raises(bloxdb.ConflictError, match=f"status is .* here, {status} in the file"):
+            bloxdb.import_release(files, empty_db)
+        assert content(empty_db) == before
+        bloxdb.import_release(files, empty_db, replace=True)
+        before = content(empty_db)
+        run = next(run for run in runs(empty_db) if run["hash"] == HASH)
+        assert run["status"] == status
+        rows = empty_db.rows("SELECT * FROM epochs WHERE run_id = :id", id=run["id"])
+        assert len(rows) == epochs
+
+
+def test_the_best_epoch_is_the_best_of_those_that_are_believed(
+    empty_db: Database, given: Given, tmp_path: Path
+) -> None:
+    arguments, results = given
+    results[HASH]["valid"][1]["top1"] = [99.0]
+    bloxdb.import_release(write(tmp_path / "results_0_2.pickle", arguments, results), empty_db)
+    run = next(run for run in runs(empty_db) if run["hash"] == HASH)
+    assert (run["best_epoch"], run["val_top1"]) == (10, 50.02)
 
 
 def test_progress_comes_to_its_end(empty_db: Database, golden: Path) -> None:
