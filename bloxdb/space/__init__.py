@@ -45,7 +45,19 @@ from bloxdb.space.keys import (
     indices_of_digests,
     model_hash,
 )
-from bloxdb.space.moves import Generator, encode, graph_arrays, mutate, neighbours, random, sample
+from bloxdb.space.moves import (
+    Generator,
+    crossover,
+    distance,
+    encode,
+    from_names,
+    graph_arrays,
+    mutate,
+    names,
+    neighbours,
+    random,
+    sample,
+)
 
 __all__ = [
     "BLOCKS",
@@ -77,9 +89,12 @@ __all__ = [
     "canonical",
     "cell_text",
     "cells_of",
+    "crossover",
+    "distance",
     "encode",
     "find_arch",
     "find_archs",
+    "from_names",
     "graph",
     "graph_arrays",
     "indices_of_cells",
@@ -87,6 +102,7 @@ __all__ = [
     "is_valid",
     "model_hash",
     "mutate",
+    "names",
     "neighbours",
     "nested",
     "parse",

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bloxdb.arguments import integer
-from bloxdb.errors import QueryError
-from bloxdb.space.cells import BLOCKS, NUM_ARCHS, NUM_BLOCKS, STAGES, ArchVec, arch_vec, nested
+from bloxdb.errors import InvalidArchError, QueryError
+from bloxdb.space.cells import BLOCKS, NUM_ARCHS, NUM_BLOCKS, OPS, STAGES, ArchVec, arch_vec, nested
 from bloxdb.space.graphs import NODE_KINDS, NODES_AT_MOST, feature_of, graph
-from bloxdb.space.keys import block_indices
+from bloxdb.space.keys import block_indices, cells_of
 
 Generator = stdlib_random.Random | np.random.Generator | np.random.RandomState | ModuleType | int | None
 """What draws: a generator of Python or NumPy, the module ``random`` or ``numpy.random``, a seed, or None for
@@ -105,6 +105,110 @@ def mutate(key: Any, rng: Generator = None) -> ArchVec:
     stage = below(STAGES)
     blocks[stage] = (blocks[stage] + 1 + below(NUM_BLOCKS - 1)) % NUM_BLOCKS
     return _vec(blocks)
+
+
+def crossover(one: Any, other: Any, rng: Generator = None) -> ArchVec:
+    """An architecture that has each block from one of two, drawn at random, both as likely.
+
+    Parameters
+    ----------
+    one, other
+        Vectors, model hashes or indices; the table in `bloxdb.space.keys` says what each kind gives.
+    rng
+        What draws, as for `random`.
+
+    Returns
+    -------
+    ArchVec
+        The canonical vector.
+
+    Raises
+    ------
+    InvalidArchError
+        A key is malformed, or there is no such architecture.
+    QueryError
+        `rng` is nothing that draws.
+    """
+    pairs, below = zip(block_indices(one), block_indices(other), strict=True), _below(rng)
+    return _vec([pair[below(2)] for pair in pairs])
+
+
+def distance(one: Any, other: Any) -> int:
+    """In how many stages two architectures have different blocks: 0 for the same network, 3 at the most.
+
+    Parameters
+    ----------
+    one, other
+        Vectors, model hashes or indices; the table in `bloxdb.space.keys` says what each kind gives.
+
+    Returns
+    -------
+    int
+        The number of stages.
+
+    Raises
+    ------
+    InvalidArchError
+        A key is malformed, or there is no such architecture.
+    """
+    return sum(a != b for a, b in zip(block_indices(one), block_indices(other), strict=True))
+
+
+def names(key: Any) -> list[list[list[Any]]]:
+    """An architecture with the names of its operations in place of their numbers.
+
+    Parameters
+    ----------
+    key
+        A vector, a model hash or an index; of a vector that is not canonical, its own cells are named.
+
+    Returns
+    -------
+    list
+        Three cells, each ``[['conv'], ['mbconv', prev, input, skip]]``.
+
+    Raises
+    ------
+    InvalidArchError
+        The key is malformed, or there is no such architecture.
+
+    Examples
+    --------
+    >>> names(405)
+    [[['conv'], ['conv', 1, 0, 0]], [['conv'], ['conv', 0, 1, 0]], [['conv'], ['conv', 1, 0, 0]]]
+    """
+    return [[[OPS[op1]], [OPS[op2], *wiring]] for op1, op2, *wiring in cells_of(key)]
+
+
+def from_names(named: Any) -> ArchVec:
+    """The vector of an architecture whose operations are named, as `names` gives them.
+
+    Parameters
+    ----------
+    named
+        Three cells, each ``[['conv'], ['mbconv', prev, input, skip]]``.
+
+    Returns
+    -------
+    ArchVec
+        The same cells with numbers; `canonical` makes them canonical.
+
+    Raises
+    ------
+    InvalidArchError
+        It is no such list, or names no operation or no network.
+    """
+
+    def numbers(part: Any) -> Any:
+        if isinstance(part, str):
+            if part not in OPS:
+                raise InvalidArchError(f"there is no operation {part!r}; choose of: {', '.join(OPS)}")
+            return OPS.index(part)
+        return [numbers(one) for one in part] if isinstance(part, list | tuple) else part
+
+    if not isinstance(named, list | tuple):
+        raise InvalidArchError(f"the names of an architecture are a list of three cells, not {named!r:.80}")
+    return [nested(cell) for cell in cells_of(numbers(named))]
 
 
 def neighbours(key: Any) -> list[ArchVec]:

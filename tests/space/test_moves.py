@@ -132,3 +132,55 @@ def test_graph_arrays_are_the_graph() -> None:
             stage = name[5] if name.startswith("stage") else ""
             what = name.rpartition(":")[2] if ":" in name else name.rpartition(".")[2]
             assert kind == f"{what}{stage}"
+
+
+def test_a_child_has_each_block_from_one_of_both_and_both_are_as_likely() -> None:
+    one, other = space.arch_vec(1 + 45 * 2 + 2025 * 3), space.arch_vec(4 + 45 * 5 + 2025 * 6)
+    pairs = list(zip(space.block_indices(one), space.block_indices(other), strict=True))
+    rng = random.Random(5)
+    counts = np.zeros((3, 2))
+    for _ in range(2_000):
+        child = space.block_indices(space.crossover(one, other, rng))
+        for stage, pair in enumerate(pairs):
+            counts[stage, pair.index(child[stage])] += 1
+    assert counts.sum() == 6_000
+    for stage in range(3):
+        assert chisquare(counts[stage]).pvalue > 1e-3
+    assert space.crossover(7, 7) == space.arch_vec(7)
+
+
+def test_distance_counts_blocks() -> None:
+    draw = random.Random(6)
+    for _ in range(200):
+        one, other = draw.randrange(space.NUM_ARCHS), draw.randrange(space.NUM_ARCHS)
+        assert (
+            space.distance(one, space.arch_vec(other)) == space.distance(other, one) == differing(one, other)
+        )
+    assert {space.distance(9, other) for other in space.neighbours(9)} == {1}
+    assert space.distance([[[0], [1, 0, 1, 1]]] * 3, [[[1], [0, 0, 1, 1]]] * 3) == 0
+
+
+@pytest.mark.parametrize(
+    "vec", [[[[0], [1, 0, 1, 1]]] * 3, [[[2], [0, 1, 0, 1]], [[1], [1, 1, 1, 0]], [[0], [2, 0, 1, 0]]]]
+)
+def test_names_lead_there_and_back(vec: Any) -> None:
+    named = space.names(vec)
+    assert space.from_names(named) == vec
+    assert space.from_names(space.names(space.model_hash(vec))) == space.canonical(vec)
+    assert {one for cell in named for part in cell for one in part if isinstance(one, str)} <= set(space.OPS)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ([[["conv"], ["pool", 1, 0, 0]]] * 3, "there is no operation 'pool'; choose of: conv, mbconv, bconv"),
+        ([[["conv"], ["conv", 0, 0, 0]]] * 3, "no path"),
+        ([[["conv"]]] * 3, "must look like"),
+        ("conv", "are a list of three cells, not 'conv'"),
+        (None, "are a list of three cells, not None"),
+        (405, "are a list of three cells, not 405"),
+    ],
+)
+def test_names_of_nothing_are_refused(wrong: Any, message: str) -> None:
+    with pytest.raises(bloxdb.InvalidArchError, match=message):
+        space.from_names(wrong)
