@@ -28,9 +28,9 @@ from bloxdb.db.schema import EPOCH_MEASURES
 from bloxdb.errors import BloxFormatError
 from bloxdb.measures import ENVIRONMENT, MISSING, RUN, nearest_stored
 from bloxdb.release.unpickling import Arguments, CutOffError, Span, build, scan
-from bloxdb.space.keys import DIGEST_SIZE, indices_of_digests
+from bloxdb.space.keys import DIGEST_SIZE, find_arch
 
-_HASH = re.compile(f"[0-9a-f]{{{2 * DIGEST_SIZE}}}")
+_HASH = re.compile(f"[0-9a-fA-F]{{{2 * DIGEST_SIZE}}}")
 _NAME = re.compile(r"results_(?:\d+_\d+|random)\.pickle")
 _TIME = re.compile(r"(?:(\d{1,6}) days?, )?(\d{1,6}):([0-5]\d):([0-5]\d)(?:\.(\d{1,6}))?")
 _METRICS = ("top1", "top5", "loss")
@@ -278,8 +278,8 @@ def _is_long(values: Sequence[Any]) -> bool:
 def _index(key: Any) -> int:
     if type(key) is not str or not _HASH.fullmatch(key):
         raise _WrongError("a result stands under a model hash of 32 hex digits")
-    index = int(indices_of_digests(np.frombuffer(bytes.fromhex(key), dtype=np.uint8)[None])[0])
-    if index < 0:
+    index = find_arch(key)
+    if index is None:
         raise _WrongError("this is not the hash of an architecture of Blox")
     return index
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import pickle
+import tempfile
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 import bloxdb
 from bloxdb import space
 from bloxdb.measures import MISSING
 from bloxdb.release.results import is_results, read_results, results_in
+from tests.conftest import GOLDEN
 from tests.release.helpers import HASH, RAW, TINY, Given, diverge, write
 
 
@@ -146,3 +150,23 @@ def test_one_result_may_not_stand_for_thousands(given: Given, tmp_path: Path) ->
         pickle.dump(dict.fromkeys(space.all_model_hashes()[:2_000], ordered), stream, 4)
     with pytest.raises(bloxdb.BloxFormatError, match="more than its size can hold"):
         read_results(path)
+
+
+NAMES = ["results_0_15.pickle", "results_25_30.pickle", "results_random.pickle", "combined.pickle"]
+
+
+@hypothesis.given(st.data())
+def test_a_changed_file_gives_results_or_a_sentence_that_names_it(data: st.DataObject) -> None:
+    source = GOLDEN / RAW / data.draw(st.sampled_from(NAMES))
+    content = bytearray(source.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / source.name
+        path.write_bytes(content)
+        try:
+            found = read_results(path)
+        except bloxdb.BloxFormatError as error:
+            assert str(error).startswith(str(path))
+        else:
+            assert sum(run.curves.size for run in found.runs) < len(content)
