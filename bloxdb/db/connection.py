@@ -174,14 +174,23 @@ def _connect(path: Path, read_only: bool) -> forking.Connection:
 
 def is_writable(path: Path) -> bool:
     """Whether SQLite can write a file, for which it needs to make others beside it."""
-    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    real = path.resolve()
+    return os.access(real, os.W_OK) and os.access(real.parent, os.W_OK)
 
 
-def check_writable(path: Path | None) -> None:
-    """`DatabaseError` for a file that nobody can write as things are, before anybody tries to."""
-    if path is not None and not is_writable(path):
+def check_access(path: Path | None, *, read_only: bool) -> None:
+    """`DatabaseError` for a file that cannot be opened so as things are, before SQLite says it in its way."""
+    if path is None or is_writable(path):
+        return
+    if not read_only:
         raise DatabaseError(
             f"nothing can be written to {path}, or beside it; to read it, open it with read_only=True"
+        )
+    wal, index = _beside(path, "-wal"), _beside(path, "-shm")
+    if _has_content(wal) and not index.exists() and not os.access(path.resolve().parent, os.W_OK):
+        raise DatabaseError(
+            f"what was written last to {path} is in {wal.name}, which needs a folder that can be written; "
+            "copy both files into one"
         )
 
 
@@ -193,10 +202,18 @@ def _reading_mode(path: Path) -> str:
     """
     if is_writable(path):
         return "mode=rw"
-    beside = path.with_name(path.name + "-wal")
-    if beside.exists() and beside.stat().st_size:
+    if _has_content(_beside(path, "-wal")):
         return "mode=ro"  # somebody writes, or was stopped as he did: what is in the WAL counts
     return "mode=ro&immutable=1"  # nobody writes there, and SQLite makes no files for its locks
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    real = path.resolve()  # SQLite follows links, too
+    return real.with_name(real.name + suffix)
+
+
+def _has_content(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
 
 
 def application_id(path: Path) -> int:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from bloxdb.arguments import plain
 from bloxdb.db import forking, passwords, revisions
-from bloxdb.db.connection import check_file, check_writable, locate, make_engine, path_of, query_engine
+from bloxdb.db.connection import check_access, check_file, locate, make_engine, path_of, query_engine
 from bloxdb.db.dialects import engines_of
 from bloxdb.db.reading import Answer, ask
 from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError, RevisionError
@@ -113,7 +113,7 @@ class Database:
         DatabaseError
             The engine refused: a full disk, a lock that was not given up, a broken constraint.
         """
-        self._check_writable()
+        self._check_access()
         with self._translated(), self._write.begin() as session:
             yield session
 
@@ -133,7 +133,7 @@ class Database:
         DatabaseError
             The engine refused, or the database is open read only.
         """
-        self._check_writable()
+        self._check_access()
         with self._translated(), self.engines.bulk(self.engine) as session:
             yield session
 
@@ -284,7 +284,7 @@ class Database:
         self.engine.dispose()
         _currents.remove(self)
 
-    def _check_writable(self) -> None:
+    def _check_access(self) -> None:
         if self.read_only:
             raise DatabaseError(f"{self.name} is open read only; open it without read_only to write")
 
@@ -391,8 +391,7 @@ def open_url(
 ) -> Database:
     """`open` for a URL that was located, and, for tests, with the migrations of another folder."""
     check_file(url)
-    if not read_only:
-        check_writable(path_of(url))
+    check_access(path_of(url), read_only=read_only)
     db = Database(url, read_only=read_only)
     try:
         _check_revision(db, scripts)

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from bloxdb.db.dialects import ONLY_READS, engines_of
 from bloxdb.errors import DatabaseError
@@ -76,7 +77,13 @@ def ask(engine: Engine, sql: str, values: dict[str, Any]) -> Answer:
         the engine does not know.
     """
     engines = engines_of(engine.dialect)
-    failures = (engine.dialect.loaded_dbapi.Error, sqlite3.Warning, OverflowError, UnicodeError)
+    failures = (
+        engine.dialect.loaded_dbapi.Error,
+        SQLAlchemyError,
+        sqlite3.Warning,
+        OverflowError,
+        UnicodeError,
+    )
     try:
         connection = engine.raw_connection()  # nothing is ever committed on it
         try:

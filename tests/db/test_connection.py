@@ -193,16 +193,45 @@ def test_reading_leaves_nothing_beside_the_file(
     assert path.read_bytes() == before
 
 
-def test_readers_see_what_a_writer_that_was_killed_had_committed(tmp_path: Path, tiny_file: Path) -> None:
-    path = shutil.copy(tiny_file, tmp_path / "blox.db")
-    killed = """
+def test_a_link_to_a_file_is_the_file(not_writable: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.db"
+    link.symlink_to(not_writable)
+    assert python(READ, link).stdout == "3 40 3\n"
+    assert sorted(path.name for path in (*tmp_path.iterdir(), *not_writable.parent.iterdir())) == [
+        *("blox.db", "link.db", "medium")
+    ]
+
+
+KILLED = """
 import bloxdb, os, sys
 db = bloxdb.open(sys.argv[1])
 with db.transaction() as session:
     session.add(bloxdb.Device(name="late"))
 os._exit(0)
 """
-    python(killed, path)
+
+
+@pytest.mark.parametrize("index", [True, False])
+def test_what_was_written_last_is_never_left_out(index: bool, tmp_path: Path, tiny_file: Path) -> None:
+    folder = tmp_path / "medium"
+    folder.mkdir()
+    path = Path(shutil.copy(tiny_file, folder / "blox.db"))
+    python(KILLED, path)
+    if not index:
+        path.with_name("blox.db-shm").unlink()
+    folder.chmod(0o555)
+    ask = "import bloxdb, sys\nwith bloxdb.open(sys.argv[1], read_only=True) as db: print(db.rows('SELECT max(name) AS n FROM devices'))"
+    done = python(ask, path, code_of_exit=0 if index else 1)
+    folder.chmod(0o755)
+    if index:
+        assert done.stdout == "[{'n': 'late'}]\n"
+    else:
+        assert "is in blox.db-wal, which needs a folder that can be written; copy both" in done.stderr
+
+
+def test_readers_see_what_a_writer_that_was_killed_had_committed(tmp_path: Path, tiny_file: Path) -> None:
+    path = shutil.copy(tiny_file, tmp_path / "blox.db")
+    python(KILLED, path)
     assert path.with_name("blox.db-wal").stat().st_size > 0
     with bloxdb.open(path, read_only=True) as db:
         assert db.rows("SELECT name FROM devices WHERE name = 'late'") == [{"name": "late"}]
