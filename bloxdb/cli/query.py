@@ -201,7 +201,17 @@ def _print_arch(arch: Arch) -> None:
         say(draw_curve(values, max(min(WIDTH, width() - 9), 1) if is_terminal() else WIDTH, first=first))
 
 
-@click.command(context_settings={"ignore_unknown_options": True})  # a query may begin with a comment
+class _Query(click.Command):
+    """A query that begins with a comment is no option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        is_comment = (arg.startswith("--") and (arg[2:3].isspace() or "\n" in arg) for arg in args)
+        return super().parse_args(
+            ctx, [f" {arg}" if so else arg for arg, so in zip(args, is_comment, strict=True)]
+        )
+
+
+@click.command(cls=_Query)
 @click.argument("statement", metavar="SQL")
 @db_option
 @json_option

@@ -109,7 +109,9 @@ def test_reading_commands_leave_nothing_beside_the_file(tiny_file: Path, tmp_pat
 
 
 def test_a_query_may_begin_with_a_comment(tiny_file: Path) -> None:
-    assert bloxdb("sql", "-- one\nSELECT 1 AS a", "--db", tiny_file).stdout == "a\n1\n"
+    for query in ("-- one\nSELECT 1 AS a", "--one\nSELECT 1 AS a", "/* one */ SELECT 1 AS a"):
+        assert bloxdb("sql", query, "--db", tiny_file).stdout == "a\n1\n"
+    assert "--json" in bloxdb("sql", "SELECT 1", "--jsn", "--db", tiny_file, code=2).stderr
 
 
 def test_the_readme_queries_are_sql_that_runs(tiny_file: Path) -> None:
