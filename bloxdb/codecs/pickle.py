@@ -1,7 +1,8 @@
 """`.pickle`: a pickle of a list of rows, read without ever running it.
 
 The reader is a machine of its own for the opcodes that build texts, numbers and lists, protocols 2 to 5.
-Any other opcode (a global, a reduce, an instance, a persistent id, an extension, …) is an error.
+Where there is any other opcode (a global, a reduce, an instance, a persistent id, …), `odd_pickle` reads the
+few things that are known, and refuses all others by their names.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from bloxdb.codecs import odd_pickle
 from bloxdb.codecs._pickle_reader import FLOAT_SIZE, Machine
 from bloxdb.codecs._pickle_writer import Writer
 from bloxdb.codecs.columns import COLUMNS, MEASURED, Kind, is_list, measure_of
@@ -30,7 +32,7 @@ SUFFIX = ".pickle"
 
 _BLOCK = 500  # rows that are written at once
 _DEEPEST = 8
-_NAMES = {opcode.code.encode("latin-1")[0]: opcode.name for opcode in pickletools.opcodes}
+_OPCODES = frozenset(opcode.code.encode("latin-1")[0] for opcode in pickletools.opcodes)
 _MARK, _INT, _BIG, _FLOATS, _TEXT, _LIST = range(6)
 _BAD_OPCODE = 2
 _PROBLEMS = {
@@ -54,6 +56,8 @@ def decode(header: Header, column_types: Mapping[str, str] | None, body: BinaryI
     data = rest_of(body)
     machine = Machine(data)
     code = machine.run()
+    if code == _BAD_OPCODE and data[machine.at] in _OPCODES:
+        return Table(header, odd_pickle.read_columns(header, data))
     if code:
         raise BloxFormatError(_problem(code, data, machine.at), offset=machine.at)
     rows = machine.row_count()
@@ -65,8 +69,7 @@ def decode(header: Header, column_types: Mapping[str, str] | None, body: BinaryI
 
 def _problem(code: int, data: memoryview, at: int) -> str:
     if code == _BAD_OPCODE:
-        name = _NAMES.get(data[at], f"0x{data[at]:02x}")
-        return f"opcode {name} does not belong in a file of plain data"
+        return f"opcode 0x{data[at]:02x} does not belong in a file of plain data"
     left = f"{len(data) - at} " if code == 12 else ""
     return left + _PROBLEMS[code]
 
