@@ -18,6 +18,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from bloxdb.counts import Counts
+
 _WORTH_THREADS = 1 << 24  # bytes
 _LARGE = 1 << 22  # bytes from which NumPy asks for huge pages
 
@@ -75,14 +77,26 @@ class ExportReport:
     notes
         Sentences on what a reader should know: columns that the original package cannot read, runs that are
         not in the files.
+    counts
+        How many architectures, runs, epochs and latencies are in them.
     """
 
     files: list[Path] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counts)
+
+    def __str__(self) -> str:
+        told = f": {self.counts}" if self.counts else ""
+        return f"{files(len(self.files))}{told}"
 
     def __repr__(self) -> str:
         notes = f", {len(self.notes)} notes" if self.notes else ""
-        return f"<ExportReport: {len(self.files)} files{notes}>"
+        return f"<ExportReport: {self}{notes}>"
+
+
+def files(count: int) -> str:
+    """A number of files, in words."""
+    return f"{count:,} file{'s' * (count != 1)}"
 
 
 def rest_of(stream: BinaryIO) -> memoryview:

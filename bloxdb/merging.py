@@ -14,6 +14,7 @@ import numpy as np
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from bloxdb.counts import Counts
 from bloxdb.db.conflicts import Conflicts
 from bloxdb.db.database import Database, current, open
 from bloxdb.db.epochs import EpochWriter, read_epochs
@@ -47,6 +48,9 @@ class MergeReport:
         Runs of the other databases that had not ended and were left there.
     gaps
         After it, for each recipe and seed, the ranges of architectures without a finished run.
+    new, changed, same
+        What came in, took the place of others, or was there already and equal: architectures, runs, epochs,
+        latencies.
     """
 
     added: int = 0
@@ -55,12 +59,27 @@ class MergeReport:
     kept: int = 0
     unfinished: int = 0
     gaps: dict[tuple[str, int], list[tuple[int, int]]] = field(default_factory=dict)
+    new: Counts = field(default_factory=Counts)
+    changed: Counts = field(default_factory=Counts)
+    same: Counts = field(default_factory=Counts)
+
+    def __str__(self) -> str:
+        parts = [f"new: {self.new}" if self.new else "nothing new"]
+        for what, counts in (("replaced", self.changed), ("there already and equal", self.same)):
+            if counts:
+                parts.append(f"{what}: {counts}")
+        if self.kept:
+            parts.append(f"{_times(self.kept, 'contradiction')} kept as they were")
+        if self.unfinished:
+            parts.append(f"{_times(self.unfinished, 'run')} not finished and left")
+        return "; ".join(parts)
 
     def __repr__(self) -> str:
-        return (
-            f"<MergeReport: {self.added:,} added, {self.replaced:,} replaced, {self.agreed:,} agreed, "
-            f"{self.kept:,} kept, {self.unfinished:,} unfinished>"
-        )
+        return f"<MergeReport: {self}>"
+
+
+def _times(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def merge(
@@ -109,6 +128,7 @@ def merge(
     db = db or current()
     places = [others] if isinstance(others, str | PathLike) else list(others)
     report, preference = MergeReport(), Preference(prefer)
+    new_archs: set[int] = set()
     with ExitStack() as stack:
         opened = [stack.enter_context(open(place, read_only=True, current=False)) for place in places]
         sources = [(other.name, stack.enter_context(other.snapshot())) for other in opened]
@@ -119,8 +139,9 @@ def merge(
         epochs = stack.enter_context(EpochWriter(session, folder, meter))
         for name, theirs in sources:
             meter.begin(name, theirs.scalar(select(func.count()).select_from(Run)) or 0)
-            _Source(epochs, theirs, name, report, preference).merge()
+            _Source(epochs, theirs, name, report, preference, new_archs).merge()
         preference.conflicts.check()
+        report.new.architectures = len(new_archs)
         epochs.flush()
     meter.finish()
     named = select(Recipe.name, Run.seed).join(Recipe, Recipe.id == Run.recipe_id).distinct()
@@ -151,7 +172,13 @@ class _Source:
     """One of the other databases."""
 
     def __init__(
-        self, epochs: EpochWriter, theirs: Session, name: str, report: MergeReport, preference: Preference
+        self,
+        epochs: EpochWriter,
+        theirs: Session,
+        name: str,
+        report: MergeReport,
+        preference: Preference,
+        new_archs: set[int],
     ) -> None:
         self.epochs = epochs
         self.ours = epochs.session
@@ -159,6 +186,7 @@ class _Source:
         self.name = name
         self.report = report
         self.preference = preference
+        self.new_archs = new_archs  # of runs that came in, of all databases
         self.envs = self._merge_envs()
 
     def merge(self) -> None:
@@ -196,9 +224,9 @@ class _Source:
             if one.status not in ENDED or (one.status == FAILED and other.status != FAILED):
                 replaced.append(arch_id)
             elif other.status == FAILED:
-                self.report.agreed += 1  # whatever ours is, it is as good
+                self._agree(runs=1)  # whatever ours is, it is as good
             elif (one.id in same) and all(getattr(one, n) == getattr(other, n) for n in _RESULTS):
-                self.report.agreed += 1
+                self._agree(runs=1)
             elif self.preference.takes_theirs(
                 f"architecture {arch_id}, seed {seed}, {_difference(one, other)} in {self.name}",
                 one.finished_at,
@@ -213,12 +241,24 @@ class _Source:
                 part = gone[first : first + _AT_ONCE]
                 self.ours.execute(delete(Epoch).where(Epoch.run_id.in_(part)))
                 self.ours.execute(delete(Run).where(Run.id.in_(part)))
-        self._add([*new, *(theirs[arch_id] for arch_id in replaced)], our_recipe)
+        epochs = self._add([*new, *(theirs[arch_id] for arch_id in replaced)], our_recipe)
         self.report.added += len(new)
         self.report.replaced += len(replaced)
+        self.new_archs.update(row.arch_id for row in new)
+        for counts, rows in (
+            (self.report.new, new),
+            (self.report.changed, [theirs[arch_id] for arch_id in replaced]),
+        ):
+            counts.runs += len(rows)
+            counts.epochs += sum(epochs.get(row.id, 0) for row in rows)
 
-    def _add(self, rows: list[Row[Any]], recipe_id: int) -> None:
-        """Insert runs under new ids, in the order of theirs, with their epochs."""
+    def _agree(self, runs: int = 0, latencies: int = 0) -> None:
+        self.report.agreed += runs + latencies
+        self.report.same.runs += runs
+        self.report.same.latencies += latencies
+
+    def _add(self, rows: list[Row[Any]], recipe_id: int) -> dict[int, int]:
+        """Insert runs under new ids, in the order of theirs, with their epochs; how many epochs each has."""
         rows = sorted(rows, key=lambda row: row.id)
         first = (self.ours.scalar(select(func.max(Run.id))) or 0) + 1
         values = []
@@ -229,8 +269,11 @@ class _Source:
         if values:
             self.ours.execute(insert(Run.__table__), values)  # type: ignore[arg-type]
         ids = np.array([row.id for row in rows], dtype=np.int64)
+        counts: dict[int, int] = {}
         for run_ids, measures in self._whole_runs(ids):
             self.epochs.write(first + np.searchsorted(ids, run_ids), measures)
+            counts |= dict.fromkeys(run_ids.tolist(), next(iter(measures.values())).shape[1])
+        return counts
 
     def _whole_runs(self, ids: Array) -> Iterator[tuple[Array, dict[str, Array]]]:
         """Epochs of runs of theirs, of as many runs at once as have the same number."""
@@ -275,7 +318,7 @@ class _Source:
             if key not in here:
                 added.append(values)
             elif here[key] == row.latency_ms:
-                self.report.agreed += 1
+                self._agree(latencies=1)
             elif self.preference.takes_theirs(
                 f"architecture {row.arch_id} on {row.name}, {here[key]} ms here, {row.latency_ms} ms in "
                 f"{self.name}",
@@ -291,6 +334,8 @@ class _Source:
             self.ours.execute(update(Latency), changed)
         self.report.added += len(added)
         self.report.replaced += len(changed)
+        self.report.new.latencies += len(added)
+        self.report.changed.latencies += len(changed)
 
 
 def _difference(one: Row[Any], other: Row[Any]) -> str:

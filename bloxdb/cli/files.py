@@ -10,10 +10,11 @@ import click
 from bloxdb import codecs
 from bloxdb.cli.common import PATH, db_option, progress_bar
 from bloxdb.cli.terminal import note, say
-from bloxdb.db import create, open
-from bloxdb.errors import DatabaseNotFoundError, QueryError
+from bloxdb.db import open, open_or_create
+from bloxdb.errors import QueryError
 from bloxdb.files import ExportReport
-from bloxdb.release import LoadedFile, export_release, import_release, left_out, verify_release
+from bloxdb.merging import MergeReport
+from bloxdb.release import ImportReport, LoadedFile, export_release, import_release, left_out, verify_release
 
 
 @click.command("import")
@@ -31,27 +32,25 @@ def import_(
     The database is created if there is none. Importing twice changes nothing. A folder of Parquet files that
     `export` wrote is imported by itself.
     """
-    try:
-        opened = open(db)
-    except DatabaseNotFoundError:
-        opened = create(db)
-        note(f"created {opened.name}")
-    if _has_parquet(paths):
-        from bloxdb.parquet import import_parquet
+    is_parquet = _has_parquet(paths)
+    report: ImportReport | MergeReport
+    with (
+        open_or_create(db) as (opened, is_new),
+        progress_bar("importing", of_bytes=not is_parquet) as progress,
+    ):
+        if is_parquet:
+            from bloxdb.parquet import import_parquet
 
-        with opened, progress_bar("importing") as progress:
-            merged = import_parquet(paths[0], opened, replace=replace, progress=progress)
-        click.echo(f"{merged.added:,} added, {merged.replaced:,} replaced, {merged.agreed:,} unchanged")
-        return
-    with opened, progress_bar("importing", of_bytes=True) as progress:
-        report = import_release(
-            paths, opened, replace=replace, recipe=recipe, seed=seed, round=rounds, progress=progress
-        )
-    _print_notes(report.notes)
-    click.echo(
-        f"{len(report.files)} files: {report.added:,} rows added, {report.replaced:,} values replaced, "
-        f"{report.unchanged:,} rows unchanged"
-    )
+            report = import_parquet(paths[0], opened, replace=replace, progress=progress)
+        else:
+            report = import_release(
+                paths, opened, replace=replace, recipe=recipe, seed=seed, round=rounds, progress=progress
+            )
+    if is_new:
+        note(f"created {opened.name}")
+    if isinstance(report, ImportReport):
+        _print_notes(report.notes)
+    say(str(report))
 
 
 def _has_parquet(paths: tuple[str, ...]) -> bool:
@@ -115,6 +114,7 @@ def _print_export(report: ExportReport) -> None:
     _print_notes(report.notes)
     for path in report.files:
         say(path)
+    note(str(report))
 
 
 @click.command()
@@ -126,7 +126,7 @@ def verify(folder: Path) -> None:
     """
 
     def show(file: LoadedFile) -> None:
-        outcome = f"{file.rows} rows" if file.problem is None else f"damaged: {file.problem}"
+        outcome = str(file.counts) if file.problem is None else f"damaged: {file.problem}"
         say(f"{file.path.name}\t{file.seconds:.3f} s\t{outcome}")
 
     loaded, checks = verify_release(folder, on_file=show)

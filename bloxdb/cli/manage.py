@@ -131,9 +131,6 @@ def merge(others: tuple[str, ...], db: str | None, prefer: str | None) -> None:
     """
     with open(db) as opened, progress_bar("merging") as shown:
         report = merging.merge(others, opened, prefer=prefer, progress=shown)
-    say(
-        f"{report.added:,} added, {report.replaced:,} replaced, {report.agreed:,} there already and equal, "
-        f"{report.kept:,} contradictions kept as they were, {report.unfinished:,} not finished and left"
-    )
+    say(str(report))
     for (recipe, seed), found in report.gaps.items():
         say(f"gaps of {recipe}, seed {seed}: {ranges(found)}")

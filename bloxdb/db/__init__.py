@@ -4,7 +4,7 @@
 table.
 """
 
-from bloxdb.db.creation import UpgradeReport, create, upgrade
+from bloxdb.db.creation import UpgradeReport, create, open_or_create, upgrade
 from bloxdb.db.database import Database, current, open
 from bloxdb.db.references import DATASETS, RELEASED, Images, RecipeFacts, Seeds
 from bloxdb.db.schema import (
@@ -61,5 +61,6 @@ __all__ = [
     "current",
     "leaderboard",
     "open",
+    "open_or_create",
     "upgrade",
 ]

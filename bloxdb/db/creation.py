@@ -18,7 +18,7 @@ from bloxdb.db import revisions
 from bloxdb.db.connection import check_file, file_url, locate, make_engine, path_of
 from bloxdb.db.database import Database, check_known, open_url, revision_of
 from bloxdb.db.schema import Arch, Block, StaticInfo
-from bloxdb.errors import DatabaseExistsError, NotADatabaseError
+from bloxdb.errors import DatabaseExistsError, DatabaseNotFoundError, NotADatabaseError
 from bloxdb.files import replacing
 
 
@@ -59,6 +59,43 @@ def create(path_or_url: str | os.PathLike[str] | None = None, *, current: bool =
         with replacing(path) as temporary, Database(file_url(temporary)) as db:
             _build(db)
     return open_url(url, current=current)
+
+
+@contextmanager
+def open_or_create(path_or_url: str | os.PathLike[str] | None = None) -> Iterator[tuple[Database, bool]]:
+    """Open a database for what follows, or create it where there is no file; and whether it is new.
+
+    A new one is removed again if what follows fails, so that nobody takes it for one that was filled.
+
+    Parameters
+    ----------
+    path_or_url
+        A file or an SQLAlchemy URL; None means the database that `bloxdb.open` takes then.
+
+    Yields
+    ------
+    Database
+        The database, which is closed at the end.
+    bool
+        Whether it was created.
+
+    Raises
+    ------
+    DatabaseNotFoundError
+        It is no place for a database.
+    """
+    try:
+        db, is_new = open_url(locate(path_or_url)), False
+    except DatabaseNotFoundError:
+        db, is_new = create(path_or_url), True
+    try:
+        with db:
+            yield db, is_new
+    except BaseException:
+        if is_new and db.path is not None:
+            for ending in ("", "-wal", "-shm", "-journal"):
+                db.path.with_name(db.path.name + ending).unlink(missing_ok=True)
+        raise
 
 
 @dataclass(frozen=True)

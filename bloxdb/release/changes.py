@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bloxdb.counts import Counts
 from bloxdb.db.conflicts import Conflicts
+from bloxdb.files import files
+from bloxdb.release.tally import Tally
 
 
 @dataclass
@@ -18,6 +21,10 @@ class ImportReport:
         What was read.
     added, replaced, unchanged
         Rows of the files that were new, took the place of others, or were there already.
+    counts
+        How many architectures, runs, epochs and latencies the files tell of.
+    new
+        Those of them that were not there before.
     notes
         Sentences on what a reader should know: files that look like release files and were not taken, and
         what is odd in those that were.
@@ -28,12 +35,25 @@ class ImportReport:
     replaced: int = 0
     unchanged: int = 0
     notes: list[str] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counts)
+    new: Counts = field(default_factory=Counts)
+
+    def __str__(self) -> str:
+        parts = [str(self.counts)]
+        if self.new and self.new == self.counts:
+            parts.append("all new")
+        elif self.new:
+            parts.append(f"new: {self.new}")
+        if self.added and not self.new:
+            parts.append("more is known of runs that were there")
+        if self.replaced:
+            parts.append(f"{self.replaced:,} value{'s' * (self.replaced != 1)} replaced")
+        if not (self.added or self.replaced):
+            parts.append("nothing new")
+        return f"{files(len(self.files))}: {'; '.join(parts)}"
 
     def __repr__(self) -> str:
-        return (
-            f"<ImportReport: {len(self.files)} files, {self.added:,} rows added, {self.replaced:,} replaced, "
-            f"{self.unchanged:,} unchanged>"
-        )
+        return f"<ImportReport: {files(len(self.files))}: {self.counts}>"
 
 
 class Changes:
@@ -45,6 +65,8 @@ class Changes:
         The counts.
     replace
         Whether the files' values override those that are there.
+    told, new
+        What the files tell, and what of it was not there before.
     conflicts
         The places where the files' values differ and may not override.
     """
@@ -52,6 +74,7 @@ class Changes:
     def __init__(self, report: ImportReport, replace: bool) -> None:
         self.report = report
         self.replace = replace
+        self.told, self.new = Tally(), Tally()
         self.conflicts = Conflicts("nothing was imported (replace overrides)")
 
     def differs(self, what: str, old: object, new: object) -> None:

@@ -36,6 +36,7 @@ from bloxdb.errors import ReleaseError
 from bloxdb.files import ExportReport, expanded, replacing_all
 from bloxdb.measures import ENVIRONMENT, LATENCY, Array, from_stored
 from bloxdb.progress import Meter, Progress
+from bloxdb.release.tally import Tally
 from bloxdb.space.keys import KEY
 
 _ORIGINAL_DEVICE = re.compile("[a-zA-Z0-9-]+")
@@ -83,7 +84,7 @@ def export_release(
         The format cannot hold the data.
     """
     db = db or current()
-    report = ExportReport()
+    report, tally = ExportReport(), Tally()
     target = expanded(folder)
     with replacing_all(target) as staging, db.snapshots(os.cpu_count() or 1) as sessions:
         source = _Source(sessions, _recipe(sessions[0], db, recipe), seeds, report)
@@ -107,6 +108,8 @@ def export_release(
                     "knows a-z, A-Z, 0-9 and -"
                 )
             report.files.append(target / path.name)
+            tally.add(table.header, table.arch_ids())
+    report.counts = tally.counts()
     meter.finish()
     return report
 

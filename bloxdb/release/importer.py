@@ -150,6 +150,7 @@ class _Importer:
             else:
                 self._bench(*step)
         self.changes.conflicts.check()
+        self.report.counts, self.report.new = self.changes.told.counts(), self.changes.new.counts()
         self.meter.begin("copying epochs", copying)
         self.epochs.flush()
 
@@ -167,7 +168,9 @@ class _Importer:
         lacking = [name for name in columns if name not in table.columns]
         if lacking:
             raise ReleaseError(f"{path} lacks the column {lacking[0]}")
-        return table, table.arch_ids(str(path))
+        ids = table.arch_ids(str(path))
+        self.changes.told.add(table.header, ids)
+        return table, ids
 
     def _info(self, path: Path) -> None:
         table, ids = self._read(path, ("params", "flops", "arch_vec"))
@@ -306,6 +309,7 @@ class _Importer:
         if added:
             self.session.execute(insert(Latency.__table__), added)  # type: ignore[arg-type]
         self.report.added += len(added)
+        self.changes.new.latencies([entry["arch_id"] for entry in added])
         self._apply(Latency, changes)
 
     def _apply(self, model: type, changes: list[dict[str, object]]) -> None:

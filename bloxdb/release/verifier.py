@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 
 from bloxdb import codecs
 from bloxdb.codecs import Table
+from bloxdb.counts import Counts
 from bloxdb.errors import BloxFormatError, ReleaseError
 from bloxdb.release.folder import release_files
 from bloxdb.release.names import check_name
+from bloxdb.release.tally import counts_of
 
 
 @dataclass(frozen=True)
 class LoadedFile:
-    """One file: how many seconds it took and how many rows it has, or what is wrong with it."""
+    """One file: how many seconds it took, its rows and what they tell, or what is wrong with it."""
 
     path: Path
     seconds: float
     rows: int | None
     problem: str | None
+    counts: Counts = field(default_factory=Counts)
 
 
 @dataclass(frozen=True)
@@ -90,4 +93,5 @@ def _load(path: Path) -> tuple[LoadedFile, Table | None]:
         check_name(path, table.header)
     except (BloxFormatError, ReleaseError) as error:
         return LoadedFile(path, time.perf_counter() - start, None, str(error)), None
-    return LoadedFile(path, time.perf_counter() - start, len(table), None), table
+    seconds = time.perf_counter() - start
+    return LoadedFile(path, seconds, len(table), None, counts_of(table.header, len(table))), table

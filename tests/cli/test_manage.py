@@ -62,7 +62,9 @@ def test_status_shows_workers_failures_and_the_middle_and_retry_lets_them_go_on(
 def test_merge_brings_databases_together(tiny_file: Path, empty_file: Path, tmp_path: Path) -> None:
     path = shutil.copy(empty_file, tmp_path / "a.db")
     done = bloxdb("merge", tiny_file, tiny_file, "--db", path)
-    assert done.stdout.startswith("120 added, 0 replaced, 120 there already and equal, 0 contradictions")
+    assert done.stdout.startswith(
+        "new: 40 architectures, 40 runs, 400 epochs, 80 latencies; there already and equal: 40 runs, 80 latencies\n"
+    )
     assert "gaps of cifar100-10, seed 3: 0-" in done.stdout
 
 
