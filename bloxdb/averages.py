@@ -116,7 +116,8 @@ def _means(values: Array, group: Array, groups: int) -> npt.NDArray[np.float64]:
     known = ~np.isnan(values)
     counts = np.bincount(group[known], minlength=groups)
     sums = np.bincount(group[known], values[known], minlength=groups)
-    return np.divide(sums, counts, out=np.full(groups, np.nan), where=counts > 0)
+    means: npt.NDArray[np.float64] = np.divide(sums, counts, out=np.full(groups, np.nan), where=counts > 0)
+    return means
 
 
 def _medians(values: Array, group: Array, groups: int) -> npt.NDArray[np.float64]:
@@ -137,4 +138,6 @@ def _deviations(values: Array, group: Array, groups: int) -> npt.NDArray[np.floa
     counts = np.bincount(group[known], minlength=groups)
     apart = values[known] - _means(values, group, groups)[group[known]]
     squares = np.bincount(group[known], apart**2, minlength=groups)
-    return np.sqrt(np.divide(squares, counts - 1, out=np.full(groups, np.nan), where=counts > 1))
+    variances = np.divide(squares, counts - 1, out=np.full(groups, np.nan), where=counts > 1)
+    deviations: npt.NDArray[np.float64] = np.sqrt(variances)
+    return deviations

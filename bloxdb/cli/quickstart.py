@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from bloxdb import codecs
-from bloxdb.cli.common import PATH, note, progress_bar, show_rows
+from bloxdb.cli.common import PATH, progress_bar, show_rows
+from bloxdb.cli.terminal import note
 from bloxdb.cli.train import INTERRUPTED, train_shown
 from bloxdb.db import FINISHED, Database, create, open
 from bloxdb.errors import DatabaseExistsError, ReleaseError

@@ -20,6 +20,7 @@ from bloxdb.codecs.values import check_size, column_of
 from bloxdb.errors import BloxFormatError
 from bloxdb.measures import Array
 
+_OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
 _DEEPEST = 8
 _MOST_WAITING = 100_000  # items on the stack; a pickler leaves a thousand
 _TORCH_VERSION = "torch.torch_version.TorchVersion"
@@ -131,7 +132,7 @@ def _step(machine: _Machine, stream: BytesIO) -> str:
     code = stream.read(1)
     if not code:
         raise BloxFormatError("the pickle is cut off")
-    opcode = pickletools.code2op.get(code.decode("latin-1"))
+    opcode = _OPCODES.get(code.decode("latin-1"))
     if opcode is None or opcode.name == "STRING":  # one with escapes, which only protocol 0 has
         raise BloxFormatError(f"opcode 0x{code.hex()} does not belong in a file of plain data")
     if opcode.name in _LINES:
@@ -139,8 +140,9 @@ def _step(machine: _Machine, stream: BytesIO) -> str:
         argument: Any = ".".join(line.decode("utf-8", "replace").rstrip("\n") for line in lines)
     else:
         argument = opcode.arg.reader(stream) if opcode.arg else None
-    machine.step(opcode.name, argument)
-    return opcode.name
+    name: str = opcode.name
+    machine.step(name, argument)
+    return name
 
 
 class _Machine:

@@ -198,8 +198,8 @@ def listed_seeds(seeds: Seeds) -> list[int] | None:
     """Seeds as a list, each once; None for all."""
     if seeds is None:
         return None
-    is_one = isinstance(seeds, str) or not isinstance(seeds, Iterable) or getattr(seeds, "shape", None) == ()
-    several = [seeds] if is_one else seeds
+    is_scalar = isinstance(seeds, str) or getattr(seeds, "shape", None) == ()
+    several = seeds if isinstance(seeds, Iterable) and not is_scalar else [seeds]
     return list(dict.fromkeys(integer(seed, "a seed") for seed in several))
 
 

@@ -13,5 +13,7 @@ depends_on = None
 
 def upgrade() -> None:
     """Add the column; of what is there already nothing is known, which is as if it were not so."""
-    column = sa.Column("first_epoch_is_best", sa.Boolean(), nullable=False, server_default=sa.false())
+    column: sa.Column[bool] = sa.Column(
+        "first_epoch_is_best", sa.Boolean(), nullable=False, server_default=sa.false()
+    )
     op.add_column("recipes", column)
