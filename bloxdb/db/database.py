@@ -106,12 +106,7 @@ class Database:
         Yields
         ------
         Session
-            A session of SQLAlchemy.
-
-        Raises
-        ------
-        DatabaseError
-            The engine refused: a full disk, a lock that was not given up, a broken constraint.
+            A session of SQLAlchemy; a `DatabaseError` where the engine refuses, as on a full disk.
         """
         self._check_access()
         with self._translated(), self._write.begin() as session:
