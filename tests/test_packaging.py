@@ -182,6 +182,16 @@ def test_the_readme_has_no_link_that_a_package_index_cannot_follow() -> None:
     assert all((ROOT / file).is_file() for file in files)
 
 
+def test_the_readmes_first_screen_says_where_the_data_are_and_under_which_licence() -> None:
+    screen = "\n".join((ROOT / "README.md").read_text().splitlines()[:30])
+    readme = (ROOT / "README.md").read_text()
+    assert "[releases page]" in screen
+    assert "[releases page]: https://github.com/SamsungLabs/blox/releases/tag/v1.0.0\n" in readme
+    assert "CC BY-NC 4.0" in screen
+    for kind in ("blox-info", "blox-base-SEED", "blox-ext-SEED", "blox-env-SEED", "blox-bench-DEVICE"):
+        assert f"`{kind}`" in screen, kind
+
+
 def test_hints_name_what_pip_can_install_without_a_checkout() -> None:
     named = set()
     for folder in ("bloxdb", "trainer"):

@@ -252,6 +252,7 @@ _PUSHED = {
     *("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"),
     *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
 }
+_OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
 _LINES = {"GLOBAL": 2, "INST": 2, "PERSID": 1}  # lines that follow
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _EMPTY = {
