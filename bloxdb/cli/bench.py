@@ -12,14 +12,18 @@ from bloxdb.cli.terminal import note, say
 from bloxdb.cli.train import arch_options, chosen_archs, taken, trainer
 from bloxdb.codecs import Header
 from bloxdb.codecs.columns import BENCH
-from bloxdb.codecs.header import dump
+from bloxdb.codecs.header import PLAIN_DEVICE, dump
 from bloxdb.db import Device, Latency, open
+from bloxdb.errors import QueryError
 
 
 @click.command()
 @db_option
 @click.option(
-    "--device-name", required=True, metavar="NAME", help="What to call this device; a file is named after it."
+    "--device-name",
+    required=True,
+    metavar="NAME",
+    help="What to call this device; letters, digits, -, _, ., +.",
 )
 @arch_options
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of --random.")
@@ -43,6 +47,8 @@ def bench(db: str | None, device_name: str, seed: int, threads: int | None, **op
     is stored as it is measured; --missing goes on after an interruption.
     """
     chosen = taken(options)
+    if not PLAIN_DEVICE.fullmatch(device_name):
+        raise QueryError(f"a device's name has _, ., +, letters, digits and -, not {device_name!r}")
     dump(Header("benchmarking", BENCH, device=device_name), "custom")  # it must fit into the header of a file
     latency = trainer("latency")
     setting = latency.Setting(**options)

@@ -135,6 +135,10 @@ DEVICE_NAMES = "it has printable characters, no /, no \\ and no space at its end
 """What `is_device_name` asks for, in words."""
 
 
+PLAIN_DEVICE = re.compile(r"[\w.+-]+")
+"""Names of devices that we give, and that are known for such in the name of a file, whatever is in it."""
+
+
 def is_device_name(name: str) -> bool:
     """Whether a device can be called so: a file is named after it, and a header must hold it.
 

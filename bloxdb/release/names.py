@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bloxdb import codecs
 from bloxdb.codecs import Header
+from bloxdb.codecs.header import PLAIN_DEVICE
 from bloxdb.errors import BloxFormatError, ReleaseError
 
 EXPECTED = (
@@ -19,7 +20,6 @@ EXPECTED = (
 _ENDING = rf"\.(?P<extension>{'|'.join(map(re.escape, codecs.EXTENSIONS))})"
 _SEED = r"(?:0|[1-9][0-9]*)"
 _NAME = re.compile(rf"(?P<stem>blox-(?:info|(?:base|ext|env)-{_SEED}|bench-(?P<device>.+))){_ENDING}")
-_PLAIN_DEVICE = re.compile(r"[\w.+-]+")
 _COPY = r"(?: ?\([0-9]+\)| - copy(?: \([0-9]+\))?| copy(?: [0-9]+)?)"  # browsers, Windows, macOS
 _SECOND = re.compile(rf"(?P<stem>.*?){_COPY}{_ENDING}", re.IGNORECASE)
 _NEARLY = re.compile(r"blox[-_. ]?(?P<kind>info|base|ext|env|bench)(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
@@ -44,7 +44,7 @@ def parse_name(path: Path) -> tuple[str, str] | None:
     if match is None:
         return None
     device = match["device"]
-    if device is not None and not _PLAIN_DEVICE.fullmatch(device) and not _says(path, match["stem"]):
+    if device is not None and not PLAIN_DEVICE.fullmatch(device) and not _says(path, match["stem"]):
         return None
     return match["stem"], match["extension"]
 
