@@ -12,8 +12,9 @@ from bloxdb.codecs.others import refuse_others
 from bloxdb.errors import BloxFormatError
 
 MOST_PER_BYTE = 100
-"""What a packed byte may unpack to. A row has a hash, whose 16 bytes no packing makes fewer; measured curves
-shrink to a quarter, and 200 epochs of one and the same number to a 60th."""
+"""What a packed byte may unpack to. A row has a hash, whose 16 bytes no packing makes fewer. Curves that were
+measured shrink to a quarter, texts of environments to a 24th (20,000 rows, xz). Only ext files in which
+nothing was measured shrink more, to a 139th, and the error says what to do with such a file."""
 
 ALWAYS = 1 << 20
 """Bytes that a packed file may unpack to, however small it is."""
