@@ -52,9 +52,14 @@ def from_folder(
     BloxFormatError
         A file is damaged.
     ReleaseError
-        A file is missing, or two do not belong together.
+        A file is missing, its name and its header do not agree, or two do not belong together.
     QueryError
         There is no such seed, device or format; the error lists those that there are.
+
+    Warns
+    -----
+    UserWarning
+        A file looks like one of a release and is not taken; the warning says why.
     """
     source = read_folder(
         folder,
