@@ -217,8 +217,11 @@ def _has_content(path: Path) -> bool:
 
 
 def application_id(path: Path) -> int:
-    """What an SQLite file says of the program that it belongs to; `sqlite3.DatabaseError` if it is none."""
-    with closing(_connect(path, read_only=True)) as connection:
+    """What an SQLite file says of the program that it belongs to; `sqlite3.DatabaseError` if it is none.
+
+    That never changes, so no lock is taken, and nothing is made beside the file.
+    """
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
         return int(connection.execute("PRAGMA application_id").fetchone()[0])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from bloxdb.arguments import plain
 from bloxdb.db import forking, passwords, revisions
 from bloxdb.db.connection import check_access, check_file, locate, make_engine, path_of, query_engine
 from bloxdb.db.dialects import engines_of
+from bloxdb.db.opened import Currents, close_at_end
 from bloxdb.db.reading import Answer, ask
 from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError, RevisionError
 
@@ -58,6 +58,7 @@ class Database:
         self._write = sessionmaker(self.engine, expire_on_commit=False)
         self._autocommit = self.engine.execution_options(**self.engines.AUTOCOMMIT)
         self._readers = scoped_session(sessionmaker(self._autocommit, class_=forking.Reader))
+        close_at_end(self)
 
     def __repr__(self) -> str:
         mode = ", read only" if self.read_only else ""
@@ -108,7 +109,7 @@ class Database:
         Session
             A session of SQLAlchemy; a `DatabaseError` where the engine refuses, as on a full disk.
         """
-        self._check_access()
+        self._check_writable()
         with self._translated(), self._write.begin() as session:
             yield session
 
@@ -128,7 +129,7 @@ class Database:
         DatabaseError
             The engine refused, or the database is open read only.
         """
-        self._check_access()
+        self._check_writable()
         with self._translated(), self.engines.bulk(self.engine) as session:
             yield session
 
@@ -274,12 +275,16 @@ class Database:
 
     def close(self) -> None:
         """Close all connections of this object; the database that was current before it is so again."""
+        self.disconnect()
+        _currents.remove(self)
+
+    def disconnect(self) -> None:
+        """Close all connections of this object, which the next question opens again."""
         self._readers.remove()
         self._queries.dispose()
         self.engine.dispose()
-        _currents.remove(self)
 
-    def _check_access(self) -> None:
+    def _check_writable(self) -> None:
         if self.read_only:
             raise DatabaseError(f"{self.name} is open read only; open it without read_only to write")
 
@@ -292,41 +297,7 @@ class Database:
             raise DatabaseError(f"{self.name}: {' '.join(str(error.orig).split())}") from error
 
 
-class _Currents:
-    """The databases that were made current and are still open, the latest last."""
-
-    def __init__(self) -> None:
-        self._renew()
-        forking.in_child(self._renew)
-        self._open: list[Database] = []
-        self._closed = ""  # the name of the last that was closed
-
-    def _renew(self) -> None:
-        """A new lock: in a process that was forked, another thread may have held the old one."""
-        self._lock = threading.Lock()
-
-    def add(self, db: Database) -> None:
-        with self._lock:
-            self._open.append(db)
-
-    def remove(self, db: Database) -> None:
-        with self._lock:
-            if db in self._open:
-                self._open.remove(db)
-                self._closed = db.name
-
-    def latest(self) -> Database | None:
-        """The one that is asked; None if there never was any, which is no error."""
-        with self._lock:
-            if not self._open and self._closed:
-                raise DatabaseError(
-                    f"{self._closed} was closed, and no other database is current; open one with "
-                    "bloxdb.open, or name one with db=…"
-                )
-            return self._open[-1] if self._open else None
-
-
-_currents = _Currents()
+_currents: Currents[Database] = Currents()
 
 
 def current() -> Database:
