@@ -12,7 +12,7 @@ from bloxdb.arguments import integer, number
 from bloxdb.dataset.database import DatabaseSource
 from bloxdb.dataset.source import CURVES, OVERWRITTEN
 from bloxdb.db.database import Database, current
-from bloxdb.db.references import average_of
+from bloxdb.db.references import Seeds, average_of
 from bloxdb.errors import BudgetExhausted, QueryError
 from bloxdb.measures import EPOCH
 
@@ -93,7 +93,7 @@ class Problem:
         budget_seconds: float | None = None,
         recipe: str | None = None,
         seed: int | None = None,
-        seeds: str | int | None = None,
+        seeds: Seeds = None,
         first_epoch: bool = False,
     ) -> None:
         if metric not in CURVES:
@@ -103,6 +103,8 @@ class Problem:
             raise QueryError("name the seed once, as seed or as seeds")
         average = average_of(seeds)
         self._source = DatabaseSource(db, recipe, seed if seeds is None else None if average else seeds)
+        if seeds is not None and not average and len(self._source.seeds) > 1:
+            raise QueryError("a search has one seed, or an average over all: seeds='mean' or 'median'")
         if not self._source.seeds:
             raise QueryError(f"{db.name} has no finished run to search among")
         self.metric = metric

@@ -48,7 +48,7 @@ def bench(db: str | None, device_name: str, seed: int, threads: int | None, **op
     """
     chosen = taken(options)
     if not PLAIN_DEVICE.fullmatch(device_name):
-        raise QueryError(f"a device's name has _, ., +, letters, digits and -, not {device_name!r}")
+        raise QueryError(f"a device's name has letters, digits, -, _, . and +, not {device_name!r}")
     dump(Header("benchmarking", BENCH, device=device_name), "custom")  # it must fit into the header of a file
     latency = trainer("latency")
     setting = latency.Setting(**options)

@@ -139,7 +139,9 @@ class ResultsImporter:
         for (is_whole, _), runs in sorted(ended.items(), reverse=True):
             status = FINISHED if is_whole else DIVERGED
             store = RunStore(self.writer, recipe, meant.seed, self.changes, status=status)
-            store.save(_data(file.path.name, runs), create=True)
+            data = _data(file.path.name, runs)
+            self.changes.told.runs(meant.seed, recipe.epochs, data.ids)
+            store.save(data, create=True)
         self._compare_costs(file)
         self._save_environments(file, recipe, meant.seed)
 

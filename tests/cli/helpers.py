@@ -21,7 +21,8 @@ def bloxdb(
     """Run the command; a traceback is always a failure."""
     done = subprocess.run(
         [*COMMAND, *map(str, arguments)],
-        capture_output=True, text=True, cwd=cwd, check=False, env={**ENVIRONMENT, **settings},
+        capture_output=True, text=True, cwd=cwd, check=False,
+        env={**os.environ, "PYTHONPATH": str(README.parent), **settings},
     )  # fmt: skip
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr

@@ -76,7 +76,7 @@ def test_every_command_has_help_and_stands_in_the_readme() -> None:
         (["merge", "--db", "TINY", "none.db"], "none.db; create one"),
         (
             ["bench", "--db", "TINY", "--device-name", "a/b", "--arch", "1"],
-            "is no name for a device",
+            "letters, digits, -, _, . and +, not 'a/b'",
         ),
         (["init", "--db", "/proc/none/blox.db"], "/proc/none"),
     ],

@@ -107,7 +107,7 @@ def test_training_results_are_imported_with_what_should_be_known_of_them(
 ) -> None:
     raw, db = golden / "raw-results", tmp_path / "blox.db"
     done = bloxdb("import", raw / "results_0_15.pickle", "--db", db)
-    assert done.stdout.startswith("1 files: 15 ")
+    assert done.stdout == "1 file: 15 architectures, 15 runs, 150 epochs; all new\n"
     assert "note: results_0_15.pickle: 2 architectures without results\n" in done.stderr
     refused = bloxdb("import", raw / "combined.pickle", "--db", db, code=1)
     assert "say the recipe and the seed of its runs (--recipe NAME --seed N)" in refused.stderr

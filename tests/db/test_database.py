@@ -129,7 +129,7 @@ def test_a_closed_one_is_named_and_no_other_is_opened_in_its_place(
     bloxdb.open(empty_file, read_only=True).close()
     for ask in (database.current, lambda: bloxdb.top(1), lambda: bloxdb.Arch.get(0)):
         with pytest.raises(
-            bloxdb.DatabaseError, match=rf"{empty_file} was closed, and no other database is open"
+            bloxdb.DatabaseError, match=rf"{empty_file} was closed, and no other database is current"
         ):
             ask()
 
