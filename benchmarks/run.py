@@ -27,6 +27,7 @@ SEEDS = 3
 MODULES = (
     "measure_files",
     "measure_database",
+    "measure_questions",
     "measure_dataset",
     "measure_frames",
 )  # in the order of the table

@@ -39,9 +39,7 @@ class Averages:
         self._chosen = chosen
         self._names = list(dict.fromkeys((*_SHOWN, *names, *chosen.limited)))
         columns = [chosen.column(name) for name in self._names]
-        query = chosen.select(Run.recipe_id, Run.arch_id, *columns)
-        rows = chosen.db.reader.execute(query).all()
-        table = np.array(rows, dtype=np.float64).reshape(-1, 2 + len(columns))
+        table = chosen.array(Run.recipe_id, Run.arch_id, *columns)
         table = table[np.lexsort((table[:, 1], table[:, 0]))]
         keys = table[:, :2].astype(np.int64)
         is_first = np.ones(len(keys), dtype=bool)

@@ -135,11 +135,9 @@ def pareto(
         found = Averages(chosen, average, x, y)
         ranks = [sign * found.values[name] for sign, name in zip(signs, (x, y), strict=True)]
         return found.rows(_front(*ranks))
-    measured = [chosen.column(x), chosen.column(y)]
-    query = chosen.select(Run.id, *measured).where(*(column.is_not(None) for column in measured))
-    runs = chosen.db.reader.execute(query.order_by(Run.arch_id, Run.recipe_id, Run.seed)).all()
-    values = np.array([run[1:] for run in runs], dtype=np.float64).reshape(-1, 2)
-    front = [runs[place][0] for place in _front(*(values * signs).T).tolist()]
+    runs = chosen.array(Run.arch_id, Run.recipe_id, Run.seed, Run.id, chosen.column(x), chosen.column(y))
+    runs = runs[np.lexsort(runs[:, 2::-1].T)]
+    front = runs[_front(*(runs[:, 4:] * signs).T), 3].astype(np.int64).tolist()
     rows = {}
     for first in range(0, len(front), _AT_ONCE):
         some = chosen.rows(x, y).add_columns(Run.id.label("run_id"))

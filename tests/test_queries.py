@@ -412,3 +412,9 @@ def test_beginning_with_the_few_that_a_limit_leaves_changes_no_answer(
 
 def test_ten_runs_are_shown_where_nothing_is_said(tiny_db: Database) -> None:
     assert len(bloxdb.top()) == 10
+
+
+@pytest.mark.parametrize("wrong", ["desktop-cpu", ("desktop-cpu",), ("desktop-cpu", 1.0, 2.0)])
+def test_a_limit_of_latency_is_a_device_and_milliseconds(tiny_db: Database, wrong: Any) -> None:
+    with pytest.raises(bloxdb.QueryError, match="max_latency is a device's name and milliseconds, not "):
+        bloxdb.top(max_latency=wrong)

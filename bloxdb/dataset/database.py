@@ -16,6 +16,7 @@ from bloxdb.db.database import Database
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
 from bloxdb.db.schema import EPOCH_MEASURES, FINISHED, Device
 from bloxdb.measures import COSTS, ENVIRONMENT, LATENCY, to_floats
+from bloxdb.space.cells import NUM_ARCHS
 from bloxdb.space.keys import KEY, Ids
 
 _IS_DONE = f"status = '{FINISHED}'"
@@ -201,9 +202,7 @@ class DatabaseSource:
 
 def _placed(rows: list[Any], scale: int, arch_ids: Ids) -> npt.NDArray[np.float64]:
     """Stored values by architecture, in their unit, in the order of these architectures."""
-    found = np.full(int(arch_ids.max(initial=0)) + 1, np.nan)
-    given = [(index, value) for index, value in rows if value is not None and index < len(found)]
-    if given:
-        ids, values = zip(*given, strict=True)
-        found[np.array(ids)] = to_floats(np.array(values, dtype=np.float64), scale)
+    given = np.array(rows, dtype=np.float64).reshape(-1, 2)  # NULL is NaN
+    found = np.full(NUM_ARCHS, np.nan)
+    found[given[:, 0].astype(np.int64)] = to_floats(given[:, 1], scale)
     return found[arch_ids]
