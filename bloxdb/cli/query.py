@@ -11,10 +11,10 @@ from bloxdb import queries
 from bloxdb.cli.common import csv_option, db_option, json_option, show_json, show_rows
 from bloxdb.cli.curve import WIDTH, draw_curve
 from bloxdb.cli.terminal import is_terminal, note, say, width
-from bloxdb.db import Arch, Run, open
-from bloxdb.db.references import AVERAGES, Seeds
+from bloxdb.db import Arch, Database, Run, open
+from bloxdb.db.references import AVERAGES, Seeds, average_of, find_seeds
 from bloxdb.db.schema import LEADERBOARD_COLUMNS, RUN_MEASURES
-from bloxdb.measures import COSTS, LATENCY, RANKED_BY
+from bloxdb.measures import COSTS, LATENCY, RANKED_BY, RUN
 from bloxdb.space import arch_index
 
 
@@ -56,9 +56,9 @@ def _seeds_of(given: tuple[int | str, ...]) -> Seeds:
     return averages[0] if averages else [one for one in given if isinstance(one, int)] or None
 
 
-def _say_what_rows_are(seeds: Seeds, rows: Sequence[dict[str, Any]]) -> None:
+def _say_what_rows_are(seeds: Seeds, rows: Sequence[dict[str, Any]], db: Database) -> None:
     """A note where an architecture may stand there several times, and the luckiest seed first."""
-    if seeds is None and len({row["seed"] for row in rows}) > 1:
+    if seeds is None and rows and len(find_seeds(db.reader, None, None)) > 1:
         note("note: each row is a run of one seed; --seed mean ranks architectures by their averages")
 
 
@@ -95,8 +95,8 @@ def top(
     chosen = _seeds_of(seeds)
     with open(db, read_only=True) as opened:
         rows = queries.top(n, opened, seeds=chosen, **options)
-    _say_what_rows_are(chosen, rows)
-    show_rows(rows, _columns(options["by"]), as_json=as_json, as_csv=as_csv)
+        _say_what_rows_are(chosen, rows, opened)
+    show_rows(rows, _columns(chosen, options["by"]), as_json=as_json, as_csv=as_csv)
 
 
 @click.command()
@@ -109,13 +109,16 @@ def pareto(db: str | None, as_json: bool, as_csv: bool, seeds: tuple[int | str, 
     chosen = _seeds_of(seeds)
     with open(db, read_only=True) as opened:
         rows = queries.pareto(db=opened, seeds=chosen, **options)
-    _say_what_rows_are(chosen, rows)
-    show_rows(rows, _columns(options["x"], options["y"]), as_json=as_json, as_csv=as_csv)
+        _say_what_rows_are(chosen, rows, opened)
+    show_rows(rows, _columns(chosen, options["x"], options["y"]), as_json=as_json, as_csv=as_csv)
 
 
-def _columns(*measures: str) -> list[str]:
+def _columns(seeds: Seeds, *measures: str) -> list[str]:
     """The columns of an answer that has no rows."""
-    return list(dict.fromkeys((*LEADERBOARD_COLUMNS, *measures)))
+    if average_of(seeds) is None:
+        return list(dict.fromkeys((*LEADERBOARD_COLUMNS, *measures)))
+    names = ["seeds" if name == "seed" else name for name in LEADERBOARD_COLUMNS]
+    return list(dict.fromkeys((*names, *measures, *(f"{name}_std" for name in measures if name in RUN))))
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -217,7 +220,10 @@ class _Query(click.Command):
 @json_option
 @csv_option
 def sql(statement: str, db: str | None, as_json: bool, as_csv: bool) -> None:
-    """Run a query of yours, which can only read."""
+    """Run a query of yours, which can only read.
+
+    On a terminal long fractions are shortened; --json and --csv have all digits.
+    """
     with open(db, read_only=True) as opened:
         names, found = opened.ask(statement)
     rows = [dict(zip(names, row, strict=True)) for row in found]

@@ -20,9 +20,11 @@ from bloxdb.space import BlockKind, arch_index, blocks_of
 from bloxdb.space.keys import KEY
 
 _KEY_DIGITS = 8  # of a hash: no two architectures begin with the same eight
-_SAID_ONCE = ("recipe", "seed")  # above the table, where all rows have the same
+_SAID_ONCE = ("recipe", "seed", "seeds")  # above the table, where all rows have the same
 _HASH = re.compile("[0-9a-f]{32}")
 _LEAST = 12  # columns for a text of several lines
+_LONG = 12  # characters of a number, more than any that was measured has
+_DECIMALS = 4
 
 
 @dataclass(frozen=True)
@@ -148,12 +150,19 @@ def _cell(name: str, value: Any, short: bool) -> str:
         return bytes(value).hex()
     if name in COSTS and isinstance(value, int):
         return f"{value:,}"
+    if isinstance(value, float) and len(repr(value)) > _LONG:
+        return _shortened(value)
     if isinstance(value, str):
         if short and name in ("hash", KEY) and _HASH.fullmatch(value):
             return value[:_KEY_DIGITS]
         if name == "vec":
             return _blocks(value, (lambda block: str(block.index)) if short else _named)
     return clean(str(value))
+
+
+def _shortened(value: float) -> str:
+    """A long fraction, as averages are, with so many decimals as a person compares by."""
+    return f"{value:.{_DECIMALS}f}" if 1e-3 <= abs(value) < 1e12 else f"{value:.{_DECIMALS}g}"
 
 
 def _blocks(vec: str, shown: Callable[[BlockKind], str]) -> str:

@@ -176,3 +176,11 @@ def test_latencies_of_a_device_are_measures_here_too(two_seeds: Path, command: s
     assert (
         "'speed' is not one of val_top1" in bloxdb(command, "--db", two_seeds, option, "speed", code=2).stderr
     )
+
+
+@pytest.mark.parametrize("seed", ["0", "mean"])
+@pytest.mark.parametrize("by", ["test_top1", "test_loss", "flops", "latency:jetson-nano"])
+def test_an_answer_without_rows_has_the_header_of_one_with_rows(two_seeds: Path, seed: str, by: str) -> None:
+    some = bloxdb("top", 1, "--db", two_seeds, "--seed", seed, "--by", by, "--csv").stdout.splitlines()
+    none = bloxdb("top", 0, "--db", two_seeds, "--seed", seed, "--by", by, "--csv").stdout.splitlines()
+    assert none == some[:1]

@@ -102,7 +102,9 @@ def test_anything_is_shown_without_control_characters_and_numbers_whole(data: st
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f]", shown)
     for row in rows:
         for name, value in zip(columns, row, strict=True):
-            if isinstance(value, int | float):
+            if isinstance(value, float) and len(str(value)) > 12:
+                assert f"{value:.4f}" in shown or f"{value:.4g}" in shown
+            elif isinstance(value, int | float):
                 assert (f"{value:,}" if name == "flops" and isinstance(value, int) else str(value)) in shown
 
 
@@ -123,3 +125,21 @@ def test_commands_keep_to_the_width_of_the_terminal(columns: int, tiny_file: Pat
     for command in (["top"], ["pareto", "--x", "params"], ["sql", "SELECT * FROM leaderboard LIMIT 3"]):
         shown = on_terminal(*command, "--db", tiny_file, COLUMNS=str(columns), TERM="dumb")
         assert max(map(cell_len, shown.splitlines())) <= columns
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (76.27000000000001, "76.2700"),
+        (0.565685424949236, "0.5657"),
+        (-7437.123456789012, "-7437.1235"),
+        (1.23456789e-07, "1.235e-07"),
+        (1.0 / 3e20, "3.333e-21"),
+        (8.432324, "8.432324"),
+        (72.372, "72.372"),
+        (7437.5, "7437.5"),
+        (123456.7890123, "123456.7890"),
+    ],
+)
+def test_long_fractions_are_shortened_and_measured_values_never(value: float, shown: str) -> None:
+    assert as_text(["x"], [[value]], 80).splitlines()[-1] == shown
