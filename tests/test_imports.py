@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -63,3 +65,23 @@ def test_no_module_imports_itself_by_way_of_others(graph: dict[str, set[str]]) -
 def test_nothing_imports_the_face(graph: dict[str, set[str]]) -> None:
     """The linter takes an import of a kernel for one of the face, so that this is looked at here."""
     assert [name for name, others in graph.items() if "bloxdb" in others] == []
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("bloxdb", ["numpy", "sqlalchemy", "torch", "bloxdb.db"]),
+        ("bloxdb.trainer", ["torch"]),
+        ("bloxdb.cli.app", ["torch", "pandas", "bloxdb.release"]),
+        *(
+            (f"bloxdb.{name}", ["torch", "bloxdb.codecs", "bloxdb.release"])
+            for name in ("queries", "frames", "problem", "merging", "runs", "db")
+        ),
+        ("bloxdb.codecs", ["torch", "sqlalchemy", "bloxdb.db"]),
+        ("bloxdb.space", ["torch", "sqlalchemy", "bloxdb.db", "bloxdb.codecs"]),
+    ],
+)
+def test_a_room_loads_only_what_lies_below_it(module: str, absent: list[str]) -> None:
+    code = f"import sys, {module}; print(*(name for name in {absent} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

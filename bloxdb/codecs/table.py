@@ -231,9 +231,10 @@ class Table:
             Kind.TEXT: (np.object_,),
         }
         if array.dtype not in dtypes.get(kind, (np.int32, np.float64)) or array.shape[1:] != tail:
+            each = " x ".join(map(str, tail)) or "1"
             raise BloxFormatError(
-                f"a column of shape {array.shape} and type {array.dtype} does not hold "
-                f"{len(tail) and tail} values of kind {kind.value}",
+                f"a column of shape {array.shape} and type {array.dtype} does not hold {each} values of kind "
+                f"{kind.value} in each row",
                 column=name,
             )
         check_values(name, array)

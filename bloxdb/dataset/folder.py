@@ -53,6 +53,10 @@ class Part:
         self._singles: dict[str, list[Any]] = {}
         self._bests: dict[str, list[Any]] = {}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A pickle has the table only; where each architecture is in it is found anew."""
+        return Part, (self.table, "")
+
     def single(self, name: str) -> list[Any]:
         """The values of a column with one a row, None for NaN."""
         if name not in self._singles:

@@ -89,3 +89,49 @@ def test_the_longest_header_of_the_release_fits() -> None:
     parts, extensions = codecs.encode(table, "blox")
     assert len(extensions) == 12
     assert parse(parts[0]).header == table.header
+
+
+def training(**changes: object) -> Header:
+    facts = {"seed": 3, "epochs": 10, "dataset": "d", "part": "base", **changes}
+    return Header("training", ("model_hash", "val_top1"), **facts)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("header", "stem"),
+    [
+        (Header("static", ("model_hash", "flops")), "blox-info"),
+        (Header("env", ENV, seed=7), "blox-env-7"),
+        (Header("benchmarking", BENCH, device="jetson-nano"), "blox-bench-jetson-nano"),
+        (training(), "blox-base-3"),
+        (training(part="ext", seed=0), "blox-ext-0"),
+    ],
+)
+def test_a_file_is_named_after_what_it_holds(header: Header, stem: str) -> None:
+    assert header.stem == stem
+
+
+@pytest.mark.parametrize(("key", "least", "most"), [("seed", 0, 2**63 - 1), ("epochs", 1, 65_535)])
+def test_numbers_of_a_header_have_their_limits(key: str, least: int, most: int) -> None:
+    for fits in (least, most):
+        assert getattr(training(**{key: fits}), key) == fits
+    for wrong in (least - 1, most + 1):
+        with pytest.raises(BloxFormatError, match=f"{key} {wrong} is outside {least} … "):
+            training(**{key: wrong})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b"columns:\n", b"columns: all\nold:\n", "unknown key 'old'|'columns' is not a list of names"),
+        (b"- model_hash\n", b"- [model_hash]\n", "'columns' is not a list of names"),
+        (b"part: base", b"part: [base]", "'part' is not a plain text"),
+        (b"seed: 3", b"seed: 3.0", "'seed' is not a whole number: '3.0'"),
+        (b"val_top1: list", b"val_top2: list", "column_types do not give each column one type"),
+        (b"train_time_s: int", b"train_time_s: [int]", "column_types do not give each column one type"),
+    ],
+)
+def test_parts_of_a_header_have_their_types(golden: Path, old: bytes, new: bytes, message: str) -> None:
+    data = (golden / "release-tiny" / "blox-base-3.blox").read_bytes()
+    assert old in data
+    with pytest.raises(BloxFormatError, match=message):
+        codecs.decode(data.replace(old, new, 1))

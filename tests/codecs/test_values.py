@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import threading
 
+import numpy as np
 import pytest
 
 from bloxdb.codecs import Header, Table
 from bloxdb.codecs.columns import BASE
-from bloxdb.codecs.values import check_size, column_of
+from bloxdb.codecs.values import check_size, check_values, column_of, read_columns
 from bloxdb.errors import BloxFormatError
 
 
@@ -69,3 +71,87 @@ def test_a_value_is_shown_briefly_however_large_it_is(name: str, value: object, 
         column_of(name, [value], 0)
     assert re.search(message.replace("^", r"\^"), caught.value.problem)
     assert (caught.value.row, caught.value.column) == (0, name)
+
+
+BASE_OF_TEN = Header("training", BASE, seed=0, epochs=10, dataset="cifar100", part="base")
+
+
+@pytest.mark.parametrize("rows", [0, 1, 9_999, 10_000, 50_000])
+def test_columns_are_read_by_place_and_name_in_threads_where_that_is_worth_it(rows: int) -> None:
+    threads = set()
+
+    def column(place: int, name: str) -> np.ndarray:
+        threads.add(threading.get_ident())
+        return np.array([place, BASE.index(name)])
+
+    found = read_columns(BASE_OF_TEN, rows, column)
+    assert {name: values.tolist() for name, values in found.items()} == {
+        name: [place, place] for place, name in enumerate(BASE)
+    }
+    assert (threads == {threading.get_ident()}) is (rows < 10_000)
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float64])
+@pytest.mark.parametrize(("percent", "fits"), [(0, True), (100, True), (-0.001, False), (100.001, False)])
+def test_an_accuracy_is_from_0_to_100_percent(kind: type, percent: float, fits: bool) -> None:
+    scale = 1000 if kind is np.int32 else 1
+    array = np.array(
+        [[50 * scale, 50 * scale], [50 * scale, round(percent * 1000) * scale / 1000]], dtype=kind
+    )
+    if fits:
+        check_values("val_top1", array)
+        return
+    with pytest.raises(
+        BloxFormatError, match=r"row 1, column val_top1: an accuracy is outside 0 … 100 percent"
+    ):
+        check_values("val_top1", array)
+
+
+@pytest.mark.parametrize(("value", "fits"), [(0, True), (2**62, True), (-1, False)])
+def test_whole_numbers_are_not_negative(value: int, fits: bool) -> None:
+    array = np.array([5, value])
+    if fits:
+        check_values("flops", array)
+        return
+    with pytest.raises(BloxFormatError, match="row 1, column flops: the number is negative"):
+        check_values("flops", array)
+
+
+@pytest.mark.parametrize(
+    ("place", "limit"), [((0, 0), 3), ((1, 1), 3), ((2, 2), 2), ((2, 3), 2), ((2, 4), 2)]
+)
+def test_a_number_of_a_vector_is_below_its_limit(place: tuple[int, int], limit: int) -> None:
+    vecs = np.zeros((2, 3, 5), dtype=np.uint8)
+    vecs[1][place] = limit - 1
+    check_values("arch_vec", vecs)
+    vecs[1][place] = limit
+    with pytest.raises(
+        BloxFormatError, match="row 1, column arch_vec: the vector is outside the search space"
+    ):
+        check_values("arch_vec", vecs)
+
+
+def test_losses_are_any_numbers() -> None:
+    check_values("val_loss", np.array([[-5.0, np.inf, np.nan]]))
+
+
+@pytest.mark.parametrize(("value", "fits"), [(2**63 - 1, True), (2**63, False), (0, True)])
+def test_a_whole_number_is_below_2_to_the_63rd(value: int, fits: bool) -> None:
+    if fits:
+        assert column_of("flops", [value], 0).tolist() == [value]
+        return
+    with pytest.raises(
+        BloxFormatError, match=r"expected a whole number below 2\^63, not 9223372036854775808"
+    ):
+        column_of("flops", [value], 0)
+
+
+def test_vectors_become_cells_of_five() -> None:
+    vec = [[[0], [1, 0, 1, 1]], [[2], [0, 1, 0, 0]], [[1], [2, 1, 1, 0]]]
+    found = column_of("arch_vec", [vec, vec], 0)
+    assert (found.shape, found.dtype) == ((2, 3, 5), np.uint8)
+    assert found[1].tolist() == [[0, 1, 0, 1, 1], [2, 0, 1, 0, 0], [1, 2, 1, 1, 0]]
+    with pytest.raises(
+        BloxFormatError, match="row 1, column arch_vec: an architecture vector is nested lists"
+    ):
+        column_of("arch_vec", [vec, str(vec)], 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -151,3 +152,14 @@ def test_files_that_extend_one_base_are_held_against_it_alone(
         ),
     ):
         from_folder(tmp_path, **options)
+
+
+def test_a_pickle_has_the_values_and_little_else(golden: Path) -> None:
+    data = from_folder(golden / SMALL, extended=True, include_static_info=True, include_env_info=True)
+    key = next(iter(data))
+    data.val_acc(key, seed=0)
+    sent = pickle.dumps(data)
+    assert len(sent) < 1_000_000
+    again = pickle.loads(sent)
+    assert again.full_info(key, seed=1) == data.full_info(key, seed=1)
+    assert [again.rng.random() for _ in range(3)] == [data.rng.random() for _ in range(3)]

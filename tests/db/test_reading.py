@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 import bloxdb
 from bloxdb import Database
-from bloxdb.db.reading import distinct
+from bloxdb.db.reading import authorize, distinct
 
 WRITING = [
     "DELETE FROM runs",
@@ -179,3 +180,10 @@ def test_a_colon_in_a_literal_a_name_or_a_comment_is_text(query: str, value: obj
 def test_values_are_those_of_the_engine(db: Database) -> None:
     (row,) = db.rows("SELECT x'00ff' AS blob, 9e999 AS inf, NULL AS none, 1.5 AS float, 'é' AS text")
     assert row == {"blob": b"\x00\xff", "inf": math.inf, "none": None, "float": 1.5, "text": "é"}
+
+
+@pytest.mark.parametrize("name", ["load_extension", "fts3_tokenizer"])
+def test_functions_that_bring_foreign_code_are_refused(name: str) -> None:
+    assert authorize(sqlite3.SQLITE_FUNCTION, None, name, None, None) == sqlite3.SQLITE_DENY
+    assert authorize(sqlite3.SQLITE_FUNCTION, None, "max", None, None) == sqlite3.SQLITE_OK
+    assert authorize(sqlite3.SQLITE_READ, "runs", name, "main", None) == sqlite3.SQLITE_OK  # a column

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bloxdb
@@ -170,7 +170,8 @@ def test_our_own_runs_are_never_like_that(empty_db: Database) -> None:
     assert bloxdb.Problem(empty_db, epoch=1)(0) == 10.0
 
 
-@given(st.integers(2, 30), st.integers(3, 12), st.integers(0, 2**32 - 1), st.sampled_from(["int", "float"]))
+@settings(max_examples=30)
+@given(st.integers(2, 6), st.integers(3, 9), st.integers(0, 2**32 - 1), st.sampled_from(["int", "float"]))
 def test_drawn_curves_are_told_apart(rows: int, epochs: int, seed: int, kind: str) -> None:
     draw = np.random.default_rng(seed)
     top1 = np.stack([draw.permutation(100_000)[:epochs] for _ in range(rows)])
