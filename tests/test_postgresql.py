@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sqlalchemy import create_engine, text
 
@@ -70,6 +71,40 @@ def test_queries_answer_as_on_sqlite(db: Database, tiny_file: Path) -> None:
             "SELECT * FROM epochs ORDER BY run_id, epoch",
         ):
             assert db.rows(query) == lite.rows(query)
+
+
+def test_averages_latencies_and_tables_answer_as_on_sqlite(db: Database, tiny_file: Path) -> None:
+    device = "latency:jetson-nano"
+    with bloxdb.open(tiny_file, read_only=True, current=False) as lite:
+        for ask in (
+            lambda of: bloxdb.top(50, of, by=device),
+            lambda of: bloxdb.top(50, of, max_latency=("jetson-nano", np.float32(9.5)), recipe="*"),
+            lambda of: bloxdb.top(np.int64(7), of, max_params=np.int32(2_700_000), seeds=np.uint8(3)),
+            *(
+                lambda of, how=how, by=by: bloxdb.top(50, of, by=by, seeds=how, max_flops=250e6)
+                for how in ("mean", "median")
+                for by in ("test_top1", "test_loss", device)
+            ),
+            lambda of: bloxdb.pareto(device, "test_loss", of),
+            lambda of: bloxdb.pareto(device, "test_top1", of, seeds="mean"),
+            lambda of: bloxdb.Problem(of, seeds="median", epoch=np.int16(4))(bloxdb.top(1, of)[0]["hash"]),
+            *(
+                lambda of, best=best: {
+                    name: repr(values.tolist())
+                    for name, values in bloxdb.from_database(of)
+                    .table(
+                        columns=["val_top1", "val_loss", "test_top1", "flops", device],
+                        epoch=[2, 10],
+                        best=best,
+                    )
+                    .items()
+                }
+                for best in (True, False)
+            ),
+        ):
+            answer = ask(db)
+            assert answer == ask(lite)
+            assert answer
 
 
 def test_architectures_have_their_runs(db: Database) -> None:
