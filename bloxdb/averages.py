@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,8 @@ from sqlalchemy import select
 
 from bloxdb import space
 from bloxdb.db.schema import LEADERBOARD_COLUMNS, RUN_MEASURES, Recipe, Run
-from bloxdb.measures import COSTS, RUN, Array
+from bloxdb.grouping import Groups
+from bloxdb.measures import COSTS, RUN
 from bloxdb.selection import Selection
 
 _SHOWN = [name for name in LEADERBOARD_COLUMNS if name in RUN_MEASURES]
@@ -27,7 +27,7 @@ class Averages:
     how
         ``'mean'`` or ``'median'``.
     *names
-        The measures that are asked for; an architecture has as many seeds as have the first of them.
+        The measures that are asked for; an architecture has as many seeds as have all of them.
 
     Attributes
     ----------
@@ -40,22 +40,12 @@ class Averages:
         self._names = list(dict.fromkeys((*_SHOWN, *names, *chosen.limited)))
         columns = [chosen.column(name) for name in self._names]
         table = chosen.array(Run.recipe_id, Run.arch_id, *columns)
-        table = table[np.lexsort((table[:, 1], table[:, 0]))]
-        keys = table[:, :2].astype(np.int64)
-        is_first = np.ones(len(keys), dtype=bool)
-        is_first[1:] = np.any(keys[1:] != keys[:-1], axis=1)
-        self._keys = keys[is_first]
-        group = np.cumsum(is_first) - 1
-        average = average_by(how)
-        self._of_seeds = {name: table[:, 2 + c] for c, name in enumerate(self._names)}
-        self.values = {
-            name: average(values, group, len(self._keys)) for name, values in self._of_seeds.items()
-        }
-        first = self._of_seeds[names[0]]
-        self._seeds = np.bincount(group[~np.isnan(first)], minlength=len(self._keys))
-        self._deviations = {
-            name: _deviations(self._of_seeds[name], group, len(self._keys)) for name in names if name in RUN
-        }
+        groups = Groups(*table[:, :2].T)
+        self._keys = table[groups.first, :2].astype(np.int64)
+        of_seeds = dict(zip(self._names, table[:, 2:].T, strict=True))
+        self.values = {name: groups.averages(how, values) for name, values in of_seeds.items()}
+        self._seeds = groups.counts(~np.isnan([of_seeds[name] for name in names]).any(axis=0))
+        self._deviations = {name: groups.deviations(of_seeds[name]) for name in names if name in RUN}
 
     def ranked(self, by: str) -> npt.NDArray[np.int64]:
         """The places of architectures, from the best average on; those without one are left out.
@@ -103,39 +93,3 @@ class Averages:
                 row[f"{name}_std"] = None if value != value else value
             rows.append(row)
         return rows
-
-
-def average_by(how: str) -> Callable[[Array, Array, int], npt.NDArray[np.float64]]:
-    """What averages values by groups; called with them, their groups (in order) and how many there are."""
-    return _means if how == "mean" else _medians
-
-
-def _means(values: Array, group: Array, groups: int) -> npt.NDArray[np.float64]:
-    known = ~np.isnan(values)
-    counts = np.bincount(group[known], minlength=groups)
-    sums = np.bincount(group[known], values[known], minlength=groups)
-    means: npt.NDArray[np.float64] = np.divide(sums, counts, out=np.full(groups, np.nan), where=counts > 0)
-    return means
-
-
-def _medians(values: Array, group: Array, groups: int) -> npt.NDArray[np.float64]:
-    order = np.lexsort((values, group))  # NaN comes last in its group
-    counts = np.bincount(group[~np.isnan(values)], minlength=groups)
-    starts = np.searchsorted(group, np.arange(groups))
-    found = np.full(groups, np.nan)
-    some = counts > 0
-    low, high = (starts + half // 2 for half in (counts - 1, counts))
-    ordered = values[order]
-    found[some] = (ordered[low[some]] + ordered[high[some]]) / 2
-    return found
-
-
-def _deviations(values: Array, group: Array, groups: int) -> npt.NDArray[np.float64]:
-    """Standard deviations of samples: divided by one less than there are, NaN for one alone."""
-    known = ~np.isnan(values)
-    counts = np.bincount(group[known], minlength=groups)
-    apart = values[known] - _means(values, group, groups)[group[known]]
-    squares = np.bincount(group[known], apart**2, minlength=groups)
-    variances = np.divide(squares, counts - 1, out=np.full(groups, np.nan), where=counts > 1)
-    deviations: npt.NDArray[np.float64] = np.sqrt(variances)
-    return deviations

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import statistics
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from bloxdb import space
 from bloxdb.arguments import integer, number
 from bloxdb.dataset.database import DatabaseSource
 from bloxdb.dataset.source import CURVES, OVERWRITTEN
 from bloxdb.db.database import Database, current
-from bloxdb.db.references import Seeds, average_of
+from bloxdb.db.references import AVERAGES, Seeds, average_of
 from bloxdb.errors import BudgetExhausted, QueryError
+from bloxdb.grouping import average
 from bloxdb.measures import EPOCH
 
 
@@ -30,9 +33,9 @@ class Point:
     best
         The best metric so far.
     test_top1
-        The test accuracy, in percent, of the architecture that has it.
+        The test accuracy, in percent, of the architecture that has it; NaN where it was not measured.
     regret
-        How much lower that is than the highest of all runs of the recipe and seed.
+        How much lower that is than the highest of all runs of the recipe and seed; NaN with it.
     """
 
     seconds: float
@@ -101,16 +104,16 @@ class Problem:
         db = db or current()
         if seed is not None and seeds is not None:
             raise QueryError("name the seed once, as seed or as seeds")
-        average = average_of(seeds)
-        self._source = DatabaseSource(db, recipe, seed if seeds is None else None if average else seeds)
-        if seeds is not None and not average and len(self._source.seeds) > 1:
+        how = average_of(seeds)
+        self._source = DatabaseSource(db, recipe, seed if seeds is None else None if how else seeds)
+        if seeds is not None and not how and len(self._source.seeds) > 1:
             raise QueryError("a search has one seed, or an average over all: seeds='mean' or 'median'")
         if not self._source.seeds:
             raise QueryError(f"{db.name} has no finished run to search among")
         self.metric = metric
-        self._seeds = self._source.seeds if average else self._source.seeds[:1]
-        self._average = statistics.median if average == "median" else statistics.fmean
-        self.seed = average or self._seeds[0]
+        self._seeds = self._source.seeds if how else self._source.seeds[:1]
+        self._average = how or AVERAGES[0]
+        self.seed = how or self._seeds[0]
         self.epochs = self._source.epochs
         self._hides_first = self._source.first_epoch_is_best and metric in OVERWRITTEN and not first_epoch
         self.epoch = self._checked(self.epochs if epoch is None else epoch)
@@ -222,23 +225,22 @@ class Problem:
 
     def _test(self, index: int) -> float:
         found = self._over_seeds(lambda seed: self._source.result("test_top1", index, seed))
-        if found is None:
-            raise QueryError(f"the database has no test accuracy of architecture {index}")
-        return found
+        return math.nan if found is None else found
 
     def _over_seeds(self, ask: Callable[[int], float | None]) -> float | None:
         """What a question gives for the seed, or on the average of those seeds that have an answer."""
         found = [value for value in map(ask, self._seeds) if value is not None]
-        return found[0] if len(found) == 1 else self._average(found) if found else None
+        if len(found) < 2:  # most searches have one seed
+            return found[0] if found else None
+        return float(average(self._average, np.array(found)[:, None])[0])
 
     def _highest(self) -> float:
         """The highest test accuracy of all architectures, in percent; 0 if there is none."""
         if len(self._seeds) == 1:
             return self._source.highest("test_top1", self._seeds[0])
         ids = self._source.arch_ids()
-        tests = [self._source.many("test_top1", ids, seed, self.epochs).tolist() for seed in self._seeds]
-        known = ([value for value in values if value == value] for values in zip(*tests, strict=True))
-        return max((self._average(values) for values in known if values), default=0.0)
+        tests = [self._source.many("test_top1", ids, seed, self.epochs) for seed in self._seeds]
+        return float(np.nanmax(average(self._average, np.array(tests)), initial=0.0))
 
     def _rank(self, point: Point) -> float:
         return point.value if self._lower else -point.value

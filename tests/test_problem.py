@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sqlalchemy import text
 
 import bloxdb
 from bloxdb import Database, Problem
@@ -109,3 +110,17 @@ def test_a_seed_and_an_epoch_may_be_numpy_integers(tiny_db: Database, archs: lis
     assert numpy.seed == 3
     with pytest.raises(bloxdb.QueryError, match="seed 4; choose of: 3"):
         Problem(tiny_db, seed=np.int64(4))
+
+
+def test_an_architecture_without_a_test_is_evaluated_and_paid_for(tiny_db: Database) -> None:
+    (key,) = (row["arch_id"] for row in bloxdb.top(1, tiny_db, by="val_top1"))
+    with tiny_db.transaction() as session:
+        session.execute(text("UPDATE runs SET test_top1 = NULL WHERE arch_id = :key"), {"key": key})
+    search = Problem(tiny_db)
+    value = search(key)
+    assert search.seconds == search.trajectory[0].seconds > 0
+    assert search.trajectory[0].value == value
+    assert np.isnan([search.trajectory[0].test_top1, search.trajectory[0].regret]).all()
+    other = next(row["arch_id"] for row in bloxdb.top(2, tiny_db))
+    search(other)
+    assert len(search.trajectory) == 2

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bloxdb.arguments import integer
-from bloxdb.dataset.source import CURVES, OVERWRITTEN, Source
+from bloxdb.dataset.source import ANY_SEED, CURVES, OVERWRITTEN, Source
 from bloxdb.errors import QueryError
+from bloxdb.grouping import average
 from bloxdb.measures import COSTS, LATENCY
 from bloxdb.space.keys import Ids
 
@@ -41,7 +42,7 @@ class Many:
         self._source = source
         self.ids = ids
         self._seeds = seeds
-        self._average = np.nanmedian if average == "median" else np.nanmean
+        self._average = average
 
     def column(self, name: str, epochs: int | Sequence[int], best: bool, first_epoch: bool) -> Values:
         """One column.
@@ -72,7 +73,7 @@ class Many:
         of_archs = [*(COSTS if self._source.has_info else ())]
         of_archs += [f"{LATENCY.name}:{device}" for device in self._source.devices]
         if name in of_archs:
-            return self._source.many(name, self.ids, self._seeds[0], self._source.epochs)
+            return self._source.many(name, self.ids, ANY_SEED, self._source.epochs)
         if name not in self._source.columns[1:]:
             choices = ", ".join([*self._source.columns[1:], *of_archs])
             raise QueryError(f"there is no column {name!r}; choose of: {choices}")
@@ -81,7 +82,9 @@ class Many:
         lost = self._source.first_epoch_is_best and name in OVERWRITTEN and not first_epoch
         several = [epochs] if isinstance(epochs, int) else epochs
         found = [self._at(name, epoch, best, 2 if lost else 1) for epoch in several]
-        return found[0] if isinstance(epochs, int) else np.stack(found, axis=1)
+        if isinstance(epochs, int):
+            return found[0]
+        return np.stack(found, axis=1) if found else np.empty((len(self.ids), 0))
 
     def _at(self, name: str, epoch: int, best: bool, first: int) -> Values:
         if epoch < first:
@@ -94,11 +97,8 @@ class Many:
         if len(self._seeds) == 1:
             found: Values = ask(self._seeds[0])
             return found
-        values = np.stack([ask(seed) for seed in self._seeds])
-        averages = np.full(len(self.ids), np.nan)
-        some = ~np.isnan(values).all(axis=0)
-        averages[some] = self._average(values[:, some], axis=0)
-        return averages
+        values = [ask(seed) for seed in self._seeds]
+        return average(self._average, np.reshape(values, (len(values), len(self.ids))))
 
 
 def listed_epochs(epoch: int | Iterable[int] | None, last: int) -> int | list[int]:

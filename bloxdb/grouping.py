@@ -1,0 +1,145 @@
+"""Means, medians and deviations of values that belong together, as the seeds of an architecture do."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from bloxdb.errors import QueryError
+
+Floats = npt.NDArray[np.float64]
+
+
+class Groups:
+    """Rows in groups: those whose keys are equal.
+
+    Parameters
+    ----------
+    *keys
+        One array a key, of any type that sorts, shape (rows,); groups are in the order of the first key, then
+        of the second.
+
+    Attributes
+    ----------
+    first
+        For each group the place of its first row, int64 (groups,).
+
+    Notes
+    -----
+    Sums go over rows in their order, one by one, so that everybody who averages the same values gets the same
+    digits.
+    """
+
+    def __init__(self, *keys: npt.NDArray[np.generic]) -> None:
+        self._order = np.lexsort(keys[::-1])
+        is_first = np.ones(len(self._order), dtype=bool)
+        ordered = [key[self._order] for key in keys]
+        is_first[1:] = np.any([key[1:] != key[:-1] for key in ordered], axis=0)
+        self._group = np.cumsum(is_first) - 1
+        self.first = self._order[is_first]
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def counts(self, known: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+        """How many rows of each group are known.
+
+        Parameters
+        ----------
+        known
+            Whether a row is, bool (rows,).
+
+        Returns
+        -------
+        numpy.ndarray
+            int64 (groups,).
+        """
+        return np.bincount(self._group[known[self._order]], minlength=len(self)).astype(np.int64)
+
+    def averages(self, how: str, values: Floats) -> Floats:
+        """The average of each group over those values that are known.
+
+        Parameters
+        ----------
+        how
+            ``'mean'`` or ``'median'``.
+        values
+            Float64 (rows,), NaN where there is none.
+
+        Returns
+        -------
+        numpy.ndarray
+            Float64 (groups,), NaN where a group has none.
+
+        Raises
+        ------
+        QueryError
+            There is no such average.
+        """
+        ways = {"mean": self._means, "median": self._medians}
+        if how not in ways:
+            raise QueryError(f"there is no average {how!r}; choose one of: {', '.join(ways)}")
+        return ways[how](values[self._order])
+
+    def deviations(self, values: Floats) -> Floats:
+        """Standard deviations of samples: sums of squares by one less than there are values.
+
+        Parameters
+        ----------
+        values
+            Float64 (rows,), NaN where there is none.
+
+        Returns
+        -------
+        numpy.ndarray
+            Float64 (groups,), NaN where a group has fewer than two.
+        """
+        ordered = values[self._order]
+        known = ~np.isnan(ordered)
+        apart = ordered[known] - self._means(ordered)[self._group[known]]
+        squares = np.bincount(self._group[known], apart**2, minlength=len(self))
+        return np.sqrt(_ratios(squares, np.bincount(self._group[known], minlength=len(self)) - 1))
+
+    def _means(self, ordered: Floats) -> Floats:
+        known = ~np.isnan(ordered)
+        sums = np.bincount(self._group[known], ordered[known], minlength=len(self))
+        return _ratios(sums, np.bincount(self._group[known], minlength=len(self)))
+
+    def _medians(self, ordered: Floats) -> Floats:
+        counts = np.bincount(self._group[~np.isnan(ordered)], minlength=len(self))
+        starts = np.searchsorted(self._group, np.arange(len(self)))
+        by_size = ordered[np.lexsort((ordered, self._group))]  # NaN comes last in its group
+        found = np.full(len(self), np.nan)
+        some = counts > 0
+        low, high = (starts + half // 2 for half in (counts - 1, counts))
+        found[some] = (by_size[low[some]] + by_size[high[some]]) / 2
+        return found
+
+
+def average(how: str, values: Floats) -> Floats:
+    """The average of each column of a table over those values that are known.
+
+    Parameters
+    ----------
+    how
+        ``'mean'`` or ``'median'``.
+    values
+        Float64 (seeds, n), NaN where there is none.
+
+    Returns
+    -------
+    numpy.ndarray
+        Float64 (n,), NaN where a column has none.
+
+    Raises
+    ------
+    QueryError
+        There is no such average.
+    """
+    seeds, n = values.shape
+    return Groups(np.tile(np.arange(n), seeds)).averages(how, values.ravel())
+
+
+def _ratios(sums: Floats, counts: npt.NDArray[np.int64]) -> Floats:
+    ratios: Floats = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
+    return ratios

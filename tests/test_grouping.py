@@ -1,0 +1,58 @@
+"""Means, medians and deviations of groups, against the standard library."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bloxdb.errors import QueryError
+from bloxdb.grouping import Groups, average
+
+VALUES = st.one_of(st.just(math.nan), st.floats(-1e6, 1e6))
+ROWS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), VALUES), max_size=30)
+
+
+def by_key(rows: list[tuple[int, int, float]]) -> dict[tuple[int, int], list[float]]:
+    """The known values of each group, groups in order."""
+    found: dict[tuple[int, int], list[float]] = defaultdict(list)
+    for one, other, value in sorted(rows, key=lambda row: row[:2]):
+        found[one, other] += [] if math.isnan(value) else [value]
+    return found
+
+
+@given(rows=ROWS)
+def test_groups_are_what_the_standard_library_says(rows: list[tuple[int, int, float]]) -> None:
+    ones, others, values = np.array(rows, dtype=np.float64).reshape(-1, 3).T
+    groups, truth = Groups(ones, others), by_key(rows)
+    assert [(ones[at], others[at]) for at in groups.first] == list(truth)
+    assert groups.counts(~np.isnan(values)).tolist() == [len(known) for known in truth.values()]
+    for how, function in (("mean", statistics.fmean), ("median", statistics.median)):
+        expected = [function(known) if known else math.nan for known in truth.values()]
+        assert groups.averages(how, values) == pytest.approx(expected, nan_ok=True, abs=1e-9)
+    expected = [statistics.stdev(known) if len(known) > 1 else math.nan for known in truth.values()]
+    assert groups.deviations(values) == pytest.approx(expected, nan_ok=True, abs=1e-7)
+
+
+@given(
+    columns=st.lists(st.lists(VALUES, min_size=3, max_size=3), max_size=5),
+    how=st.sampled_from(["mean", "median"]),
+)
+def test_a_column_is_a_group(columns: list[list[float]], how: str) -> None:
+    table = np.array(columns, dtype=np.float64).reshape(-1, 3).T
+    found = average(how, table)
+    for place, column in enumerate(columns):
+        alone = Groups(np.zeros(3)).averages(how, np.array(column))
+        assert np.array_equal(found[place : place + 1], alone, equal_nan=True), "the same digits"
+
+
+@pytest.mark.parametrize("how", ["mode", "", None])
+def test_another_average_is_refused(how: Any) -> None:
+    with pytest.raises(QueryError, match="there is no average .*; choose one of: mean, median"):
+        Groups(np.zeros(2)).averages(how, np.zeros(2))
