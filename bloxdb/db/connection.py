@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from bloxdb.arguments import plain
 from bloxdb.db import forking, reading
 from bloxdb.db.dialects import APPLICATION_ID, BUSY_MS, NAMES, SQLite, begin
+from bloxdb.db.passwords import hidden_in
 from bloxdb.errors import DatabaseError, DatabaseNotFoundError, MissingExtraError, NotADatabaseError
 from bloxdb.files import expanded
 
@@ -30,7 +31,6 @@ _DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg"}
 _OTHER_NAMES = {"postgres": "postgresql"}  # what libpq and many hosters write
 _URL = re.compile(r"[\w+.-]+://")
 _HALF_URL = re.compile(r"((?:sqlite|postgres(?:ql)?)(?:\+\w+)?):(.*)", re.IGNORECASE | re.DOTALL)
-_PASSWORD = re.compile(r"(//[^:/@]*):.*@")
 _LAST_PORT = 65_535
 _CACHE_KIB = 65_536  # of pages; the index that ranks runs has 5 MB, and 64 MiB hold all that queries touch
 
@@ -57,10 +57,10 @@ def locate(path_or_url: str | os.PathLike[str] | None) -> URL:
     try:
         url = make_url(place)
     except ArgumentError as error:
-        raise DatabaseNotFoundError(f"{_hidden(place)} is not a database URL; {_FORMS}") from error
+        raise DatabaseNotFoundError(f"{hidden_in(place)} is not a database URL; {_FORMS}") from error
     except ValueError as error:
         raise DatabaseNotFoundError(
-            f"{_hidden(place)} has a port that is no number; {_FORMS}, and in a password / as %2F, : as %3A"
+            f"{hidden_in(place)} has a port that is no number; {_FORMS}, and in a password / as %2F, : as %3A"
         ) from error
     backend, _, driver = url.drivername.lower().partition("+")
     backend = _OTHER_NAMES.get(backend, backend)
@@ -69,13 +69,13 @@ def locate(path_or_url: str | os.PathLike[str] | None) -> URL:
     if driver not in ("", _DRIVERS[backend]):
         right = place.replace(f"+{url.drivername.partition('+')[2]}", "", 1)
         raise DatabaseNotFoundError(
-            f"bloxdb does not use the driver {driver!r}; leave it out: {_hidden(right)}"
+            f"bloxdb does not use the driver {driver!r}; leave it out: {hidden_in(right)}"
         )
     if backend == "sqlite":
         return _file_of(url, place)
     if url.port is not None and not 0 < url.port <= _LAST_PORT:
         raise DatabaseNotFoundError(
-            f"{_hidden(place)} has the port {url.port}, and ports go from 1 to {_LAST_PORT}; {_FORMS}"
+            f"{hidden_in(place)} has the port {url.port}, and ports go from 1 to {_LAST_PORT}; {_FORMS}"
         )
     return url.set(drivername=f"{backend}+{_DRIVERS[backend]}")
 
@@ -86,7 +86,7 @@ def _file_at(path: str) -> URL:
         scheme, rest = found.groups()
         slashes = "///" if scheme.startswith("sqlite") and not rest.startswith("//") else "//"
         right = f"{scheme}:{slashes}{rest.lstrip('/') if slashes == '//' else rest}"
-        raise DatabaseNotFoundError(f"{_hidden(path)} is not a database URL; write {_hidden(right)}")
+        raise DatabaseNotFoundError(f"{hidden_in(path)} is not a database URL; write {hidden_in(right)}")
     place = expanded(path)
     if place.is_dir():
         raise NotADatabaseError(
@@ -98,22 +98,18 @@ def _file_at(path: str) -> URL:
 def _file_of(url: URL, text: str) -> URL:
     """The URL of a file that was named by one."""
     if url.host or url.username:
-        path = text.partition("://")[2]
+        path = hidden_in(text).partition("://")[2]
         raise DatabaseNotFoundError(
-            f"{text} names a host, and SQLite has none; write sqlite:///{path}, with three slashes"
+            f"{hidden_in(text)} names a host, and SQLite has none; write sqlite:///{path}, with three slashes"
         )
     if url.query:
         raise DatabaseNotFoundError(
-            f"{text} has options after its '?', and none is taken; write sqlite:///{url.database or 'PATH'}"
+            f"{hidden_in(text)} has options after its '?', and none is taken; "
+            f"write sqlite:///{url.database or 'PATH'}"
         )
     if url.database in (None, "", ":memory:"):
         raise DatabaseNotFoundError("a database in memory cannot be opened again; name a file")
     return _file_at(url.database)
-
-
-def _hidden(url: str) -> str:
-    """A URL as it may stand in a message: without its password."""
-    return _PASSWORD.sub(r"\1:***@", url)
 
 
 def file_url(path: Path) -> URL:

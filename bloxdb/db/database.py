@@ -85,10 +85,10 @@ class Database:
 
     @property
     def name(self) -> str:
-        """The path, or the URL without its password."""
+        """The path, or the URL with stars for its passwords."""
         if self.path is not None:
             return str(self.path)
-        return self.url.render_as_string(hide_password=True)
+        return passwords.hidden(self.url)
 
     @property
     def path(self) -> Path | None:
@@ -213,7 +213,7 @@ class Database:
                         break
             yield sessions
 
-    def rows(self, sql: str, **values: object) -> list[dict[str, Any]]:
+    def rows(self, sql: str, /, **values: object) -> list[dict[str, Any]]:
         """The rows of a plain SQL query, as dicts; ``:name`` stands for a value.
 
         Parameters
@@ -237,7 +237,7 @@ class Database:
         names, rows = self.ask(sql, **values)
         return [dict(zip(names, row, strict=True)) for row in rows]
 
-    def ask(self, sql: str, **values: object) -> Answer:
+    def ask(self, sql: str, /, **values: object) -> Answer:
         """Like `rows`, as the names of the columns and a tuple a row.
 
         Parameters
@@ -250,6 +250,10 @@ class Database:
         Answer
             Names and rows.
         """
+        if not isinstance(sql, str):
+            raise DatabaseError(
+                f"a query is text that begins with SELECT, not {sql!r:.80}; those of SQLAlchemy go to rows_of"
+            )
         given = {name: plain(value) for name, value in values.items()}
         try:
             return ask(self._queries, sql, given)

@@ -16,7 +16,21 @@ from pathlib import Path
 
 from sqlalchemy import URL
 
+_USERS = re.compile(r"^([\w+.-]+:/{0,2}[^:/@]*):.*@", re.DOTALL)
+_OPTION = re.compile(r"([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
+_OF_A_KEY = "sslpassword"
+_STARS = "***"
 _FIELD = re.compile(r"((?:\\.|[^:\\])*)(?::|$)")
+
+
+def hidden(url: URL) -> str:
+    """A URL as it may be shown: with stars for its passwords, those among its options too."""
+    return hidden_in(url.render_as_string(hide_password=True))
+
+
+def hidden_in(text: str) -> str:
+    """A text that was meant for a URL, as it may be shown."""
+    return _OPTION.sub(rf"\1{_STARS}", _USERS.sub(rf"\1:{_STARS}@", text))
 
 
 def for_a_pickle(url: URL, name: str) -> URL:
@@ -25,16 +39,19 @@ def for_a_pickle(url: URL, name: str) -> URL:
     Anywhere else it is the URL as it is, since nobody could connect without the password, and a warning.
     """
     secret = password_of(url)
-    if secret is None:
-        return url
-    if all(found == secret for found in _found(url)):
+    if secret is not None and all(found == secret for found in _found(url)):
         without = URL.create(url.drivername, url.username, None, *url[3:])  # `set` cannot set None
-        return without.difference_update_query(["password"])
-    warnings.warn(
-        f"the password of {name} is in the pickle; it stays out where $PGPASSWORD or a password file such as "
-        "~/.pgpass gives it",
-        stacklevel=3,  # where the pickle is made
-    )
+        url = without.difference_update_query(["password"])
+    elif secret is not None:
+        warnings.warn(
+            f"the password of {name} is in the pickle; it stays out where $PGPASSWORD or a password file "
+            "such as ~/.pgpass gives it",
+            stacklevel=3,  # where the pickle is made
+        )
+    if _OF_A_KEY in url.query:
+        warnings.warn(
+            f"the {_OF_A_KEY} of {name} is in the pickle; a key without one needs none", stacklevel=3
+        )
     return url
 
 
