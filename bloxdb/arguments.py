@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any, SupportsFloat
 
 import numpy as np
@@ -47,15 +50,15 @@ def integer(value: object, what: str, *, low: int = -LARGEST - 1, high: int = LA
     """
     found = as_index(value)
     if found is None:
-        raise QueryError(f"{what} is an integer, not {value!r}")
+        raise QueryError(f"{what} is an integer, not {_shown(value)}")
     if not low <= found <= high:
         allowed = f"{low} or more" if found < low and high == LARGEST else f"in {low} … {high}"
-        raise QueryError(f"{what} is {allowed}, not {found}")
+        raise QueryError(f"{what} is {allowed}, not {_shown(found)}")
     return found
 
 
 def number(value: object, what: str) -> float | int:
-    """A finite number of any type; an integer stays one.
+    """A finite number of any type; an integer that a database can hold stays one.
 
     Parameters
     ----------
@@ -79,13 +82,21 @@ def number(value: object, what: str) -> float | int:
     >>> number(np.float32(2.5), "max_flops")
     2.5
     """
-    found: float | int | None = as_index(value)
-    if found is None and isinstance(value, SupportsFloat) and not _is_no_scalar(value):
-        found = float(value)
+    whole = as_index(value)
+    if whole is not None and abs(whole) <= LARGEST:
+        return whole
+    found = None
+    if isinstance(value, SupportsFloat) and not _only_looks_like_a_number(value):
+        try:
+            found = float(value)
+        except OverflowError:
+            found = math.inf
+        except _REFUSALS:
+            found = math.nan if isinstance(value, Decimal) else None  # a signalling NaN
     if found is None:
-        raise QueryError(f"{what} is a number, not {value!r}")
+        raise QueryError(f"{what} is a number, not {_shown(value)}")
     if not math.isfinite(found):
-        raise QueryError(f"{what} is a finite number, not {found}")
+        raise QueryError(f"{what} is a finite number of at most {sys.float_info.max}, not {_shown(value)}")
     return found
 
 
@@ -112,10 +123,13 @@ def plain(value: Any) -> Any:
         raise QueryError(
             f"a value of a query is one number, text or date, not an array of shape {tuple(shape)}"
         )
-    if shape is None:
-        return value
-    found = value.item()
-    return float(found) if isinstance(found, np.floating) else found  # a longdouble stays one
+    if shape is not None:
+        value = _item(value)
+    if isinstance(value, float) and math.isnan(value):
+        raise QueryError(
+            "a value of a query is not NaN, which no row has and nothing is less than; NULL is None"
+        )
+    return value
 
 
 def as_index(value: object) -> int | None:
@@ -128,15 +142,48 @@ def as_index(value: object) -> int | None:
     """
     if type(value) is int:
         return value
-    if _is_no_scalar(value):
+    if _only_looks_like_a_number(value):
         return None
     try:
         return operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
+    except _REFUSALS:
         return None
 
 
-def _is_no_scalar(value: object) -> bool:
-    """Whether it only looks like a number: a bool of any library, or an array of one."""
-    is_bool = isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool")
-    return is_bool or getattr(value, "shape", ()) != ()
+_REFUSALS = (TypeError, ValueError, RuntimeError)
+"""What libraries raise for what they cannot turn into a number, such as a tensor without data."""
+
+
+def _only_looks_like_a_number(value: object) -> bool:
+    """Whether it can be made a number and is none: a bool, a text, a date, an array, a masked value."""
+    if isinstance(value, bool | str | bytes | complex) or getattr(value, "shape", ()) != ():
+        return True
+    if isinstance(value, np.ma.MaskedArray) and bool(value.mask):
+        return True
+    kind = getattr(value, "dtype", None)
+    if isinstance(kind, np.dtype):
+        return kind.kind not in "iuf"
+    return str(kind).endswith("bool") or "complex" in str(kind)
+
+
+def _item(value: Any) -> Any:
+    """The scalar of a library as Python has it."""
+    if isinstance(value, np.ma.MaskedArray) and bool(value.mask):
+        raise QueryError("a value of a query is not a masked one; NULL is None")
+    if isinstance(getattr(value, "dtype", None), np.dtype) and value.dtype.kind in "mM":
+        exact = value.astype(f"{value.dtype.kind}8[us]")  # what Python's dates and durations count in
+        if exact != value and not np.isnat(value):
+            raise QueryError(f"a value of a query has at most microseconds, not {value}")
+        return exact.item()
+    try:
+        found = value.item()
+    except _REFUSALS as error:
+        raise QueryError(f"a value of a query is one number, text or date, not {_shown(value)}") from error
+    return float(found) if isinstance(found, np.floating) else found  # a longdouble stays one
+
+
+def _shown(value: object) -> str:
+    """A value as a message has it; Python refuses to write thousands of digits."""
+    if isinstance(value, int | Fraction) and abs(value) > LARGEST:
+        return f"a number of {int(value).bit_length()} bits"
+    return f"{value!r:.100}"

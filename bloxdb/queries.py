@@ -155,7 +155,7 @@ def _front(rank_x: Array, rank_y: Array) -> npt.NDArray[np.int64]:
     return order[rank_y[order] < before]
 
 
-def _latency_limit(given: tuple[str, float]) -> tuple[str, float]:
-    if isinstance(given, str) or len(given) != 2:
+def _latency_limit(given: Any) -> tuple[str, float]:
+    if not isinstance(given, tuple | list) or len(given) != 2 or not isinstance(given[0], str):
         raise QueryError(f"max_latency is a device's name and milliseconds, not {given!r}")
     return given[0], number(given[1], "max_latency in milliseconds")

@@ -70,9 +70,9 @@ class Selection:
         QueryError
             There is none of this name; the error lists those that there are.
         """
-        if name.partition(":")[0] == LATENCY.name:
+        if isinstance(name, str) and name.partition(":")[:2] == (LATENCY.name, ":"):
             return LATENCY
-        if name not in RUN_MEASURES:
+        if not isinstance(name, str) or name not in RUN_MEASURES:
             choices = ", ".join((*RUN_MEASURES, f"{LATENCY.name}:DEVICE"))
             raise QueryError(f"there is no measure {name!r}; choose one of: {choices}")
         return RUN_MEASURES[name]

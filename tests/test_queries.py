@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import text
 
@@ -414,7 +415,69 @@ def test_ten_runs_are_shown_where_nothing_is_said(tiny_db: Database) -> None:
     assert len(bloxdb.top()) == 10
 
 
-@pytest.mark.parametrize("wrong", ["desktop-cpu", ("desktop-cpu",), ("desktop-cpu", 1.0, 2.0)])
+@pytest.mark.parametrize(
+    "wrong", ["desktop-cpu", ("desktop-cpu",), ("desktop-cpu", 1.0, 2.0), 5, 2.5, {}, (5, 1.0), np.arange(2)]
+)
 def test_a_limit_of_latency_is_a_device_and_milliseconds(tiny_db: Database, wrong: Any) -> None:
     with pytest.raises(bloxdb.QueryError, match="max_latency is a device's name and milliseconds, not "):
         bloxdb.top(max_latency=wrong)
+
+
+@pytest.mark.parametrize("how", AVERAGES)
+def test_the_seeds_of_an_average_are_those_that_have_all_that_was_asked_for(
+    seeds_db: Database, how: str
+) -> None:
+    for name in ("test_top5", "test_loss"):
+        truth = averaged(seeds_db, how, name)
+        for x, y in (("flops", name), (name, "flops")):
+            rows = bloxdb.pareto(x, y, seeds=how)
+            assert rows
+            assert [row["seeds"] for row in rows] == [truth[row["arch_id"]][f"{name} seeds"] for row in rows]
+
+
+def test_everybody_averages_to_the_same_digits(seeds_db: Database) -> None:
+    for how in AVERAGES:
+        table = bloxdb.from_database(seeds_db).table(columns=["test_top1"], seed=how)
+        by_id = dict(zip(table["arch_id"].tolist(), table["test_top1"].tolist(), strict=True))
+        rows = bloxdb.top(100, seeds=how)
+        assert {row["arch_id"]: row["test_top1"] for row in rows} == by_id
+        search = bloxdb.Problem(seeds_db, seeds=how)
+        for row in rows:
+            search(row["arch_id"])
+        tests = {point.arch_id: point.test_top1 for point in search.trajectory}
+        best = search.best_vec
+        assert tests[bloxdb.space.arch_index(best)] == by_id[bloxdb.space.arch_index(best)]
+        assert search.best is not None
+        assert search.best.regret == rows[0]["test_top1"] - search.best.test_top1
+
+
+@pytest.mark.usefixtures("tiny_db")
+def test_a_latency_is_of_a_device() -> None:
+    with pytest.raises(
+        bloxdb.QueryError, match="there is no measure 'latency'; choose one of: .*latency:DEVICE"
+    ):
+        bloxdb.top(1, by="latency")
+
+
+def test_a_value_of_a_query_may_have_any_name(tiny_db: Database) -> None:
+    assert tiny_db.rows("SELECT :sql AS a, :self AS b", sql=1, self=2) == [{"a": 1, "b": 2}]
+
+
+@pytest.mark.parametrize("wrong", [3, None, 2.5, np.array("abc"), b"flops", ["flops"]], ids=str)
+def test_a_measure_is_named_by_a_text(tiny_db: Database, wrong: Any) -> None:
+    for ask in (lambda: bloxdb.top(1, tiny_db, by=wrong), lambda: bloxdb.pareto(wrong, db=tiny_db)):
+        with pytest.raises(bloxdb.QueryError, match="there is no measure .*; choose one of: "):
+            ask()
+
+
+@pytest.mark.parametrize("wrong", [5, None, b"SELECT 1", text("SELECT 1")], ids=str)
+def test_a_query_is_a_text(tiny_db: Database, wrong: Any) -> None:
+    with pytest.raises(bloxdb.DatabaseError, match="a query is text that begins with SELECT, not "):
+        tiny_db.rows(wrong)
+
+
+@pytest.mark.parametrize("most", [2**63, 2**70, 10**300, np.uint64(2**64 - 1), 1e308])
+def test_a_limit_may_be_above_all(tiny_db: Database, most: Any) -> None:
+    whole = bloxdb.top(100, tiny_db)
+    assert bloxdb.top(100, tiny_db, max_flops=most, max_params=most) == whole
+    assert len(bloxdb.top(100, tiny_db, max_latency=("desktop-cpu", most))) == len(whole)

@@ -12,9 +12,10 @@ from bloxdb.cli.common import csv_option, db_option, json_option, show_json, sho
 from bloxdb.cli.curve import WIDTH, draw_curve
 from bloxdb.cli.terminal import is_terminal, note, say, width
 from bloxdb.db import Arch, Database, Run, open
-from bloxdb.db.references import AVERAGES, Seeds, average_of, find_seeds
+from bloxdb.db.references import AVERAGES, Seeds, average_of, find_recipe, find_seeds
 from bloxdb.db.schema import LEADERBOARD_COLUMNS, RUN_MEASURES
 from bloxdb.measures import COSTS, LATENCY, RANKED_BY, RUN
+from bloxdb.selection import ALL_RECIPES
 from bloxdb.space import arch_index
 
 
@@ -56,9 +57,14 @@ def _seeds_of(given: tuple[int | str, ...]) -> Seeds:
     return averages[0] if averages else [one for one in given if isinstance(one, int)] or None
 
 
-def _say_what_rows_are(seeds: Seeds, rows: Sequence[dict[str, Any]], db: Database) -> None:
+def _say_what_rows_are(
+    seeds: Seeds, recipe: str | None, rows: Sequence[dict[str, Any]], db: Database
+) -> None:
     """A note where an architecture may stand there several times, and the luckiest seed first."""
-    if seeds is None and rows and len(find_seeds(db.reader, None, None)) > 1:
+    if seeds is not None or not rows:
+        return
+    one = None if recipe == ALL_RECIPES else find_recipe(db, recipe)
+    if len(find_seeds(db.reader, None, one)) > 1:
         note("note: each row is a run of one seed; --seed mean ranks architectures by their averages")
 
 
@@ -95,7 +101,7 @@ def top(
     chosen = _seeds_of(seeds)
     with open(db, read_only=True) as opened:
         rows = queries.top(n, opened, seeds=chosen, **options)
-        _say_what_rows_are(chosen, rows, opened)
+        _say_what_rows_are(chosen, options["recipe"], rows, opened)
     show_rows(rows, _columns(chosen, options["by"]), as_json=as_json, as_csv=as_csv)
 
 
@@ -109,7 +115,7 @@ def pareto(db: str | None, as_json: bool, as_csv: bool, seeds: tuple[int | str, 
     chosen = _seeds_of(seeds)
     with open(db, read_only=True) as opened:
         rows = queries.pareto(db=opened, seeds=chosen, **options)
-        _say_what_rows_are(chosen, rows, opened)
+        _say_what_rows_are(chosen, options["recipe"], rows, opened)
     show_rows(rows, _columns(chosen, options["x"], options["y"]), as_json=as_json, as_csv=as_csv)
 
 

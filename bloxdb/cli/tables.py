@@ -94,9 +94,8 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], layout: _Layou
 def _same_in_all(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[int, str]:
     found = {}
     for at, name in enumerate(columns):
-        values = {row[at] for row in rows} if name in _SAID_ONCE else set()
-        if len(values) == 1:
-            found[at] = _cell(name, values.pop(), short=True)
+        if name in _SAID_ONCE and rows and all(row[at] == rows[0][at] for row in rows):
+            found[at] = _cell(name, rows[0][at], short=True)
     return found if len(found) < len(columns) else {}
 
 

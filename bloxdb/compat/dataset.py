@@ -222,12 +222,12 @@ class Dataset(Runs):
             a device, of the costs and of the environment.
         """
         index = find_arch(arch)
-        drawn = self._seed(seed, index)
+        drawn = self._run_of(index, seed)
         names = self._devices(devices)
         static = self._whether(include_static_info, self.static_info is not None)
         env = self._whether(include_env_info, self.env_info is not None)
-        run = None if index is None else self._run(index, drawn)
-        if index is None or run is None:
+        run = None if index is None or drawn is None else self._run(index, drawn)
+        if index is None or drawn is None or run is None:
             return None
         key = space.model_hash(index)
         rows: dict[str, tuple[tuple[str, ...], list[Any] | None]] = {}

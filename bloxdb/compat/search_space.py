@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import Any, overload
 
 from bloxdb import space
 from bloxdb.arguments import integer
-from bloxdb.errors import InvalidArchError, QueryError
+from bloxdb.errors import QueryError
 from bloxdb.space.cells import LIMITS, Cell
 from bloxdb.space.graphs import graph_of_cells
 from bloxdb.space.hashing import fingerprint
+from bloxdb.space.keys import is_vector
 
 __all__ = [
     "Vectors",
@@ -35,6 +36,8 @@ default_nodes = space.NODES
 
 default_stages = space.STAGES
 """Cells in a network."""
+
+_STAGES_AT_MOST = 10  # a sequence of Python has less than 2**63 items, and 72**11 are more
 
 
 class Vectors(Sequence[space.ArchVec]):
@@ -98,7 +101,7 @@ def get_search_space(
         There is no such operation, or `nodes` is not 2.
     """
     numbers, count = _chosen(ops, nodes, stages)
-    return [_nested(_limits(numbers)) for _ in range(count)]
+    return [space.nested(_limits(numbers)) for _ in range(count)]
 
 
 def get_model_hash(arch_vec: Any, ops: Sequence[str] | None = None, minimize: bool = True) -> str | None:
@@ -260,10 +263,9 @@ def cells_of(arch: Any, ops: Sequence[str] | None = None) -> list[Cell]:
 
     With `ops`, the numbers of a vector are places in that list.
     """
-    try:
-        cells = list(space.parse(arch))
-    except InvalidArchError:  # a hash or an index, or else the error is that of the rule for keys
-        return [block.cell for block in space.blocks_of(space.arch_index(arch))]
+    if not is_vector(arch):
+        return list(space.cells_of(arch))
+    cells = list(space.parse(arch))
     if ops is None:
         return cells
     numbers = _numbers(ops)
@@ -284,17 +286,14 @@ def _chosen(ops: Sequence[str] | None, nodes: int | None, stages: int | None) ->
     """The numbers of the operations, and the number of stages."""
     if nodes is not None and nodes != default_nodes:
         raise QueryError(f"a cell of Blox has {default_nodes} operations, so nodes is {default_nodes}")
-    count = default_stages if stages is None else integer(stages, "the number of stages", low=1, high=8)
+    count = default_stages
+    if stages is not None:
+        count = integer(stages, "the number of stages", low=1, high=_STAGES_AT_MOST)
     return _numbers(ops), count
 
 
-def _limits(numbers: list[int]) -> list[int]:
-    return [len(numbers)] * 2 + list(LIMITS[2:])
-
-
-def _nested(cell: Iterable[int]) -> list[list[int]]:
-    first, *rest = cell
-    return [[first], rest]
+def _limits(numbers: list[int]) -> Cell:
+    return (len(numbers), len(numbers), *LIMITS[2:])
 
 
 def _raw_cells(numbers: list[int]) -> list[Cell]:
@@ -311,8 +310,7 @@ def _vectors(cells: list[Cell], stages: int) -> Vectors:
         vec = []
         for _ in range(stages):
             place, cell = divmod(place, each)
-            first, *rest = cells[cell]
-            vec.append([[first], rest])
+            vec.append(space.nested(cells[cell]))
         return vec
 
     return Vectors(each**stages, make)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from bloxdb import space
 from bloxdb.arguments import integer
@@ -13,6 +14,8 @@ from bloxdb.dataset.source import Source
 from bloxdb.errors import QueryError
 from bloxdb.measures import MEASURES
 from bloxdb.space.keys import find_arch
+
+T = TypeVar("T")
 
 _EXTENDED = {measure.name for measure in MEASURES if measure.file == "ext"}
 
@@ -33,7 +36,8 @@ class Runs:
     Attributes
     ----------
     rng
-        Draws seeds; put a ``random.Random`` of your own here to choose what it draws.
+        Draws seeds; put a ``random.Random`` of your own here to choose what it draws. Every data set begins
+        at the same place, and so does every copy in another process: name seeds there, or give each its own.
     """
 
     def __init__(self, source: Source) -> None:
@@ -193,18 +197,26 @@ class Runs:
 
     def _measure(self, name: str, arch: Any, epoch: int | None, best: bool, seed: int | None) -> float | None:
         index = find_arch(arch)
-        drawn = self._seed(seed, index)
         last = self._epoch(epoch)
         self._check_extended(name)
-        if index is None:
-            return None
-        return (self._source.best if best else self._source.at)(name, index, drawn, last)
+        ask = self._source.best if best else self._source.at
+        return self._drawn(lambda index, one: ask(name, index, one, last), index, seed)
 
     def _result(self, name: str, arch: Any, seed: int | None) -> float | None:
         index = find_arch(arch)
-        drawn = self._seed(seed, index)
         self._check_extended(name)
-        return None if index is None else self._source.result(name, index, drawn)
+        return self._drawn(lambda index, one: self._source.result(name, index, one), index, seed)
+
+    def _drawn(self, ask: Callable[[int, int], T | None], index: int | None, seed: int | None) -> T | None:
+        """What a question gives for a seed; if none is named, for one that is drawn of those that answer."""
+        drawn = self._seed(seed)
+        if index is None:
+            return None
+        value = ask(index, drawn)
+        if value is not None or seed is not None or len(self._seeds) == 1:
+            return value
+        answers = [answer for one in self._seeds if (answer := ask(index, one)) is not None]
+        return self.rng.choice(answers) if answers else None
 
     def _info(self, arch: Any) -> tuple[int, int] | None:
         if not self._source.has_info:
@@ -216,16 +228,16 @@ class Runs:
         if name in _EXTENDED and not self._is_extended:
             raise QueryError(f"{name} is in the ext files, which are not loaded; load with extended=True")
 
-    def _seed(self, seed: int | None, index: int | None = None) -> int:
-        """The seed that is meant; if none is named, one is drawn, of those that the architecture has."""
+    def _run_of(self, index: int | None, seed: int | None) -> int | None:
+        """The seed of a run of an architecture, drawn if none is named; None where there is no such run."""
+        return self._drawn(lambda index, one: one if self._source.has(index, one) else None, index, seed)
+
+    def _seed(self, seed: int | None) -> int:
+        """The seed that is meant; if none is named, one is drawn."""
         if not self._seeds:
             raise QueryError("there are no finished runs to ask")
         if seed is None:
-            drawn = self._seeds[0] if len(self._seeds) == 1 else self.rng.choice(self._seeds)
-            if index is None or self._source.has(index, drawn):
-                return drawn
-            there = [one for one in self._seeds if self._source.has(index, one)]
-            return self.rng.choice(there) if there else drawn
+            return self._seeds[0] if len(self._seeds) == 1 else self.rng.choice(self._seeds)
         wanted = integer(seed, "a seed")
         if wanted not in self._seeds:
             raise QueryError(f"seed {wanted} is not loaded; choose of: {', '.join(map(str, self._seeds))}")

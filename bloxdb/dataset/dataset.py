@@ -13,7 +13,7 @@ from bloxdb.codecs.header import search_space
 from bloxdb.dataset.base import Runs
 from bloxdb.dataset.folder import Devices
 from bloxdb.dataset.many import Many, listed_epochs
-from bloxdb.dataset.source import CURVES
+from bloxdb.dataset.source import CURVES, OVERWRITTEN
 from bloxdb.db.references import average_of
 from bloxdb.errors import QueryError
 from bloxdb.space.keys import KEY, find_arch
@@ -35,7 +35,8 @@ class Dataset(Runs):
     Attributes
     ----------
     rng
-        Draws seeds; put a ``random.Random`` of your own here to choose what it draws.
+        Draws seeds; put a ``random.Random`` of your own here to choose what it draws. Every data set begins
+        at the same place, and so does every copy in another process: name seeds there, or give each its own.
     """
 
     @property
@@ -141,9 +142,9 @@ class Dataset(Runs):
             its name, ``'info'`` and ``'env'``; or a list of the same values in this order.
         """
         index = find_arch(arch)
-        drawn = self._seed(seed, index)
+        drawn = self._run_of(index, seed)
         names = self._devices(devices)
-        if index is None or not self._source.has(index, drawn):
+        if index is None or drawn is None:
             return None
         source = self._source
         info: dict[str, Any] = {KEY: space.model_hash(index)}
@@ -224,7 +225,9 @@ class Dataset(Runs):
         arrays = {name: many.column(name, epochs, best, first_epoch) for name in columns}
         return {"arch_id": many.ids, **arrays}
 
-    def curve(self, arch: Any, measure: str, seed: int | None = None) -> npt.NDArray[np.float64] | None:
+    def curve(
+        self, arch: Any, measure: str, seed: int | None = None, *, first_epoch: bool = False
+    ) -> npt.NDArray[np.float64] | None:
         """A measure at all epochs of one run.
 
         Parameters
@@ -235,6 +238,9 @@ class Dataset(Runs):
             A column with a value an epoch, as ``'val_top1'``.
         seed
             The seed of the run; drawn if None.
+        first_epoch
+            Whether epoch 1 counts also where it has the best epoch's validation instead of its own
+            (`bloxdb.release.overwritten`); otherwise it is NaN there.
 
         Returns
         -------
@@ -249,10 +255,14 @@ class Dataset(Runs):
         if measure not in CURVES:
             raise QueryError(f"there is no measure {measure!r} of epochs; choose of: {', '.join(CURVES)}")
         self._check_extended(measure)
-        index = find_arch(arch)
-        drawn = self._seed(seed, index)
-        found = None if index is None else self._source.curve(measure, index, drawn)
-        return None if found is None else np.array(found, dtype=np.float64)
+        source = self._source
+        found = self._drawn(lambda index, one: source.curve(measure, index, one), find_arch(arch), seed)
+        if found is None:
+            return None
+        values = np.array(found, dtype=np.float64)
+        if source.first_epoch_is_best and measure in OVERWRITTEN and not first_epoch:
+            values[0] = np.nan
+        return values
 
     def _ids(self, archs: Iterable[Any] | None) -> space.Ids:
         return self._source.arch_ids() if archs is None else space.arch_indices(archs)

@@ -225,6 +225,8 @@ class FolderSource:
             part = self.training[seed][name]
         rows = part.rows[arch_ids]
         stored = part.table.columns[name]
+        if not len(stored):
+            return np.full(len(arch_ids), np.nan)
         values = stored[rows, epoch - 1] if stored.ndim == 2 else stored[rows]
         if stored.dtype == np.int32:
             values = to_floats(values, measure_of(name).scale)
@@ -236,7 +238,10 @@ class FolderSource:
         """The best of a measure in some epochs, of many architectures; NaN where there is none."""
         part = self.training[seed][name]
         rows = part.rows[arch_ids]
-        best = _best(part.table.columns[name][rows, first - 1 : last], EPOCH[name], axis=1)
+        stored = part.table.columns[name]
+        if not len(stored):
+            return np.full(len(arch_ids), np.nan)
+        best = _best(stored[rows, first - 1 : last], EPOCH[name], axis=1)
         return np.where(rows < 0, np.nan, best)
 
 

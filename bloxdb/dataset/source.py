@@ -23,6 +23,10 @@ COLUMNS = tuple(dict.fromkeys(measure.name for measure in MEASURES if measure.na
 """All of them, in the order of base and ext files."""
 
 
+ANY_SEED = 0
+"""The seed that is named in questions about costs and latencies, which have none."""
+
+
 class Source(Protocol):
     """Values by architecture index and seed; None where there is none.
 

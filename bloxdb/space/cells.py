@@ -129,9 +129,10 @@ def parse(vec: object) -> tuple[Cell, Cell, Cell]:
     if isinstance(vec, str):
         try:
             vec = json.loads(vec if vec.lstrip().startswith("[") else f"[{vec}]")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidArchError(
-                f"the text is not an architecture vector ({error}); write it like {_EXAMPLE}"
+                f"{vec!r:.80} is not an architecture vector like {_EXAMPLE}, nor a model hash or "
+                "its first 8 or more hex digits, nor an index"
             ) from error
     vec = _listed(vec)
     if not isinstance(vec, _LISTS):
@@ -163,7 +164,14 @@ _LISTS = (list, tuple)
 
 def _listed(value: Any) -> Any:
     """An array or a tensor as lists; anything else as it is."""
-    return value.tolist() if hasattr(value, "tolist") else value
+    if not hasattr(value, "tolist"):
+        return value
+    try:
+        return value.tolist()
+    except RuntimeError as error:  # a tensor that has no data, or is sparse
+        raise InvalidArchError(
+            f"an architecture vector has integers; {value!r:.80} has none: {error}"
+        ) from error
 
 
 def _flat(cell: object, stage: int) -> list[object]:
@@ -219,7 +227,7 @@ def blocks_of(index: int) -> tuple[BlockKind, BlockKind, BlockKind]:
     return BLOCKS[b1], BLOCKS[b2], BLOCKS[b3]
 
 
-def out_of_range(index: int) -> str:
+def out_of_range(index: int | str) -> str:
     """The sentence for an architecture index that nobody has."""
     return f"an architecture index is in 0 … {NUM_ARCHS - 1}, not {index}"
 

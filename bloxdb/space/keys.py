@@ -25,6 +25,7 @@ runs, `Dataset.table`, the command line) goes by `arch_index`.
 from __future__ import annotations
 
 import functools
+import operator
 import re
 from bisect import bisect_left
 from collections.abc import Iterable
@@ -59,6 +60,7 @@ DIGEST_SIZE = 16
 """Bytes of a model hash."""
 
 _INDEX = re.compile("[+-]?[0-9]{1,7}|[+-][0-9]{8,}|[0-9]{33,}")
+_DIGITS = 100  # of an index that is told whole; longer ones are out of range whatever they are
 _HASH = re.compile("[0-9a-fA-F]{8,32}")  # no two hashes begin with the same 8 digits
 _BLOCK_OF = blocks_by_cell()
 _SECOND = NUM_BLOCKS
@@ -157,7 +159,7 @@ def find_archs(keys: Iterable[Any]) -> Ids:
     >>> find_archs(["39554afd1b33a44663e653ad10137b9a", 7, "0" * 32])
     array([ 0,  7, -1])
     """
-    if isinstance(keys, str) or not isinstance(keys, Iterable):
+    if not _are_many(keys):
         raise InvalidArchError(f"several architectures are wanted; put {keys!r:.80} into a list")
     if isinstance(keys, np.ndarray) and keys.ndim == 1 and keys.dtype.kind in "iu":
         return np.where((keys >= 0) & (keys < NUM_ARCHS), keys, -1).astype(np.int64)
@@ -184,8 +186,7 @@ def arch_indices(keys: Iterable[Any]) -> Ids:
     InvalidArchError
         A key is malformed or names no architecture; the error is about the first.
     """
-    is_whole = isinstance(keys, np.ndarray | str) or not isinstance(keys, Iterable)
-    listed: Any = keys if is_whole else list(keys)
+    listed: Any = keys if isinstance(keys, np.ndarray) or not _are_many(keys) else list(keys)
     indices = find_archs(listed)
     for place in np.flatnonzero(indices < 0)[:1].tolist():
         arch_index(listed[place])  # raises, and says why
@@ -253,8 +254,25 @@ def cells_of(key: Any) -> tuple[Cell, Cell, Cell]:
         The key is malformed, or there is no such architecture.
     """
     index = arch_index(key)
-    is_vector = as_index(key) is None and not (isinstance(key, str) and key.strip().isalnum())
-    return parse(key if is_vector else arch_vec(index))
+    return parse(key if is_vector(key) else arch_vec(index))
+
+
+def is_vector(key: Any) -> bool:
+    """Whether a key is written as a vector, well or badly, and not as a model hash or an index.
+
+    Parameters
+    ----------
+    key
+        Whatever names an architecture.
+
+    Examples
+    --------
+    >>> is_vector([0, 0, 1, 0, 0] * 3), is_vector("+405"), is_vector("39554afd")
+    (True, False, False)
+    """
+    if isinstance(key, str):
+        return not (_INDEX.fullmatch(key.strip()) or _HASH.fullmatch(key.strip()))
+    return as_index(key) is None
 
 
 def canonical(key: Any) -> ArchVec:
@@ -321,6 +339,11 @@ def all_model_hashes() -> tuple[str, ...]:
     return tuple(text[i : i + 32] for i in range(0, len(text), 32))
 
 
+def _are_many(keys: object) -> bool:
+    has_no_length = len(getattr(keys, "shape", (1,))) == 0  # an array or a tensor of one number
+    return isinstance(keys, Iterable) and not isinstance(keys, str) and not has_no_length
+
+
 def _index_or_none(key: Any) -> int | None:
     found = _look_up(key)
     return None if isinstance(found, str) else found
@@ -328,13 +351,14 @@ def _index_or_none(key: Any) -> int | None:
 
 def _look_up(key: Any) -> int | str:
     """The index that a key names, or the sentence why there is none; an error for a malformed key."""
-    if isinstance(key, str):
-        text = key.strip()
-        if _INDEX.fullmatch(text):
-            return _in_range(int(text))
-        return _index_of_hash(text.lower()) if _HASH.fullmatch(text) else _index_of_vector(text)
-    index = as_index(key)
-    return _index_of_vector(key) if index is None else _in_range(index)
+    if is_vector(key):
+        return _index_of_vector(key)
+    if not isinstance(key, str):
+        return _in_range(operator.index(key))
+    text = key.strip()
+    if _HASH.fullmatch(text):
+        return _index_of_hash(text.lower())
+    return _in_range(int(text)) if len(text) <= _DIGITS else out_of_range(f"{text[:_DIGITS]}…")
 
 
 def _index_of_hash(digits: str) -> int | str:

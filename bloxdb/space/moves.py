@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bloxdb.arguments import integer
+from bloxdb.arguments import as_index, integer
 from bloxdb.errors import InvalidArchError, QueryError
 from bloxdb.space.cells import BLOCKS, NUM_ARCHS, NUM_BLOCKS, OPS, STAGES, ArchVec, arch_vec, nested
 from bloxdb.space.graphs import NODE_KINDS, NODES_AT_MOST, feature_of, graph
@@ -300,14 +300,17 @@ def _below(rng: Any) -> Callable[[int], int]:
     """What draws an integer from 0 up to, not with, a limit."""
     if rng is None:
         return stdlib_random.Random().randrange  # noqa: S311
-    for method in ("randrange", "integers", "randint"):  # Python's, NumPy's new and old ones
+    is_old = rng is np.random or isinstance(rng, np.random.RandomState)
+    for method in ("randint",) if is_old else ("randrange", "integers"):
         draw = getattr(rng, method, None)
         if draw is not None:
             return lambda limit: int(draw(limit))
-    try:
-        return stdlib_random.Random(integer(rng, "a seed")).randrange  # noqa: S311
-    except QueryError as error:
+    seed = as_index(rng)
+    if seed is None:
         raise QueryError(
             "rng is a random.Random, a NumPy Generator or RandomState, one of the modules random and "
             f"numpy.random, an integer seed, or None, not {rng!r}"
-        ) from error
+        )
+    if seed < 0:
+        raise QueryError(f"a seed is 0 or more, not {rng!r}: Python draws the same with {seed} and {-seed}")
+    return stdlib_random.Random(seed).randrange  # noqa: S311

@@ -15,6 +15,7 @@ import pytest
 
 from bloxdb import Database, queries
 from bloxdb.db import create
+from bloxdb.db import open as bloxdb_open
 from bloxdb.release import import_release
 from tests.cli.helpers import README, bloxdb
 
@@ -166,6 +167,16 @@ def test_runs_of_several_seeds_are_said_to_be_runs(two_seeds: Path, command: lis
         "--seed mean is over all seeds; give it alone"
         in bloxdb(*command, "--seed", "mean", "--seed", 1, code=2).stderr
     )
+
+
+def test_a_recipe_of_one_seed_needs_no_note(two_seeds: Path, tmp_path: Path, golden: Path) -> None:
+    path = Path(shutil.copy(two_seeds, tmp_path / "two.db"))
+    with bloxdb_open(path, current=False) as db:
+        import_release(sorted((golden / "release-tiny").glob("blox-base-*.blox")), db)
+        (one,) = db.rows("SELECT name FROM recipes WHERE name <> 'cifar100-200'")
+    for recipe, noted in ((one["name"], False), ("cifar100-200", True), ("*", True)):
+        told = bloxdb("top", "--db", path, "--recipe", recipe).stderr
+        assert ("each row is a run" in told) is noted
 
 
 @pytest.mark.parametrize(("command", "option"), [("top", "--by"), ("pareto", "--x"), ("pareto", "--y")])

@@ -143,3 +143,8 @@ def test_commands_keep_to_the_width_of_the_terminal(columns: int, tiny_file: Pat
 )
 def test_long_fractions_are_shortened_and_measured_values_never(value: float, shown: str) -> None:
     assert as_text(["x"], [[value]], 80).splitlines()[-1] == shown
+
+
+def test_a_column_may_have_lists() -> None:
+    text = as_text(["seeds", "recipe"], [[[1, 2], "a"], [[1, 2], "a"]], 60)
+    assert "[1, 2]" in text

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import text
 
 import bloxdb
 from bloxdb import Database, codecs, space
 from bloxdb.dataset import Dataset, from_folder
 from bloxdb.dataset.source import COLUMNS
+from bloxdb.db import Recipe
 from tests.dataset.helpers import NOT_THERE, SMALL, rows_of
 
 EPOCHS = 200
@@ -359,3 +361,57 @@ def test_a_table_is_what_one_after_the_other_gives(dataset: Dataset, seed: int |
         dataset.table(archs, ["val_top1"], 7, seed, best)["val_top1"].tolist()
         == table["val_top1"][:, 1].tolist()
     )
+
+
+@pytest.mark.parametrize("seed", [0, "mean", "median"])
+def test_no_epochs_are_a_table_without_columns(dataset: Dataset, seed: int | str) -> None:
+    table = dataset.table(list(dataset)[:3], ["val_top1", "flops"], [], seed)
+    assert (table["val_top1"].shape, table["flops"].shape) == ((3, 0), (3,))
+
+
+@pytest.mark.parametrize("seed", ["mean", "median"])
+def test_runs_that_are_not_there_yet_have_no_average(empty_db: Database, seed: str) -> None:
+    with empty_db.transaction() as session:
+        session.add(Recipe(name="digits-3", dataset="digits", epochs=3))
+    data = bloxdb.from_database(empty_db)
+    table = data.table([0, 7], ["val_top1", "test_top1", "flops"], seed=seed)
+    assert np.isnan([table["val_top1"], table["test_top1"]]).all()
+    assert table["flops"].tolist() == [space.arch_cost(index).flops for index in (0, 7)]
+
+
+def test_a_file_without_rows_has_no_values(tmp_path: Path, golden: Path) -> None:
+    for name in ("blox-base-0", "blox-bench-jetson-nano", "blox-info"):
+        whole = codecs.read(golden / SMALL / f"{name}.blox")
+        codecs.write(whole.take(np.empty(0, dtype=np.int64)), tmp_path / f"{name}.blox")
+    data = from_folder(tmp_path, include_static_info=True)
+    found = data.table([0, 7], ["test_top1", "flops", "latency:jetson-nano"], seed=0)
+    assert all(np.isnan(found[name]).all() for name in ("test_top1", "flops", "latency:jetson-nano"))
+    assert data.latency(0, "jetson-nano") is None
+
+
+def test_a_seed_is_drawn_of_those_that_have_the_value(empty_db: Database, golden: Path) -> None:
+    bloxdb.import_release(golden / SMALL, empty_db)
+    with empty_db.transaction() as session:
+        session.execute(text("UPDATE runs SET test_top1 = NULL WHERE seed = 1"))
+    data = bloxdb.from_database(empty_db)
+    for key in list(data)[:3]:
+        assert {data.test_acc(key) for _ in range(20)} == {data.test_acc(key, 0)}
+        assert data.test_acc(key, 1) is None
+        assert len({data.val_acc(key) for _ in range(20)}) == 2
+
+
+def test_a_curve_leaves_out_an_epoch_that_tells_the_end(empty_db: Database, golden: Path) -> None:
+    bloxdb.import_release(golden / SMALL, empty_db)
+    plain = bloxdb.from_database(empty_db)
+    key = next(iter(plain))
+    before = {name: plain.curve(key, name, 0) for name, _, _ in CURVES.values()}
+    with empty_db.transaction() as session:
+        session.execute(text("UPDATE recipes SET first_epoch_is_best = 1"))
+    data = bloxdb.from_database(empty_db)
+    for name, values in before.items():
+        told, whole = data.curve(key, name, 0), data.curve(key, name, 0, first_epoch=True)
+        assert values is not None
+        assert told is not None
+        assert np.array_equal(whole, values)
+        assert np.array_equal(told[1:], values[1:])
+        assert np.isnan(told[0]) == name.startswith("val_")

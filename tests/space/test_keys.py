@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from bloxdb import space
+from bloxdb.compat.search_space import arch_vec_to_names
 from bloxdb.errors import InvalidArchError
 from bloxdb.space import keys
 
@@ -135,7 +137,7 @@ def test_no_two_hashes_begin_with_the_same_8_digits() -> None:
     assert len({one[:8] for one in space.all_model_hashes()}) == space.NUM_ARCHS
 
 
-@pytest.mark.parametrize("one", ["405", 405, np.int64(405), None])
+@pytest.mark.parametrize("one", ["405", 405, np.int64(405), None, np.array(5), torch.tensor(5)])
 def test_one_key_is_not_taken_for_many(one: object) -> None:
     for many in (space.find_archs, space.arch_indices):
         with pytest.raises(InvalidArchError, match="several architectures are wanted; put .* into a list"):
@@ -159,6 +161,45 @@ def test_cells_of_a_vector_are_its_own(key: object) -> None:
         assert space.cells_of(other) == ((1, 0, 0, 1, 1),) * 3 == space.parse(space.canonical(key))
 
 
-@pytest.mark.parametrize("text", ["9" * 40, "+99999999", "-5", "12345"])
+@pytest.mark.parametrize("text", ["9" * 40, "9" * 5000, "-" + "9" * 5000, "+99999999", "-5", "12345"])
 def test_any_number_is_an_index_or_a_hash(text: str) -> None:
     assert space.find_arch(text) == (12345 if text == "12345" else None)
+
+
+@pytest.mark.parametrize("key", ["405", "+405", " 405 ", 405, np.int8(5), "39554afd", "39554AFD1B33A446"])
+def test_what_is_no_vector_is_none_everywhere(key: object) -> None:
+    index = space.arch_index(key)
+    assert not keys.is_vector(key)
+    assert space.cells_of(key) == space.parse(space.arch_vec(index))
+    assert space.names(key) == arch_vec_to_names(key) == space.names(index)
+
+
+@pytest.mark.parametrize(
+    "text", ["39554af", "conv", "12 34", "0x12", "", "1.5", "39554afd1b33a44663e653ad10137b9a0"]
+)
+def test_a_text_that_names_nothing_is_told_what_names_something(text: str) -> None:
+    with pytest.raises(InvalidArchError) as told:
+        space.find_arch(text)
+    assert "first 8 or more hex digits" in str(told.value) or "an architecture vector has 3 cells" in str(
+        told.value
+    )
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "[" * 100_000,
+        torch.empty((3, 5), device="meta", dtype=torch.int64),
+        torch.eye(3).to_sparse(),
+        b"405",
+        np.ma.array(5, mask=True),
+        np.str_("[]"),
+        np.array("405"),
+        np.datetime64(405, "D"),
+    ],
+    ids=["brackets", "meta", "sparse", "bytes", "masked", "text", "array", "date"],
+)
+def test_what_no_library_can_read_is_no_key(key: object) -> None:
+    for ask in (space.find_arch, space.arch_index, space.cells_of, space.names):
+        with pytest.raises(InvalidArchError, match="architecture vector"):
+            ask(key)

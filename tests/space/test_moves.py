@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import chisquare
 
 import bloxdb
@@ -50,7 +51,7 @@ def test_seeds_of_one_number_are_one_seed_and_nothing_is_another_each_time() -> 
     assert space.sample(20) != space.sample(20)
 
 
-@pytest.mark.parametrize("wrong", ["seed", 2.5, True, [1], object()])
+@pytest.mark.parametrize("wrong", ["seed", 2.5, True, [1], object(), np, torch])
 @pytest.mark.parametrize(
     "draw", [space.random, lambda rng: space.sample(2, rng), lambda rng: space.mutate(1, rng)]
 )
@@ -184,3 +185,10 @@ def test_names_lead_there_and_back(vec: Any) -> None:
 def test_names_of_nothing_are_refused(wrong: Any, message: str) -> None:
     with pytest.raises(bloxdb.InvalidArchError, match=message):
         space.from_names(wrong)
+
+
+def test_seeds_have_no_upper_end_and_are_not_negative() -> None:
+    assert space.random(2**100) == space.random(2**100)
+    assert space.sample(9, 2**100) != space.sample(9, 2**100 + 1)
+    with pytest.raises(bloxdb.QueryError, match="a seed is 0 or more, not -1"):
+        space.random(-1)

@@ -1,0 +1,102 @@
+"""Numbers and values of any type: what is taken, and what is refused in a sentence."""
+
+from __future__ import annotations
+
+import datetime
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from bloxdb.arguments import LARGEST, integer, number, plain
+from bloxdb.errors import QueryError
+
+NO_NUMBERS = [
+    *(True, "5", None, [5], b"5", object()),
+    *(1j, np.complex128(5), np.array(5j), torch.tensor(5j)),
+    *(np.str_("5"), np.bytes_(b"5"), np.void(b"12345678"), np.array("5"), np.array(None)),
+    *(np.ma.masked, np.ma.array(5, mask=True), np.ma.array(5.0, mask=True), pd.NA, pd.NaT),
+    *(torch.empty((), device="meta"), torch.empty((), device="meta", dtype=torch.int64)),
+    *(np.array([5.0]), torch.tensor([5.0]), np.bool_(True), torch.tensor(True)),
+    *(np.datetime64("2026-01-01"), np.timedelta64(5, "s"), datetime.timedelta(5)),
+]
+NOT_FINITE = [
+    *(float("nan"), float("inf"), -float("inf"), np.float16("inf"), torch.tensor(float("nan"))),
+    *(Decimal("sNaN"), Decimal("NaN"), Decimal("Infinity"), Decimal("1e400")),
+    *(10**400, -(10**5000), Fraction(10**400)),
+]
+
+
+@pytest.mark.parametrize("value", NO_NUMBERS, ids=lambda value: type(value).__name__)
+def test_what_is_no_number_is_refused(value: Any) -> None:
+    with pytest.raises(QueryError, match="a limit is a number, not "):
+        number(value, "a limit")
+    with pytest.raises(QueryError, match="a seed is an integer, not "):
+        integer(value, "a seed")
+
+
+@pytest.mark.parametrize("place", range(len(NOT_FINITE)))
+def test_what_is_not_finite_is_refused(place: int) -> None:
+    value = NOT_FINITE[place]
+    with pytest.raises(QueryError, match="a limit is a finite number of at most 1.79.*e\\+308, not ") as told:
+        number(value, "a limit")
+    assert len(str(told.value)) < 200
+
+
+@pytest.mark.parametrize("value", [2**63, -(2**64), 2**70, 10**300, Fraction(2**70), np.float64(2.0**70)])
+def test_an_integer_that_no_database_holds_is_a_float(value: Any) -> None:
+    found = number(value, "a limit")
+    assert type(found) is float
+    assert found == float(value)
+
+
+@pytest.mark.parametrize("value", [LARGEST, -LARGEST, 0, np.uint8(5), torch.tensor(7)])
+def test_other_integers_stay_integers(value: Any) -> None:
+    found = number(value, "a limit")
+    assert type(found) is int
+    assert found == int(value)
+
+
+@pytest.mark.parametrize("unit", ["D", "h", "s", "ms", "us", "ns"])
+def test_dates_of_numpy_and_pandas_are_dates(unit: str) -> None:
+    when = np.datetime64("2026-01-02T03:04:05", unit)
+    found = plain(when)
+    assert isinstance(found, datetime.datetime)
+    assert np.datetime64(found) == when
+    assert plain(np.array(when)) == found
+    assert plain(np.ma.array(when)) == found
+    assert plain(pd.Series([when]).iloc[0]) == found
+    assert plain(np.datetime64("NaT", unit)) is None
+
+
+def test_nanoseconds_are_not_cut_off() -> None:
+    with pytest.raises(QueryError, match="at most microseconds, not 2026-01-02T03:04:05.000000001"):
+        plain(np.datetime64("2026-01-02T03:04:05.000000001"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.ma.masked,
+        np.ma.array(3, mask=True),
+        float("nan"),
+        np.float32("nan"),
+        torch.tensor(float("nan")),
+        torch.empty((), device="meta"),
+        np.arange(2),
+        torch.zeros(1),
+    ],
+    ids=lambda value: f"{type(value).__name__}",
+)
+def test_what_is_no_value_of_a_query_is_refused(value: Any) -> None:
+    with pytest.raises(QueryError, match="a value of a query (is|is not) .*"):
+        plain(value)
+
+
+@pytest.mark.parametrize("value", [None, "text", b"bytes", True, 2**70, np.ma.array(3)], ids=str)
+def test_other_values_go_to_the_driver(value: Any) -> None:
+    assert plain(value) == value
