@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 import bloxdb
 from bloxdb import Database, space
@@ -91,3 +92,59 @@ def test_a_migration_that_breaks_references_is_undone(tmp_path: Path, tiny_file:
         creation.upgrade_url(locate(path), scripts)
     with bloxdb.open(path) as db:
         assert len(db.rows("SELECT * FROM recipes")) == 1
+
+
+def test_an_upgrade_says_what_it_did(tmp_path: Path, tiny_file: Path) -> None:
+    path = Path(shutil.copy(tiny_file, tmp_path / "old.db"))
+    url, scripts = locate(path), next_scripts(tmp_path / "scripts")
+    report = creation.upgrade_url(url, scripts)
+    assert report.copy is not None
+    assert (
+        repr(report)
+        == f"<UpgradeReport: {report.before} to 0003, the database before it is {report.copy.name}>"
+    )
+    assert repr(creation.UpgradeReport("0001", "0002")) == "<UpgradeReport: 0001 to 0002>"
+    before = sorted(found.name for found in tmp_path.iterdir())
+    assert creation.upgrade_url(url, scripts).copy is None
+    assert sorted(found.name for found in tmp_path.iterdir()) == before, "nothing to do, so no copy"
+
+
+def test_a_database_of_a_later_bloxdb_is_not_upgraded(tmp_path: Path, tiny_file: Path) -> None:
+    path = Path(shutil.copy(tiny_file, tmp_path / "new.db"))
+    with bloxdb.open(path) as db, db.transaction() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    before = path.read_bytes()
+    with pytest.raises(bloxdb.RevisionError, match="9999"):
+        bloxdb.upgrade(path)
+    assert path.read_bytes() == before
+    assert [found.name for found in tmp_path.iterdir()] == ["new.db"]
+
+
+@pytest.mark.parametrize("ending", [RuntimeError, KeyboardInterrupt])
+def test_a_new_database_goes_with_what_failed_and_an_old_one_stays(
+    tmp_path: Path, tiny_file: Path, ending: type[BaseException]
+) -> None:
+    old, new = Path(shutil.copy(tiny_file, tmp_path / "old.db")), tmp_path / "new.db"
+
+    def fill(path: Path) -> None:
+        with creation.open_or_create(path) as (db, is_new):
+            assert is_new is (path == new)
+            with db.transaction() as session:
+                session.execute(text("INSERT INTO devices (name) VALUES ('mine')"))
+            raise ending("what follows failed")
+
+    for path in (new, old):
+        with pytest.raises(ending, match="what follows failed"):
+            fill(path)
+    assert [found.name for found in tmp_path.iterdir()] == ["old.db"]
+    with bloxdb.open(old) as db:
+        assert db.rows("SELECT count(*) AS n FROM devices WHERE name = 'mine'") == [{"n": 1}]
+
+
+def test_developers_get_a_connection_that_is_given_back(tmp_path: Path, tiny_file: Path) -> None:
+    path = Path(shutil.copy(tiny_file, tmp_path / "dev.db"))
+    with creation.connect_for_developers(str(path)) as connection:
+        connection.execute(text("INSERT INTO devices (name) VALUES ('mine')"))
+    with bloxdb.open(path) as db:
+        assert db.rows("SELECT count(*) AS n FROM devices WHERE name = 'mine'") == [{"n": 1}]
+    assert [found.name for found in tmp_path.iterdir()] == ["dev.db"], "no connection is left open"

@@ -41,8 +41,12 @@ def test_other_files_are_refused_untouched(tmp_path: Path) -> None:
 def test_a_read_only_database_refuses_writing(empty_file: Path) -> None:
     with bloxdb.open(empty_file, read_only=True) as db:
         assert "read only" in repr(db)
-        with pytest.raises(bloxdb.DatabaseError, match="read only"), db.transaction():
-            pass
+        for way in (db.transaction, db.bulk_transaction):
+            with (
+                pytest.raises(bloxdb.DatabaseError, match="is open read only; open it without read_only"),
+                way(),
+            ):
+                pass
         with pytest.raises(bloxdb.DatabaseError, match="a query only reads"):
             db.rows("DELETE FROM blocks")
 

@@ -18,9 +18,9 @@ import bloxdb
 from bloxdb import Database, Recipe, Run, codecs
 from bloxdb.codecs import Header, Table
 from bloxdb.codecs.columns import BASE, EXT, is_list
-from bloxdb.db.epochs import EpochWriter, read_epochs
+from bloxdb.db.epochs import EpochBlock, EpochWriter, read_epochs
 from bloxdb.measures import MISSING, Array
-from bloxdb.progress import Meter
+from bloxdb.progress import Meter, Progress
 
 RUNS, EPOCHS = 400, 150  # more rows than go in one by one
 
@@ -39,15 +39,23 @@ def stored(db: Database, ids: Array, names: list[str]) -> dict[str, Array]:
     """What `read_epochs` gives, put together."""
     found = {name: np.full((len(ids), EPOCHS), MISSING) for name in names}
     for block in read_epochs([db.reader], ids, names):
+        assert set(block.run_ids.tolist()) <= set(ids.tolist())
         rows = np.repeat(np.searchsorted(ids, block.run_ids), block.counts)
         for name, values in block.measures.items():
             found[name][rows, block.epochs - 1] = values
     return found
 
 
-def write_all(db: Database, folder: Path, batches: list[tuple[Array, dict[str, Array]]]) -> None:
+def write_all(
+    db: Database,
+    folder: Path,
+    batches: list[tuple[Array, dict[str, Array]]],
+    progress: Progress | None = None,
+) -> None:
     """Write batches in one transaction."""
-    with db.bulk_transaction() as session, EpochWriter(session, folder, Meter(None, 0)) as writer:
+    meter = Meter(progress, RUNS * EPOCHS)
+    meter.begin("epochs", RUNS * EPOCHS)
+    with db.bulk_transaction() as session, EpochWriter(session, folder, meter) as writer:
         for ids, measures in batches:
             writer.write(ids, measures)
         writer.flush()
@@ -112,6 +120,14 @@ def test_a_table_that_somebody_changed_is_loaded_too(empty_db: Database, tmp_pat
     write_all(empty_db, tmp_path, [(ids, measures)])
     assert np.array_equal(stored(empty_db, ids, ["val_top1"])["val_top1"], measures["val_top1"])
     assert empty_db.rows("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
+
+
+def by_run(block: EpochBlock) -> dict[int, Array]:
+    """The accuracies of each run of a block, in the order of epochs."""
+    ends = np.cumsum(block.counts)
+    parts = zip(block.run_ids.tolist(), np.split(block.measures["val_top1"], ends[:-1]), strict=True)
+    epochs = np.split(block.epochs, ends[:-1])
+    return {run: values[np.argsort(order)] for (run, values), order in zip(parts, epochs, strict=True)}
 
 
 def table_sql(db: Database) -> str:
@@ -260,3 +276,56 @@ def test_few_epochs_need_no_file(empty_db: Database, tmp_path: Path) -> None:
     assert not [words for words in said if words.startswith("ATTACH")]
     assert list(tmp_path.glob("epochs-*")) == []
     assert empty_db.rows("SELECT count(*) AS n FROM epochs WHERE val_top1 = 0.007") == [{"n": 3 * EPOCHS}]
+
+
+def test_runs_in_any_order_are_written(empty_db: Database, tmp_path: Path) -> None:
+    ids = with_runs(empty_db)
+    mixed = np.random.default_rng(5).permutation(ids)
+    values = np.arange(RUNS * EPOCHS, dtype=np.int32).reshape(RUNS, EPOCHS) % 100_000
+    write_all(empty_db, tmp_path, [(mixed, {"val_top1": values[mixed - 1]})])
+    assert np.array_equal(stored(empty_db, ids, ["val_top1"])["val_top1"], values)
+
+
+MANY = 2_600  # epochs of each run, so that SQLite copies more rows than it does between two looks
+
+
+def test_progress_goes_up_to_all_rows(empty_db: Database, tmp_path: Path) -> None:
+    ids = with_runs(empty_db)
+    told: list[int] = []
+    values = np.zeros((RUNS, MANY), dtype=np.int32)
+    write_all(empty_db, tmp_path, [(ids, {"val_top1": values})], lambda done, total, what: told.append(done))
+    assert told == sorted(told)
+    assert (told[0], told[-1]) == (0, RUNS * EPOCHS)
+    assert len(set(told)) > 2, "between both ends, too"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+def test_what_progress_raises_ends_the_copy_and_comes_out(
+    empty_db: Database, tmp_path: Path, error: type[BaseException]
+) -> None:
+    ids = with_runs(empty_db)
+    moments: list[int] = []
+
+    def stop(done: int, total: int, what: str) -> None:
+        moments.append(done)
+        if 0 < done < total:
+            raise error("stop")
+
+    values = np.zeros((RUNS, MANY), dtype=np.int32)
+    with pytest.raises(error, match="stop"):
+        write_all(empty_db, tmp_path, [(ids, {"val_top1": values})], stop)
+    assert moments[-1] < RUNS * EPOCHS, "while SQLite copied"
+    assert empty_db.rows("SELECT count(*) AS n FROM epochs") == [{"n": 0}]
+
+
+@pytest.mark.parametrize("sessions", [1, 4])
+def test_runs_with_others_between_are_read_alone(empty_db: Database, tmp_path: Path, sessions: int) -> None:
+    ids = with_runs(empty_db)
+    values = np.arange(RUNS * EPOCHS, dtype=np.int32).reshape(RUNS, EPOCHS) % 100_000
+    write_all(empty_db, tmp_path, [(ids, {"val_top1": values})])
+    some = ids[::2]
+    with empty_db.snapshots(sessions) as readers:
+        blocks = list(read_epochs(readers, some, ["val_top1"]))
+    assert sorted(run for block in blocks for run in block.run_ids.tolist()) == some.tolist()
+    found = {run: values for block in blocks for run, values in by_run(block).items()}
+    assert all(np.array_equal(found[run], values[run - 1]) for run in some.tolist())

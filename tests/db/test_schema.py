@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import text
 
 import bloxdb
-from bloxdb import Arch, Database, codecs, space
+from bloxdb import Arch, Database, Recipe, codecs, space
 
 
 def test_an_architecture_is_found_by_vector_hash_and_index(empty_db: Database) -> None:
@@ -88,6 +89,7 @@ def test_representations_say_something(tiny_db: Database) -> None:
     assert "seed 3, finished, test_top1 72.37 %" in repr(arch.runs[0])
     assert repr(arch.blocks[0]) == "<Block 7: ST2(mbconv, bconv)>"
     assert "val_top1 29.12" in repr(arch.epochs[0])
+    assert repr(arch.latencies[0].device) == "<Device desktop-cpu>"
     assert repr(arch.latencies[0]) == "<Latency on desktop-cpu: 2.714079 ms>"
     assert repr(arch.runs[0].recipe) == "<Recipe cifar100-10: cifar100, 10 epochs>"
     assert repr(arch.runs[0].env).startswith("<Env 1: ")
@@ -101,3 +103,18 @@ def test_looking_up_again_shows_what_has_come_since(empty_db: Database, golden: 
     bloxdb.import_release(golden / "release-tiny", empty_db)
     assert Arch.get(arch.id, empty_db) is arch
     assert (len(arch.runs), len(arch.epochs)) == (1, 10)
+
+
+def test_epochs_are_stored_by_their_keys_and_names_are_taken_once(tiny_db: Database) -> None:
+    (table,) = tiny_db.rows("SELECT sql FROM sqlite_master WHERE name = 'epochs'")
+    assert "WITHOUT ROWID" in table["sql"]
+    twice = "INSERT INTO {0} (name{1}) SELECT name{1} FROM {0} LIMIT 1"
+    for name, more in (("recipes", ", dataset, epochs"), ("devices", "")):
+        with pytest.raises(bloxdb.DatabaseError, match="UNIQUE"), tiny_db.transaction() as session:
+            session.execute(text(twice.format(name, more)))
+
+
+def test_what_is_not_known_of_a_recipe_is_null(tiny_db: Database) -> None:
+    with tiny_db.transaction() as session:
+        session.add(Recipe(name="other", dataset="d", epochs=1, config=None))
+    assert tiny_db.rows("SELECT count(*) AS n FROM recipes WHERE config IS NULL") == [{"n": 2}]
