@@ -16,6 +16,7 @@ from bloxdb.errors import QueryError
 from bloxdb.files import expanded
 
 PRECISIONS = ("fp32", "tf32", "bf16")
+SHEARS = ("corner", "centre")
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,16 @@ class TrainingRecipe:
         Whether only algorithms are used that give the same numbers each time.
     compile
         Whether `torch.compile` makes the kernels.
+    shear
+        Whose RandAugment it is: ``'centre'`` for the release's (torchvision's before 0.12, on Pillow), which
+        shears around the middle of an image by an angle, solarises from 256 down, and turns in Pillow's fixed
+        point; ``'corner'`` for today's, which shears from a corner by a slope and solarises from 255 down.
+
+    Notes
+    -----
+    A field that came after the first runs has as its default what runs did before, and is left out of
+    `config` there; so recipes in databases stay what they are, with their names and digests. What the
+    release does is said by `default_recipe`.
 
     Raises
     ------
@@ -74,16 +85,17 @@ class TrainingRecipe:
     cutout: int = 16
     deterministic: bool = True
     compile: bool = False
+    shear: str = "corner"
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             if not low <= value <= high:
                 raise QueryError(f"{name} of a recipe is in {low} … {high}, not {value}")
-        if self.precision not in PRECISIONS:
-            raise QueryError(
-                f"there is no precision {self.precision!r}; choose one of: {', '.join(PRECISIONS)}"
-            )
+        for name, choices in CHOICES.items():
+            value = getattr(self, name)
+            if value not in choices:
+                raise QueryError(f"there is no {name} {value!r}; choose one of: {', '.join(choices)}")
 
     @property
     def name(self) -> str:
@@ -97,8 +109,9 @@ class TrainingRecipe:
         return hashlib.sha256(json.dumps(self.config(), sort_keys=True).encode()).hexdigest()
 
     def config(self) -> dict[str, Any]:
-        """The fields as JSON values."""
-        return asdict(self)
+        """The fields as JSON values, without those that came later where they are what runs did before."""
+        values = asdict(self).items()
+        return {name: value for name, value in values if name not in _LATER or value != _LATER[name]}
 
     def facts(self, images: Images) -> RecipeFacts:
         """What the database keeps of a recipe.
@@ -130,7 +143,14 @@ _RANGES: dict[str, tuple[float, float]] = {
     "cutout": (0, 1_000),
 }
 
-_EPOCHS = 200  # of the release
+CHOICES = {"precision": PRECISIONS, "shear": SHEARS}
+"""Fields that are one of a few texts, and which."""
+
+_LATER = {field.name: field.default for field in fields(TrainingRecipe) if field.name in ("shear",)}
+"""Fields that came after the first runs. Add yours here, and as its default what runs did until then."""
+
+_RELEASE: dict[str, Any] = {"epochs": 200, "shear": "centre"}
+"""What the release has otherwise than the fields' defaults."""
 
 _DEFAULTS: dict[str, dict[str, Any]] = {
     # small batches of few small images; a mirrored digit is another
@@ -142,6 +162,8 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
         "flip": 0.0,
         "crop_padding": 1,
         "cutout": 3,
+        # as in the databases that there are; nothing of it is of the release
+        "shear": "corner",
     },
 }
 """What a data set has otherwise than the release."""
@@ -169,7 +191,7 @@ def default_recipe(dataset: str, epochs: int | None = None) -> TrainingRecipe:
     """
     if dataset not in DATASETS:
         raise QueryError(f"there is no data set {dataset!r}; choose one of: {', '.join(DATASETS)}")
-    values = {"epochs": _EPOCHS} | _DEFAULTS.get(dataset, {}) | ({} if epochs is None else {"epochs": epochs})
+    values = _RELEASE | _DEFAULTS.get(dataset, {}) | ({} if epochs is None else {"epochs": epochs})
     return TrainingRecipe(dataset, **values)
 
 

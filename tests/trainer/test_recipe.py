@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
-from bloxdb.trainer.recipe import TrainingRecipe, default_recipe, make_recipe
+from bloxdb.trainer.recipe import CHOICES, TrainingRecipe, default_recipe, make_recipe
 
 import bloxdb
 from bloxdb import Database
@@ -20,6 +20,7 @@ def test_the_default_is_the_releases_recipe() -> None:
     assert (recipe.momentum, recipe.weight_decay, recipe.precision) == (0.9, 5e-4, "fp32")
     assert (recipe.randaugment_ops, recipe.randaugment_magnitude) == (2, 14)
     assert (recipe.flip, recipe.crop_padding, recipe.cutout) == (0.5, 4, 16)
+    assert recipe.shear == "centre"
     assert recipe.augment
     assert recipe.deterministic
     assert recipe.name == "cifar100-200"
@@ -31,10 +32,49 @@ def test_the_default_is_the_releases_recipe() -> None:
 def test_every_change_makes_another_name_and_digest(field: str) -> None:
     recipe = default_recipe("cifar100")
     value = getattr(recipe, field)
-    other = {bool: lambda: not value, str: lambda: "bf16"}.get(type(value), lambda: value / 2)()
-    changed = replace(recipe, **{field: type(value)(other)})
+    if field in CHOICES:
+        other = next(choice for choice in CHOICES[field] if choice != value)
+    else:
+        other = not value if isinstance(value, bool) else type(value)(value / 2)
+    changed = replace(recipe, **{field: other})
     assert changed.digest != recipe.digest
     assert changed.name == f"cifar100-200-{changed.digest[:8]}"
+
+
+FIRST_RUNS = [
+    ("cifar100", 200, {}, "a1a8bfc36cd9a098b7ed63f995630314d7f927d0b6bfc8931ade061321dbfeaa"),
+    ("cifar10", 12, {}, "e5fcd03bf746c31cb8a1560f9267428258414f63457c02b2a684a3076aaafc76"),
+    (
+        *("cifar100", 200, {"lr": 0.1, "precision": "tf32"}),
+        "e91ecc5523af51e00df27b6f46533177ed41b5114adda8e56bfde711ad1f1b9c",
+    ),
+]
+"""Recipes as the first version wrote them, of which databases have runs: their digests never change."""
+
+AS_THE_FIRST_RUNS = {"shear": "corner"}
+
+
+@pytest.mark.parametrize(("dataset", "epochs", "changes", "digest"), FIRST_RUNS)
+def test_a_recipe_of_the_first_runs_keeps_its_digest(
+    dataset: str, epochs: int, changes: dict[str, object], digest: str
+) -> None:
+    recipe = replace(default_recipe(dataset, epochs), **changes, **AS_THE_FIRST_RUNS)
+    assert recipe.digest == digest
+    assert not set(AS_THE_FIRST_RUNS) & set(recipe.config())
+    assert TrainingRecipe(**recipe.config()) == recipe
+
+
+def test_the_default_recipe_of_the_digits_is_that_of_the_first_runs() -> None:
+    recipe = default_recipe("digits", 3)
+    assert recipe.name == "digits-3"
+    assert recipe.digest == "af9593e95c0acd4f90f41fa24ef5a313fc4e92bb91a0e56049c323ed382d9e02"
+
+
+@pytest.mark.parametrize("dataset", ["cifar100", "cifar10"])
+def test_what_came_after_the_first_runs_is_in_the_config_of_the_releases_recipe(dataset: str) -> None:
+    config = default_recipe(dataset).config()
+    assert set(AS_THE_FIRST_RUNS) <= set(config)
+    assert TrainingRecipe(**config) == default_recipe(dataset)
 
 
 def test_epochs_are_in_the_name_and_alone_make_a_plain_one() -> None:
@@ -57,7 +97,8 @@ def test_a_file_gives_fields_and_options_override_it(tmp_path: Path) -> None:
         ('epochs = "many"', "epochs must be of type int, not 'many'"),
         ("epochs = true", "epochs must be of type int, not True"),
         ("epochs = 0", "epochs of a recipe is in 1 … 65535, not 0"),
-        ('precision = "fp8"', "choose one of: fp32, tf32, bf16"),
+        ('precision = "fp8"', "there is no precision 'fp8'; choose one of: fp32, tf32, bf16"),
+        ('shear = "left"', "there is no shear 'left'; choose one of: corner, centre"),
         ("epochs = ", "is not TOML"),
         ('dataset = "imagenet"', "there is no data set 'imagenet'; choose one of: cifar100, cifar10, digits"),
     ],
