@@ -19,6 +19,7 @@ from bloxdb.cli.live import Board, shown
 from bloxdb.cli.terminal import note
 from bloxdb.codecs.header import MAX_EPOCHS
 from bloxdb.db import DATASETS, RELEASED, Database, open
+from bloxdb.db.references import known_recipe
 from bloxdb.errors import MissingExtraError, QueryError
 from bloxdb.runs.heartbeat import Intervals
 from bloxdb.runs.status import finished_archs, unfinished_count
@@ -151,7 +152,8 @@ def train(
     given = {name: value for name, value in changes.items() if value is not None}
     recipe = make_recipe(dataset, config, given)
     with open(db) as opened:
-        arch_ids = chosen_archs(opened, chosen, seed, lambda: finished_archs(recipe.name, seed, opened))
+        name = _name_in(opened, recipe)
+        arch_ids = chosen_archs(opened, chosen, seed, lambda: finished_archs(name, seed, opened))
         if not arch_ids:
             note("nothing is missing")
             return
@@ -188,10 +190,17 @@ def train_shown(
         intervals=Intervals(beat, dead_after),
         **options,
     )
-    board = Board(len(arch_ids), lambda: unfinished_count(arch_ids, recipe.name, seed, db))
+    name = _name_in(db, recipe)
+    board = Board(len(arch_ids), lambda: unfinished_count(arch_ids, name, seed, db))
     with shown(board) as tell:
         finished: bool = fleet.train(job, where, tell, download=download)
     return finished
+
+
+def _name_in(db: Database, recipe: TrainingRecipe) -> str:
+    """What a database calls a recipe, or will."""
+    found = known_recipe(db.reader, recipe.name, recipe.digest)
+    return recipe.name if found is None else found.name
 
 
 def trainer(module: str) -> ModuleType:

@@ -10,8 +10,9 @@ from bloxdb.trainer.recipe import CHOICES, TrainingRecipe, default_recipe, make_
 
 import bloxdb
 from bloxdb import Database
+from bloxdb.db import DATASETS
 from bloxdb.runs.queue import RunQueue
-from tests.trainer.helpers import digits_recipe, some_digits
+from tests.trainer.helpers import QUICK, digits_recipe, some_digits
 
 
 def test_the_default_is_the_releases_recipe() -> None:
@@ -125,6 +126,18 @@ def test_a_recipe_is_stored_with_its_config_and_digest(empty_db: Database) -> No
     assert (row.name, row.train_images, row.digest) == ("digits-2", 256, recipe.digest)
     assert TrainingRecipe(**row.config) == recipe
     assert RunQueue(empty_db, [], replace(recipe, lr=0.5).facts(data.sizes), 0).recipe_id != first
+
+
+def test_runs_of_the_first_version_go_on_under_their_recipes_name(empty_db: Database) -> None:
+    """Its default recipe was called as today's is, which is not mixed in."""
+    dataset, epochs, _, digest = FIRST_RUNS[0]
+    recipe = replace(default_recipe(dataset, epochs), **AS_THE_FIRST_RUNS)
+    stored = replace(recipe.facts(DATASETS[dataset]), name="cifar100-200")
+    first = RunQueue(empty_db, [QUICK], stored, 0).recipe_id
+    assert RunQueue(empty_db, [QUICK], recipe.facts(DATASETS[dataset]), 0).recipe_id == first
+    with pytest.raises(bloxdb.ReleaseError, match="shear left out there, centre here.; train into another"):
+        RunQueue(empty_db, [QUICK], default_recipe(dataset).facts(DATASETS[dataset]), 0)
+    assert empty_db.rows("SELECT name, digest FROM recipes") == [{"name": "cifar100-200", "digest": digest}]
 
 
 def test_another_recipe_under_the_same_name_is_refused(empty_db: Database) -> None:
