@@ -51,7 +51,8 @@ class Training:
         self.recipe = recipe
         self.data = data
         self.device = data.train.images.device
-        self.network = Network(vec, data.classes).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = Network(vec, data.classes, recipe.init_order)
+        self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimiser = torch.optim.SGD(
             self.network.parameters(),
             recipe.lr,
@@ -59,7 +60,7 @@ class Training:
             weight_decay=recipe.weight_decay,
             fused=True,
         )
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator().manual_seed(seed if recipe.data_seed is None else recipe.data_seed)
         self.forward: nn.Module = torch.compile(self.network) if recipe.compile else self.network  # type: ignore[assignment]
         self.epoch = 0
         self.best: EpochResult | None = None

@@ -132,6 +132,8 @@ class Network(nn.Module):
         A vector, a model hash or an index; of a vector that is not canonical, its own cells are built.
     classes
         Outputs of the head.
+    init_order
+        In which order initial weights are drawn, as in `TrainingRecipe`.
 
     Raises
     ------
@@ -139,14 +141,17 @@ class Network(nn.Module):
         The vector is malformed or a cell has no path.
     """
 
-    def __init__(self, vec: object, classes: int = 100) -> None:
+    def __init__(self, vec: object, classes: int = 100, init_order: str = "stages") -> None:
         super().__init__()
         self.stem = conv_bn_relu(3, STEM_CHANNELS, 3)
+        self.cells, self.reductions = nn.ModuleList(), nn.ModuleList()
         channels = [STEM_CHANNELS << stage for stage in range(STAGES)]
-        self.cells = nn.ModuleList(
-            SearchedCell(cell, c) for cell, c in zip(cells_of(vec), channels, strict=True)
-        )
-        self.reductions = nn.ModuleList(Reduction(c) for c in channels)
+        for cell, c in zip(cells_of(vec), channels, strict=True):
+            self.cells.append(SearchedCell(cell, c))
+            if init_order == "stages":
+                self.reductions.append(Reduction(c))
+        if init_order == "cells":
+            self.reductions.extend(Reduction(c) for c in channels)
         self.head = nn.Sequential(
             nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(STEM_CHANNELS << STAGES, classes)
         )

@@ -17,6 +17,9 @@ from bloxdb.files import expanded
 
 PRECISIONS = ("fp32", "tf32", "bf16")
 SHEARS = ("corner", "centre")
+INIT_ORDERS = ("cells", "stages")
+OWN_SEED = "run"
+"""What a TOML file says for a `data_seed` that is the run's."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,12 @@ class TrainingRecipe:
         Whose RandAugment it is: ``'centre'`` for the release's (torchvision's before 0.12, on Pillow), which
         shears around the middle of an image by an angle, solarises from 256 down, and turns in Pillow's fixed
         point; ``'corner'`` for today's, which shears from a corner by a slope and solarises from 255 down.
+    init_order
+        In which order initial weights are drawn between stem and head: ``'stages'``, as in the release, each
+        stage's cell and then its reduction; ``'cells'``, all cells and then all reductions.
+    data_seed
+        The seed of the order of images and of what changes them; the run's if None. With a number, as in the
+        release, runs of several seeds differ in their initial weights only.
 
     Notes
     -----
@@ -86,11 +95,13 @@ class TrainingRecipe:
     deterministic: bool = True
     compile: bool = False
     shear: str = "corner"
+    init_order: str = "cells"
+    data_seed: int | None = None
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
-            if not low <= value <= high:
+            if value is not None and not low <= value <= high:
                 raise QueryError(f"{name} of a recipe is in {low} … {high}, not {value}")
         for name, choices in CHOICES.items():
             value = getattr(self, name)
@@ -141,15 +152,20 @@ _RANGES: dict[str, tuple[float, float]] = {
     "flip": (0, 1),
     "crop_padding": (0, 1_000),
     "cutout": (0, 1_000),
+    "data_seed": (0, 2**63 - 1),
 }
 
-CHOICES = {"precision": PRECISIONS, "shear": SHEARS}
+CHOICES = {"precision": PRECISIONS, "shear": SHEARS, "init_order": INIT_ORDERS}
 """Fields that are one of a few texts, and which."""
 
-_LATER = {field.name: field.default for field in fields(TrainingRecipe) if field.name in ("shear",)}
+_LATER = {
+    field.name: field.default
+    for field in fields(TrainingRecipe)
+    if field.name in ("shear", "init_order", "data_seed")
+}
 """Fields that came after the first runs. Add yours here, and as its default what runs did until then."""
 
-_RELEASE: dict[str, Any] = {"epochs": 200, "shear": "centre"}
+_RELEASE: dict[str, Any] = {"epochs": 200, "shear": "centre", "init_order": "stages", "data_seed": 0}
 """What the release has otherwise than the fields' defaults."""
 
 _DEFAULTS: dict[str, dict[str, Any]] = {
@@ -162,8 +178,10 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
         "flip": 0.0,
         "crop_padding": 1,
         "cutout": 3,
-        # as in the databases that there are; nothing of it is of the release
+        # as in the databases that there are
         "shear": "corner",
+        "init_order": "cells",
+        "data_seed": None,
     },
 }
 """What a data set has otherwise than the release."""
@@ -236,6 +254,9 @@ def _read(path: Path) -> dict[str, Any]:
             raise QueryError(f"{path}: a recipe has no {name!r}; it has {', '.join(types)}")
         if types[name] == "float" and type(value) is int:
             given[name] = float(value)
-        elif type(value).__name__ != types[name]:
-            raise QueryError(f"{path}: {name} must be of type {types[name]}, not {value!r}")
+        elif "None" in types[name] and value == OWN_SEED:
+            given[name] = None
+        elif type(value).__name__ not in types[name].split(" | "):
+            wanted = types[name].replace("None", repr(OWN_SEED))
+            raise QueryError(f"{path}: {name} must be of type {wanted}, not {value!r}")
     return given

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 from dataclasses import replace
 
 import pytest
 import torch
-from bloxdb.trainer.data import DataSet
-from bloxdb.trainer.loop import Training
-from bloxdb.trainer.recipe import TrainingRecipe
+from bloxdb.trainer.augment import training_batches
+from bloxdb.trainer.data import DataSet, Split
+from bloxdb.trainer.loop import Training, seed_everything
+from bloxdb.trainer.model import Network
+from bloxdb.trainer.recipe import INIT_ORDERS, TrainingRecipe, default_recipe
 
 from bloxdb import space
 from bloxdb.runs.results import EpochResult, RunResult
+from tests.conftest import GOLDEN
 from tests.trainer.helpers import QUICK, digits_recipe, some_digits
 
 VEC = space.arch_vec(QUICK)
@@ -36,6 +40,40 @@ def test_the_same_seed_gives_the_same_numbers(data: DataSet) -> None:
     assert first == second
     assert one.test == two.test
     assert first[0] != third[0]
+
+
+def test_with_a_seed_of_the_data_a_runs_seed_gives_its_initial_weights_only(data: DataSet) -> None:
+    recipe = digits_recipe(1, augment=True, data_seed=0)
+    first, second = (Training(VEC, recipe, data, seed) for seed in (5, 6))
+    batches = [
+        [images for images, _ in training_batches(data, recipe, training.generator)]
+        for training in (first, second)
+    ]
+    assert all(torch.equal(a, b) for a, b in zip(*batches, strict=True))
+    weights = [training.network.state_dict()["stem.0.weight"] for training in (first, second)]
+    assert not torch.equal(*weights)
+    own = [Training(VEC, replace(recipe, data_seed=None), data, seed).generator for seed in (5, 6)]
+    assert [generator.initial_seed() for generator in own] == [5, 6]
+
+
+@pytest.mark.parametrize("order", INIT_ORDERS)
+def test_initial_weights_are_drawn_from_the_runs_seed_in_the_recipes_order(data: DataSet, order: str) -> None:
+    training = Training(VEC, digits_recipe(1, init_order=order), data, 7)
+    seed_everything(7)
+    expected = Network(VEC, 10, order).state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in training.network.state_dict().items())
+
+
+def test_the_learning_rate_is_the_releases(data: DataSet) -> None:
+    golden = json.loads((GOLDEN / "recipe.json").read_text())["learning_rate_by_epoch"]
+    few = Split(data.val.images[:2], data.val.labels[:2])
+    recipe = replace(default_recipe("cifar100"), augment=False)
+    training = Training(VEC, recipe, replace(data, train=few, val=few), 0)
+    rates = []
+    for training.epoch in range(0, 200, 20):
+        training.train_epoch()
+        rates.append(training.optimiser.param_groups[0]["lr"])
+    assert rates == pytest.approx(golden[::20], rel=1e-12, abs=1e-17)
 
 
 def test_the_loss_falls_and_the_learning_rate_goes_to_zero_on_a_cosine(data: DataSet) -> None:

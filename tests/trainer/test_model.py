@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from bloxdb.trainer.model import Network, Reduction, SearchedCell
+from bloxdb.trainer.loop import seed_everything
+from bloxdb.trainer.model import Network, Reduction, SearchedCell, conv_bn_relu
 from torch import nn
 
 from bloxdb import InvalidArchError, space
 from tests.conftest import GOLDEN
 
+RECIPE = json.loads((GOLDEN / "recipe.json").read_text())
 LOGITS = json.loads((GOLDEN / "logits.json").read_text())
+
+CELL = (0, 1, 1, 0, 1)
 
 
 def spread(count: int, multiplier: int) -> np.ndarray:
@@ -48,6 +53,39 @@ def test_logits_agree_with_the_golden_ones(entry: dict[str, list]) -> None:
 
 def test_all_golden_forward_passes_are_here() -> None:
     assert len(LOGITS) == 21
+
+
+def in_order_of_stages(network: Network) -> list[torch.Tensor]:
+    """Parameters in the order of stem, each stage's cell and reduction, head."""
+    stages = zip(network.cells, network.reductions, strict=True)
+    parts = [network.stem, *(part for stage in stages for part in stage), network.head]
+    return [parameter for part in parts for parameter in part.parameters()]
+
+
+@pytest.mark.parametrize("entry", RECIPE["initial_weights"], ids=lambda entry: f"seed {entry['seed']}")
+def test_a_seed_gives_the_releases_initial_weights(entry: dict[str, Any]) -> None:
+    seed_everything(entry["seed"])
+    parameters = in_order_of_stages(Network(entry["arch_vec"]))
+    assert torch.rand(()).item() == entry["next_random_after_building"]
+    golden = entry["parameters_in_the_originals_order"]
+    assert [list(parameter.shape) for parameter in parameters] == [shape for shape, _, _ in golden]
+    assert [p.flatten()[0].item() for p in parameters] == [first for _, _, first in golden]
+    sums = [p.double().sum().item() for p in parameters]
+    assert sums == pytest.approx([total for _, total, _ in golden], rel=1e-6, abs=1e-9)
+
+
+def test_weights_can_be_drawn_as_runs_of_the_first_version_drew_them() -> None:
+    seed_everything(3)
+    parts = [conv_bn_relu(3, 32, 3), *(SearchedCell(CELL, c) for c in (32, 64, 128))]
+    parts += [Reduction(c) for c in (32, 64, 128)]
+    expected = [parameter for part in parts for parameter in part.parameters()]
+    seed_everything(3)
+    network = Network([*CELL] * 3, init_order="cells")
+    assert [name for name, _ in network.named_children()] == ["stem", "cells", "reductions", "head"]
+    found = list(network.parameters())  # states of optimisers in checkpoints are in this order
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=False))
+    shapes = [parameter.shape for parameter in Network([*CELL] * 3).parameters()]
+    assert shapes == [parameter.shape for parameter in found]
 
 
 class Times(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def test_the_default_is_the_releases_recipe() -> None:
     assert (recipe.momentum, recipe.weight_decay, recipe.precision) == (0.9, 5e-4, "fp32")
     assert (recipe.randaugment_ops, recipe.randaugment_magnitude) == (2, 14)
     assert (recipe.flip, recipe.crop_padding, recipe.cutout) == (0.5, 4, 16)
-    assert recipe.shear == "centre"
+    assert (recipe.shear, recipe.init_order, recipe.data_seed) == ("centre", "stages", 0)
     assert recipe.augment
     assert recipe.deterministic
     assert recipe.name == "cifar100-200"
@@ -35,6 +36,8 @@ def test_every_change_makes_another_name_and_digest(field: str) -> None:
     value = getattr(recipe, field)
     if field in CHOICES:
         other = next(choice for choice in CHOICES[field] if choice != value)
+    elif field == "data_seed":
+        other = 7
     else:
         other = not value if isinstance(value, bool) else type(value)(value / 2)
     changed = replace(recipe, **{field: other})
@@ -52,7 +55,7 @@ FIRST_RUNS = [
 ]
 """Recipes as the first version wrote them, of which databases have runs: their digests never change."""
 
-AS_THE_FIRST_RUNS = {"shear": "corner"}
+AS_THE_FIRST_RUNS = {"shear": "corner", "init_order": "cells", "data_seed": None}
 
 
 @pytest.mark.parametrize(("dataset", "epochs", "changes", "digest"), FIRST_RUNS)
@@ -97,6 +100,8 @@ def test_a_file_gives_fields_and_options_override_it(tmp_path: Path) -> None:
         ("learning_rate = 0.1", "a recipe has no 'learning_rate'; it has dataset, epochs"),
         ('epochs = "many"', "epochs must be of type int, not 'many'"),
         ("epochs = true", "epochs must be of type int, not True"),
+        ('data_seed = "own"', "data_seed must be of type int | 'run', not 'own'"),
+        ("data_seed = -1", "data_seed of a recipe is in 0 … 9223372036854775807, not -1"),
         ("epochs = 0", "epochs of a recipe is in 1 … 65535, not 0"),
         ('precision = "fp8"', "there is no precision 'fp8'; choose one of: fp32, tf32, bf16"),
         ('shear = "left"', "there is no shear 'left'; choose one of: corner, centre"),
@@ -107,8 +112,14 @@ def test_a_file_gives_fields_and_options_override_it(tmp_path: Path) -> None:
 def test_what_is_wrong_in_a_file_is_said(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "recipe.toml"
     path.write_text(text)
-    with pytest.raises(bloxdb.QueryError, match=message):
+    with pytest.raises(bloxdb.QueryError, match=re.escape(message)):
         make_recipe(None, path, {})
+
+
+def test_a_file_can_say_what_runs_of_the_first_version_did(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text('shear = "corner"\ninit_order = "cells"\ndata_seed = "run"\n')
+    assert make_recipe(None, path, {}) == replace(default_recipe("cifar100"), **AS_THE_FIRST_RUNS)
 
 
 def test_a_file_for_another_data_set_is_refused(tmp_path: Path) -> None:
@@ -135,7 +146,9 @@ def test_runs_of_the_first_version_go_on_under_their_recipes_name(empty_db: Data
     stored = replace(recipe.facts(DATASETS[dataset]), name="cifar100-200")
     first = RunQueue(empty_db, [QUICK], stored, 0).recipe_id
     assert RunQueue(empty_db, [QUICK], recipe.facts(DATASETS[dataset]), 0).recipe_id == first
-    with pytest.raises(bloxdb.ReleaseError, match="shear left out there, centre here.; train into another"):
+    with pytest.raises(
+        bloxdb.ReleaseError, match="0 here; init_order left .* shear left out there, centre here.; train"
+    ):
         RunQueue(empty_db, [QUICK], default_recipe(dataset).facts(DATASETS[dataset]), 0)
     assert empty_db.rows("SELECT name, digest FROM recipes") == [{"name": "cifar100-200", "digest": digest}]
 
