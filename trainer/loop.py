@@ -51,7 +51,7 @@ class Training:
         self.recipe = recipe
         self.data = data
         self.device = data.train.images.device
-        network = Network(vec, data.classes, recipe.init_order)
+        network = Network(vec, data.classes, init_order=recipe.init_order, variant=recipe.variant)
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimiser = torch.optim.SGD(
             self.network.parameters(),

@@ -18,6 +18,7 @@ from bloxdb.files import expanded
 PRECISIONS = ("fp32", "tf32", "bf16")
 SHEARS = ("corner", "centre")
 INIT_ORDERS = ("cells", "stages")
+VARIANTS = ("public", "paper")
 OWN_SEED = "run"
 """What a TOML file says for a `data_seed` that is the run's."""
 
@@ -65,6 +66,9 @@ class TrainingRecipe:
     data_seed
         The seed of the order of images and of what changes them; the run's if None. With a number, as in the
         release, runs of several seeds differ in their initial weights only.
+    variant
+        ``'public'`` for the networks of the public release; ``'paper'`` for those of the first one, which the
+        paper's numbers are of, where a cell's first operation is given x + x in place of x by mistake.
 
     Notes
     -----
@@ -97,6 +101,7 @@ class TrainingRecipe:
     shear: str = "corner"
     init_order: str = "cells"
     data_seed: int | None = None
+    variant: str = "public"
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
@@ -110,9 +115,14 @@ class TrainingRecipe:
 
     @property
     def name(self) -> str:
-        """``DATASET-EPOCHS``, and the start of the digest if it is not the default recipe."""
-        plain = f"{self.dataset}-{self.epochs}"
-        return plain if self == default_recipe(self.dataset, self.epochs) else f"{plain}-{self.digest[:8]}"
+        """``DATASET-EPOCHS`` of the default recipe; with another variant its name follows, with other changes
+        the start of the digest.
+        """
+        plain, default = f"{self.dataset}-{self.epochs}", default_recipe(self.dataset, self.epochs)
+        if self == default:
+            return plain
+        is_variant = self == replace(default, variant=self.variant)
+        return f"{plain}-{self.variant if is_variant else self.digest[:8]}"
 
     @property
     def digest(self) -> str:
@@ -155,13 +165,13 @@ _RANGES: dict[str, tuple[float, float]] = {
     "data_seed": (0, 2**63 - 1),
 }
 
-CHOICES = {"precision": PRECISIONS, "shear": SHEARS, "init_order": INIT_ORDERS}
+CHOICES = {"precision": PRECISIONS, "shear": SHEARS, "init_order": INIT_ORDERS, "variant": VARIANTS}
 """Fields that are one of a few texts, and which."""
 
 _LATER = {
     field.name: field.default
     for field in fields(TrainingRecipe)
-    if field.name in ("shear", "init_order", "data_seed")
+    if field.name in ("shear", "init_order", "data_seed", "variant")
 }
 """Fields that came after the first runs. Add yours here, and as its default what runs did until then."""
 

@@ -23,7 +23,7 @@ from bloxdb.db.references import known_recipe
 from bloxdb.errors import MissingExtraError, QueryError
 from bloxdb.runs.heartbeat import Intervals
 from bloxdb.runs.status import finished_archs, unfinished_count
-from bloxdb.trainer.recipe import PRECISIONS, TrainingRecipe, default_recipe, make_recipe
+from bloxdb.trainer.recipe import PRECISIONS, VARIANTS, TrainingRecipe, default_recipe, make_recipe
 from bloxdb.trainer.threads import wait_passively
 
 INTERRUPTED = 130
@@ -80,6 +80,11 @@ def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--lr", type=click.FloatRange(0), help=f"The learning rate at the start; {_default('lr')}.")
 @click.option(
     "--precision", type=click.Choice(PRECISIONS), help=f"How layers compute; {_default('precision')}."
+)
+@click.option(
+    "--variant",
+    type=click.Choice(VARIANTS),
+    help=f"Whose networks: of the public release, or of the paper's first one; {_default('variant')}.",
 )
 @click.option("--augment/--no-augment", default=None, help="Change training images at random, or not.")
 @click.option("--fast", is_flag=True, help="Let algorithms differ in the last digits from time to time.")
@@ -144,7 +149,8 @@ def train(
     recipe.
     """
     chosen = taken(options)
-    changes = {name: options.pop(name) for name in ("epochs", "batch", "lr", "precision", "augment")}
+    fields = ("epochs", "batch", "lr", "precision", "variant", "augment")
+    changes = {name: options.pop(name) for name in fields}
     changes |= {
         "deterministic": False if options.pop("fast") else None,
         "compile": options.pop("compiled") or None,

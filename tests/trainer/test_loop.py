@@ -60,8 +60,16 @@ def test_with_a_seed_of_the_data_a_runs_seed_gives_its_initial_weights_only(data
 def test_initial_weights_are_drawn_from_the_runs_seed_in_the_recipes_order(data: DataSet, order: str) -> None:
     training = Training(VEC, digits_recipe(1, init_order=order), data, 7)
     seed_everything(7)
-    expected = Network(VEC, 10, order).state_dict()
+    expected = Network(VEC, 10, init_order=order).state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in training.network.state_dict().items())
+
+
+def test_a_recipe_of_the_paper_trains_the_paper_networks(data: DataSet) -> None:
+    plain, paper = (Training(VEC, digits_recipe(1, variant=v), data, 0) for v in ("public", "paper"))
+    before = plain.network.state_dict()
+    assert all(torch.equal(value, before[name]) for name, value in paper.network.state_dict().items())
+    assert [cell.doubles for cell in paper.network.cells] == [True] * 3
+    assert plain.train_epoch() != paper.train_epoch()
 
 
 def test_the_learning_rate_is_the_releases(data: DataSet) -> None:

@@ -88,6 +88,19 @@ def test_weights_can_be_drawn_as_runs_of_the_first_version_drew_them() -> None:
     assert shapes == [parameter.shape for parameter in found]
 
 
+def test_a_network_of_the_paper_is_one_whose_first_operations_are_given_twice_as_much() -> None:
+    vec = LOGITS[3]["arch_vec"]
+    images = torch.from_numpy(2 * spread(2 * 3 * 32 * 32, 1597334677)).reshape(2, 3, 32, 32)
+    plain, paper = Network(vec).double().eval(), Network(vec, variant="paper").double().eval()
+    fill_by_rule(plain)
+    fill_by_rule(paper)
+    with torch.no_grad():
+        assert not torch.allclose(plain(images), paper(images))
+        for cell in plain.cells:
+            cell.op1.register_forward_pre_hook(lambda _, given: (given[0] + given[0],))
+        assert torch.equal(plain(images), paper(images))
+
+
 class Times(nn.Module):
     """An operation that can be followed by eye."""
 
@@ -102,19 +115,21 @@ class Times(nn.Module):
 
 
 @pytest.mark.parametrize("wires", [(p, i, s) for p in (0, 1) for i in (0, 1) for s in (0, 1) if p or i or s])
-def test_a_cell_is_wired_as_described_and_its_first_operation_sees_x(wires: tuple[int, int, int]) -> None:
-    # an early release of the original fed x + x into the first operation
+@pytest.mark.parametrize(("variant", "seen"), [("public", 7.0), ("paper", 14.0)])
+def test_a_cell_is_wired_as_described_and_its_first_operation_sees_x_and_in_the_paper_twice_x(
+    wires: tuple[int, int, int], variant: str, seen: float
+) -> None:
     prev, inp, skip = wires
-    cell = SearchedCell((0, 1, *wires), 4)
+    cell = SearchedCell((0, 1, *wires), 4, variant)
     op1, op2 = Times(3.0), Times(5.0)
     if cell.op1 is not None:
         cell.op1 = op1  # type: ignore[assignment]
     if cell.op2 is not None:
         cell.op2 = op2  # type: ignore[assignment]
-    x, h1 = 7.0, 21.0
+    x, h1 = 7.0, 3.0 * seen
     h2 = 5.0 * (prev * h1 + inp * x)
     assert cell(torch.tensor(x)).item() == h2 + skip * h1
-    assert op1.seen == ([x] if prev or skip else [])
+    assert op1.seen == ([seen] if prev or skip else [])
     assert op2.seen == ([prev * h1 + inp * x] if prev or inp else [])
 
 
