@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bloxdb.measures import EPOCH
 from bloxdb.runs.results import EpochResult, Metrics, RunResult
 
 from .augment import plain_batches, training_batches
@@ -68,7 +69,11 @@ class Training:
         self._best_weights = _copied(self.network)
 
     def train_epoch(self) -> EpochResult:
-        """Train and validate for one epoch; what is not finite is not taken into account."""
+        """Train and validate for one epoch; what is not finite is not taken into account.
+
+        The epoch ends with the batch whose loss is not finite. On a GPU, which nothing waits for, a few more
+        may be on their way by then.
+        """
         start = time.perf_counter()
         rate = self.recipe.lr * (1 + math.cos(math.pi * self.epoch / self.recipe.epochs)) / 2
         for group in self.optimiser.param_groups:
@@ -81,8 +86,11 @@ class Training:
             self.optimiser.step()
             self.optimiser.zero_grad(set_to_none=True)
             train.add(logits, labels, loss)
-        val = self.evaluate(self.data.val)
-        result = EpochResult(self.epoch + 1, train.metrics(), val)
+            if train.is_known_to_diverge:
+                break
+        measured = train.metrics()
+        val = self.evaluate(self.data.val) if math.isfinite(measured.loss) else _NOT_MEASURED
+        result = EpochResult(self.epoch + 1, measured, val)
         if result.is_finite:
             self.epoch += 1
             if result.is_better_than(self.best):
@@ -113,12 +121,15 @@ class Training:
 
     def finish(self) -> RunResult:
         """Test with the best epoch's weights."""
-        self.network.load_state_dict(self._best_weights)
-        return RunResult(False, self.best, self.evaluate(self.data.test), self.train_time)
+        return RunResult(False, self.best, self._test(), self.train_time)
 
     def diverged(self) -> RunResult:
-        """The end of a run whose loss is not finite."""
-        return RunResult(True, self.best, None, self.train_time)
+        """The end of a run whose loss is not finite: the best epoch's weights are tested, if there is one."""
+        return RunResult(True, self.best, None if self.best is None else self._test(), self.train_time)
+
+    def _test(self) -> Metrics:
+        self.network.load_state_dict(self._best_weights)
+        return kept(self.evaluate(self.data.test))
 
     def state(self) -> dict[str, Any]:
         """All that the next epoch depends on, as tensors and plain values."""
@@ -175,21 +186,40 @@ class Training:
         return logits, functional.cross_entropy(logits, labels)
 
 
+_NOT_MEASURED = Metrics(math.nan, math.nan, math.nan)
+
+
 class _Sums:
     """Adds up counts and losses on the device; nothing waits for it within an epoch."""
 
     def __init__(self, device: torch.device) -> None:
         self.images = 0
         self.sums = torch.zeros(3, dtype=torch.float64, device=device)
+        # where a GPU writes the sum of losses when it gets there; on a CPU that is at once
+        self._arrived = torch.zeros((), dtype=torch.float64, pin_memory=device.type == "cuda")
 
     def add(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
         best = logits.detach().topk(5, dim=1).indices == labels[:, None]
         self.sums += torch.stack([best[:, 0].sum(), best.sum(), loss.detach() * len(labels)])
         self.images += len(labels)
+        self._arrived.copy_(self.sums[2], non_blocking=True)
+
+    @property
+    def is_known_to_diverge(self) -> bool:
+        """Whether a loss was not finite, of the batches that are known to be done."""
+        return not math.isfinite(self._arrived.item())
 
     def metrics(self) -> Metrics:
         top1, top5, loss = (self.sums / self.images).tolist()
         return Metrics(100 * top1, 100 * top5, loss)
+
+
+def kept(metrics: Metrics) -> Metrics:
+    """What a database can keep: a loss of more than nine digits counts as not measured.
+
+    A network that is about to diverge may have one, of images that its BatchNorms have not seen.
+    """
+    return metrics if EPOCH["val_loss"].keeps(metrics.loss) else replace(metrics, loss=math.nan)
 
 
 def configure(recipe: TrainingRecipe) -> None:

@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,7 +23,7 @@ from .checkpoint import Checkpoint, DamagedCheckpointError
 from .data import DataSet, load_data
 from .devices import is_out_of_memory, kind_of
 from .environment import environment
-from .loop import Training
+from .loop import Training, kept
 from .recipe import TrainingRecipe
 from .scalars import Scalars
 
@@ -232,7 +232,7 @@ class Worker:
                     message = f"diverged in epoch {result.epoch}"
                     self._say(record, "end", epoch=result.epoch, message=message)
                     return
-                record.epoch(result)
+                record.epoch(replace(result, train=kept(result.train), val=kept(result.val)))
                 scalars.epoch(result)
                 if result.epoch % self.job.checkpoint_every == 0 and result.epoch < recipe.epochs:
                     checkpoint.save(training.state())

@@ -94,7 +94,8 @@ class RunResult:
     Attributes
     ----------
     diverged
-        Whether a loss was not finite; there is no test then.
+        Whether a loss was not finite, which ended the run; best and test are those of the epochs before, and
+        None if there is none.
     best
         The epoch of the highest validation top-1, of equal ones that of the lowest loss, then the latest.
     test

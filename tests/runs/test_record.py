@@ -192,6 +192,7 @@ def test_after_its_end_a_run_is_not_written_any_more(empty_db: Database, end: An
     ("metrics", "more", "message"),
     [
         (Metrics(50.0, 90.0, math.inf), {}, "train_loss of epoch 1 of architecture 1 is infinite; give nan"),
+        (Metrics(50.0, 90.0, 6e20), {}, "is 6e.20, which has more digits than the database keeps; give nan"),
         (
             Metrics(200.0, 90.0, 1.0),
             {},

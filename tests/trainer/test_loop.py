@@ -14,6 +14,7 @@ from bloxdb.trainer.data import DataSet, Split
 from bloxdb.trainer.loop import Training, seed_everything
 from bloxdb.trainer.model import Network
 from bloxdb.trainer.recipe import INIT_ORDERS, TrainingRecipe, default_recipe
+from torch import Tensor
 
 from bloxdb import space
 from bloxdb.runs.results import EpochResult, RunResult
@@ -115,6 +116,36 @@ def test_a_loss_that_is_not_a_number_is_no_epoch(data: DataSet) -> None:
     assert not result.is_finite
     assert training.epoch == 0
     assert training.diverged().test is None
+
+
+class Counted(Training):
+    """A training whose losses are kept."""
+
+    losses: list[float]
+
+    def logits_and_loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        logits, loss = super().logits_and_loss(images, labels)
+        if self.network.training:
+            self.losses.append(loss.item())
+        return logits, loss
+
+
+def test_a_run_ends_with_the_batch_whose_loss_is_not_a_number(data: DataSet) -> None:
+    training = Counted(VEC, digits_recipe(3, lr=1e12, batch=16), data, 0)
+    training.losses = []
+    result = training.train_epoch()
+    assert 1 < len(training.losses) < len(data.train) // 16
+    assert [math.isfinite(loss) for loss in training.losses] == [True] * (len(training.losses) - 1) + [False]
+    assert math.isnan(result.val.loss)
+
+
+def test_a_run_that_diverges_is_tested_with_the_best_weights_so_far(data: DataSet) -> None:
+    training = Training(VEC, digits_recipe(3), data, 0)
+    best, test = training.train_epoch(), training.evaluate(data.test)
+    training.recipe = replace(training.recipe, lr=1e12)
+    assert not training.train_epoch().is_finite
+    result = training.diverged()
+    assert (result.diverged, result.best, result.test) == (True, best, test)
 
 
 @pytest.mark.parametrize("after", [1, 2, 3])
