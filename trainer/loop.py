@@ -44,6 +44,8 @@ class Training:
         The best of these epochs.
     train_time
         Seconds that these epochs took.
+    device_workers
+        How many workers shared the device, the most at any time; None if nobody said.
     """
 
     def __init__(self, vec: object, recipe: TrainingRecipe, data: DataSet, seed: int) -> None:
@@ -66,6 +68,7 @@ class Training:
         self.epoch = 0
         self.best: EpochResult | None = None
         self.train_time = 0.0
+        self.device_workers: int | None = None
         self._best_weights = _copied(self.network)
 
     def train_epoch(self) -> EpochResult:
@@ -121,11 +124,12 @@ class Training:
 
     def finish(self) -> RunResult:
         """Test with the best epoch's weights."""
-        return RunResult(False, self.best, self._test(), self.train_time)
+        return RunResult(False, self.best, self._test(), self.train_time, device_workers=self.device_workers)
 
     def diverged(self) -> RunResult:
         """The end of a run whose loss is not finite: the best epoch's weights are tested, if there is one."""
-        return RunResult(True, self.best, None if self.best is None else self._test(), self.train_time)
+        test = None if self.best is None else self._test()
+        return RunResult(True, self.best, test, self.train_time, device_workers=self.device_workers)
 
     def _test(self) -> Metrics:
         self.network.load_state_dict(self._best_weights)
@@ -136,6 +140,7 @@ class Training:
         return {
             "epoch": self.epoch,
             "train_time": self.train_time,
+            "device_workers": self.device_workers,
             "threads": torch.get_num_threads(),
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -163,6 +168,8 @@ class Training:
             self.best = EpochResult(**best | parts)
         self._best_weights = state["best_weights"]
         self.epoch, self.train_time = state["epoch"], state["train_time"]
+        known = [n for n in (self.device_workers, state.get("device_workers")) if n is not None]
+        self.device_workers = max(known, default=None)
 
     def logits_and_loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Run the network on a batch.

@@ -52,7 +52,7 @@ ENDED = (FINISHED, DIVERGED, FAILED)
 """Of a run that nobody trains any more."""
 
 UNSUCCESSFUL = (FAILED, DIVERGED)
-"""Of a run that has ended without results, and can be tried again."""
+"""Of a run that did not come to its end, and can be tried again."""
 
 
 class Block(Base):
@@ -299,6 +299,9 @@ class Run(Base):
     test_loss: Mapped[float | None] = mapped_column(Double, doc="test cross-entropy with the same weights")
     train_time_s: Mapped[int | None] = mapped_column(
         BigInteger, doc="training and validation, without the test"
+    )
+    device_workers: Mapped[int | None] = mapped_column(
+        doc="how many workers shared its device, itself counted; NULL if not known"
     )
     flops: Mapped[int] = mapped_column(BigInteger, default=_cost(0), doc="a copy of the architecture's")
     params: Mapped[int] = mapped_column(BigInteger, default=_cost(1), doc="a copy of the architecture's")

@@ -130,6 +130,7 @@ class RunRecord:
                 status=DIVERGED if result.diverged else FINISHED,
                 finished_at=utc_now(),
                 best_epoch=None if result.best is None else result.best.epoch,
+                device_workers=result.device_workers,
                 **measured,
             )
         self._end()

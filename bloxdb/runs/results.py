@@ -104,6 +104,9 @@ class RunResult:
         Seconds of training and validation, without the test.
     more
         Further measures of runs, by name.
+    device_workers
+        How many workers shared the device meanwhile, this one counted; None if that is not known. A time
+        means little without it.
     """
 
     diverged: bool
@@ -111,6 +114,7 @@ class RunResult:
     test: Metrics | None
     train_time: float
     more: Mapping[str, float] = field(default_factory=dict)
+    device_workers: int | None = None
 
     def measures(self) -> dict[str, float]:
         """All that was measured, by the names of `bloxdb.measures`; what was not is left out."""

@@ -166,6 +166,16 @@ def test_a_training_goes_on_from_its_state_as_if_nothing_had_happened(data: Data
     assert (finished.best, finished.test) == (result.best, result.test)
 
 
+@pytest.mark.parametrize(("first", "then", "most"), [(2, 1, 2), (1, 3, 3), (None, 2, 2), (None, None, None)])
+def test_a_time_is_said_to_be_of_the_most_workers_that_shared_the_device(
+    data: DataSet, first: int | None, then: int | None, most: int | None
+) -> None:
+    training, again = (Training(VEC, digits_recipe(2), data, 0) for _ in range(2))
+    training.device_workers, again.device_workers = first, then
+    again.restore(training.state())
+    assert again.diverged().device_workers == most
+
+
 def test_further_measures_of_the_best_epoch_stay(data: DataSet) -> None:
     training = Training(VEC, digits_recipe(2), data, 0)
     best = training.best = replace(training.train_epoch(), more={"gradient_norm": 2.5})

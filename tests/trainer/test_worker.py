@@ -77,6 +77,7 @@ def test_training_writes_runs_epochs_and_results(empty_db: Database) -> None:
     assert run.env is not None
     assert run.env.torch_version == torch.__version__
     assert run.started_at <= run.finished_at
+    assert run.device_workers == 1
     assert [event.kind for event in events] == ["start", "epoch", "epoch", "end"]
     assert events[1].images_per_second > 0
     assert not list((empty_db.path.parent / "checkpoints").iterdir())  # type: ignore[union-attr]
