@@ -15,7 +15,7 @@ from torch.nn import functional
 
 BINS = 31
 WHITE = 255
-_FIXED = 1 << 16  # Pillow's coordinates are integers of so many to a pixel
+_BITS = 16  # of Pillow's coordinates, which are integers, lie below a pixel
 
 Op = Callable[[Tensor, Tensor], Tensor]
 """Images and one signed magnitude an image, float32 (N,), to images."""
@@ -264,13 +264,14 @@ def _affine(images: Tensor, along_x: tuple[Tensor, Tensor], along_y: tuple[Tenso
     about as near, it is they that decide. The factors are float64 (N,).
     """
     height, width = images.shape[2:]
-    rows = torch.arange(height, device=images.device)[:, None]
-    columns = torch.arange(width, device=images.device)
+    rows = torch.arange(height, device=images.device, dtype=torch.int32)[:, None]
+    columns = torch.arange(width, device=images.device, dtype=torch.int32)
     places = []
     for (by_x, by_y), middle in ((along_x, width / 2), (along_y, height / 2)):
         first = middle + by_x * (0.5 - width / 2) + by_y * (0.5 - height / 2)
-        first, by_x, by_y = ((v * _FIXED + 0.5).floor().long()[:, None, None] for v in (first, by_x, by_y))
-        places.append((first + by_x * columns + by_y * rows) // _FIXED)
+        fixed = ((value * 2**_BITS + 0.5).floor().int() for value in (first, by_x, by_y))
+        first, by_x, by_y = (value[:, None, None] for value in fixed)
+        places.append((first + by_x * columns + by_y * rows) >> _BITS)
     return _pick(images, *places)
 
 

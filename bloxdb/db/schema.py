@@ -221,8 +221,9 @@ class Env(Base):
 class Recipe(Base):
     """What runs were trained on and how.
 
-    `config` has every field of the trainer's recipe, and `digest` is the SHA-256 of it as JSON; both are NULL
-    where the runs came with release files, which do not say.
+    `config` has the fields of the trainer's recipe, without those that came later where they are as runs were
+    before, and `digest` is the SHA-256 of it as JSON; both are NULL where the runs came with release files,
+    which do not say.
     """
 
     __tablename__ = "recipes"
@@ -235,7 +236,7 @@ class Recipe(Base):
     val_images: Mapped[int | None] = mapped_column(doc="images that validate; NULL if not known")
     test_images: Mapped[int | None] = mapped_column(doc="images that test; NULL if not known")
     config: Mapped[dict[str, Any] | None] = mapped_column(
-        JSON(none_as_null=True), doc="every field of the trainer's recipe; NULL if imported"
+        JSON(none_as_null=True), doc="the fields of the trainer's recipe; NULL if imported"
     )
     digest: Mapped[str | None] = mapped_column(
         String(64), doc="SHA-256 of `config`, 64 hex digits; NULL if imported"
