@@ -43,7 +43,7 @@ FRAMES = ("runs", "epochs", "leaderboard")
 RUN_COLUMNS = (
     *("arch_id", "recipe", "seed", "status", "best_epoch"),
     *RUN_MEASURES,
-    *("started_at", "finished_at"),
+    *("device_workers", "started_at", "finished_at"),
 )
 """The columns of the frame `runs`."""
 
@@ -233,6 +233,7 @@ _TYPES = {
     "seed": "int64",
     "seeds": "int64",
     "best_epoch": "int32",
+    "device_workers": "int32",
     **{name: "int64" for name, measure in RUN_MEASURES.items() if measure.scale == 1},
     "hash": "string",
     "vec": "string",

@@ -80,6 +80,12 @@ class Measure:
         """
         return stored if stored is None or self.scale == 1 else stored / self.scale
 
+    def keeps(self, value: float) -> bool:
+        """Whether the value has no more digits than the database keeps; NaN, which is not measured, is kept
+        as such.
+        """
+        return not abs(value) * self.scale >= _EXACT
+
     def rounded(self, value: float) -> int:
         """A value that was just measured as the nearest stored integer: the precision of the release."""
         return round(value * self.scale)

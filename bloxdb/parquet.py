@@ -43,6 +43,10 @@ _WRITING: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
 _EPOCH_COLUMNS = ("arch_id", "run_id", "epoch", *EPOCH_MEASURES)
 
 
+_LATER = ("device_workers",)
+"""Columns that came after the first files; NULL where one lacks them."""
+
+
 def is_parquet(folder: str | PathLike[str]) -> bool:
     """Whether a folder holds what `export_parquet` writes."""
     return (expanded(folder) / f"runs{SUFFIX}").is_file()
@@ -137,7 +141,7 @@ def import_parquet(
     db = db or current()
     place = expanded(folder)
     for model in _PLAIN:
-        _read(place / f"{model.__tablename__}{SUFFIX}", [column.name for column in _columns(model)])
+        _read(place / f"{model.__tablename__}{SUFFIX}", _needed(model))
     _read(place / f"epochs{SUFFIX}", _EPOCH_COLUMNS)
     with _scratch(db) as scratch:
         path = scratch / "parquet.db"
@@ -190,6 +194,11 @@ def _schema(names: Sequence[tuple[str, Any]]) -> Any:
 
 def _columns(model: type[Base]) -> list[Any]:
     return list(model.__table__.columns)
+
+
+def _needed(model: type[Base]) -> list[str]:
+    """The columns that a file of a table must have."""
+    return [column.name for column in _columns(model) if column.name not in _LATER]
 
 
 def _plain(session: Session, model: type[Base], chosen: list[Any]) -> Any:
@@ -255,10 +264,11 @@ def _read(path: Path, names: Iterable[str]) -> Any:
 
 
 def _insert(session: Session, model: type[Base], path: Path) -> None:
-    names = [column.name for column in _columns(model)]
     arrow, _ = _libraries()
     try:
-        rows = _read(path, names).read(columns=names).to_pylist()
+        opened = _read(path, _needed(model))
+        names = [*_needed(model), *(name for name in _LATER if name in opened.schema_arrow.names)]
+        rows = opened.read(columns=names).to_pylist()
     except (arrow.ArrowException, OSError) as error:
         raise ReleaseError(f"{path} is damaged: {error}") from error
     for row in rows:

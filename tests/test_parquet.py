@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 import bloxdb
 from bloxdb import Database
@@ -127,6 +127,20 @@ def test_damage_is_found(tiny_db: Database, empty_db: Database, tmp_path: Path) 
     assert empty_db.rows("SELECT count(*) AS n FROM runs") == [{"n": 0}]
     assert empty_db.path is not None
     assert not list(empty_db.path.parent.glob(".bloxdb-*"))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_how_many_shared_a_device_is_kept_and_unknown_in_older_files(
+    tiny_db: Database, empty_db: Database, tmp_path: Path, known: bool
+) -> None:
+    with tiny_db.transaction() as session:
+        session.execute(update(bloxdb.Run).values(device_workers=3))
+    bloxdb.export_parquet(tmp_path, tiny_db)
+    if not known:
+        path = tmp_path / "runs.parquet"
+        pq.write_table(pq.read_table(path).drop(["device_workers"]), path)
+    bloxdb.import_parquet(tmp_path, empty_db)
+    assert empty_db.rows("SELECT DISTINCT device_workers AS n FROM runs") == [{"n": 3 if known else None}]
 
 
 @pytest.mark.parametrize("spelling", SEEDS.values(), ids=SEEDS)

@@ -30,7 +30,8 @@ def training_batches(
         rows = rows.to(split.images.device, non_blocking=True)
         images, labels = split.images[rows], split.labels[rows]
         if recipe.augment:
-            images = randaugment(images, recipe.randaugment_ops, recipe.randaugment_magnitude, generator)
+            count, strength = recipe.randaugment_ops, recipe.randaugment_magnitude
+            images = randaugment(images, count, strength, generator, recipe.shear)
             images = flip(images, recipe.flip, generator)
             images = crop(images, recipe.crop_padding, generator)
         for part, part_labels in zip(images.split(recipe.batch), labels.split(recipe.batch), strict=True):

@@ -54,10 +54,13 @@ class Place:
         A torch device, as ``'cuda:1'`` or ``'cpu'``.
     threads
         Threads of the worker on the CPU; None for as many as `threads_for` gives its images.
+    workers
+        How many workers share the device, this one counted.
     """
 
     device: str
     threads: int | None = None
+    workers: int = 1
 
     def settle(self) -> None:
         """Make this process ready to train here."""

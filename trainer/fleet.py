@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -47,7 +48,10 @@ def train(job: Job, where: Sequence[Place], tell: Callable[[Event], None], *, do
     """
     data = load_data(job.recipe.dataset, job.data_dir, download=download)
     threads = threads_for(data.train.images, len(where))
-    where = [replace(place, threads=place.threads or threads) for place in where]
+    shared = Counter(place.device for place in where)
+    where = [
+        replace(place, threads=place.threads or threads, workers=shared[place.device]) for place in where
+    ]
     with open(job.db, current=False) as db:
         queue = prepare(db, job, data)
         with Stop().on_signals() as stop:
@@ -64,7 +68,7 @@ def _work_here(job: Job, place: Place, tell: Callable[[Event], None], stop: Stop
     before = torch.get_num_threads()
     place.settle()
     try:
-        work(job, torch.device(place.device), tell, stop)
+        work(job, place, tell, stop)
     finally:
         torch.set_num_threads(before)
 
@@ -141,7 +145,7 @@ def _child(job: Job, place: Place, pipe: Connection[Any, Any], parent: int) -> N
 
     with Stop(parent).on_signals() as stop:
         try:
-            work(job, torch.device(place.device), tell, stop)
+            work(job, place, tell, stop)
         except KeyboardInterrupt:
             sys.exit(130)
         except BloxError as error:

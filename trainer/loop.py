@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bloxdb.measures import EPOCH
 from bloxdb.runs.results import EpochResult, Metrics, RunResult
 
 from .augment import plain_batches, training_batches
@@ -43,6 +44,8 @@ class Training:
         The best of these epochs.
     train_time
         Seconds that these epochs took.
+    device_workers
+        How many workers shared the device, the most at any time; None if nobody said.
     """
 
     def __init__(self, vec: object, recipe: TrainingRecipe, data: DataSet, seed: int) -> None:
@@ -51,7 +54,8 @@ class Training:
         self.recipe = recipe
         self.data = data
         self.device = data.train.images.device
-        self.network = Network(vec, data.classes).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = Network(vec, data.classes, init_order=recipe.init_order, variant=recipe.variant)
+        self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimiser = torch.optim.SGD(
             self.network.parameters(),
             recipe.lr,
@@ -59,15 +63,20 @@ class Training:
             weight_decay=recipe.weight_decay,
             fused=True,
         )
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator().manual_seed(seed if recipe.data_seed is None else recipe.data_seed)
         self.forward: nn.Module = torch.compile(self.network) if recipe.compile else self.network  # type: ignore[assignment]
         self.epoch = 0
         self.best: EpochResult | None = None
         self.train_time = 0.0
+        self.device_workers: int | None = None
         self._best_weights = _copied(self.network)
 
     def train_epoch(self) -> EpochResult:
-        """Train and validate for one epoch; what is not finite is not taken into account."""
+        """Train and validate for one epoch; what is not finite is not taken into account.
+
+        The epoch ends with the batch whose loss is not finite. On a GPU, which nothing waits for, a few more
+        may be on their way by then.
+        """
         start = time.perf_counter()
         rate = self.recipe.lr * (1 + math.cos(math.pi * self.epoch / self.recipe.epochs)) / 2
         for group in self.optimiser.param_groups:
@@ -80,8 +89,11 @@ class Training:
             self.optimiser.step()
             self.optimiser.zero_grad(set_to_none=True)
             train.add(logits, labels, loss)
-        val = self.evaluate(self.data.val)
-        result = EpochResult(self.epoch + 1, train.metrics(), val)
+            if train.is_known_to_diverge:
+                break
+        measured = train.metrics()
+        val = self.evaluate(self.data.val) if math.isfinite(measured.loss) else _NOT_MEASURED
+        result = EpochResult(self.epoch + 1, measured, val)
         if result.is_finite:
             self.epoch += 1
             if result.is_better_than(self.best):
@@ -112,18 +124,23 @@ class Training:
 
     def finish(self) -> RunResult:
         """Test with the best epoch's weights."""
-        self.network.load_state_dict(self._best_weights)
-        return RunResult(False, self.best, self.evaluate(self.data.test), self.train_time)
+        return RunResult(False, self.best, self._test(), self.train_time, device_workers=self.device_workers)
 
     def diverged(self) -> RunResult:
-        """The end of a run whose loss is not finite."""
-        return RunResult(True, self.best, None, self.train_time)
+        """The end of a run whose loss is not finite: the best epoch's weights are tested, if there is one."""
+        test = None if self.best is None else self._test()
+        return RunResult(True, self.best, test, self.train_time, device_workers=self.device_workers)
+
+    def _test(self) -> Metrics:
+        self.network.load_state_dict(self._best_weights)
+        return kept(self.evaluate(self.data.test))
 
     def state(self) -> dict[str, Any]:
         """All that the next epoch depends on, as tensors and plain values."""
         return {
             "epoch": self.epoch,
             "train_time": self.train_time,
+            "device_workers": self.device_workers,
             "threads": torch.get_num_threads(),
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -151,6 +168,8 @@ class Training:
             self.best = EpochResult(**best | parts)
         self._best_weights = state["best_weights"]
         self.epoch, self.train_time = state["epoch"], state["train_time"]
+        known = [n for n in (self.device_workers, state.get("device_workers")) if n is not None]
+        self.device_workers = max(known, default=None)
 
     def logits_and_loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Run the network on a batch.
@@ -174,21 +193,40 @@ class Training:
         return logits, functional.cross_entropy(logits, labels)
 
 
+_NOT_MEASURED = Metrics(math.nan, math.nan, math.nan)
+
+
 class _Sums:
     """Adds up counts and losses on the device; nothing waits for it within an epoch."""
 
     def __init__(self, device: torch.device) -> None:
         self.images = 0
         self.sums = torch.zeros(3, dtype=torch.float64, device=device)
+        # where a GPU writes the sum of losses when it gets there; on a CPU that is at once
+        self._arrived = torch.zeros((), dtype=torch.float64, pin_memory=device.type == "cuda")
 
     def add(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
         best = logits.detach().topk(5, dim=1).indices == labels[:, None]
         self.sums += torch.stack([best[:, 0].sum(), best.sum(), loss.detach() * len(labels)])
         self.images += len(labels)
+        self._arrived.copy_(self.sums[2], non_blocking=True)
+
+    @property
+    def is_known_to_diverge(self) -> bool:
+        """Whether a loss was not finite, of the batches that are known to be done."""
+        return not math.isfinite(self._arrived.item())
 
     def metrics(self) -> Metrics:
         top1, top5, loss = (self.sums / self.images).tolist()
         return Metrics(100 * top1, 100 * top5, loss)
+
+
+def kept(metrics: Metrics) -> Metrics:
+    """What a database can keep: a loss of more than nine digits counts as not measured.
+
+    A network that is about to diverge may have one, of images that its BatchNorms have not seen.
+    """
+    return metrics if EPOCH["val_loss"].keeps(metrics.loss) else replace(metrics, loss=math.nan)
 
 
 def configure(recipe: TrainingRecipe) -> None:

@@ -83,10 +83,14 @@ _MAKERS = {"conv": conv_op, "mbconv": mbconv_op, "bconv": bconv_op}
 
 
 class SearchedCell(nn.Module):
-    """One searchable cell: ``out = op2(prev*h1 + input*x) + skip*h1`` with ``h1 = op1(x)``."""
+    """One searchable cell: ``out = op2(prev*h1 + input*x) + skip*h1`` with ``h1 = op1(x)``.
 
-    def __init__(self, cell: tuple[int, int, int, int, int], channels: int) -> None:
+    In the networks of the first release ``h1 = op1(x + x)``.
+    """
+
+    def __init__(self, cell: tuple[int, int, int, int, int], channels: int, variant: str = "public") -> None:
         super().__init__()
+        self.doubles = variant == "paper"
         op1, op2, self.prev, self.input, self.skip = cell
         # an operation that nothing reads is not built
         self.op1 = _MAKERS[OPS[op1]](channels) if self.prev or self.skip else None
@@ -94,7 +98,7 @@ class SearchedCell(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same shape."""
-        h1 = self.op1(x) if self.op1 is not None else None
+        h1 = self.op1(x + x if self.doubles else x) if self.op1 is not None else None
         if self.op2 is None:
             return cast(Tensor, h1)
         joined = [h for h, used in ((h1, self.prev), (x, self.input)) if used and h is not None]
@@ -132,6 +136,10 @@ class Network(nn.Module):
         A vector, a model hash or an index; of a vector that is not canonical, its own cells are built.
     classes
         Outputs of the head.
+    init_order
+        In which order initial weights are drawn, as in `TrainingRecipe`.
+    variant
+        ``'paper'`` for a network of the first release, as in `TrainingRecipe`.
 
     Raises
     ------
@@ -139,14 +147,19 @@ class Network(nn.Module):
         The vector is malformed or a cell has no path.
     """
 
-    def __init__(self, vec: object, classes: int = 100) -> None:
+    def __init__(
+        self, vec: object, classes: int = 100, *, init_order: str = "stages", variant: str = "public"
+    ) -> None:
         super().__init__()
         self.stem = conv_bn_relu(3, STEM_CHANNELS, 3)
+        self.cells, self.reductions = nn.ModuleList(), nn.ModuleList()
         channels = [STEM_CHANNELS << stage for stage in range(STAGES)]
-        self.cells = nn.ModuleList(
-            SearchedCell(cell, c) for cell, c in zip(cells_of(vec), channels, strict=True)
-        )
-        self.reductions = nn.ModuleList(Reduction(c) for c in channels)
+        for cell, c in zip(cells_of(vec), channels, strict=True):
+            self.cells.append(SearchedCell(cell, c, variant))
+            if init_order == "stages":
+                self.reductions.append(Reduction(c))
+        if init_order == "cells":
+            self.reductions.extend(Reduction(c) for c in channels)
         self.head = nn.Sequential(
             nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(STEM_CHANNELS << STAGES, classes)
         )

@@ -1,8 +1,8 @@
 """RandAugment on batches: each image draws its own operations; an operation is a few tensor functions.
 
 The fourteen operations, their magnitudes in 31 bins, and what they do to a pixel are those of torchvision's
-`RandAugment` with nearest interpolation and black fill (Cubuk et al., RandAugment, 2019); the tests hold each
-against it. Images are uint8 (N, 3, H, W).
+`RandAugment` with nearest interpolation and black fill (Cubuk et al., RandAugment, 2019), of today's or of
+that before 0.12, which the release used; the tests hold each against it. Images are uint8 (N, 3, H, W).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch.nn import functional
 
 BINS = 31
 WHITE = 255
+_BITS = 16  # of Pillow's coordinates, which are integers, lie below a pixel
 
 Op = Callable[[Tensor, Tensor], Tensor]
 """Images and one signed magnitude an image, float32 (N,), to images."""
@@ -55,6 +56,27 @@ def rotate(images: Tensor, degrees: Tensor) -> Tensor:
     return _take(images, cos * x - sin * y - x, sin * x + cos * y - y)
 
 
+def shear_x_around_centre(images: Tensor, radians: Tensor) -> Tensor:
+    """Lean the columns by an angle; the middle row stays."""
+    slope = radians.double().tan()
+    one, zero = torch.ones_like(slope), torch.zeros_like(slope)
+    return _affine(images, (one, slope), (zero, one))
+
+
+def shear_y_around_centre(images: Tensor, radians: Tensor) -> Tensor:
+    """Lean the rows by an angle; the middle column stays."""
+    slope = radians.double().tan()
+    one, zero = torch.ones_like(slope), torch.zeros_like(slope)
+    return _affine(images, (one, zero), (slope, one))
+
+
+def rotate_in_fixed_point(images: Tensor, degrees: Tensor) -> Tensor:
+    """Turn counter-clockwise around the middle, to the very pixels that Pillow takes."""
+    angle = torch.deg2rad(degrees.double())
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    return _affine(images, (cos, -sin), (sin, cos))
+
+
 def brightness(images: Tensor, change: Tensor) -> Tensor:
     """Blend with black; a change of 0 is no change."""
     return _to_bytes(images * _each(1 + change))
@@ -87,8 +109,8 @@ def posterize(images: Tensor, bits: Tensor) -> Tensor:
 
 
 def solarize(images: Tensor, threshold: Tensor) -> Tensor:
-    """Invert what is at least as bright as the threshold."""
-    bright = images >= _each(threshold.ceil().to(torch.uint8))
+    """Invert what is at least as bright as the threshold, which need not be whole."""
+    bright = images >= _each(threshold)
     return images ^ (bright.to(torch.uint8) * WHITE)
 
 
@@ -139,6 +161,20 @@ AUGMENTATIONS: dict[str, Op] = {
 }
 """The operations, by torchvision's names and in its order."""
 
+EDITIONS: dict[str, dict[str, Op]] = {
+    "corner": AUGMENTATIONS,
+    "centre": AUGMENTATIONS
+    | {
+        "ShearX": shear_x_around_centre,
+        "ShearY": shear_y_around_centre,
+        "Rotate": rotate_in_fixed_point,
+    },
+}
+"""The operations of today's torchvision, and those of the release, by what `TrainingRecipe.shear` says."""
+
+_SOLARIZED_FROM = {"corner": WHITE, "centre": WHITE + 1}
+"""The threshold of the first bin in each; it falls to 0 in the last."""
+
 _SIGNED = {
     "ShearX": 0.3,
     "ShearY": 0.3,
@@ -153,17 +189,19 @@ _SIGNED = {
 """Operations that go both ways, and their strength in the last bin; translations as a share of the side."""
 
 
-def magnitude(name: str, strength: int, side: int) -> tuple[float, bool]:
+def magnitude(name: str, strength: int, side: int, edition: str = "corner") -> tuple[float, bool]:
     """What an operation gets at a strength of 0 … 30 on images of a side, and whether its sign is drawn."""
     share = strength / (BINS - 1)
     if name in _SIGNED:
         return share * _SIGNED[name] * (side if name.startswith("Translate") else 1), True
     if name == "Posterize":
         return 8 - round(strength / ((BINS - 1) / 4)), False
-    return (WHITE * (1 - share) if name == "Solarize" else 0.0), False
+    return (_SOLARIZED_FROM[edition] * (1 - share) if name == "Solarize" else 0.0), False
 
 
-def randaugment(images: Tensor, count: int, strength: int, generator: torch.Generator) -> Tensor:
+def randaugment(
+    images: Tensor, count: int, strength: int, generator: torch.Generator, edition: str = "corner"
+) -> Tensor:
     """Apply `count` operations to each image, each drawn uniformly, with a drawn sign where there is one.
 
     Parameters
@@ -174,6 +212,8 @@ def randaugment(images: Tensor, count: int, strength: int, generator: torch.Gene
         Operations an image, and their bin, 0 … 30.
     generator
         On the CPU, so that choosing who gets what never waits for a GPU.
+    edition
+        A key of `EDITIONS`.
 
     Returns
     -------
@@ -187,10 +227,10 @@ def randaugment(images: Tensor, count: int, strength: int, generator: torch.Gene
         sizes = torch.bincount(chosen, minlength=len(AUGMENTATIONS)).tolist()
         signs = signs[order].to(images.device, non_blocking=True)
         changed = images[order.to(images.device, non_blocking=True)]
-        parts = zip(AUGMENTATIONS.items(), changed.split(sizes), signs.split(sizes), strict=True)
+        parts = zip(EDITIONS[edition].items(), changed.split(sizes), signs.split(sizes), strict=True)
         for (name, op), part, sign in parts:
             if len(part):
-                value, signed = magnitude(name, strength, images.shape[3])
+                value, signed = magnitude(name, strength, images.shape[3], edition)
                 part.copy_(op(part, value * sign if signed else torch.full_like(sign, value)))
         images = changed[order.argsort().to(images.device, non_blocking=True)]
     return images
@@ -211,10 +251,33 @@ def _pixels(images: Tensor) -> tuple[Tensor, Tensor]:
 
 def _take(images: Tensor, right: Tensor, down: Tensor) -> Tensor:
     """For each pixel the nearest one that lies so far to the right and down; black outside."""
-    n, channels, height, width = images.shape
+    height, width = images.shape[2:]
     columns = torch.arange(width, device=images.device, dtype=torch.float32)[None, None, :]
     rows = torch.arange(height, device=images.device, dtype=torch.float32)[None, :, None]
-    x, y = (columns + right).round(), (rows + down).round()
+    return _pick(images, (columns + right).round(), (rows + down).round())
+
+
+def _affine(images: Tensor, along_x: tuple[Tensor, Tensor], along_y: tuple[Tensor, Tensor]) -> Tensor:
+    """For the pixel (x, y) from the middle the one at (a x + b y, c x + d y), of ``(a, b), (c, d)``.
+
+    In integers, as Pillow does it for small images (`affine_fixed` in its Geometry.c): where two pixels are
+    about as near, it is they that decide. The factors are float64 (N,).
+    """
+    height, width = images.shape[2:]
+    rows = torch.arange(height, device=images.device, dtype=torch.int32)[:, None]
+    columns = torch.arange(width, device=images.device, dtype=torch.int32)
+    places = []
+    for (by_x, by_y), middle in ((along_x, width / 2), (along_y, height / 2)):
+        first = middle + by_x * (0.5 - width / 2) + by_y * (0.5 - height / 2)
+        fixed = ((value * 2**_BITS + 0.5).floor().int() for value in (first, by_x, by_y))
+        first, by_x, by_y = (value[:, None, None] for value in fixed)
+        places.append((first + by_x * columns + by_y * rows) >> _BITS)
+    return _pick(images, *places)
+
+
+def _pick(images: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """For each pixel the one at whole coordinates, which can be broadcast to (N, H, W); black outside."""
+    n, channels, height, width = images.shape
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     place = (y * width + x).clamp(0, height * width - 1).long().expand(n, height, width)
     flat = images.reshape(n, channels, height * width)

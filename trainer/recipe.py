@@ -16,6 +16,11 @@ from bloxdb.errors import QueryError
 from bloxdb.files import expanded
 
 PRECISIONS = ("fp32", "tf32", "bf16")
+SHEARS = ("corner", "centre")
+INIT_ORDERS = ("cells", "stages")
+VARIANTS = ("public", "paper")
+OWN_SEED = "run"
+"""What a TOML file says for a `data_seed` that is the run's."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,25 @@ class TrainingRecipe:
         Whether only algorithms are used that give the same numbers each time.
     compile
         Whether `torch.compile` makes the kernels.
+    shear
+        Whose RandAugment it is: ``'centre'`` for the release's (torchvision's before 0.12, on Pillow), which
+        shears around the middle of an image by an angle, solarises from 256 down, and turns in Pillow's fixed
+        point; ``'corner'`` for today's, which shears from a corner by a slope and solarises from 255 down.
+    init_order
+        In which order initial weights are drawn between stem and head: ``'stages'``, as in the release, each
+        stage's cell and then its reduction; ``'cells'``, all cells and then all reductions.
+    data_seed
+        The seed of the order of images and of what changes them; the run's if None. With a number, as in the
+        release, runs of several seeds differ in their initial weights only.
+    variant
+        ``'public'`` for the networks of the public release; ``'paper'`` for those of the first one, which the
+        paper's numbers are of, where a cell's first operation is given x + x in place of x by mistake.
+
+    Notes
+    -----
+    A field that came after the first runs has as its default what runs did before, and is left out of
+    `config` there; so recipes in databases stay what they are, with their names and digests. What the
+    release does is said by `default_recipe`.
 
     Raises
     ------
@@ -74,22 +98,31 @@ class TrainingRecipe:
     cutout: int = 16
     deterministic: bool = True
     compile: bool = False
+    shear: str = "corner"
+    init_order: str = "cells"
+    data_seed: int | None = None
+    variant: str = "public"
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
-            if not low <= value <= high:
+            if not (value is None and name == "data_seed") and not low <= value <= high:
                 raise QueryError(f"{name} of a recipe is in {low} … {high}, not {value}")
-        if self.precision not in PRECISIONS:
-            raise QueryError(
-                f"there is no precision {self.precision!r}; choose one of: {', '.join(PRECISIONS)}"
-            )
+        for name, choices in CHOICES.items():
+            value = getattr(self, name)
+            if value not in choices:
+                raise QueryError(f"there is no {name} {value!r}; choose one of: {', '.join(choices)}")
 
     @property
     def name(self) -> str:
-        """``DATASET-EPOCHS``, and the start of the digest if it is not the default recipe."""
-        plain = f"{self.dataset}-{self.epochs}"
-        return plain if self == default_recipe(self.dataset, self.epochs) else f"{plain}-{self.digest[:8]}"
+        """``DATASET-EPOCHS`` of the default recipe; with another variant its name follows, with other changes
+        the start of the digest.
+        """
+        plain, default = f"{self.dataset}-{self.epochs}", default_recipe(self.dataset, self.epochs)
+        if self == default:
+            return plain
+        is_variant = self == replace(default, variant=self.variant)
+        return f"{plain}-{self.variant if is_variant else self.digest[:8]}"
 
     @property
     def digest(self) -> str:
@@ -97,8 +130,9 @@ class TrainingRecipe:
         return hashlib.sha256(json.dumps(self.config(), sort_keys=True).encode()).hexdigest()
 
     def config(self) -> dict[str, Any]:
-        """The fields as JSON values."""
-        return asdict(self)
+        """The fields as JSON values, without those that came later where they are what runs did before."""
+        values = asdict(self).items()
+        return {name: value for name, value in values if name not in _LATER or value != _LATER[name]}
 
     def facts(self, images: Images) -> RecipeFacts:
         """What the database keeps of a recipe.
@@ -128,9 +162,21 @@ _RANGES: dict[str, tuple[float, float]] = {
     "flip": (0, 1),
     "crop_padding": (0, 1_000),
     "cutout": (0, 1_000),
+    "data_seed": (0, 2**63 - 1),
 }
 
-_EPOCHS = 200  # of the release
+CHOICES = {"precision": PRECISIONS, "shear": SHEARS, "init_order": INIT_ORDERS, "variant": VARIANTS}
+"""Fields that are one of a few texts, and which."""
+
+_LATER = {
+    field.name: field.default
+    for field in fields(TrainingRecipe)
+    if field.name in ("shear", "init_order", "data_seed", "variant")
+}
+"""Fields that came after the first runs. Add yours here, and as its default what runs did until then."""
+
+_RELEASE: dict[str, Any] = {"epochs": 200, "shear": "centre", "init_order": "stages", "data_seed": 0}
+"""What the release has otherwise than the fields' defaults."""
 
 _DEFAULTS: dict[str, dict[str, Any]] = {
     # small batches of few small images; a mirrored digit is another
@@ -142,6 +188,10 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
         "flip": 0.0,
         "crop_padding": 1,
         "cutout": 3,
+        # as in the databases that there are
+        "shear": "corner",
+        "init_order": "cells",
+        "data_seed": None,
     },
 }
 """What a data set has otherwise than the release."""
@@ -169,7 +219,7 @@ def default_recipe(dataset: str, epochs: int | None = None) -> TrainingRecipe:
     """
     if dataset not in DATASETS:
         raise QueryError(f"there is no data set {dataset!r}; choose one of: {', '.join(DATASETS)}")
-    values = {"epochs": _EPOCHS} | _DEFAULTS.get(dataset, {}) | ({} if epochs is None else {"epochs": epochs})
+    values = _RELEASE | _DEFAULTS.get(dataset, {}) | ({} if epochs is None else {"epochs": epochs})
     return TrainingRecipe(dataset, **values)
 
 
@@ -214,6 +264,9 @@ def _read(path: Path) -> dict[str, Any]:
             raise QueryError(f"{path}: a recipe has no {name!r}; it has {', '.join(types)}")
         if types[name] == "float" and type(value) is int:
             given[name] = float(value)
-        elif type(value).__name__ != types[name]:
-            raise QueryError(f"{path}: {name} must be of type {types[name]}, not {value!r}")
+        elif "None" in types[name] and value == OWN_SEED:
+            given[name] = None
+        elif type(value).__name__ not in types[name].split(" | "):
+            wanted = types[name].replace("None", repr(OWN_SEED))
+            raise QueryError(f"{path}: {name} must be of type {wanted}, not {value!r}")
     return given

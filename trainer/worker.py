@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -21,9 +21,9 @@ from bloxdb.runs import EpochResult, Heartbeat, Intervals, RunQueue, RunRecord, 
 
 from .checkpoint import Checkpoint, DamagedCheckpointError
 from .data import DataSet, load_data
-from .devices import is_out_of_memory, kind_of
+from .devices import Place, is_out_of_memory, kind_of
 from .environment import environment
-from .loop import Training
+from .loop import Training, kept
 from .recipe import TrainingRecipe
 from .scalars import Scalars
 
@@ -132,7 +132,7 @@ def prepare(db: Database, job: Job, data: DataSet) -> RunQueue:
     return queue
 
 
-def work(job: Job, device: torch.device, tell: Callable[[Event], None], stop: Stop) -> None:
+def work(job: Job, place: Place, tell: Callable[[Event], None], stop: Stop) -> None:
     """Train until no run of the job is left, or `stop`.
 
     Raises
@@ -140,11 +140,12 @@ def work(job: Job, device: torch.device, tell: Callable[[Event], None], stop: St
     BloxError
         The data set or the database cannot be used.
     """
+    device = torch.device(place.device)
     with open(job.db, current=False) as db:
         data = load_data(job.recipe.dataset, job.data_dir).to(device)
         queue = prepare(db, job, data)
         env_id = environment_id(environment(device), db)
-        worker = Worker(job, data, tell, stop)
+        worker = Worker(job, data, tell, stop, place.workers)
         while not stop:
             record = queue.claim(worker.name, env_id, job.intervals)
             if record is not None:
@@ -170,10 +171,15 @@ class Worker:
         Called with each event.
     stop
         Looked at after each epoch.
+    device_workers
+        How many workers share the device.
     """
 
-    def __init__(self, job: Job, data: DataSet, tell: Callable[[Event], None], stop: Stop) -> None:
+    def __init__(
+        self, job: Job, data: DataSet, tell: Callable[[Event], None], stop: Stop, device_workers: int = 1
+    ) -> None:
         self.job = job
+        self.device_workers = device_workers
         self.data = data
         self.tell = tell
         self.stop = stop
@@ -213,6 +219,7 @@ class Worker:
     def _train(self, record: RunRecord, checkpoint: Checkpoint) -> None:
         recipe, seed = self.job.recipe, self.job.seed
         training = Training(space.arch_vec(record.arch_id), recipe, self.data, seed)
+        training.device_workers = self.device_workers
         self._resume(record, training, checkpoint)
         self._say(record, "start", epoch=training.epoch)
         saved = training.epoch
@@ -232,7 +239,7 @@ class Worker:
                     message = f"diverged in epoch {result.epoch}"
                     self._say(record, "end", epoch=result.epoch, message=message)
                     return
-                record.epoch(result)
+                record.epoch(replace(result, train=kept(result.train), val=kept(result.val)))
                 scalars.epoch(result)
                 if result.epoch % self.job.checkpoint_every == 0 and result.epoch < recipe.epochs:
                     checkpoint.save(training.state())

@@ -19,10 +19,11 @@ from bloxdb.cli.live import Board, shown
 from bloxdb.cli.terminal import note
 from bloxdb.codecs.header import MAX_EPOCHS
 from bloxdb.db import DATASETS, RELEASED, Database, open
+from bloxdb.db.references import known_recipe
 from bloxdb.errors import MissingExtraError, QueryError
 from bloxdb.runs.heartbeat import Intervals
 from bloxdb.runs.status import finished_archs, unfinished_count
-from bloxdb.trainer.recipe import PRECISIONS, TrainingRecipe, default_recipe, make_recipe
+from bloxdb.trainer.recipe import PRECISIONS, VARIANTS, TrainingRecipe, default_recipe, make_recipe
 from bloxdb.trainer.threads import wait_passively
 
 INTERRUPTED = 130
@@ -79,6 +80,11 @@ def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--lr", type=click.FloatRange(0), help=f"The learning rate at the start; {_default('lr')}.")
 @click.option(
     "--precision", type=click.Choice(PRECISIONS), help=f"How layers compute; {_default('precision')}."
+)
+@click.option(
+    "--variant",
+    type=click.Choice(VARIANTS),
+    help=f"Whose networks: of the public release, or of the paper's first one; {_default('variant')}.",
 )
 @click.option("--augment/--no-augment", default=None, help="Change training images at random, or not.")
 @click.option("--fast", is_flag=True, help="Let algorithms differ in the last digits from time to time.")
@@ -143,7 +149,8 @@ def train(
     recipe.
     """
     chosen = taken(options)
-    changes = {name: options.pop(name) for name in ("epochs", "batch", "lr", "precision", "augment")}
+    fields = ("epochs", "batch", "lr", "precision", "variant", "augment")
+    changes = {name: options.pop(name) for name in fields}
     changes |= {
         "deterministic": False if options.pop("fast") else None,
         "compile": options.pop("compiled") or None,
@@ -151,7 +158,8 @@ def train(
     given = {name: value for name, value in changes.items() if value is not None}
     recipe = make_recipe(dataset, config, given)
     with open(db) as opened:
-        arch_ids = chosen_archs(opened, chosen, seed, lambda: finished_archs(recipe.name, seed, opened))
+        name = _name_in(opened, recipe)
+        arch_ids = chosen_archs(opened, chosen, seed, lambda: finished_archs(name, seed, opened))
         if not arch_ids:
             note("nothing is missing")
             return
@@ -188,10 +196,17 @@ def train_shown(
         intervals=Intervals(beat, dead_after),
         **options,
     )
-    board = Board(len(arch_ids), lambda: unfinished_count(arch_ids, recipe.name, seed, db))
+    name = _name_in(db, recipe)
+    board = Board(len(arch_ids), lambda: unfinished_count(arch_ids, name, seed, db))
     with shown(board) as tell:
         finished: bool = fleet.train(job, where, tell, download=download)
     return finished
+
+
+def _name_in(db: Database, recipe: TrainingRecipe) -> str:
+    """What a database calls a recipe, or will."""
+    found = known_recipe(db.reader, recipe.name, recipe.digest)
+    return recipe.name if found is None else found.name
 
 
 def trainer(module: str) -> ModuleType:

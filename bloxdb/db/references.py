@@ -121,8 +121,20 @@ class RecipeFacts:
         for name in ("dataset", "epochs", "images", "digest"):
             ours, theirs = getattr(self, name), getattr(other, name)
             if None not in (ours, theirs) and ours != theirs:
-                return f"{name} {_shown(ours)} there, {_shown(theirs)} here"
+                settings = self._settings(other) if name == "digest" else ""
+                return settings or f"{name} {_shown(ours)} there, {_shown(theirs)} here"
         return ""
+
+    def _settings(self, other: RecipeFacts) -> str:
+        """The settings in which two recipes differ; empty if those of one are not known."""
+        ours, theirs = self.config or {}, other.config or {}
+        differ = [name for name in sorted({*ours, *theirs}) if ours.get(name) != theirs.get(name)]
+        if not (ours and theirs):
+            return ""
+        return "; ".join(
+            f"{name} {ours.get(name, 'left out')} there, {theirs.get(name, 'left out')} here"
+            for name in differ
+        )
 
 
 def _shown(value: object) -> str:
@@ -130,7 +142,8 @@ def _shown(value: object) -> str:
 
 
 def recipe_for(session: Session, facts: RecipeFacts, advice: str) -> Recipe:
-    """The recipe of a name, which is added if it is new, and learns what it did not know.
+    """The recipe that is meant, as `known_recipe` says; it is added if it is new, and learns what it did not
+    know.
 
     Parameters
     ----------
@@ -146,7 +159,7 @@ def recipe_for(session: Session, facts: RecipeFacts, advice: str) -> Recipe:
     ReleaseError
         It has: the results of two recipes would be mixed.
     """
-    found = session.scalar(select(Recipe).where(Recipe.name == facts.name))
+    found = known_recipe(session, facts.name, facts.digest)
     if found is None:
         found = Recipe(name=facts.name, dataset=facts.dataset, epochs=facts.epochs)
         session.add(found)
@@ -154,7 +167,7 @@ def recipe_for(session: Session, facts: RecipeFacts, advice: str) -> Recipe:
     else:
         differs = RecipeFacts.of(found).contradicts(facts)
         if differs:
-            raise ReleaseError(f"there is another recipe named {facts.name} already ({differs}); {advice}")
+            raise ReleaseError(f"there is another recipe named {found.name} already ({differs}); {advice}")
         images = facts.images
     if images is not None:
         found.train_images, found.val_images, found.test_images = images
@@ -162,6 +175,31 @@ def recipe_for(session: Session, facts: RecipeFacts, advice: str) -> Recipe:
         found.config, found.digest = facts.config, facts.digest
     found.first_epoch_is_best = found.first_epoch_is_best or facts.first_epoch_is_best
     session.flush()
+    return found
+
+
+def known_recipe(session: Session, name: str, digest: str | None) -> Recipe | None:
+    """The recipe of a name; if there is none, the one with the same settings, whatever it is called.
+
+    What a later version calls by another name goes on under the name that it has in a database.
+
+    Parameters
+    ----------
+    session
+        To ask.
+    name
+        The recipe's name.
+    digest
+        A text that is equal for equal settings only; None if they are not known.
+
+    Returns
+    -------
+    Recipe or None
+        None if there is neither.
+    """
+    found = session.scalar(select(Recipe).where(Recipe.name == name))
+    if found is None and digest is not None:
+        found = session.scalar(select(Recipe).where(Recipe.digest == digest).order_by(Recipe.id).limit(1))
     return found
 
 

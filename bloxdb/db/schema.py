@@ -52,7 +52,7 @@ ENDED = (FINISHED, DIVERGED, FAILED)
 """Of a run that nobody trains any more."""
 
 UNSUCCESSFUL = (FAILED, DIVERGED)
-"""Of a run that has ended without results, and can be tried again."""
+"""Of a run that did not come to its end, and can be tried again."""
 
 
 class Block(Base):
@@ -221,8 +221,9 @@ class Env(Base):
 class Recipe(Base):
     """What runs were trained on and how.
 
-    `config` has every field of the trainer's recipe, and `digest` is the SHA-256 of it as JSON; both are NULL
-    where the runs came with release files, which do not say.
+    `config` has the fields of the trainer's recipe, without those that came later where they are as runs were
+    before, and `digest` is the SHA-256 of it as JSON; both are NULL where the runs came with release files,
+    which do not say.
     """
 
     __tablename__ = "recipes"
@@ -235,7 +236,7 @@ class Recipe(Base):
     val_images: Mapped[int | None] = mapped_column(doc="images that validate; NULL if not known")
     test_images: Mapped[int | None] = mapped_column(doc="images that test; NULL if not known")
     config: Mapped[dict[str, Any] | None] = mapped_column(
-        JSON(none_as_null=True), doc="every field of the trainer's recipe; NULL if imported"
+        JSON(none_as_null=True), doc="the fields of the trainer's recipe; NULL if imported"
     )
     digest: Mapped[str | None] = mapped_column(
         String(64), doc="SHA-256 of `config`, 64 hex digits; NULL if imported"
@@ -299,6 +300,9 @@ class Run(Base):
     test_loss: Mapped[float | None] = mapped_column(Double, doc="test cross-entropy with the same weights")
     train_time_s: Mapped[int | None] = mapped_column(
         BigInteger, doc="training and validation, without the test"
+    )
+    device_workers: Mapped[int | None] = mapped_column(
+        doc="how many workers shared its device, itself counted; NULL if not known"
     )
     flops: Mapped[int] = mapped_column(BigInteger, default=_cost(0), doc="a copy of the architecture's")
     params: Mapped[int] = mapped_column(BigInteger, default=_cost(1), doc="a copy of the architecture's")

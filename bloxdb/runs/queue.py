@@ -64,7 +64,7 @@ class RunQueue:
         self.db = db
         self.seed = integer(seed, "a seed", low=0)
         with db.transaction() as session:
-            advice = "train into another database, or under another name"
+            advice = "train into another database, with its settings, or under another name"
             self.recipe_id = recipe_for(session, recipe, advice).id
         ids = list(dict.fromkeys(arch_indices(archs).tolist()))
         self._chunks = [ids[i : i + _CHUNK] for i in range(0, len(ids), _CHUNK)]

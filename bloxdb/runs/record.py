@@ -97,7 +97,7 @@ class RunRecord:
         RunLostError
             Another worker has the run, or it has ended.
         QueryError
-            A value is infinite, or no measure has its name.
+            A value is infinite or has too many digits, or no measure has its name.
         """
         epoch = integer(result.epoch, "an epoch", low=1)
         where = f"epoch {epoch} of architecture {self.arch_id}"
@@ -120,7 +120,7 @@ class RunRecord:
         RunLostError
             Another worker has the run, or it has ended.
         QueryError
-            A value is infinite, or no measure has its name.
+            A value is infinite or has too many digits, or no measure has its name.
         """
         stored = _stored(RUN_MEASURES, result.measures(), f"the result of architecture {self.arch_id}")
         measured = {name: RUN_MEASURES[name].natural(value) for name, value in stored.items()}
@@ -130,6 +130,7 @@ class RunRecord:
                 status=DIVERGED if result.diverged else FINISHED,
                 finished_at=utc_now(),
                 best_epoch=None if result.best is None else result.best.epoch,
+                device_workers=result.device_workers,
                 **measured,
             )
         self._end()
@@ -190,5 +191,10 @@ def _stored(known: Mapping[str, Measure], measured: Mapping[str, float], where: 
             raise QueryError(f"{name} of {where} is {value}; percent are in 0 … 100, nan for not measured")
         if math.isinf(value):
             raise QueryError(f"{name} of {where} is infinite; give nan for what was not measured")
+        if not known[name].keeps(value):
+            raise QueryError(
+                f"{name} of {where} is {value}, which has more digits than the database keeps; "
+                "give nan for what was not measured"
+            )
         stored[name] = None if math.isnan(value) else known[name].rounded(value)
     return stored

@@ -94,7 +94,8 @@ class RunResult:
     Attributes
     ----------
     diverged
-        Whether a loss was not finite; there is no test then.
+        Whether a loss was not finite, which ended the run; best and test are those of the epochs before, and
+        None if there is none.
     best
         The epoch of the highest validation top-1, of equal ones that of the lowest loss, then the latest.
     test
@@ -103,6 +104,9 @@ class RunResult:
         Seconds of training and validation, without the test.
     more
         Further measures of runs, by name.
+    device_workers
+        How many workers shared the device meanwhile, this one counted; None if that is not known. A time
+        means little without it.
     """
 
     diverged: bool
@@ -110,6 +114,7 @@ class RunResult:
     test: Metrics | None
     train_time: float
     more: Mapping[str, float] = field(default_factory=dict)
+    device_workers: int | None = None
 
     def measures(self) -> dict[str, float]:
         """All that was measured, by the names of `bloxdb.measures`; what was not is left out."""

@@ -263,7 +263,7 @@ def retry(
 _FORGOTTEN = dict.fromkeys(
     (
         *(name for name in RUN_MEASURES if name not in COSTS),
-        *("best_epoch", "message", "worker", "started_at", "finished_at"),
+        *("best_epoch", "device_workers", "message", "worker", "started_at", "finished_at"),
     )
 )
 """What a run is rid of before it is trained once more."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 import pytest
-from bloxdb.trainer.recipe import PRECISIONS
+from bloxdb.trainer.recipe import PRECISIONS, VARIANTS
 from click.testing import CliRunner
 
 from bloxdb import codecs, merging
@@ -173,6 +173,7 @@ def test_a_damaged_database_is_a_sentence(tmp_path: Path, tiny_file: Path, argum
 CHOICES = {
     ("train", "dataset"): list(DATASETS),
     ("train", "precision"): list(PRECISIONS),
+    ("train", "variant"): list(VARIANTS),
     ("export", "format_name"): [*codecs.FORMATS, "parquet"],
     ("merge", "prefer"): list(merging.PREFERENCES),
 }

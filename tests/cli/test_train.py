@@ -6,10 +6,12 @@ from typing import Any
 
 import click
 import pytest
+from sqlalchemy import update
 
 import bloxdb
 from bloxdb import Database, space
 from bloxdb.cli.train import chosen_archs, taken
+from tests.cli.helpers import bloxdb as command
 
 NOTHING: dict[str, Any] = {"keys": (), "bounds": None, "count": None, "sql": None, "missing": False}
 
@@ -71,3 +73,21 @@ def test_architectures_must_be_named_somehow() -> None:
     options = {**NOTHING, "missing": True, "epochs": 3}
     assert taken(options) == {**NOTHING, "missing": True}
     assert options == {"epochs": 3}
+
+
+def test_the_networks_of_the_paper_are_trained_beside_the_public_ones_and_under_a_name_that_is_there(
+    empty_db: Database,
+) -> None:
+    path = empty_db.path
+    train = ("train", "--db", path, "--dataset", "digits", "--epochs", 1, "--batch", 64, "--arch", 405)
+    command(*train)
+    command(*train, "--variant", "paper")
+    names = "SELECT name, test_loss FROM runs JOIN recipes ON recipe_id = recipes.id ORDER BY name"
+    public, paper = empty_db.rows(names)
+    assert (public["name"], paper["name"]) == ("digits-1", "digits-1-paper")
+    assert public["test_loss"] != paper["test_loss"]
+    with empty_db.transaction() as session:
+        session.execute(update(bloxdb.Recipe).values(name="as ever").where(bloxdb.Recipe.name == "digits-1"))
+    done = command(*train, "--missing")
+    assert "nothing is missing" in done.stderr
+    assert [row["name"] for row in empty_db.rows(names)] == ["as ever", "digits-1-paper"]

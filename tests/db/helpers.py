@@ -7,10 +7,12 @@ from pathlib import Path
 
 from bloxdb.db import revisions
 
+NEXT_REVISION = f"{int(revisions.REVISION) + 1:04}"
+
 NEXT = """
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "0003", "0002"
+revision, down_revision = "{next}", "{now}"
 def upgrade():
     with op.batch_alter_table("runs") as batch:
         batch.add_column(sa.Column("remark", sa.Text()))
@@ -21,5 +23,6 @@ def upgrade():
 def next_scripts(folder: Path, more: str = "") -> Path:
     """A copy of the shipped migrations with one more revision, as a later bloxdb would have it."""
     shutil.copytree(revisions.shipped_scripts(), folder)
-    (folder / "versions" / "0003_remark.py").write_text(NEXT.format(more=more))
+    revision = NEXT.format(next=NEXT_REVISION, now=revisions.REVISION, more=more)
+    (folder / "versions" / f"{NEXT_REVISION}_remark.py").write_text(revision)
     return folder

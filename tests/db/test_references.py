@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from bloxdb.trainer.data import LOADERS, load_digits
@@ -46,6 +48,11 @@ def test_a_recipe_is_added_once_and_learns_what_it_did_not_know(empty_db: Databa
         (RecipeFacts("r", "digits", 4), "epochs 3 there, 4 here"),
         (RecipeFacts("r", "digits", 3, Images(1, 2, 3)), "images 1257, 180, 360 there, 1, 2, 3 here"),
         (RecipeFacts("r", "digits", 3, digest="d2"), "digest d1 there, d2 here"),
+        (RecipeFacts("r", "digits", 3, config={"lr": 2}, digest="d2"), "lr 1 there, 2 here"),
+        (
+            RecipeFacts("r", "digits", 3, config={"lr": 1, "shear": "centre"}, digest="d2"),
+            "shear left out there, centre here",
+        ),
     ],
 )
 def test_another_recipe_of_the_name_is_refused(empty_db: Database, other: RecipeFacts, message: str) -> None:
@@ -54,6 +61,14 @@ def test_another_recipe_of_the_name_is_refused(empty_db: Database, other: Recipe
     expected = rf"another recipe named r already \({message}\); rename it"
     with pytest.raises(ReleaseError, match=expected), empty_db.transaction() as session:
         references.recipe_for(session, other, "rename it")
+
+
+def test_a_recipe_of_the_same_settings_keeps_the_name_that_it_came_in_under(empty_db: Database) -> None:
+    with empty_db.transaction() as session:
+        first = references.recipe_for(session, FACTS, "go").id
+        assert references.recipe_for(session, replace(FACTS, name="r-later"), "go").id == first
+        assert references.recipe_for(session, RecipeFacts("unknown", "digits", 3), "go").id != first
+    assert empty_db.rows("SELECT name FROM recipes ORDER BY id") == [{"name": "r"}, {"name": "unknown"}]
 
 
 def test_a_recipe_is_found_by_name_or_because_it_is_alone(empty_db: Database) -> None:

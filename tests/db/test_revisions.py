@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 from alembic import command
+from sqlalchemy import text
 
 import bloxdb
 from bloxdb import Database
 from bloxdb.db import creation, revisions, schema
 from bloxdb.db.connection import locate
-from tests.db.helpers import next_scripts
+from tests.db.helpers import NEXT_REVISION, next_scripts
 
 
 def test_models_and_migrations_agree(empty_db: Database) -> None:
@@ -27,11 +28,28 @@ def test_models_and_migrations_agree(empty_db: Database) -> None:
     assert tuple(columns) == schema.LEADERBOARD_COLUMNS
 
 
+def test_a_database_of_revision_0002_is_upgraded(tmp_path: Path, tiny_file: Path) -> None:
+    path = Path(shutil.copy(tiny_file, tmp_path / "old.db"))
+    with bloxdb.open(path) as db:
+        before = db.rows("SELECT * FROM runs ORDER BY id")
+        with db.transaction() as session:
+            session.execute(text("ALTER TABLE runs DROP COLUMN device_workers"))
+            session.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+    report = bloxdb.upgrade(path)
+    assert (report.before, report.after) == ("0002", revisions.REVISION)
+    with bloxdb.open(path) as db:
+        assert db.rows("SELECT * FROM runs ORDER BY id") == before
+        assert {row["device_workers"] for row in before} == {None}
+        test_models_and_migrations_agree(db)
+
+
 def test_a_newer_database_is_refused(tmp_path: Path, tiny_file: Path) -> None:
     path = Path(shutil.copy(tiny_file, tmp_path / "new.db"))
     creation.upgrade_url(locate(path), next_scripts(tmp_path / "scripts"))
     for action in (bloxdb.open, bloxdb.upgrade):
-        with pytest.raises(bloxdb.RevisionError, match="revision 0003, which this bloxdb does not know"):
+        with pytest.raises(
+            bloxdb.RevisionError, match=f"revision {NEXT_REVISION}, which this bloxdb does not know"
+        ):
             action(path)
 
 
@@ -43,10 +61,10 @@ def test_a_developer_can_autogenerate_a_revision(tmp_path: Path, empty_file: Pat
     shutil.copy(root / "alembic.ini", tmp_path)
     shutil.copy(empty_file, tmp_path / "dev.db")
     done = subprocess.run(
-        [sys.executable, "-m", "alembic", "revision", "--autogenerate", "--rev-id", "0003", "-m", "nothing"],
+        [sys.executable, "-m", "alembic", "revision", "--autogenerate", "--rev-id", NEXT_REVISION, "-m", "nothing"],
         cwd=tmp_path, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    made = (tmp_path / "migrations" / "versions" / "0003_nothing.py").read_text()
-    assert "0003_nothing.py" in done.stdout
+    made = (tmp_path / "migrations" / "versions" / f"{NEXT_REVISION}_nothing.py").read_text()
+    assert f"{NEXT_REVISION}_nothing.py" in done.stdout
     assert "create_table" not in made
     assert "pass" in made

@@ -88,10 +88,12 @@ def test_an_epoch_is_kept_in_the_precision_of_the_release(empty_db: Database) ->
 def test_a_finished_run_has_its_result_in_the_precision_of_the_release(empty_db: Database) -> None:
     record = begun(empty_db)
     best = EpochResult(2, RESULT, Metrics(61.00049, 90.0, 1.0))
-    record.finish(RunResult(False, best, Metrics(60.12351, 80.0, 1.5000004), 99.7))
-    names = "status, best_epoch, val_top1, test_top1, test_top5, test_loss, train_time_s, message"
+    record.finish(RunResult(False, best, Metrics(60.12351, 80.0, 1.5000004), 99.7, device_workers=4))
+    names = (
+        "status, best_epoch, val_top1, test_top1, test_top5, test_loss, train_time_s, device_workers, message"
+    )
     (row,) = empty_db.rows(f"SELECT {names} FROM runs")
-    assert list(row.values()) == ["finished", 2, 61.0, 60.124, 80.0, 1.5, 100, None]
+    assert list(row.values()) == ["finished", 2, 61.0, 60.124, 80.0, 1.5, 100, 4, None]
     (times,) = empty_db.rows("SELECT started_at, heartbeat_at, finished_at FROM runs")
     assert times["started_at"] <= times["heartbeat_at"] <= times["finished_at"]
 
@@ -192,6 +194,7 @@ def test_after_its_end_a_run_is_not_written_any_more(empty_db: Database, end: An
     ("metrics", "more", "message"),
     [
         (Metrics(50.0, 90.0, math.inf), {}, "train_loss of epoch 1 of architecture 1 is infinite; give nan"),
+        (Metrics(50.0, 90.0, 6e20), {}, "is 6e.20, which has more digits than the database keeps; give nan"),
         (
             Metrics(200.0, 90.0, 1.0),
             {},

@@ -28,8 +28,9 @@ def test_several_workers_share_runs_and_survive_each_other(empty_db: Database) -
     os.kill(int(worker.rpartition(":")[2]), signal.SIGKILL)
     code, output = ended(process)
     assert "was killed by SIGKILL" in output
-    rows = ask(path, "SELECT status, (SELECT count(*) FROM epochs WHERE run_id = runs.id) FROM runs")
-    assert rows == [("finished", 2)] * 3
+    epochs = "(SELECT count(*) FROM epochs WHERE run_id = runs.id)"
+    rows = ask(path, f"SELECT status, device_workers, {epochs} FROM runs")
+    assert rows == [("finished", 2, 2)] * 3
     assert code == 130  # not all went well, and it says so
     assert "Traceback" not in output
     assert "locked" not in output

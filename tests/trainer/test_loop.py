@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 from dataclasses import replace
 
 import pytest
 import torch
-from bloxdb.trainer.data import DataSet
-from bloxdb.trainer.loop import Training
-from bloxdb.trainer.recipe import TrainingRecipe
+from bloxdb.trainer.augment import training_batches
+from bloxdb.trainer.data import DataSet, Split
+from bloxdb.trainer.loop import Training, seed_everything
+from bloxdb.trainer.model import Network
+from bloxdb.trainer.recipe import INIT_ORDERS, TrainingRecipe, default_recipe
+from torch import Tensor
 
 from bloxdb import space
 from bloxdb.runs.results import EpochResult, RunResult
+from tests.conftest import GOLDEN
 from tests.trainer.helpers import QUICK, digits_recipe, some_digits
 
 VEC = space.arch_vec(QUICK)
@@ -36,6 +41,48 @@ def test_the_same_seed_gives_the_same_numbers(data: DataSet) -> None:
     assert first == second
     assert one.test == two.test
     assert first[0] != third[0]
+
+
+def test_with_a_seed_of_the_data_a_runs_seed_gives_its_initial_weights_only(data: DataSet) -> None:
+    recipe = digits_recipe(1, augment=True, data_seed=0)
+    first, second = (Training(VEC, recipe, data, seed) for seed in (5, 6))
+    batches = [
+        [images for images, _ in training_batches(data, recipe, training.generator)]
+        for training in (first, second)
+    ]
+    assert all(torch.equal(a, b) for a, b in zip(*batches, strict=True))
+    weights = [training.network.state_dict()["stem.0.weight"] for training in (first, second)]
+    assert not torch.equal(*weights)
+    own = [Training(VEC, replace(recipe, data_seed=None), data, seed).generator for seed in (5, 6)]
+    assert [generator.initial_seed() for generator in own] == [5, 6]
+
+
+@pytest.mark.parametrize("order", INIT_ORDERS)
+def test_initial_weights_are_drawn_from_the_runs_seed_in_the_recipes_order(data: DataSet, order: str) -> None:
+    training = Training(VEC, digits_recipe(1, init_order=order), data, 7)
+    seed_everything(7)
+    expected = Network(VEC, 10, init_order=order).state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in training.network.state_dict().items())
+
+
+def test_a_recipe_of_the_paper_trains_the_paper_networks(data: DataSet) -> None:
+    plain, paper = (Training(VEC, digits_recipe(1, variant=v), data, 0) for v in ("public", "paper"))
+    before = plain.network.state_dict()
+    assert all(torch.equal(value, before[name]) for name, value in paper.network.state_dict().items())
+    assert [cell.doubles for cell in paper.network.cells] == [True] * 3
+    assert plain.train_epoch() != paper.train_epoch()
+
+
+def test_the_learning_rate_is_the_releases(data: DataSet) -> None:
+    golden = json.loads((GOLDEN / "recipe.json").read_text())["learning_rate_by_epoch"]
+    few = Split(data.val.images[:2], data.val.labels[:2])
+    recipe = replace(default_recipe("cifar100"), augment=False)
+    training = Training(VEC, recipe, replace(data, train=few, val=few), 0)
+    rates = []
+    for training.epoch in range(0, 200, 20):
+        training.train_epoch()
+        rates.append(training.optimiser.param_groups[0]["lr"])
+    assert rates == pytest.approx(golden[::20], rel=1e-12, abs=1e-17)
 
 
 def test_the_loss_falls_and_the_learning_rate_goes_to_zero_on_a_cosine(data: DataSet) -> None:
@@ -71,6 +118,36 @@ def test_a_loss_that_is_not_a_number_is_no_epoch(data: DataSet) -> None:
     assert training.diverged().test is None
 
 
+class Counted(Training):
+    """A training whose losses are kept."""
+
+    losses: list[float]
+
+    def logits_and_loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        logits, loss = super().logits_and_loss(images, labels)
+        if self.network.training:
+            self.losses.append(loss.item())
+        return logits, loss
+
+
+def test_a_run_ends_with_the_batch_whose_loss_is_not_a_number(data: DataSet) -> None:
+    training = Counted(VEC, digits_recipe(3, lr=1e12, batch=16), data, 0)
+    training.losses = []
+    result = training.train_epoch()
+    assert 1 < len(training.losses) < len(data.train) // 16
+    assert [math.isfinite(loss) for loss in training.losses] == [True] * (len(training.losses) - 1) + [False]
+    assert math.isnan(result.val.loss)
+
+
+def test_a_run_that_diverges_is_tested_with_the_best_weights_so_far(data: DataSet) -> None:
+    training = Training(VEC, digits_recipe(3), data, 0)
+    best, test = training.train_epoch(), training.evaluate(data.test)
+    training.recipe = replace(training.recipe, lr=1e12)
+    assert not training.train_epoch().is_finite
+    result = training.diverged()
+    assert (result.diverged, result.best, result.test) == (True, best, test)
+
+
 @pytest.mark.parametrize("after", [1, 2, 3])
 def test_a_training_goes_on_from_its_state_as_if_nothing_had_happened(data: DataSet, after: int) -> None:
     recipe = digits_recipe(4, augment=True)
@@ -87,6 +164,19 @@ def test_a_training_goes_on_from_its_state_as_if_nothing_had_happened(data: Data
     assert [again.train_epoch() for _ in range(4 - after)] == whole[after:]
     finished = again.finish()
     assert (finished.best, finished.test) == (result.best, result.test)
+
+
+@pytest.mark.parametrize(("first", "then", "most"), [(2, 1, 2), (1, 3, 3), (None, 2, 2), (None, None, None)])
+def test_a_time_is_said_to_be_of_the_most_workers_that_shared_the_device(
+    data: DataSet, first: int | None, then: int | None, most: int | None
+) -> None:
+    training, again = (Training(VEC, digits_recipe(2), data, 0) for _ in range(2))
+    training.device_workers, again.device_workers = first, then
+    state = training.state()
+    if first is None:
+        del state["device_workers"]  # as in checkpoints of the first version
+    again.restore(state)
+    assert again.diverged().device_workers == most
 
 
 def test_further_measures_of_the_best_epoch_stay(data: DataSet) -> None:

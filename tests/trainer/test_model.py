@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from bloxdb.trainer.model import Network, Reduction, SearchedCell
+from bloxdb.trainer.loop import seed_everything
+from bloxdb.trainer.model import Network, Reduction, SearchedCell, conv_bn_relu
 from torch import nn
 
 from bloxdb import InvalidArchError, space
 from tests.conftest import GOLDEN
 
+RECIPE = json.loads((GOLDEN / "recipe.json").read_text())
 LOGITS = json.loads((GOLDEN / "logits.json").read_text())
+
+CELL = (0, 1, 1, 0, 1)
 
 
 def spread(count: int, multiplier: int) -> np.ndarray:
@@ -50,6 +55,52 @@ def test_all_golden_forward_passes_are_here() -> None:
     assert len(LOGITS) == 21
 
 
+def in_order_of_stages(network: Network) -> list[torch.Tensor]:
+    """Parameters in the order of stem, each stage's cell and reduction, head."""
+    stages = zip(network.cells, network.reductions, strict=True)
+    parts = [network.stem, *(part for stage in stages for part in stage), network.head]
+    return [parameter for part in parts for parameter in part.parameters()]
+
+
+@pytest.mark.parametrize("entry", RECIPE["initial_weights"], ids=lambda entry: f"seed {entry['seed']}")
+def test_a_seed_gives_the_releases_initial_weights(entry: dict[str, Any]) -> None:
+    seed_everything(entry["seed"])
+    parameters = in_order_of_stages(Network(entry["arch_vec"]))
+    assert torch.rand(()).item() == entry["next_random_after_building"]
+    golden = entry["parameters_in_the_originals_order"]
+    assert [list(parameter.shape) for parameter in parameters] == [shape for shape, _, _ in golden]
+    assert [p.flatten()[0].item() for p in parameters] == [first for _, _, first in golden]
+    sums = [p.double().sum().item() for p in parameters]
+    assert sums == pytest.approx([total for _, total, _ in golden], rel=1e-6, abs=1e-9)
+
+
+def test_weights_can_be_drawn_as_runs_of_the_first_version_drew_them() -> None:
+    seed_everything(3)
+    parts = [conv_bn_relu(3, 32, 3), *(SearchedCell(CELL, c) for c in (32, 64, 128))]
+    parts += [Reduction(c) for c in (32, 64, 128)]
+    expected = [parameter for part in parts for parameter in part.parameters()]
+    seed_everything(3)
+    network = Network([*CELL] * 3, init_order="cells")
+    assert [name for name, _ in network.named_children()] == ["stem", "cells", "reductions", "head"]
+    found = list(network.parameters())  # states of optimisers in checkpoints are in this order
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=False))
+    shapes = [parameter.shape for parameter in Network([*CELL] * 3).parameters()]
+    assert shapes == [parameter.shape for parameter in found]
+
+
+def test_a_network_of_the_paper_is_one_whose_first_operations_are_given_twice_as_much() -> None:
+    vec = LOGITS[3]["arch_vec"]
+    images = torch.from_numpy(2 * spread(2 * 3 * 32 * 32, 1597334677)).reshape(2, 3, 32, 32)
+    plain, paper = Network(vec).double().eval(), Network(vec, variant="paper").double().eval()
+    fill_by_rule(plain)
+    fill_by_rule(paper)
+    with torch.no_grad():
+        assert not torch.allclose(plain(images), paper(images))
+        for cell in plain.cells:
+            cell.op1.register_forward_pre_hook(lambda _, given: (given[0] + given[0],))
+        assert torch.equal(plain(images), paper(images))
+
+
 class Times(nn.Module):
     """An operation that can be followed by eye."""
 
@@ -64,19 +115,21 @@ class Times(nn.Module):
 
 
 @pytest.mark.parametrize("wires", [(p, i, s) for p in (0, 1) for i in (0, 1) for s in (0, 1) if p or i or s])
-def test_a_cell_is_wired_as_described_and_its_first_operation_sees_x(wires: tuple[int, int, int]) -> None:
-    # an early release of the original fed x + x into the first operation
+@pytest.mark.parametrize(("variant", "seen"), [("public", 7.0), ("paper", 14.0)])
+def test_a_cell_is_wired_as_described_and_its_first_operation_sees_x_and_in_the_paper_twice_x(
+    wires: tuple[int, int, int], variant: str, seen: float
+) -> None:
     prev, inp, skip = wires
-    cell = SearchedCell((0, 1, *wires), 4)
+    cell = SearchedCell((0, 1, *wires), 4, variant)
     op1, op2 = Times(3.0), Times(5.0)
     if cell.op1 is not None:
         cell.op1 = op1  # type: ignore[assignment]
     if cell.op2 is not None:
         cell.op2 = op2  # type: ignore[assignment]
-    x, h1 = 7.0, 21.0
+    x, h1 = 7.0, 3.0 * seen
     h2 = 5.0 * (prev * h1 + inp * x)
     assert cell(torch.tensor(x)).item() == h2 + skip * h1
-    assert op1.seen == ([x] if prev or skip else [])
+    assert op1.seen == ([seen] if prev or skip else [])
     assert op2.seen == ([prev * h1 + inp * x] if prev or inp else [])
 
 

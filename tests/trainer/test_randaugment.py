@@ -1,16 +1,22 @@
-"""Each operation against torchvision's own, on the same images and magnitudes."""
+"""Each operation against torchvision's own, and against what the release's made of golden images."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from bloxdb.trainer import randaugment as ours
+from bloxdb.trainer.recipe import SHEARS
 from bloxdb.trainer.vision import torchvision
+from PIL import Image
 from scipy.stats import chisquare
 from torch import Tensor
+
+from tests.conftest import GOLDEN
 
 torchvision()
 from torchvision.transforms import RandAugment  # noqa: E402
@@ -67,6 +73,67 @@ def test_each_operation_is_torchvisions_within_a_grey_level(name: str, strength:
     for image, got, sign in zip(images, found, signs.tolist(), strict=True):
         expected = EXPECTED[name](image, value * sign)
         assert (got.int() - expected.int()).abs().max() <= 1, name
+
+
+with np.load(GOLDEN / "randaugment.npz") as _golden:
+    MADE = dict(_golden.items())
+
+
+@pytest.mark.parametrize("key", [name for name in MADE if name != "images"])
+def test_each_operation_of_the_release_is_the_golden_one(key: str) -> None:
+    images, expected = (torch.from_numpy(MADE[name]).permute(0, 3, 1, 2) for name in ("images", key))
+    name, sign = key.rstrip("-"), -1 if key.endswith("-") else 1
+    value, signed = ours.magnitude(name, 14, SIDE, "centre")
+    assert signed or sign == 1
+    found = ours.EDITIONS["centre"][name](images, torch.full((len(images),), value * sign))
+    moved = name in ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate", "Solarize")
+    assert (found.int() - expected.int()).abs().max() <= (0 if moved else 1)
+
+
+def test_all_operations_are_among_the_golden_ones_with_both_signs() -> None:
+    signed = {name for name in ours.AUGMENTATIONS if ours.magnitude(name, 14, SIDE)[1]}
+    assert set(MADE) == {"images", *ours.AUGMENTATIONS, *(f"{name}-" for name in signed)}
+
+
+def test_magnitudes_of_the_release_are_the_golden_ones() -> None:
+    golden = json.loads((GOLDEN / "recipe.json").read_text())["randaugment_magnitudes_bin_14"]
+    assert list(golden) == list(ours.EDITIONS["centre"])
+    found = {name: ours.magnitude(name, 14, SIDE, "centre")[0] for name in golden}
+    assert found == pytest.approx(golden, rel=1e-6)
+
+
+PILLOWS: dict[str, Callable[[Image.Image, float], Image.Image]] = {
+    "ShearX": lambda image, m: theirs.affine(image, 0.0, [0, 0], 1.0, [math.degrees(m), 0.0]),
+    "ShearY": lambda image, m: theirs.affine(image, 0.0, [0, 0], 1.0, [0.0, math.degrees(m)]),
+    "Rotate": theirs.rotate,
+    "Solarize": theirs.solarize,
+}
+
+
+@pytest.mark.parametrize("name", list(PILLOWS))
+@pytest.mark.parametrize("strength", [*range(31)])
+@pytest.mark.parametrize("side", [SIDE, 31])
+def test_what_the_release_did_otherwise_is_pillows_at_every_strength(
+    name: str, strength: int, side: int
+) -> None:
+    images = pictures(8)[..., :side, :side]
+    value, signed = ours.magnitude(name, strength, side, "centre")
+    signs = torch.tensor([1.0, -1.0]).repeat(4) if signed else torch.ones(8)
+    found = ours.EDITIONS["centre"][name](images, value * signs).permute(0, 2, 3, 1)
+    for image, got, sign in zip(images.permute(0, 2, 3, 1), found, signs.tolist(), strict=True):
+        expected = PILLOWS[name](Image.fromarray(image.contiguous().numpy()), value * sign)
+        assert np.array_equal(got.numpy(), np.asarray(expected))
+
+
+def test_only_the_operations_that_the_release_did_otherwise_are_others() -> None:
+    assert tuple(ours.EDITIONS) == SHEARS
+    images = pictures()
+    same = [ours.randaugment(images, 2, 14, torch.Generator().manual_seed(3), edition) for edition in SHEARS]
+    changed = ~(same[0] == same[1]).all(dim=(1, 2, 3))
+    assert 0 < changed.sum() < len(images)
+    for name in ours.AUGMENTATIONS:
+        is_same = ours.EDITIONS["centre"][name] is ours.AUGMENTATIONS[name]
+        assert is_same == (name not in ("ShearX", "ShearY", "Rotate"))
 
 
 @pytest.mark.parametrize("strength", [*range(31)])

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
-from bloxdb.trainer.recipe import TrainingRecipe, default_recipe, make_recipe
+from bloxdb.trainer.recipe import CHOICES, TrainingRecipe, default_recipe, make_recipe
 
 import bloxdb
 from bloxdb import Database
+from bloxdb.db import DATASETS
 from bloxdb.runs.queue import RunQueue
-from tests.trainer.helpers import digits_recipe, some_digits
+from tests.trainer.helpers import QUICK, digits_recipe, some_digits
 
 
 def test_the_default_is_the_releases_recipe() -> None:
@@ -20,6 +22,7 @@ def test_the_default_is_the_releases_recipe() -> None:
     assert (recipe.momentum, recipe.weight_decay, recipe.precision) == (0.9, 5e-4, "fp32")
     assert (recipe.randaugment_ops, recipe.randaugment_magnitude) == (2, 14)
     assert (recipe.flip, recipe.crop_padding, recipe.cutout) == (0.5, 4, 16)
+    assert (recipe.shear, recipe.init_order, recipe.data_seed) == ("centre", "stages", 0)
     assert recipe.augment
     assert recipe.deterministic
     assert recipe.name == "cifar100-200"
@@ -31,10 +34,63 @@ def test_the_default_is_the_releases_recipe() -> None:
 def test_every_change_makes_another_name_and_digest(field: str) -> None:
     recipe = default_recipe("cifar100")
     value = getattr(recipe, field)
-    other = {bool: lambda: not value, str: lambda: "bf16"}.get(type(value), lambda: value / 2)()
-    changed = replace(recipe, **{field: type(value)(other)})
+    if field in CHOICES:
+        other = next(choice for choice in CHOICES[field] if choice != value)
+    elif field == "data_seed":
+        other = 7
+    else:
+        other = not value if isinstance(value, bool) else type(value)(value / 2)
+    changed = replace(recipe, **{field: other})
     assert changed.digest != recipe.digest
-    assert changed.name == f"cifar100-200-{changed.digest[:8]}"
+    assert changed.name == f"cifar100-200-{'paper' if field == 'variant' else changed.digest[:8]}"
+
+
+FIRST_RUNS = [
+    ("cifar100", 200, {}, "a1a8bfc36cd9a098b7ed63f995630314d7f927d0b6bfc8931ade061321dbfeaa"),
+    ("cifar10", 12, {}, "e5fcd03bf746c31cb8a1560f9267428258414f63457c02b2a684a3076aaafc76"),
+    (
+        *("cifar100", 200, {"lr": 0.1, "precision": "tf32"}),
+        "e91ecc5523af51e00df27b6f46533177ed41b5114adda8e56bfde711ad1f1b9c",
+    ),
+]
+"""Recipes as the first version wrote them, of which databases have runs: their digests never change."""
+
+AS_THE_FIRST_RUNS = {"shear": "corner", "init_order": "cells", "data_seed": None}
+"""What came later and is in today's default recipe otherwise; `variant` is not."""
+
+
+@pytest.mark.parametrize(("dataset", "epochs", "changes", "digest"), FIRST_RUNS)
+def test_a_recipe_of_the_first_runs_keeps_its_digest(
+    dataset: str, epochs: int, changes: dict[str, object], digest: str
+) -> None:
+    recipe = replace(default_recipe(dataset, epochs), **changes, **AS_THE_FIRST_RUNS)
+    assert recipe.digest == digest
+    assert not set(AS_THE_FIRST_RUNS) & set(recipe.config())
+    assert TrainingRecipe(**recipe.config()) == recipe
+
+
+def test_the_default_recipe_of_the_digits_is_that_of_the_first_runs() -> None:
+    recipe = default_recipe("digits", 3)
+    assert recipe.name == "digits-3"
+    assert recipe.digest == "af9593e95c0acd4f90f41fa24ef5a313fc4e92bb91a0e56049c323ed382d9e02"
+
+
+@pytest.mark.parametrize("dataset", ["cifar100", "cifar10"])
+def test_what_came_after_the_first_runs_is_in_the_config_of_the_releases_recipe(dataset: str) -> None:
+    config = default_recipe(dataset).config()
+    assert set(AS_THE_FIRST_RUNS) <= set(config)
+    assert TrainingRecipe(**config) == default_recipe(dataset)
+
+
+def test_both_releases_stand_side_by_side_in_one_database(empty_db: Database) -> None:
+    public, paper = default_recipe("cifar100"), make_recipe(None, None, {"variant": "paper"})
+    assert (public.name, paper.name) == ("cifar100-200", "cifar100-200-paper")
+    assert "variant" not in public.config()
+    assert paper.config() == public.config() | {"variant": "paper"}
+    assert replace(paper, lr=0.1).name == f"cifar100-200-{replace(paper, lr=0.1).digest[:8]}"
+    images = DATASETS["cifar100"]
+    ids = {RunQueue(empty_db, [QUICK], recipe.facts(images), 0).recipe_id for recipe in (public, paper)}
+    assert len(ids) == 2
 
 
 def test_epochs_are_in_the_name_and_alone_make_a_plain_one() -> None:
@@ -56,8 +112,11 @@ def test_a_file_gives_fields_and_options_override_it(tmp_path: Path) -> None:
         ("learning_rate = 0.1", "a recipe has no 'learning_rate'; it has dataset, epochs"),
         ('epochs = "many"', "epochs must be of type int, not 'many'"),
         ("epochs = true", "epochs must be of type int, not True"),
+        ('data_seed = "own"', "data_seed must be of type int | 'run', not 'own'"),
+        ("data_seed = -1", "data_seed of a recipe is in 0 … 9223372036854775807, not -1"),
         ("epochs = 0", "epochs of a recipe is in 1 … 65535, not 0"),
-        ('precision = "fp8"', "choose one of: fp32, tf32, bf16"),
+        ('precision = "fp8"', "there is no precision 'fp8'; choose one of: fp32, tf32, bf16"),
+        ('shear = "left"', "there is no shear 'left'; choose one of: corner, centre"),
         ("epochs = ", "is not TOML"),
         ('dataset = "imagenet"', "there is no data set 'imagenet'; choose one of: cifar100, cifar10, digits"),
     ],
@@ -65,8 +124,14 @@ def test_a_file_gives_fields_and_options_override_it(tmp_path: Path) -> None:
 def test_what_is_wrong_in_a_file_is_said(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "recipe.toml"
     path.write_text(text)
-    with pytest.raises(bloxdb.QueryError, match=message):
+    with pytest.raises(bloxdb.QueryError, match=re.escape(message)):
         make_recipe(None, path, {})
+
+
+def test_a_file_can_say_what_runs_of_the_first_version_did(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text('shear = "corner"\ninit_order = "cells"\ndata_seed = "run"\n')
+    assert make_recipe(None, path, {}) == replace(default_recipe("cifar100"), **AS_THE_FIRST_RUNS)
 
 
 def test_a_file_for_another_data_set_is_refused(tmp_path: Path) -> None:
@@ -84,6 +149,20 @@ def test_a_recipe_is_stored_with_its_config_and_digest(empty_db: Database) -> No
     assert (row.name, row.train_images, row.digest) == ("digits-2", 256, recipe.digest)
     assert TrainingRecipe(**row.config) == recipe
     assert RunQueue(empty_db, [], replace(recipe, lr=0.5).facts(data.sizes), 0).recipe_id != first
+
+
+def test_runs_of_the_first_version_go_on_under_their_recipes_name(empty_db: Database) -> None:
+    """Its default recipe was called as today's is, which is not mixed in."""
+    dataset, epochs, _, digest = FIRST_RUNS[0]
+    recipe = replace(default_recipe(dataset, epochs), **AS_THE_FIRST_RUNS)
+    stored = replace(recipe.facts(DATASETS[dataset]), name="cifar100-200")
+    first = RunQueue(empty_db, [QUICK], stored, 0).recipe_id
+    assert RunQueue(empty_db, [QUICK], recipe.facts(DATASETS[dataset]), 0).recipe_id == first
+    with pytest.raises(
+        bloxdb.ReleaseError, match="0 here; init_order left .* shear left out there, centre here.; train"
+    ):
+        RunQueue(empty_db, [QUICK], default_recipe(dataset).facts(DATASETS[dataset]), 0)
+    assert empty_db.rows("SELECT name, digest FROM recipes") == [{"name": "cifar100-200", "digest": digest}]
 
 
 def test_another_recipe_under_the_same_name_is_refused(empty_db: Database) -> None:

@@ -77,6 +77,7 @@ def test_training_writes_runs_epochs_and_results(empty_db: Database) -> None:
     assert run.env is not None
     assert run.env.torch_version == torch.__version__
     assert run.started_at <= run.finished_at
+    assert run.device_workers == 1
     assert [event.kind for event in events] == ["start", "epoch", "epoch", "end"]
     assert events[1].images_per_second > 0
     assert not list((empty_db.path.parent / "checkpoints").iterdir())  # type: ignore[union-attr]
@@ -191,8 +192,10 @@ def worker_for(
     return Worker(what, data, events.append, Stop()), queue, env_id, events
 
 
-def train_all(db: Database, archs: list[int], data: DataSet, **changes: float) -> list[Event]:
-    worker, queue, env_id, events = worker_for(db, archs, data, **changes)
+def train_all(
+    db: Database, archs: list[int], data: DataSet, epochs: int = 2, **changes: float
+) -> list[Event]:
+    worker, queue, env_id, events = worker_for(db, archs, data, epochs, **changes)
     while (record := queue.claim(worker.name, env_id, fast_intervals())) is not None:
         worker.train(record)
     return events
@@ -203,6 +206,20 @@ def test_a_run_that_diverges_keeps_its_epochs_and_the_next_goes_on(empty_db: Dat
     assert [event.message for event in events if event.kind == "end"] == ["diverged in epoch 1"] * 2
     rows = empty_db.rows("SELECT status, test_top1 FROM runs")
     assert rows == [{"status": "diverged", "test_top1": None}] * 2
+    assert bloxdb.top(db=empty_db) == []
+
+
+def test_a_run_that_diverges_later_is_stored_with_the_test_of_its_best_epoch(empty_db: Database) -> None:
+    # weights that decay by five times themselves grow
+    events = train_all(empty_db, [QUICK], some_digits(64), epochs=100, weight_decay=500.0, momentum=0.0)
+    assert events[-1].message == "diverged in epoch 2"
+    (run,) = empty_db.rows("SELECT status, best_epoch, val_top1, test_top1, train_time_s FROM runs")
+    assert (run["status"], run["best_epoch"]) == ("diverged", 1)
+    assert None not in run.values()
+    (epoch,) = empty_db.rows("SELECT val_top1, train_loss, val_loss FROM epochs")
+    assert epoch["val_top1"] == run["val_top1"]
+    assert epoch["train_loss"] > 0
+    assert epoch["val_loss"] is None  # 6e20, whose millionths fit no column
     assert bloxdb.top(db=empty_db) == []
 
 
