@@ -15,7 +15,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from bloxdb.averages import Averages, average_by
-from bloxdb.db.database import Database, current
+from bloxdb.db.database import Database, asked
 from bloxdb.db.epochs import EpochBlock, read_epochs
 from bloxdb.db.references import Seeds, average_of, find_recipe, find_seeds
 from bloxdb.db.schema import (
@@ -91,7 +91,7 @@ def to_arrow(
     if what not in FRAMES:
         raise QueryError(f"there is no frame {what!r}; choose one of: {', '.join(FRAMES)}")
     arrow: Any = _library("pyarrow")
-    db = db or current()
+    db = asked(db)
     average = average_of(seeds)
     if average:
         return _averaged(arrow, what, db, recipe, average)

@@ -22,7 +22,7 @@ from sqlalchemy import Boolean, DateTime, Double, Integer, Select, insert, selec
 from sqlalchemy.orm import Session
 
 from bloxdb.db.creation import create
-from bloxdb.db.database import Database, current
+from bloxdb.db.database import Database, asked
 from bloxdb.db.dialects import broken_references
 from bloxdb.db.epochs import EpochBlock, EpochWriter, read_epochs
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
@@ -84,7 +84,7 @@ def export_parquet(
         There is no such recipe or seed.
     """
     _, parquet = _libraries()
-    db = db or current()
+    db = asked(db)
     target = expanded(folder)
     with replacing_all(target) as staging, db.snapshot() as session:
         chosen: list[Any] = [Run.status.in_(ENDED)]
@@ -134,7 +134,7 @@ def import_parquet(
     ConflictError
         Values contradict the database.
     """
-    db = db or current()
+    db = asked(db)
     place = expanded(folder)
     for model in _PLAIN:
         _read(place / f"{model.__tablename__}{SUFFIX}", [column.name for column in _columns(model)])

@@ -11,7 +11,7 @@ from bloxdb import space
 from bloxdb.arguments import integer, number
 from bloxdb.dataset.database import DatabaseSource
 from bloxdb.dataset.source import CURVES, OVERWRITTEN
-from bloxdb.db.database import Database, current
+from bloxdb.db.database import Database, asked
 from bloxdb.db.references import Seeds, average_of
 from bloxdb.errors import BudgetExhausted, QueryError
 from bloxdb.measures import EPOCH
@@ -98,7 +98,7 @@ class Problem:
     ) -> None:
         if metric not in CURVES:
             raise QueryError(f"there is no metric {metric!r}; choose one of: {', '.join(CURVES)}")
-        db = db or current()
+        db = asked(db)
         if seed is not None and seeds is not None:
             raise QueryError("name the seed once, as seed or as seeds")
         average = average_of(seeds)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sqlalchemy import select
 
 from bloxdb.dataset.source import COLUMNS
-from bloxdb.db.database import Database
+from bloxdb.db.database import Database, opened
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
 from bloxdb.db.schema import EPOCH_MEASURES, FINISHED, Device
 from bloxdb.measures import COSTS, ENVIRONMENT, LATENCY, to_floats
@@ -46,8 +46,8 @@ class DatabaseSource:
     """
 
     def __init__(self, db: Database, recipe: str | None = None, seeds: Seeds = None) -> None:
+        self.db = db = opened(db)
         found = find_recipe(db, recipe)
-        self.db = db
         self.dataset = found.dataset
         self.epochs = found.epochs
         self._first_epoch_is_best = found.first_epoch_is_best

@@ -11,7 +11,7 @@ from sqlalchemy import CursorResult, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from bloxdb.arguments import integer
-from bloxdb.db.database import Database
+from bloxdb.db.database import Database, opened
 from bloxdb.db.dialects import utc_now
 from bloxdb.db.schema import (
     DIVERGED,
@@ -57,7 +57,7 @@ class RunRecord:
     """
 
     def __init__(self, db: Database, run_id: int, arch_id: int, worker: str) -> None:
-        self.db = db
+        self.db = db = opened(db)
         self.run_id = run_id
         self.arch_id = arch_id
         self.worker = worker
