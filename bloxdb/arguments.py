@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Iterable
 from typing import Any, SupportsFloat
 
 import numpy as np
@@ -87,6 +88,33 @@ def number(value: object, what: str) -> float | int:
     if not math.isfinite(found):
         raise QueryError(f"{what} is a finite number, not {found}")
     return found
+
+
+def listed_epochs(epoch: int | Iterable[int] | None, last: int) -> int | list[int]:
+    """An epoch, or several, as integers; the last if None.
+
+    Parameters
+    ----------
+    epoch
+        What the caller gave.
+    last
+        How many epochs there are.
+
+    Returns
+    -------
+    int or list of int
+        The same, each from 1 to `last`.
+
+    Raises
+    ------
+    QueryError
+        There is no such epoch.
+    """
+    if epoch is None:
+        return last
+    if isinstance(epoch, Iterable) and not isinstance(epoch, str) and getattr(epoch, "shape", None) != ():
+        return [integer(one, "an epoch", low=1, high=last) for one in epoch]
+    return integer(epoch, "an epoch", low=1, high=last)
 
 
 def plain(value: Any) -> Any:

@@ -28,8 +28,8 @@ from bloxdb.db.epochs import EpochBlock, EpochWriter, read_epochs
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
 from bloxdb.db.schema import ENDED, EPOCH_MEASURES, Base, Device, Env, Latency, Recipe, Run
 from bloxdb.errors import MissingExtraError, ReleaseError
+from bloxdb.fields import UNITS
 from bloxdb.files import ExportReport, expanded, replacing_all
-from bloxdb.frames import UNITS
 from bloxdb.measures import MISSING, from_stored, to_stored
 from bloxdb.merging import MergeReport, merge
 from bloxdb.progress import Meter, Progress

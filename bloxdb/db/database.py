@@ -330,7 +330,8 @@ def opened(db: object) -> Database:
     if isinstance(db, Database):
         return db
     if isinstance(db, str | bytes | os.PathLike | URL):
-        what = "a URL" if "://" in str(db) else f"the path {os.fspath(db)!r}"  # a URL may have a password
+        given = os.fspath(db) if isinstance(db, os.PathLike) else db
+        what = "a URL" if "://" in str(given) else f"the path {given!r}"  # a URL may have a password
         raise QueryError(f"db is a database that bloxdb.open gives, not {what}: write db=bloxdb.open(…)")
     what = "None" if db is None else f"an object of type {type(db).__name__}"
     raise QueryError(f"db is a database that bloxdb.open gives, not {what}")
