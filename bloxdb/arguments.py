@@ -55,8 +55,8 @@ def integer(value: object, what: str, *, low: int = -LARGEST - 1, high: int = LA
     return found
 
 
-def number(value: object, what: str) -> float | int:
-    """A finite number of any type; an integer stays one.
+def number(value: object, what: str, *, finite: bool = True) -> float | int:
+    """A number of any type; an integer stays one.
 
     Parameters
     ----------
@@ -64,6 +64,8 @@ def number(value: object, what: str) -> float | int:
         What the caller gave; a bool or a text is no number.
     what
         What it is, for the error, as ``'max_flops'``.
+    finite
+        Refuse NaN and infinities.
 
     Returns
     -------
@@ -73,7 +75,7 @@ def number(value: object, what: str) -> float | int:
     Raises
     ------
     QueryError
-        It is no number, or NaN, or infinite.
+        It is no number, or one that is refused.
 
     Examples
     --------
@@ -85,7 +87,7 @@ def number(value: object, what: str) -> float | int:
         found = float(value)
     if found is None:
         raise QueryError(f"{what} is a number, not {value!r}")
-    if not math.isfinite(found):
+    if finite and not math.isfinite(found):
         raise QueryError(f"{what} is a finite number, not {found}")
     return found
 

@@ -86,6 +86,12 @@ class RecipeFacts:
     digest: str | None = None
     first_epoch_is_best: bool = field(default=False, compare=False)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "epochs", integer(self.epochs, "the number of epochs", low=0))
+        if self.images is not None:
+            counts = (integer(count, "the number of images", low=0) for count in self.images)
+            object.__setattr__(self, "images", Images(*counts))
+
     @classmethod
     def of(cls, recipe: Recipe) -> RecipeFacts:
         """What a database knows of a recipe.

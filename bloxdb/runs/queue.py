@@ -112,6 +112,7 @@ class RunQueue:
             The run, now `running`; None if there is none now.
         """
         worker, intervals = worker or worker_name(), intervals or Intervals()
+        env_id = None if env_id is None else integer(env_id, "the id of an environment")
         state = {"status": RUNNING, "worker": worker, "env_id": env_id, "message": None}
         stopped = Run.heartbeat_at < utc_now(intervals.dead_after)
         while self._chunks:
