@@ -179,13 +179,21 @@ def test_a_search_space_for_naslib_answers_as_the_data_set_does(
 
 
 def test_the_first_code_of_the_readme_runs(
-    golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    golden: Path, empty_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(golden / "release-small", tmp_path / "release")
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
-    exec(code_of("../README.md")[0], names)
+    scripts, many = code_of("../README.md")[:2]
+    exec(scripts, names)
     assert len(names["dataset"]) == 60
+    with bloxdb.open(shutil.copy(empty_file, tmp_path / "blox.db")) as db:
+        bloxdb.import_release("release", db)
+    exec(many, names)
+    assert names["table"]["val_top1"].shape == (60, 2)
+    assert names["curve"].shape == (200,)
+    assert len(names["early"]) == 60 * 2 * 12
+    names["db"].close()
 
 
 def test_evolution_is_short() -> None:
