@@ -29,7 +29,7 @@ class Dataset(Runs):
     `seeds` is drawn from `rng`.
 
     Values of many architectures come from `table`, a whole curve from `curve`, and from a database also as
-    frames (`bloxdb.to_arrow` and its kin); methods that are asked in a loop take a hundred times as long.
+    frames (`bloxdb.to_arrow` and its kin); methods that are asked in a loop take ten times as long and more.
 
     Parameters
     ----------
