@@ -5,7 +5,7 @@ help:     ## this list
 install:  ## an editable install with everything for development
 	pip install -c constraints.txt -e '.[dev]'
 test:     ## all tests, the files of them shared among the cores
-	pytest -n auto --dist loadfile
+	pytest -n auto --dist loadfile --no-loadscope-reorder
 check:    ## style, spelling, types, the direction of imports, generated documents
 	.ci/check
 format:   ## write the code the way we write it

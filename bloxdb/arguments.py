@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import operator
 import sys
+from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, SupportsFloat
@@ -57,8 +58,8 @@ def integer(value: object, what: str, *, low: int = -LARGEST - 1, high: int = LA
     return found
 
 
-def number(value: object, what: str) -> float | int:
-    """A finite number of any type; an integer that a database can hold stays one.
+def number(value: object, what: str, *, finite: bool = True) -> float | int:
+    """A number of any type; an integer that a database can hold stays one.
 
     Parameters
     ----------
@@ -66,6 +67,8 @@ def number(value: object, what: str) -> float | int:
         What the caller gave; a bool or a text is no number.
     what
         What it is, for the error, as ``'max_flops'``.
+    finite
+        Refuse NaN and infinities.
 
     Returns
     -------
@@ -75,7 +78,7 @@ def number(value: object, what: str) -> float | int:
     Raises
     ------
     QueryError
-        It is no number, or NaN, or infinite.
+        It is no number, or one that is refused.
 
     Examples
     --------
@@ -95,9 +98,40 @@ def number(value: object, what: str) -> float | int:
             found = math.nan if isinstance(value, Decimal) else None  # a signalling NaN
     if found is None:
         raise QueryError(f"{what} is a number, not {_shown(value)}")
-    if not math.isfinite(found):
+    if finite and not math.isfinite(found):
         raise QueryError(f"{what} is a finite number of at most {sys.float_info.max}, not {_shown(value)}")
     return found
+
+
+def listed_epochs(epoch: int | Iterable[int] | None, last: int) -> int | list[int]:
+    """An epoch, or several, as integers; the last if None.
+
+    Parameters
+    ----------
+    epoch
+        What the caller gave.
+    last
+        How many epochs there are.
+
+    Returns
+    -------
+    int or list of int
+        The same, each from 1 to `last`.
+
+    Raises
+    ------
+    QueryError
+        There is no such epoch.
+    """
+    if epoch is None:
+        return last
+    if (
+        isinstance(epoch, Iterable)
+        and not isinstance(epoch, str | bytes)
+        and getattr(epoch, "shape", None) != ()
+    ):
+        return [integer(one, "an epoch", low=1, high=last) for one in epoch]
+    return integer(epoch, "an epoch", low=1, high=last)
 
 
 def plain(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from bloxdb.db.schema import LEADERBOARD_COLUMNS, RUN_MEASURES, Recipe, Run
 from bloxdb.grouping import Groups
 from bloxdb.measures import COSTS, RUN
 from bloxdb.selection import Selection
+from bloxdb.space.keys import Ids
 
 _SHOWN = [name for name in LEADERBOARD_COLUMNS if name in RUN_MEASURES]
 
@@ -28,6 +30,10 @@ class Averages:
         ``'mean'`` or ``'median'``.
     *names
         The measures that are asked for; an architecture has as many seeds as have all of them.
+    shown
+        The measures that rows have beside these.
+    archs
+        Only these architectures; all if None.
 
     Attributes
     ----------
@@ -35,11 +41,18 @@ class Averages:
         For each measure the averages, float64 (n,), NaN where no seed has it.
     """
 
-    def __init__(self, chosen: Selection, how: str, *names: str) -> None:
+    def __init__(
+        self,
+        chosen: Selection,
+        how: str,
+        *names: str,
+        shown: Sequence[str] = _SHOWN,
+        archs: Ids | None = None,
+    ) -> None:
         self._chosen = chosen
-        self._names = list(dict.fromkeys((*_SHOWN, *names, *chosen.limited)))
+        self._names = list(dict.fromkeys((*shown, *names, *chosen.limited)))
         columns = [chosen.column(name) for name in self._names]
-        table = chosen.array(Run.recipe_id, Run.arch_id, *columns)
+        table = chosen.array(Run.recipe_id, Run.arch_id, *columns, archs=archs)
         groups = Groups(*table[:, :2].T)
         self._keys = table[groups.first, :2].astype(np.int64)
         of_seeds = dict(zip(self._names, table[:, 2:].T, strict=True))

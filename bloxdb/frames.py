@@ -5,17 +5,20 @@ Each library is imported when it is asked for; `pip install 'bloxdb[frames]'` br
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from bloxdb.averages import Averages, average_by
-from bloxdb.db.database import Database, current
+from bloxdb import space
+from bloxdb.arguments import LARGEST, listed_epochs
+from bloxdb.averages import Averages
+from bloxdb.db.database import Database, asked
 from bloxdb.db.epochs import EpochBlock, read_epochs
 from bloxdb.db.references import Seeds, average_of, find_recipe, find_seeds
 from bloxdb.db.schema import (
@@ -29,8 +32,11 @@ from bloxdb.db.schema import (
     leaderboard,
 )
 from bloxdb.errors import MissingExtraError, QueryError
-from bloxdb.measures import LATENCY, MEASURES, MISSING, RANKED_BY, RUN, from_stored
-from bloxdb.selection import Selection
+from bloxdb.fields import field
+from bloxdb.grouping import Groups
+from bloxdb.measures import MISSING, OVERWRITTEN, RANKED_BY, RUN, from_stored
+from bloxdb.selection import ALL_RECIPES, Selection, parts_of
+from bloxdb.space.keys import Ids
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,22 +53,38 @@ RUN_COLUMNS = (
 )
 """The columns of the frame `runs`."""
 
-UNITS = {
-    **{measure.name: measure.unit for measure in MEASURES},
-    LATENCY.column: LATENCY.unit,
-    "spread_ms": LATENCY.unit,
-    "started_at": "UTC",
-    "finished_at": "UTC",
+_OF_EPOCH_RUNS = ("arch_id", "recipe", "seed")  # what an epoch's row says of its run
+_OF_RUNS: dict[str, Sequence[str]] = {
+    "runs": RUN_COLUMNS,
+    "epochs": (*_OF_EPOCH_RUNS, "epoch", *EPOCH_MEASURES),
+    "leaderboard": LEADERBOARD_COLUMNS,
 }
-"""The units of columns that have one; they stand in the metadata of their fields."""
+_OF_AVERAGES: dict[str, Sequence[str]] = {
+    "epochs": ("arch_id", "recipe", "seeds", "epoch", *EPOCH_MEASURES),
+    "leaderboard": (
+        *("seeds" if name == "seed" else name for name in LEADERBOARD_COLUMNS),
+        f"{RANKED_BY}_std",
+    ),
+}
 
 _AT_ONCE = 4  # readers of one state of the database
 
 
 def to_arrow(
-    what: str, db: Database | None = None, *, recipe: str | None = None, seeds: Seeds = None
+    what: str,
+    db: Database | None = None,
+    *,
+    recipe: str | None = None,
+    seeds: Seeds = None,
+    columns: Iterable[str] | None = None,
+    epochs: int | Iterable[int] | None = None,
+    archs: Iterable[Any] | None = None,
+    first_epoch: bool = False,
 ) -> pa.Table:
     """A table of the database as an Arrow table; units stand in the metadata of its fields.
+
+    Only what is asked for is read: for values of many architectures or epochs this, `Dataset.table` and
+    `Dataset.curve` take a fraction of the time of a loop over them.
 
     Parameters
     ----------
@@ -71,10 +93,19 @@ def to_arrow(
     db
         The database; the current one if not given.
     recipe
-        Only runs of the recipe of this name.
+        Only runs of the recipe of this name; all if None or ``'*'``, but averages need one or ``'*'``.
     seeds
         Only runs of this seed, or of these; ``'mean'`` or ``'median'`` for averages of the leaderboard or of
         epochs over the seeds of each architecture.
+    columns
+        Only these, in this order; the choices stand in the error for any other name. All if None.
+    epochs
+        Only this epoch of each run, from 1, or these; all if None.
+    archs
+        Only these architectures, in whatever way they are named; all if None.
+    first_epoch
+        Whether epoch 1 counts also where it has the best epoch's validation instead of its own, which would
+        tell the end of the training; otherwise it is as not measured there.
 
     Returns
     -------
@@ -86,16 +117,25 @@ def to_arrow(
     MissingExtraError
         pyarrow is not installed.
     QueryError
-        There is no such table, recipe or seed.
+        There is no such table, recipe, seed, column or epoch.
+    InvalidArchError
+        There is no such architecture.
     """
     if what not in FRAMES:
         raise QueryError(f"there is no frame {what!r}; choose one of: {', '.join(FRAMES)}")
     arrow: Any = _library("pyarrow")
-    db = db or current()
+    db = asked(db)
     average = average_of(seeds)
+    if average and what == "runs":
+        raise QueryError("a run has one seed; averages are of 'leaderboard' or of 'epochs'")
+    names = (_OF_AVERAGES if average else _OF_RUNS)[what]
+    numbers = None if epochs is None else _numbers(what, db, epochs)
+    indices = None if archs is None else np.unique(space.arch_indices(archs))
+    wanted = _Wanted(_names(columns, names), numbers, indices, first_epoch)
+    chosen = None if recipe in (None, ALL_RECIPES) or average else find_recipe(db, recipe)
     if average:
-        return _averaged(arrow, what, db, recipe, average)
-    chosen = None if recipe is None else find_recipe(db, recipe)
+        ask = _averaged_epochs if what == "epochs" else _averaged
+        return ask(arrow, db, recipe, average, wanted)
     with db.snapshots(_AT_ONCE) as sessions:
         only = (
             None
@@ -103,53 +143,36 @@ def to_arrow(
             else find_seeds(sessions[0], seeds, chosen, statuses=STATUSES if what == "runs" else (FINISHED,))
         )
         if what == "epochs":
-            return _epochs(arrow, sessions, chosen, only)
+            return _epochs(arrow, sessions, chosen, only, wanted)
         if what == "leaderboard":
-            query = select(*(leaderboard.c[name] for name in LEADERBOARD_COLUMNS))
+            query = select(*(leaderboard.c[name] for name in wanted.columns))
             query = query.order_by(leaderboard.c.arch_id, leaderboard.c.seed)
             if chosen is not None:
                 query = query.where(leaderboard.c.recipe == chosen.name)
             if only is not None:
                 query = query.where(leaderboard.c.seed.in_(only))
-            return _rows(arrow, sessions[0], query, LEADERBOARD_COLUMNS)
-        columns = [getattr(Run, name) for name in RUN_COLUMNS if name != "recipe"]
-        columns.insert(1, Recipe.name.label("recipe"))
-        runs = _chosen(select(*columns).join(Recipe, Recipe.id == Run.recipe_id), chosen, only)
-        return _rows(arrow, sessions[0], runs.order_by(Run.arch_id, Recipe.name, Run.seed), RUN_COLUMNS)
-
-
-def _averaged(arrow: Any, what: str, db: Database, recipe: str | None, average: str) -> Any:
-    """Averages over seeds, in place of the runs."""
-    if what == "runs":
-        raise QueryError("a run has one seed; averages are of 'leaderboard' or of 'epochs'")
-    if what == "leaderboard":
-        found = Averages(Selection(db, recipe, average), average, RANKED_BY)
-        rows = found.rows(np.arange(len(found.values[RANKED_BY])))
-        names = list(rows[0]) if rows else [*LEADERBOARD_COLUMNS]
-        fields = [field(arrow, name) for name in names]
-        fields = [one.with_type(arrow.float64()) if one.name in RUN else one for one in fields]
-        return arrow.table([[row[name] for row in rows] for name in names], schema=arrow.schema(fields))
-    table = to_arrow("epochs", db, recipe=find_recipe(db, recipe).name)
-    keys = np.stack([table["arch_id"].to_numpy(), table["epoch"].to_numpy()])
-    order = np.lexsort(keys[::-1])
-    keys = keys[:, order]
-    is_first = np.ones(keys.shape[1], dtype=bool)
-    is_first[1:] = np.any(keys[:, 1:] != keys[:, :-1], axis=0)
-    group = np.cumsum(is_first) - 1
-    recipes = table["recipe"].combine_chunks().take(arrow.array(order[is_first]))
-    columns: dict[str, Any] = {"arch_id": keys[0, is_first], "recipe": recipes}
-    columns |= {"seeds": np.bincount(group), "epoch": keys[1, is_first]}
-    for name in EPOCH_MEASURES:
-        values = table[name].to_numpy()[order]
-        means = average_by(average)(values, group, int(is_first.sum()))
-        columns[name] = arrow.array(means, from_pandas=True)  # NaN is null
-    return arrow.table(columns, schema=arrow.schema([field(arrow, name) for name in columns]))
+            return _rows(
+                arrow, sessions[0], parts_of(query, leaderboard.c.arch_id, wanted.archs), wanted.columns
+            )
+        query = _of_runs(wanted.columns, chosen, only).order_by(Run.arch_id, Recipe.name, Run.seed)
+        return _rows(arrow, sessions[0], parts_of(query, Run.arch_id, wanted.archs), wanted.columns)
 
 
 def to_pandas(
-    what: str, db: Database | None = None, *, recipe: str | None = None, seeds: Seeds = None
+    what: str,
+    db: Database | None = None,
+    *,
+    recipe: str | None = None,
+    seeds: Seeds = None,
+    columns: Iterable[str] | None = None,
+    epochs: int | Iterable[int] | None = None,
+    archs: Iterable[Any] | None = None,
+    first_epoch: bool = False,
 ) -> pd.DataFrame:
     """A table of the database as a pandas data frame.
+
+    Only what is asked for is read: for values of many architectures or epochs this, `Dataset.table` and
+    `Dataset.curve` take a fraction of the time of a loop over them.
 
     Parameters
     ----------
@@ -158,10 +181,19 @@ def to_pandas(
     db
         The database; the current one if not given.
     recipe
-        Only runs of the recipe of this name.
+        Only runs of the recipe of this name; all if None or ``'*'``, but averages need one or ``'*'``.
     seeds
         Only runs of this seed, or of these; ``'mean'`` or ``'median'`` for averages of the leaderboard or of
         epochs over the seeds of each architecture.
+    columns
+        Only these, in this order; the choices stand in the error for any other name. All if None.
+    epochs
+        Only this epoch of each run, from 1, or these; all if None.
+    archs
+        Only these architectures, in whatever way they are named; all if None.
+    first_epoch
+        Whether epoch 1 counts also where it has the best epoch's validation instead of its own, which would
+        tell the end of the training; otherwise it is as not measured there.
 
     Returns
     -------
@@ -174,16 +206,38 @@ def to_pandas(
     MissingExtraError
         pandas or pyarrow is not installed.
     QueryError
-        There is no such table, recipe or seed.
+        There is no such table, recipe, seed, column or epoch.
+    InvalidArchError
+        There is no such architecture.
     """
     _library("pandas")
-    return to_arrow(what, db, recipe=recipe, seeds=seeds).to_pandas()
+    return to_arrow(
+        what,
+        db,
+        recipe=recipe,
+        seeds=seeds,
+        columns=columns,
+        epochs=epochs,
+        archs=archs,
+        first_epoch=first_epoch,
+    ).to_pandas()
 
 
 def to_polars(
-    what: str, db: Database | None = None, *, recipe: str | None = None, seeds: Seeds = None
+    what: str,
+    db: Database | None = None,
+    *,
+    recipe: str | None = None,
+    seeds: Seeds = None,
+    columns: Iterable[str] | None = None,
+    epochs: int | Iterable[int] | None = None,
+    archs: Iterable[Any] | None = None,
+    first_epoch: bool = False,
 ) -> pl.DataFrame:
     """A table of the database as a Polars data frame.
+
+    Only what is asked for is read: for values of many architectures or epochs this, `Dataset.table` and
+    `Dataset.curve` take a fraction of the time of a loop over them.
 
     Parameters
     ----------
@@ -192,10 +246,19 @@ def to_polars(
     db
         The database; the current one if not given.
     recipe
-        Only runs of the recipe of this name.
+        Only runs of the recipe of this name; all if None or ``'*'``, but averages need one or ``'*'``.
     seeds
         Only runs of this seed, or of these; ``'mean'`` or ``'median'`` for averages of the leaderboard or of
         epochs over the seeds of each architecture.
+    columns
+        Only these, in this order; the choices stand in the error for any other name. All if None.
+    epochs
+        Only this epoch of each run, from 1, or these; all if None.
+    archs
+        Only these architectures, in whatever way they are named; all if None.
+    first_epoch
+        Whether epoch 1 counts also where it has the best epoch's validation instead of its own, which would
+        tell the end of the training; otherwise it is as not measured there.
 
     Returns
     -------
@@ -208,10 +271,22 @@ def to_polars(
     MissingExtraError
         polars or pyarrow is not installed.
     QueryError
-        There is no such table, recipe or seed.
+        There is no such table, recipe, seed, column or epoch.
+    InvalidArchError
+        There is no such architecture.
     """
     polars: Any = _library("polars")
-    frame: pl.DataFrame = polars.from_arrow(to_arrow(what, db, recipe=recipe, seeds=seeds))
+    table = to_arrow(
+        what,
+        db,
+        recipe=recipe,
+        seeds=seeds,
+        columns=columns,
+        epochs=epochs,
+        archs=archs,
+        first_epoch=first_epoch,
+    )
+    frame: pl.DataFrame = polars.from_arrow(table)
     return frame
 
 
@@ -222,61 +297,80 @@ def _library(name: str) -> Any:
         raise MissingExtraError(f"this needs {name}: pip install 'bloxdb[frames]'") from error
 
 
-def _chosen(query: Select[Any], recipe: Recipe | None, seeds: list[int] | None) -> Select[Any]:
+@dataclass(frozen=True)
+class _Wanted:
+    """What of a table is wanted; epochs and architectures in order, or None for all."""
+
+    columns: list[str]
+    epochs: list[int] | None
+    archs: Ids | None
+    first_epoch: bool
+
+
+def _names(columns: Iterable[str] | None, choices: Sequence[str]) -> list[str]:
+    """Columns as a list, each once."""
+    if columns is None:
+        return list(choices)
+    names = [columns] if isinstance(columns, str) else list(dict.fromkeys(columns))
+    for name in names:
+        if name not in choices:
+            raise QueryError(f"there is no column {name!r}; choose of: {', '.join(choices)}")
+    if not names:
+        raise QueryError(f"a frame has one column at the least; choose of: {', '.join(choices)}")
+    return names
+
+
+def _numbers(what: str, db: Database, epochs: int | Iterable[int]) -> list[int]:
+    """Epochs as a list, in order and each once."""
+    if what != "epochs":
+        raise QueryError(f"a row of {what!r} is a run, not an epoch; epochs=… is for 'epochs'")
+    last = db.reader.scalar(select(func.max(Recipe.epochs))) or LARGEST
+    found = listed_epochs(epochs, last)
+    return [found] if isinstance(found, int) else sorted(set(found))
+
+
+def _of_runs(names: Sequence[str], recipe: Recipe | None, seeds: list[int] | None, *more: Any) -> Select[Any]:
+    """A query of columns of runs, and of the name of their recipe."""
+    columns = [Recipe.name.label(name) if name == "recipe" else getattr(Run, name) for name in names]
+    query = select(*more, *columns).select_from(Run).join(Recipe, Recipe.id == Run.recipe_id)
     if recipe is not None:
         query = query.where(Run.recipe_id == recipe.id)
     return query if seeds is None else query.where(Run.seed.in_(seeds))
 
 
-_TYPES = {
-    "arch_id": "int32",
-    "seed": "int64",
-    "seeds": "int64",
-    "best_epoch": "int32",
-    "device_workers": "int32",
-    **{name: "int64" for name, measure in RUN_MEASURES.items() if measure.scale == 1},
-    "hash": "string",
-    "vec": "string",
-    "status": "string",
-    "started_at": "timestamp[us]",
-    "finished_at": "timestamp[us]",
-    "epoch": "int32",
-}
-"""The Arrow types of columns that are not float64."""
-
-
-def field(arrow: Any, name: str) -> Any:
-    """The Arrow field of a column, with its unit."""
-    kind = _TYPES.get(name, "float64")
-    if name == "recipe":  # the same few names for very many rows
-        arrow_type = arrow.dictionary(arrow.int32(), arrow.string())
-    else:
-        arrow_type = arrow.timestamp("us") if kind.startswith("timestamp") else getattr(arrow, kind)()
-    return arrow.field(name, arrow_type, metadata={"unit": UNITS[name]} if name in UNITS else None)
-
-
-def _rows(arrow: Any, session: Session, query: Select[Any], names: Sequence[str]) -> Any:
-    rows = session.execute(query).all()
+def _rows(arrow: Any, session: Session, queries: Iterable[Select[Any]], names: Sequence[str]) -> Any:
+    rows = [row for query in queries for row in session.execute(query)]
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-    schema = arrow.schema([field(arrow, name) for name in names])
-    return arrow.table([list(column) for column in columns], schema=schema)
+    return arrow.table([list(column) for column in columns], schema=_schema(arrow, names))
 
 
-def _epochs(arrow: Any, sessions: list[Session], recipe: Recipe | None, seeds: list[int] | None) -> Any:
+def _schema(arrow: Any, names: Iterable[str]) -> Any:
+    return arrow.schema([field(arrow, name) for name in names])
+
+
+def _epochs(
+    arrow: Any, sessions: list[Session], recipe: Recipe | None, seeds: list[int] | None, wanted: _Wanted
+) -> Any:
     """One row an epoch, in the order of runs; columns are made block by block."""
-    columns: list[Any] = [Run.id, Run.arch_id, Recipe.name, Run.seed]
-    runs = select(*columns).join(Recipe, Recipe.id == Run.recipe_id).where(Run.status == FINISHED)
-    query = _chosen(runs, recipe, seeds)
-    rows = sessions[0].execute(query.order_by(Run.id)).all()
-    names = ["arch_id", "recipe", "seed", "epoch", *EPOCH_MEASURES]
-    schema = arrow.schema([field(arrow, name) for name in names])
-    if not rows:
+    of_run = [name for name in wanted.columns if name in _OF_EPOCH_RUNS]
+    runs = _of_runs(of_run, recipe, seeds, Run.id, Recipe.first_epoch_is_best).where(Run.status == FINISHED)
+    rows = [row for part in parts_of(runs, Run.arch_id, wanted.archs) for row in sessions[0].execute(part)]
+    schema = _schema(arrow, wanted.columns)
+    if not rows or wanted.epochs == []:
         return schema.empty_table()
-    run_ids, arch_ids, _, run_seeds = (np.array(column) for column in zip(*rows, strict=True))
-    recipes = arrow.array([row[2] for row in rows]).dictionary_encode()
+    rows.sort(key=lambda row: row[0])
+    run_ids, are_lost, *values = zip(*rows, strict=True)
+    is_lost = np.array(are_lost) & (not wanted.first_epoch)
+    known = {
+        name: arrow.array(list(column)).dictionary_encode() if name == "recipe" else np.array(column)
+        for name, column in zip(of_run, values, strict=True)
+    }
+    measures = [name for name in wanted.columns if name in EPOCH_MEASURES]
+    ids = np.array(run_ids)
+    numbers = "epoch" in wanted.columns or bool(is_lost.any())
     batches = [
-        _batch(arrow, schema, block, np.searchsorted(run_ids, block.run_ids), arch_ids, recipes, run_seeds)
-        for block in read_epochs(sessions, run_ids, list(EPOCH_MEASURES))
+        _batch(arrow, schema, block, np.searchsorted(ids, block.run_ids), known, is_lost)
+        for block in read_epochs(sessions, ids, measures, epochs=wanted.epochs, numbers=numbers)
     ]
     return arrow.Table.from_batches(batches, schema)
 
@@ -286,20 +380,60 @@ def _batch(
     schema: Any,
     block: EpochBlock,
     places: npt.NDArray[np.int64],
-    arch_ids: npt.NDArray[np.int64],
-    recipes: Any,
-    seeds: npt.NDArray[np.int64],
+    of_run: dict[str, Any],
+    is_lost: npt.NDArray[np.bool_],
 ) -> Any:
-    """The epochs of some runs, which are at `places` of the other arrays."""
+    """The epochs of some runs, which are at `places` of what is known of runs; of some the first is lost."""
     each = np.repeat(places, block.counts)
-    columns = [
-        arrow.array(arch_ids[each].astype(np.int32)),
-        recipes.take(arrow.array(each)),
-        arrow.array(seeds[each].astype(np.int64)),
-        arrow.array(block.epochs.astype(np.int32)),
-    ]
-    for name, stored in block.measures.items():
-        absent = stored == MISSING
-        natural = from_stored(stored, EPOCH_MEASURES[name])
-        columns.append(arrow.array(natural, mask=absent if absent.any() else None))
+    lost = is_lost[each] & (block.epochs == 1) if is_lost.any() else np.zeros(len(each), dtype=bool)
+    columns = []
+    for name in schema.names:
+        if name == "recipe":
+            columns.append(of_run[name].take(arrow.array(each)))
+        elif name in of_run:
+            columns.append(
+                arrow.array(of_run[name][each].astype(np.int32 if name == "arch_id" else np.int64))
+            )
+        elif name == "epoch":
+            columns.append(arrow.array(block.epochs.astype(np.int32)))
+        else:
+            stored = block.measures[name]
+            absent = (stored == MISSING) | lost if name in OVERWRITTEN else stored == MISSING
+            natural = from_stored(stored, EPOCH_MEASURES[name])
+            columns.append(arrow.array(natural, mask=absent if absent.any() else None))
     return arrow.record_batch(columns, schema=schema)
+
+
+def _averaged(arrow: Any, db: Database, recipe: str | None, average: str, wanted: _Wanted) -> Any:
+    """Averages over seeds, in place of the runs."""
+    shown = [name for name in wanted.columns if name in RUN_MEASURES]
+    found = Averages(Selection(db, recipe, average), average, RANKED_BY, shown=shown, archs=wanted.archs)
+    rows = found.rows(np.arange(len(found.values[RANKED_BY])))
+    fields = [field(arrow, name) for name in wanted.columns]
+    fields = [one.with_type(arrow.float64()) if one.name in RUN else one for one in fields]
+    return arrow.table([[row[name] for row in rows] for name in wanted.columns], schema=arrow.schema(fields))
+
+
+def _averaged_epochs(arrow: Any, db: Database, recipe: str | None, average: str, wanted: _Wanted) -> Any:
+    """Averages of each epoch over seeds, in place of the epochs of runs."""
+    measures = [name for name in wanted.columns if name in EPOCH_MEASURES]
+    table = to_arrow(
+        "epochs",
+        db,
+        recipe=None if recipe == ALL_RECIPES else find_recipe(db, recipe).name,
+        columns=("recipe", "arch_id", "epoch", *measures),
+        epochs=wanted.epochs,
+        archs=wanted.archs,
+        first_epoch=wanted.first_epoch,
+    )
+    recipes = table["recipe"].combine_chunks()
+    groups = Groups(recipes.indices.to_numpy(), *(table[name].to_numpy() for name in ("arch_id", "epoch")))
+    values = {name: table[name].to_numpy() for name in measures}
+    known = ~np.isnan(list(values.values())).all(axis=0) if measures else np.ones(len(table), dtype=bool)
+    columns: dict[str, Any] = {name: table[name].to_numpy()[groups.first] for name in ("arch_id", "epoch")}
+    columns["recipe"] = recipes.take(arrow.array(groups.first))
+    columns["seeds"] = groups.counts(known)
+    for name, of_runs in values.items():
+        columns[name] = arrow.array(groups.averages(average, of_runs), from_pandas=True)  # NaN is null
+    schema = _schema(arrow, wanted.columns)
+    return arrow.table([columns[name] for name in schema.names], schema=schema)

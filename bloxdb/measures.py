@@ -113,6 +113,9 @@ MEASURES = (
 EPOCH = {measure.name: measure for measure in MEASURES if measure.of == "epoch"}
 """Measures of epochs, by name."""
 
+OVERWRITTEN = tuple(name for name in EPOCH if name.startswith("val_"))
+"""Those that have the best epoch's values at epoch 1, in runs of recipes that say so."""
+
 RUN = {measure.name: measure for measure in MEASURES if measure.of == "run"}
 """Measures of runs, by name."""
 

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from bloxdb.counts import Counts
 from bloxdb.db.conflicts import Conflicts
-from bloxdb.db.database import Database, current, open
+from bloxdb.db.database import Database, asked, open
 from bloxdb.db.epochs import EpochWriter, read_epochs
 from bloxdb.db.references import Environments, RecipeFacts, device_id, recipe_for
 from bloxdb.db.schema import ENDED, EPOCH_MEASURES, FAILED, Device, Env, Epoch, Latency, Recipe, Run
@@ -125,7 +125,7 @@ def merge(
         raise QueryError(f"there is no preference {prefer!r}; choose one of: {', '.join(PREFERENCES)}")
     if isinstance(others, Database):
         raise QueryError("merge takes the databases that give, as paths, before the one that takes")
-    db = db or current()
+    db = asked(db)
     places = [others] if isinstance(others, str | PathLike) else list(others)
     report, preference = MergeReport(), Preference(prefer)
     new_archs: set[int] = set()

@@ -22,14 +22,14 @@ from sqlalchemy import Boolean, DateTime, Double, Integer, Select, insert, selec
 from sqlalchemy.orm import Session
 
 from bloxdb.db.creation import create
-from bloxdb.db.database import Database, current
+from bloxdb.db.database import Database, asked
 from bloxdb.db.dialects import broken_references
 from bloxdb.db.epochs import EpochBlock, EpochWriter, read_epochs
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
 from bloxdb.db.schema import ENDED, EPOCH_MEASURES, Base, Device, Env, Latency, Recipe, Run
 from bloxdb.errors import MissingExtraError, ReleaseError
+from bloxdb.fields import UNITS
 from bloxdb.files import ExportReport, expanded, replacing_all
-from bloxdb.frames import UNITS
 from bloxdb.measures import MISSING, from_stored, to_stored
 from bloxdb.merging import MergeReport, merge
 from bloxdb.progress import Meter, Progress
@@ -88,7 +88,7 @@ def export_parquet(
         There is no such recipe or seed.
     """
     _, parquet = _libraries()
-    db = db or current()
+    db = asked(db)
     target = expanded(folder)
     with replacing_all(target) as staging, db.snapshot() as session:
         chosen: list[Any] = [Run.status.in_(ENDED)]
@@ -138,7 +138,7 @@ def import_parquet(
     ConflictError
         Values contradict the database.
     """
-    db = db or current()
+    db = asked(db)
     place = expanded(folder)
     for model in _PLAIN:
         _read(place / f"{model.__tablename__}{SUFFIX}", _needed(model))

@@ -12,12 +12,12 @@ import numpy as np
 from bloxdb import space
 from bloxdb.arguments import integer, number
 from bloxdb.dataset.database import DatabaseSource
-from bloxdb.dataset.source import CURVES, OVERWRITTEN
-from bloxdb.db.database import Database, current
+from bloxdb.dataset.source import CURVES
+from bloxdb.db.database import Database, asked
 from bloxdb.db.references import AVERAGES, Seeds, average_of
 from bloxdb.errors import BudgetExhausted, QueryError
 from bloxdb.grouping import average
-from bloxdb.measures import EPOCH
+from bloxdb.measures import EPOCH, OVERWRITTEN
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Problem:
     ) -> None:
         if metric not in CURVES:
             raise QueryError(f"there is no metric {metric!r}; choose one of: {', '.join(CURVES)}")
-        db = db or current()
+        db = asked(db)
         if seed is not None and seeds is not None:
             raise QueryError("name the seed once, as seed or as seeds")
         how = average_of(seeds)

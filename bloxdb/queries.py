@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from bloxdb.arguments import integer, number
 from bloxdb.averages import Averages
-from bloxdb.db.database import Database, current
+from bloxdb.db.database import Database, asked
 from bloxdb.db.references import Seeds, average_of
 from bloxdb.db.schema import Run
 from bloxdb.errors import QueryError
@@ -71,7 +71,7 @@ def top(
         There is no such measure, recipe, seed or device, or a limit is no number.
     """
     most = integer(n, "the number of results", low=0)
-    chosen = Selection(db or current(), recipe, seeds)
+    chosen = Selection(asked(db), recipe, seeds)
     if max_flops is not None:
         chosen.limit("flops", number(max_flops, "max_flops"))
     if max_params is not None:
@@ -128,7 +128,7 @@ def pareto(
     QueryError
         There is no such measure, recipe, seed or device.
     """
-    chosen = Selection(db or current(), recipe, seeds)
+    chosen = Selection(asked(db), recipe, seeds)
     signs = [-1 if chosen.measure(name).higher_is_better else 1 for name in (x, y)]
     average = average_of(seeds)
     if average:

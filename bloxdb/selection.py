@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,12 @@ from bloxdb.db.references import Seeds, average_of, find_device, find_recipe, fi
 from bloxdb.db.schema import FINISHED, LEADERBOARD_COLUMNS, RUN_MEASURES, Arch, Latency, Recipe, Run
 from bloxdb.errors import QueryError
 from bloxdb.measures import LATENCY, Measure
+from bloxdb.space.keys import Ids
 
 ALL_RECIPES = "*"
 """What stands for the runs of all recipes together."""
+
+_ARCHS_AT_ONCE = 500  # that one statement names
 
 _NAMED = {"hash": Arch.hash, "vec": Arch.vec_text.label("vec"), "recipe": Recipe.name.label("recipe")}
 
@@ -128,13 +132,15 @@ class Selection:
             query = query.join(latency, of_device)
         return query.where(*self._conditions)
 
-    def array(self, *columns: Any) -> npt.NDArray[np.float64]:
+    def array(self, *columns: Any, archs: Ids | None = None) -> npt.NDArray[np.float64]:
         """Numbers of all these runs, asked of the driver itself: SQLAlchemy takes longer than the answer.
 
         Parameters
         ----------
         *columns
             Columns of runs that are numbers, or what `column` gave.
+        archs
+            Only runs of these architectures; all if None.
 
         Returns
         -------
@@ -142,8 +148,11 @@ class Selection:
             Float64 (runs, columns), NaN for NULL.
         """
         connection = self.db.reader.connection()
-        query = self.select(*columns).compile(connection, compile_kwargs={"literal_binds": True})
-        rows = self.db.engines.fetch(connection.connection.driver_connection, str(query), ())
+        query = self.select(*columns)
+        rows = []
+        for part in parts_of(query, Run.arch_id, archs):
+            sql = str(part.compile(connection, compile_kwargs={"literal_binds": True}))
+            rows += self.db.engines.fetch(connection.connection.driver_connection, sql, ())
         return np.array(rows, dtype=np.float64).reshape(-1, len(columns))
 
     def rows(self, *names: str) -> Select[Any]:
@@ -199,6 +208,15 @@ class Selection:
             .limit(few + 1)
             .subquery()
         )
+
+
+def parts_of(query: Select[Any], arch_id: Any, archs: Ids | None) -> Iterator[Select[Any]]:
+    """A query of some architectures only, as several that a database takes; as it is where all are meant."""
+    if archs is None:
+        yield query
+        return
+    for first in range(0, len(archs), _ARCHS_AT_ONCE):
+        yield query.where(arch_id.in_(archs[first : first + _ARCHS_AT_ONCE].tolist()))
 
 
 def _plainly(column: Any) -> ColumnElement[Any]:

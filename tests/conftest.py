@@ -31,6 +31,12 @@ DATA = Path(__file__).parent / "data"
 GOLDEN = DATA / "golden"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first: at the end no core is to wait for the last file of another."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def golden() -> Path:
     """The folder of files that the original tools wrote; its absence fails every test that needs it."""

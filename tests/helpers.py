@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+import inspect
+import types
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+
+import bloxdb
 
 SEEDS: dict[str, Callable[[int], Any]] = {
     "int": lambda seed: seed,
@@ -16,3 +21,32 @@ SEEDS: dict[str, Callable[[int], Any]] = {
     "iterator": lambda seed: iter([seed]),
 }
 """Ways to write one seed, which must mean the same wherever seeds are given."""
+
+
+def public_entries() -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Each public function, class and public method once, by a name such as ``'Arch.get'``.
+
+    What `bloxdb.compat` has in its own way begins with ``'compat.'``.
+    """
+    seen: set[int] = set()
+    for package in ("", *(f".{name}" for name in bloxdb._PACKAGES)):
+        module = importlib.import_module(f"bloxdb{package}")
+        for name in getattr(module, "__all__", ()):
+            found = getattr(module, name)
+            if id(found) in seen or not (inspect.isclass(found) or inspect.isfunction(found)):
+                continue
+            seen.add(id(found))
+            label = f"compat.{name}" if found.__module__.startswith("bloxdb.compat") else name
+            yield label, found
+            for key, member in vars(found).items() if inspect.isclass(found) else ():
+                is_public = key == "__call__" or not key.startswith("_")
+                if is_public and isinstance(member, types.FunctionType | classmethod | staticmethod):
+                    yield f"{label}.{key}", getattr(found, key)
+
+
+def parameters_of(entry: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The parameters of an entry by name; none where Python knows no signature."""
+    try:
+        return dict(inspect.signature(entry).parameters)
+    except ValueError:
+        return {}

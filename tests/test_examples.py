@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import enum
 import importlib.util
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 
 import bloxdb
+from bloxdb import space
 
 ROOT = Path(__file__).parents[1]
 
@@ -89,19 +92,108 @@ def test_the_code_of_a_document_runs(
     assert blocks
     names: dict[str, Any] = {}
     for block in blocks:
-        exec(block, names)
+        if "syne_tune" not in block:  # which is no part of `[dev]`; the next test has it
+            exec(block, names)
     if "db" in names:
         names["db"].close()
 
 
+@pytest.fixture
+def searching(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
+    """The code of docs/searching.md by what is in it, and the names that it needs."""
+    monkeypatch.chdir(tmp_path)
+    blocks = {
+        word: next(block for block in code_of("searching.md") if word in block)
+        for word in ("def index_of", "ConfigSpace", "syne_tune", "BloxSearchSpace")
+    }
+    with bloxdb.open(whole, read_only=True) as db:
+        names = {"bloxdb": bloxdb, "space": space, "db": db}
+        exec(blocks["def index_of"], names)
+        yield blocks, names
+
+
+def test_three_blocks_name_each_architecture_once(searching: tuple[Any, dict[str, Any]]) -> None:
+    index_of, stages = searching[1]["index_of"], searching[1]["stages"]
+    for index in range(0, space.NUM_ARCHS, 997):
+        config = dict(zip(stages, space.block_indices(index), strict=True))
+        assert index_of(config) == index
+        assert all(config[stage] in blocks for stage, blocks in stages.items())
+
+
+def test_a_configspace_is_the_whole_space(searching: tuple[dict[str, str], dict[str, Any]]) -> None:
+    blocks, names = searching
+    exec(blocks["ConfigSpace"], names)
+    assert names["config_space"].estimate_size() == space.NUM_ARCHS
+    assert len(names["problem"].trajectory) == 20
+
+
+def test_syne_tune_stops_trials_early(searching: tuple[dict[str, str], dict[str, Any]]) -> None:
+    pytest.importorskip("syne_tune", reason="pip install --no-deps syne-tune dill; .ci/run does")
+    blocks, names = searching
+    exec(blocks["syne_tune"], names)
+    problem = names["problem"]
+    reached: dict[int, int] = {}
+    for point in problem.trajectory:
+        reached[point.arch_id] = max(point.epoch, reached.get(point.arch_id, 0))
+    assert len(reached) == 20
+    assert min(reached.values()) == 2  # some were stopped at once, and some not
+    assert max(reached.values()) == problem.epochs
+
+
+class Metric(enum.Enum):
+    """The names that NASLib has for what is asked."""
+
+    TRAIN_ACCURACY = enum.auto()
+    TRAIN_LOSS = enum.auto()
+    TRAIN_TIME = enum.auto()
+    VAL_ACCURACY = enum.auto()
+    VAL_LOSS = enum.auto()
+    TEST_ACCURACY = enum.auto()
+    TEST_LOSS = enum.auto()
+    FLOPS = enum.auto()
+    PARAMETERS = enum.auto()
+
+
+def test_a_search_space_for_naslib_answers_as_the_data_set_does(
+    searching: tuple[dict[str, str], dict[str, Any]],
+) -> None:
+    blocks, names = searching
+    exec(blocks["BloxSearchSpace"], names)
+    data = bloxdb.from_database(names["db"])
+    parent = names["BloxSearchSpace"]()
+    parent.sample_random_architecture(dataset_api=data)
+    child = parent.clone()
+    child.mutate(parent, dataset_api=data)
+    assert space.distance(child.get_hash(), parent.get_hash()) == 1
+    for metric in Metric:
+        column = child.columns[metric.name]
+        assert (
+            child.query(metric, "cifar100", dataset_api=data) == data.table([child.index], [column])[column]
+        )
+    curve = data.curve(child.index, "val_top1").tolist()
+    assert child.query(Metric.VAL_ACCURACY, full_lc=True, dataset_api=data) == curve
+    assert child.query(Metric.VAL_ACCURACY, epoch=3, full_lc=True, dataset_api=data) == curve[:3]
+    assert child.query(Metric.VAL_ACCURACY, epoch=3, dataset_api=data) == curve[3]
+
+
 def test_the_first_code_of_the_readme_runs(
-    golden: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    golden: Path, empty_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(golden / "release-small", tmp_path / "release")
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
-    exec(code_of("../README.md")[0], names)
+    scripts, many = code_of("../README.md")[:2]
+    exec(scripts, names)
     assert len(names["dataset"]) == 60
+    with bloxdb.open(shutil.copy(empty_file, tmp_path / "blox.db")) as db:
+        bloxdb.import_release("release", db)
+    exec(many, names)
+    assert names["table"]["val_top1"].shape == (60, 2)
+    assert names["curve"].shape == (200,)
+    assert len(names["early"]) == 60 * 2 * 12
+    names["db"].close()
 
 
 def test_evolution_is_short() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 import pytest
+from bloxdb.trainer import Job, default_recipe
 
 import bloxdb
 from bloxdb import codecs, compat
@@ -82,6 +83,12 @@ def test_exported_files_are_told_where_they_are(home: Path) -> None:
     files = _with_db(lambda db: bloxdb.export_release("~/out", db).files)
     assert files[0].parent == home / "out"
     assert files[0].is_file()
+
+
+def test_folders_of_a_job_know_home(home: Path) -> None:
+    names = ("checkpoints", "data_dir", "tensorboard")
+    job = Job("a.db", (), default_recipe("digits"), 0, **dict.fromkeys(names, "~/folder"))
+    assert {getattr(job, name) for name in names} == {home / "folder"}
 
 
 @pytest.mark.parametrize("joined", ["--out=~/x", "--out ~/x"])

@@ -17,6 +17,7 @@ import torch
 from bloxdb import space
 from bloxdb.db.database import Database, open
 from bloxdb.errors import BloxError, RunLostError, TrainingError
+from bloxdb.files import expanded
 from bloxdb.runs import EpochResult, Heartbeat, Intervals, RunQueue, RunRecord, environment_id, worker_name
 
 from .checkpoint import Checkpoint, DamagedCheckpointError
@@ -61,6 +62,11 @@ class Job:
     checkpoint_every: int = 5
     intervals: Intervals = field(default_factory=Intervals)
     tensorboard: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("checkpoints", "data_dir", "tensorboard"):
+            if (path := getattr(self, name)) is not None:
+                object.__setattr__(self, name, expanded(path))
 
 
 @dataclass(frozen=True)

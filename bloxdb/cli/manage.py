@@ -8,7 +8,7 @@ import click
 
 from bloxdb import merging
 from bloxdb.cli.common import csv_option, db_option, json_option, progress_bar, show_json, show_rows
-from bloxdb.cli.terminal import note, say
+from bloxdb.cli.terminal import note, say, tell
 from bloxdb.db import DIVERGED, FAILED, Database, create, open
 from bloxdb.db import upgrade as upgrade_database
 from bloxdb.runs import failures, gaps, overview, workers
@@ -76,21 +76,21 @@ def _counts(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _print_status(found: dict[str, Any]) -> None:
-    say(found["database"])
-    say(", ".join(f"{count:,} {name}" for name, count in found["counts"].items()))
+    tell(found["database"])
+    tell(", ".join(f"{count:,} {name}" for name, count in found["counts"].items()))
     if not found["runs"]:
         note("no runs yet: `bloxdb import` a release, or `bloxdb train`")
         return
     show_rows([_counts(row) for row in found["runs"]])
     for row in found["runs"]:
-        say(f"gaps of {row['recipe']}, seed {row['seed']}: {ranges(row['gaps'])}")
+        tell(f"gaps of {row['recipe']}, seed {row['seed']}: {ranges(row['gaps'])}")
     if found["workers"]:
         show_rows(found["workers"])
     for row in found["failures"][:_SHOWN]:
         said = f": {row['message']}" if row["message"] else ""
-        say(f"architecture {row['arch_id']}, {row['recipe']}, seed {row['seed']} {row['status']}{said}")
+        tell(f"architecture {row['arch_id']}, {row['recipe']}, seed {row['seed']} {row['status']}{said}")
     if len(found["failures"]) > _SHOWN:
-        say(f"… {len(found['failures'])} runs failed or diverged; --json shows all")
+        tell(f"… {len(found['failures'])} runs failed or diverged; --json shows all")
 
 
 def ranges(found: list[tuple[int, int]]) -> str:

@@ -10,7 +10,7 @@ import click
 from bloxdb import queries
 from bloxdb.cli.common import csv_option, db_option, json_option, show_json, show_rows
 from bloxdb.cli.curve import WIDTH, draw_curve
-from bloxdb.cli.terminal import is_terminal, note, say, width
+from bloxdb.cli.terminal import is_terminal, note, say, tell, width
 from bloxdb.db import Arch, Database, Run, open
 from bloxdb.db.references import AVERAGES, Seeds, average_of, find_recipe, find_seeds
 from bloxdb.db.schema import LEADERBOARD_COLUMNS, RUN_MEASURES
@@ -189,16 +189,16 @@ _RUN_COLUMNS = (
 
 
 def _print_arch(arch: Arch) -> None:
-    say(f"architecture {arch.id}  {arch.hash}")
-    say(f"{arch.vec_text}")
+    tell(f"architecture {arch.id}  {arch.hash}")
+    tell(f"{arch.vec_text}")
     for stage, block in enumerate(arch.blocks, start=1):
         ops = block.op1 if block.op2 is None else f"{block.op1}, {block.op2}"
-        say(f"  stage {stage}: {block.scheme}({ops})")
-    say(f"{arch.flops:,} FLOPs (multiply-accumulates), {arch.params:,} parameters")
+        tell(f"  stage {stage}: {block.scheme}({ops})")
+    tell(f"{arch.flops:,} FLOPs (multiply-accumulates), {arch.params:,} parameters")
     for latency in arch.latencies:
-        say(f"{latency.latency_ms} ms on {latency.device.name}")
+        tell(f"{latency.latency_ms} ms on {latency.device.name}")
     if not arch.runs:
-        say("no runs")
+        tell("no runs")
         return
     show_rows([_run_row(run) for run in arch.runs])
     recipe = arch.runs[0].recipe
@@ -206,7 +206,7 @@ def _print_arch(arch: Arch) -> None:
     values = [epoch.val_top1 for epoch in arch.epochs if epoch.val_top1 is not None and epoch.epoch >= first]
     if values:
         without = ", but for epoch 1, which has the best epoch's value" if first > 1 else ""
-        say(f"val_top1 by epoch{without}, {recipe.name}, seed {arch.runs[0].seed}:")
+        tell(f"val_top1 by epoch{without}, {recipe.name}, seed {arch.runs[0].seed}:")
         say(draw_curve(values, max(min(WIDTH, width() - 9), 1) if is_terminal() else WIDTH, first=first))
 
 

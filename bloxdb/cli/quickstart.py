@@ -10,7 +10,7 @@ import click
 
 from bloxdb import codecs
 from bloxdb.cli.common import PATH, progress_bar, show_rows
-from bloxdb.cli.terminal import note
+from bloxdb.cli.terminal import note, say
 from bloxdb.cli.train import INTERRUPTED, train_shown
 from bloxdb.db import FINISHED, Database, create, open
 from bloxdb.errors import DatabaseExistsError, ReleaseError
@@ -49,18 +49,18 @@ def _steps(folder: Path) -> bool:
     with _database(place, recipe) as db:
         done = set(finished_archs(recipe.name, _SEED, db))
         left = [arch for arch in _ARCHS if arch not in done]
-        click.echo(f"2. Training {len(_ARCHS)} of them for {_EPOCHS} epochs on scikit-learn's digits")
+        say(f"2. Training {len(_ARCHS)} of them for {_EPOCHS} epochs on scikit-learn's digits")
         if left and not train_shown(db, left, recipe, _SEED):
             return False
-        click.echo(f"3. The best with at most {_MAX_FLOPS / 1e6:.0f} MFLOPs")
+        say(f"3. The best with at most {_MAX_FLOPS / 1e6:.0f} MFLOPs")
         show_rows(top(10, db, max_flops=_MAX_FLOPS, seeds=_SEED))
-        click.echo("4. Exporting all formats, and rebuilding a database from each")
+        say("4. Exporting all formats, and rebuilding a database from each")
         with progress_bar("rebuilding") as progress:
             for count, name in enumerate(codecs.FORMATS):
                 progress(count, len(codecs.FORMATS), name)
                 _rebuild(db, folder, name)
-    click.echo("   all three rebuilt databases are equal to the first")
-    click.echo("\nWhat to try next:")
+    say("   all three rebuilt databases are equal to the first")
+    say("\nWhat to try next:")
     for words in (
         ("top", "--db", place, "--by", "val_top1"),
         ("show", "--db", place, _ARCHS[0]),
@@ -68,7 +68,7 @@ def _steps(folder: Path) -> bool:
         ("train", "--db", place, "--dataset", "digits", "--random", 1, "--epochs", _EPOCHS, "--seed", 1),
         ("status", "--db", place),
     ):
-        click.echo(f"  {_command(*words)}")
+        say(f"  {_command(*words)}")
     return True
 
 
@@ -94,11 +94,11 @@ def _database(place: Path, recipe: TrainingRecipe) -> Database:
             raise DatabaseExistsError(
                 f"{place} has runs of {others[0]}, which no quickstart trains; name another folder"
             )
-        click.echo(f"1. Going on with {place}")
+        say(f"1. Going on with {place}")
         return db
     if folder.exists() and not (folder.is_dir() and _is_ours(folder, place.name)):
         raise DatabaseExistsError(f"{folder} exists already; name another folder, or remove it")
-    click.echo(f"1. Creating {place} with all 91,125 architectures")
+    say(f"1. Creating {place} with all 91,125 architectures")
     return create(place)
 
 

@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
@@ -49,6 +50,30 @@ def _spelled(found: re.Match[str]) -> str:
 def say(text: object = "") -> None:
     """A line, or several, on stdout; control characters in them are spelled out."""
     write(f"{_CONTROL_IN_LINES.sub(_spelled, str(text))}\n")
+
+
+def tell(text: str) -> None:
+    """`say` for sentences: on a terminal they are folded between words, so that no number is cut in two."""
+    shown = _CONTROL_IN_LINES.sub(_spelled, text)
+    say(folded(shown, width()) if is_terminal() else shown)
+
+
+def folded(text: str, columns: int) -> str:
+    """A text whose lines keep to a width, but for words that are longer; what goes on is indented.
+
+    Examples
+    --------
+    >>> print(folded("  stage 1: ST2(conv3x3, dconv5x5)", 26))
+      stage 1: ST2(conv3x3,
+        dconv5x5)
+    """
+    lines = []
+    for line in text.split("\n"):
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        lines += textwrap.wrap(
+            line, columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        ) or [""]
+    return "\n".join(lines)
 
 
 def note(text: object) -> None:

@@ -14,7 +14,7 @@ from bloxdb.compat.search_space import get_search_space
 from bloxdb.dataset import DatabaseSource, Runs, Source
 from bloxdb.dataset.folder import Devices, read_folder, source_of
 from bloxdb.dataset.source import CURVES
-from bloxdb.db.database import Database, current
+from bloxdb.db.database import Database, asked
 from bloxdb.db.references import Seeds
 from bloxdb.errors import QueryError
 from bloxdb.space.keys import KEY, find_arch
@@ -359,4 +359,4 @@ def from_database(db: Database | None = None, *, recipe: str | None = None, seed
     QueryError
         There is no such recipe or seed.
     """
-    return Dataset.of(DatabaseSource(db or current(), recipe, seeds))
+    return Dataset.of(DatabaseSource(asked(db), recipe, seeds))

@@ -107,6 +107,8 @@ class Runs:
     ) -> float | None:
         """Validation top-1 in percent: the best of the first epochs, or that at an epoch.
 
+        `bloxdb.Dataset.table` gives those of many architectures at once.
+
         Parameters
         ----------
         arch

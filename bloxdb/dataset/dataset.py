@@ -9,13 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from bloxdb import space
+from bloxdb.arguments import listed_epochs
 from bloxdb.codecs.header import search_space
 from bloxdb.dataset.base import Runs
 from bloxdb.dataset.folder import Devices
-from bloxdb.dataset.many import Many, listed_epochs
-from bloxdb.dataset.source import CURVES, OVERWRITTEN
+from bloxdb.dataset.many import Many
+from bloxdb.dataset.source import CURVES
 from bloxdb.db.references import average_of
 from bloxdb.errors import QueryError
+from bloxdb.measures import OVERWRITTEN
 from bloxdb.space.keys import KEY, find_arch
 
 
@@ -26,6 +28,9 @@ class Dataset(Runs):
     `bloxdb.space.keys` has a table of what each kind of key gives. A method returns None where there is no
     run of it, and where there is no such architecture; a malformed key is an error. Without a seed, one of
     `seeds` is drawn from `rng`.
+
+    Values of many architectures come from `table`, a whole curve from `curve`, and from a database also as
+    frames (`bloxdb.to_arrow` and its kin); methods that are asked in a loop take ten times as long and more.
 
     Parameters
     ----------

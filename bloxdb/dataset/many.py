@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bloxdb.arguments import integer
-from bloxdb.dataset.source import ANY_SEED, CURVES, OVERWRITTEN, Source
+from bloxdb.dataset.source import ANY_SEED, CURVES, Source
 from bloxdb.errors import QueryError
 from bloxdb.grouping import average
-from bloxdb.measures import COSTS, LATENCY
+from bloxdb.measures import COSTS, LATENCY, OVERWRITTEN
 from bloxdb.space.keys import Ids
 
 Values = npt.NDArray[np.float64]
@@ -99,30 +98,3 @@ class Many:
             return found
         values = [ask(seed) for seed in self._seeds]
         return average(self._average, np.reshape(values, (len(values), len(self.ids))))
-
-
-def listed_epochs(epoch: int | Iterable[int] | None, last: int) -> int | list[int]:
-    """An epoch, or several, as integers; the last if None.
-
-    Parameters
-    ----------
-    epoch
-        What the caller gave.
-    last
-        How many epochs there are.
-
-    Returns
-    -------
-    int or list of int
-        The same, each from 1 to `last`.
-
-    Raises
-    ------
-    QueryError
-        There is no such epoch.
-    """
-    if epoch is None:
-        return last
-    if isinstance(epoch, Iterable) and not isinstance(epoch, str) and getattr(epoch, "shape", None) != ():
-        return [integer(one, "an epoch", low=1, high=last) for one in epoch]
-    return integer(epoch, "an epoch", low=1, high=last)

@@ -8,7 +8,7 @@ from os import PathLike
 from bloxdb.dataset.database import DatabaseSource
 from bloxdb.dataset.dataset import Dataset
 from bloxdb.dataset.folder import Devices, read_folder
-from bloxdb.db.database import Database, current
+from bloxdb.db.database import Database, asked
 from bloxdb.db.references import Seeds
 
 
@@ -96,4 +96,4 @@ def from_database(db: Database | None = None, *, recipe: str | None = None, seed
     QueryError
         There is no such recipe or seed.
     """
-    return Dataset(DatabaseSource(db or current(), recipe, seeds))
+    return Dataset(DatabaseSource(asked(db), recipe, seeds))

@@ -13,9 +13,6 @@ from bloxdb.space.keys import Ids
 CURVES = tuple(EPOCH)
 """Columns with one value an epoch."""
 
-OVERWRITTEN = tuple(name for name in CURVES if name.startswith("val_"))
-"""Those that have the best epoch's values at epoch 1, in runs of recipes that say so."""
-
 RESULTS = tuple(name for name in RUN if name not in EPOCH)
 """Columns with one value a run."""
 

@@ -43,10 +43,15 @@ def locate(path_or_url: str | os.PathLike[str] | None) -> URL:
     Raises
     ------
     DatabaseNotFoundError
-        It is a URL of something that is no database of ours; the error has the right form.
+        It is a URL of something that is no database of ours, or no text at all; the error has the right form.
     NotADatabaseError
         It is a folder.
     """
+    if not isinstance(path_or_url, str | os.PathLike | None):
+        kind = type(path_or_url).__name__
+        raise DatabaseNotFoundError(
+            f"a database is named by a text, not by an object of type {kind}; {_FORMS}"
+        )
     place = os.fspath(path_or_url or os.environ.get("BLOXDB_URL") or "")
     if not place:
         import platformdirs

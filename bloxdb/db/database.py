@@ -19,7 +19,7 @@ from bloxdb.db.connection import check_access, check_file, locate, make_engine, 
 from bloxdb.db.dialects import engines_of
 from bloxdb.db.opened import Currents, close_at_end
 from bloxdb.db.reading import Answer, ask
-from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError, RevisionError
+from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError, QueryError, RevisionError
 
 _TRIES = 20  # at catching a moment in which nobody writes
 
@@ -322,6 +322,23 @@ def current() -> Database:
         None was opened, and there is no default one.
     """
     return _currents.latest() or open()
+
+
+def asked(db: object) -> Database:
+    """The database that a caller gave as ``db``; the current one if None."""
+    return current() if db is None else opened(db)
+
+
+def opened(db: object) -> Database:
+    """The database that a caller gave as ``db`` where one is needed; `QueryError` for whatever is none."""
+    if isinstance(db, Database):
+        return db
+    if isinstance(db, str | bytes | os.PathLike | URL):
+        given = os.fspath(db) if isinstance(db, os.PathLike) else db
+        what = "a URL" if "://" in str(given) else f"the path {given!r}"  # a URL may have a password
+        raise QueryError(f"db is a database that bloxdb.open gives, not {what}: write db=bloxdb.open(…)")
+    what = "None" if db is None else f"an object of type {type(db).__name__}"
+    raise QueryError(f"db is a database that bloxdb.open gives, not {what}")
 
 
 def open(

@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Column, Connection, func, insert, select, text
+from sqlalchemy import Column, ColumnElement, Connection, func, insert, select, text
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
@@ -232,7 +233,7 @@ class EpochBlock:
     run_ids, counts
         The runs, and how many epochs each has, shape (runs,).
     epochs
-        The number of each epoch, shape (sum of counts,).
+        The number of each epoch, shape (sum of counts,); empty where it was not asked for.
     measures
         Stored integers, int64 of the same shape, `MISSING` for NULL.
     """
@@ -244,7 +245,12 @@ class EpochBlock:
 
 
 def read_epochs(
-    sessions: Sequence[Session], run_ids: npt.NDArray[np.int64], names: Sequence[str]
+    sessions: Sequence[Session],
+    run_ids: npt.NDArray[np.int64],
+    names: Sequence[str],
+    *,
+    epochs: Sequence[int] | None = None,
+    numbers: bool = True,
 ) -> Iterator[EpochBlock]:
     """The stored epochs of runs that have any, in no particular order of runs or epochs.
 
@@ -256,11 +262,16 @@ def read_epochs(
         The runs.
     names
         Measures.
+    epochs
+        Only these, in order and each once; all if None.
+    numbers
+        Whether the number of each epoch is read, too; without, `EpochBlock.epochs` is empty.
     """
     ordered = np.sort(run_ids)
+    read = partial(_read_block, names=names, epochs=epochs, numbers=numbers)
     slices = [ordered[first : first + _SLICE] for first in range(0, len(ordered), _SLICE)]
     if len(sessions) == 1:
-        blocks = (_read_block(sessions[0], ids, names) for ids in slices)
+        blocks = (read(sessions[0], ids) for ids in slices)
         yield from (block for block in blocks if block is not None)
         return
     with ExitStack() as stack:
@@ -270,33 +281,50 @@ def read_epochs(
             if len(ahead) == 2 * len(threads) and (block := ahead.popleft().result()) is not None:
                 yield block
             which = number % len(threads)
-            ahead.append(threads[which].submit(_read_block, sessions[which], ids, names))
+            ahead.append(threads[which].submit(read, sessions[which], ids))
         for job in ahead:
             if (block := job.result()) is not None:
                 yield block
 
 
-def _read_block(session: Session, ids: npt.NDArray[np.int64], names: Sequence[str]) -> EpochBlock | None:
+def _read_block(
+    session: Session,
+    ids: npt.NDArray[np.int64],
+    names: Sequence[str],
+    epochs: Sequence[int] | None,
+    numbers: bool,
+) -> EpochBlock | None:
     engines = engines_of(session.get_bind().dialect)
     stored = [getattr(Epoch, EPOCH_MEASURES[name].column) for name in names]
-    columns = [engines.listed(column) for column in (Epoch.epoch, *stored)]
+    columns = [engines.listed(column) for column in (*([Epoch.epoch] if numbers else []), *stored)]
     query = select(Epoch.run_id, func.count(), *columns).group_by(Epoch.run_id)
-    if ids[-1] - ids[0] + 1 == len(ids):
-        wanted = Epoch.run_id.between(int(ids[0]), int(ids[-1]))
-    else:
-        wanted = Epoch.run_id.in_(ids.tolist())
-    rows = session.execute(query.where(wanted)).all()
+    if epochs is None:
+        query = query.where(_among(Epoch.run_id, ids))
+    else:  # a run's few epochs are looked up; a range of runs would be walked through, epoch by epoch
+        query = query.where(Epoch.run_id.in_(ids.tolist()), _among(Epoch.epoch, epochs))
+    rows = session.execute(query).all()
     if not rows:
         return None
     found, counts, *texts = zip(*rows, strict=True)
     size = sum(counts)
-    epochs, *measures = (_integers(column, size) for column in texts)
+    read = [_integers(column, size) for column in texts]
     return EpochBlock(
         np.array(found, dtype=np.int64),
         np.array(counts, dtype=np.int64),
-        epochs,
-        dict(zip(names, measures, strict=True)),
+        read.pop(0) if numbers else np.empty(0, dtype=np.int64),
+        dict(zip(names, read, strict=True)),
     )
+
+
+def _among(column: Any, numbers: Sequence[int] | npt.NDArray[np.int64]) -> ColumnElement[bool]:
+    """The condition that a column is one of some numbers, which are in order."""
+    first, last = int(numbers[0]), int(numbers[-1])
+    found: ColumnElement[bool] = (
+        column.between(first, last)
+        if last - first + 1 == len(numbers)
+        else column.in_([int(number) for number in numbers])
+    )
+    return found
 
 
 def _integers(texts: Sequence[str], size: int) -> npt.NDArray[np.int64]:

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bloxdb.arguments import integer
-from bloxdb.db.database import Database, current
+from bloxdb.db.database import Database, asked
 from bloxdb.db.schema import FINISHED, Device, Env, Recipe, Run
 from bloxdb.errors import QueryError, ReleaseError
 from bloxdb.measures import ENVIRONMENT
@@ -85,6 +85,12 @@ class RecipeFacts:
     config: dict[str, Any] | None = field(default=None, compare=False)
     digest: str | None = None
     first_epoch_is_best: bool = field(default=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "epochs", integer(self.epochs, "the number of epochs", low=0))
+        if self.images is not None:
+            counts = (integer(count, "the number of images", low=0) for count in self.images)
+            object.__setattr__(self, "images", Images(*counts))
 
     @classmethod
     def of(cls, recipe: Recipe) -> RecipeFacts:
@@ -337,7 +343,7 @@ def environment_id(facts: Mapping[str, str], db: Database | None = None) -> int:
     strange = [name for name in facts if name not in ENVIRONMENT]
     if strange:
         raise QueryError(f"an environment has no {strange[0]!r}; it has {', '.join(ENVIRONMENT)}")
-    with (db or current()).transaction() as session:
+    with asked(db).transaction() as session:
         return Environments(session).id_of([facts.get(name, "") for name in ENVIRONMENT])
 
 

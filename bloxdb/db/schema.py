@@ -34,7 +34,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from bloxdb import space
 from bloxdb.db.base import Base as Base
 from bloxdb.db.base import known
-from bloxdb.db.database import Database, current
+from bloxdb.db.database import Database, asked
 from bloxdb.measures import COSTS, ENVIRONMENT, EPOCH, RUN, Measure
 
 PENDING, RUNNING, FINISHED, FAILED, DIVERGED = "pending", "running", "finished", "failed", "diverged"
@@ -151,7 +151,7 @@ class Arch(Base):
         index = space.find_arch(key)
         if index is None:
             return None
-        return (db or current()).reader.get(cls, index, populate_existing=True)
+        return asked(db).reader.get(cls, index, populate_existing=True)
 
     def __index__(self) -> int:
         """Its index, so that an `Arch` can stand wherever an index can."""
@@ -182,7 +182,8 @@ class Arch(Base):
     def epochs(self) -> list[Epoch]:
         """The epochs of its run; of the lowest seed where there are several, empty without a run.
 
-        With several recipes, of the run of the first of them.
+        With several recipes, of the run of the first of them. For the curves of many architectures,
+        `bloxdb.to_arrow` and its kin with ``archs`` and ``columns`` take a fraction of the time of a loop.
         """
         return self.runs[0].epochs if self.runs else []
 

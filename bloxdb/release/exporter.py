@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, aliased
 from bloxdb import codecs, space
 from bloxdb.codecs import Header, Table
 from bloxdb.codecs.columns import BASE, BENCH, COLUMNS, ENV, EXT, INFO, MEASURED, is_list
-from bloxdb.db.database import Database, current
+from bloxdb.db.database import Database, asked
 from bloxdb.db.epochs import read_epochs
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
 from bloxdb.db.schema import (
@@ -83,7 +83,7 @@ def export_release(
     BloxFormatError, ReleaseError
         The format cannot hold the data.
     """
-    db = db or current()
+    db = asked(db)
     report, tally = ExportReport(), Tally()
     target = expanded(folder)
     with replacing_all(target) as staging, db.snapshots(os.cpu_count() or 1) as sessions:

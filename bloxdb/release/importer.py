@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, insert, select, update
 from bloxdb import codecs, space
 from bloxdb.arguments import integer
 from bloxdb.codecs import Header, Table
-from bloxdb.db.database import Database, current
+from bloxdb.db.database import Database, asked
 from bloxdb.db.epochs import EpochWriter
 from bloxdb.db.references import Environments, RecipeFacts, device_id, recipe_for
 from bloxdb.db.schema import Latency, Recipe, Run, StaticInfo
@@ -79,7 +79,7 @@ def import_release(
     ConflictError
         Values contradict the database.
     """
-    db = db or current()
+    db = asked(db)
     places = [paths] if isinstance(paths, str | PathLike) else list(paths)
     seed = None if seed is None else integer(seed, "a seed")
     files = expand(places)

@@ -8,6 +8,7 @@ import threading
 from dataclasses import dataclass
 from types import TracebackType
 
+from bloxdb.arguments import number
 from bloxdb.errors import DatabaseError, RunLostError
 from bloxdb.runs.record import RunRecord
 
@@ -27,6 +28,10 @@ class Intervals:
 
     every: float = 5.0
     dead_after: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name in ("every", "dead_after"):
+            object.__setattr__(self, name, number(getattr(self, name), f"{name} in seconds"))
 
 
 class Heartbeat:

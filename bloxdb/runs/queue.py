@@ -14,7 +14,7 @@ from sqlalchemy import CursorResult, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from bloxdb.arguments import integer
-from bloxdb.db.database import Database
+from bloxdb.db.database import Database, opened
 from bloxdb.db.dialects import utc_now
 from bloxdb.db.references import RecipeFacts, recipe_for
 from bloxdb.db.schema import PENDING, RUNNING, UNFINISHED, Run
@@ -61,7 +61,7 @@ class RunQueue:
     """
 
     def __init__(self, db: Database, archs: Iterable[Any], recipe: RecipeFacts, seed: int) -> None:
-        self.db = db
+        self.db = db = opened(db)
         self.seed = integer(seed, "a seed", low=0)
         with db.transaction() as session:
             advice = "train into another database, with its settings, or under another name"
@@ -112,6 +112,7 @@ class RunQueue:
             The run, now `running`; None if there is none now.
         """
         worker, intervals = worker or worker_name(), intervals or Intervals()
+        env_id = None if env_id is None else integer(env_id, "the id of an environment")
         state = {"status": RUNNING, "worker": worker, "env_id": env_id, "message": None}
         stopped = Run.heartbeat_at < utc_now(intervals.dead_after)
         while self._chunks:

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import CursorResult, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from bloxdb.arguments import integer
-from bloxdb.db.database import Database
+from bloxdb.arguments import integer, number
+from bloxdb.db.database import Database, opened
 from bloxdb.db.dialects import utc_now
 from bloxdb.db.schema import (
     DIVERGED,
@@ -57,7 +57,7 @@ class RunRecord:
     """
 
     def __init__(self, db: Database, run_id: int, arch_id: int, worker: str) -> None:
-        self.db = db
+        self.db = db = opened(db)
         self.run_id = run_id
         self.arch_id = arch_id
         self.worker = worker
@@ -75,7 +75,15 @@ class RunRecord:
         -------
         bool
             False if the database does not have them all: then all epochs are removed, and 0 are done.
+
+        Raises
+        ------
+        RunLostError
+            Another worker has the run, or it has ended.
+        QueryError
+            `done` is no number of epochs.
         """
+        done = integer(done, "the number of epochs that are done", low=0)
         with self.db.transaction() as session:
             self._change(session, heartbeat_at=utc_now())
             count = select(func.count()).where(Epoch.run_id == self.run_id, Epoch.epoch <= done)
@@ -124,12 +132,13 @@ class RunRecord:
         """
         stored = _stored(RUN_MEASURES, result.measures(), f"the result of architecture {self.arch_id}")
         measured = {name: RUN_MEASURES[name].natural(value) for name, value in stored.items()}
+        best = None if result.best is None else integer(result.best.epoch, "an epoch", low=1)
         with self.db.transaction() as session:
             self._change(
                 session,
                 status=DIVERGED if result.diverged else FINISHED,
                 finished_at=utc_now(),
-                best_epoch=None if result.best is None else result.best.epoch,
+                best_epoch=best,
                 device_workers=result.device_workers,
                 **measured,
             )
@@ -184,9 +193,10 @@ def is_held(db: Database, run_id: int) -> bool:
 def _stored(known: Mapping[str, Measure], measured: Mapping[str, float], where: str) -> dict[str, int | None]:
     """What was measured as stored integers; None for NaN, which is not measured."""
     stored = {}
-    for name, value in measured.items():
+    for name, given in measured.items():
         if name not in known:
             raise QueryError(f"{where} has {name!r}, which is no measure; choose of: {', '.join(known)}")
+        value = number(given, f"{name} of {where}", finite=False)
         if known[name].unit == "percent" and not (math.isnan(value) or 0 <= value <= 100):
             raise QueryError(f"{name} of {where} is {value}; percent are in 0 … 100, nan for not measured")
         if math.isinf(value):

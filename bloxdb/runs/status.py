@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import CursorResult, delete, func, select, update
 
 from bloxdb.arguments import integer
-from bloxdb.db.database import Database, current
+from bloxdb.db.database import Database, asked
 from bloxdb.db.dialects import utc_now
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
 from bloxdb.db.schema import (
@@ -49,7 +49,7 @@ def overview(db: Database | None = None) -> list[Row]:
         A dict a recipe and seed: a count a status; ``missing`` counts the architectures without a finished
         run; ``best``, ``median`` and ``worst`` are test top-1 in percent, None without a finished run.
     """
-    db = db or current()
+    db = asked(db)
     total = db.reader.scalar(select(func.count()).select_from(Arch)) or 0
     counts = [func.count().filter(Run.status == status).label(status) for status in STATUSES]
     query = (
@@ -86,7 +86,7 @@ def finished_archs(recipe: str, seed: int, db: Database | None = None) -> set[in
     """The architectures that have a finished run under a recipe and seed."""
     query = select(Run.arch_id).join(Recipe)
     query = query.where(Recipe.name == recipe, Run.seed == integer(seed, "a seed"), Run.status == FINISHED)
-    return set((db or current()).reader.scalars(query))
+    return set(asked(db).reader.scalars(query))
 
 
 def unfinished_count(arch_ids: Sequence[int], recipe: str, seed: int, db: Database | None = None) -> int:
@@ -102,7 +102,7 @@ def unfinished_count(arch_ids: Sequence[int], recipe: str, seed: int, db: Databa
             Run.status.in_(ENDED),
         )
     )
-    reader = (db or current()).reader
+    reader = asked(db).reader
     if len(arch_ids) == high - low + 1:
         return len(arch_ids) - (reader.scalar(select(func.count()).select_from(query.subquery())) or 0)
     return len(set(arch_ids).difference(reader.scalars(query)))
@@ -125,7 +125,7 @@ def gaps(recipe: str, seed: int, db: Database | None = None) -> list[tuple[int, 
     list of tuple
         Inclusive ranges of architecture indices, in order.
     """
-    db = db or current()
+    db = asked(db)
     done = finished_archs(find_recipe(db, recipe).name, seed, db)
     ranges: list[tuple[int, int]] = []
     for index in db.reader.scalars(select(Arch.id).order_by(Arch.id)):
@@ -152,7 +152,7 @@ def workers(db: Database | None = None) -> list[Row]:
         A dict a run that is `running`, with its worker, its last epoch, and the seconds since its last sign
         of life, by the database's clock.
     """
-    db = db or current()
+    db = asked(db)
     last_epoch = select(func.max(Epoch.epoch)).where(Epoch.run_id == Run.id).correlate(Run).scalar_subquery()
     query = (
         select(
@@ -189,7 +189,7 @@ def failures(db: Database | None = None) -> list[Row]:
     list of dict
         A dict a run.
     """
-    db = db or current()
+    db = asked(db)
     columns = (Run.arch_id, Recipe.name.label("recipe"), Run.seed, Run.status, Run.message)
     query = select(*columns).join(Recipe).where(Run.status.in_(UNSUCCESSFUL))
     return db.rows_of(query.order_by(Recipe.name, Run.seed, Run.arch_id))
@@ -240,7 +240,7 @@ def retry(
     QueryError
         There is no such status or recipe, or no run of such a seed.
     """
-    db = db or current()
+    db = asked(db)
     statuses = [statuses] if isinstance(statuses, str) else list(statuses)
     for status in statuses:
         if status not in UNSUCCESSFUL:

@@ -73,7 +73,9 @@ def test_an_import_says_what_is_new(tmp_path: Path, golden: Path) -> None:
 @pytest.mark.parametrize(
     "case", ["no such file", "wrong name", "damaged body", "conflict", "parquet", "ext alone"]
 )
-def test_a_failed_import_leaves_no_new_database(case: str, tmp_path: Path, golden: Path) -> None:
+def test_a_failed_import_leaves_no_new_database(
+    case: str, tmp_path: Path, golden: Path, empty_file: Path
+) -> None:
     release, db = tmp_path / "release", tmp_path / "new.db"
     release.mkdir()
     tiny = golden / "release-tiny"
@@ -95,7 +97,7 @@ def test_a_failed_import_leaves_no_new_database(case: str, tmp_path: Path, golde
     failed = bloxdb("import", *given, "--db", db, code=1)
     assert failed.stderr.startswith("Error: ")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["release"]
-    bloxdb("init", "--db", db)
+    shutil.copy(empty_file, db)
     before = db.read_bytes()
     bloxdb("import", *given, "--db", db, code=1)
     assert len(db.read_bytes()) == len(before)

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from sqlalchemy import text
 
 from bloxdb import Database, queries, space
 from bloxdb.cli.tables import as_text
 from bloxdb.db.schema import RUN_MEASURES
-from tests.cli.helpers import on_terminal
+from tests.cli.helpers import bloxdb, on_terminal
 
 
 @pytest.fixture(autouse=True)
@@ -125,6 +126,25 @@ def test_commands_keep_to_the_width_of_the_terminal(columns: int, tiny_file: Pat
     for command in (["top"], ["pareto", "--x", "params"], ["sql", "SELECT * FROM leaderboard LIMIT 3"]):
         shown = on_terminal(*command, "--db", tiny_file, COLUMNS=str(columns), TERM="dumb")
         assert max(map(cell_len, shown.splitlines())) <= columns
+
+
+@pytest.mark.parametrize("columns", [100, 63, 62, 50, 40, 34])
+@pytest.mark.parametrize("command", ["show", "status"])
+def test_lines_outside_tables_are_folded_between_words(command: str, columns: int, tiny_db: Database) -> None:
+    with tiny_db.transaction() as session:
+        session.execute(
+            text("UPDATE runs SET status = 'failed', message = 'it was too hot in there ' WHERE id < 4")
+        )
+        session.execute(text("DELETE FROM epochs WHERE run_id % 3 = 1"))
+    arguments = [command, "--db", str(tiny_db.path), *(["11179"] if command == "show" else [])]
+    piped = bloxdb(*arguments).stdout
+    shown = on_terminal(*arguments, COLUMNS=str(columns), TERM="dumb")
+    for line in shown.splitlines():
+        assert cell_len(line) <= columns or " " not in line.strip()  # a path that has no room is one word
+    words = set(shown.split())
+    for line in piped.splitlines():
+        if re.match(r"architecture|\[\[|  stage|[\d,]+ FLOPs|gaps|\d+ [a-z]+,", line):
+            assert set(line.split()) <= words, line
 
 
 @pytest.mark.parametrize(

@@ -203,9 +203,8 @@ with streams(), progress_bar("[bold]title") as progress:
 """
 
 
-def test_a_progress_bar_shows_texts_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.cli.helpers.COMMAND", [COMMAND[0], "-c", BAR.format(what=HOSTILE)])
-    shown = on_terminal(COLUMNS="200")
+def test_a_progress_bar_shows_texts_as_they_are() -> None:
+    shown = on_terminal(program=[COMMAND[0], "-c", BAR.format(what=HOSTILE)], COLUMNS="200")
     assert "[bold]title" in shown
     assert clean(HOSTILE) in shown
     assert not re.search("\x1b\\[31m|\x07|\x9b|\u202e", shown)

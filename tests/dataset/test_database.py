@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 import bloxdb
 from bloxdb import Database
+from bloxdb.space import NUM_ARCHS
 from tests.helpers import SEEDS
 
 
@@ -28,3 +30,24 @@ def test_seeds_of_a_database_can_be_written_in_many_ways(
     assert (data.seeds, len(data)) == ([1], 60)
     key = next(iter(data))
     assert data.test_acc(key) == bloxdb.from_database(small_db).test_acc(key, seed=1)
+
+
+@pytest.mark.parametrize("how", [{}, {"best": True}, {"seed": "mean"}], ids=str)
+def test_a_few_architectures_are_looked_up_and_many_are_read(small_db: Database, how: dict[str, Any]) -> None:
+    data = bloxdb.from_database(small_db)
+    columns = [*data.columns[1:], "flops", "params", *(f"latency:{device}" for device in data.devices)]
+    asked = {"seed": 1, "epoch": [3, 200], **how}
+    everything = data.table(np.arange(NUM_ARCHS), columns, **asked)
+    few = np.array([*data._source.arch_ids().tolist(), 0, 91_124, 0])
+    statements: list[str] = []
+    driver: Any = small_db.reader.connection().connection.driver_connection
+    driver.set_trace_callback(statements.append)
+    try:
+        found = data.table(few, columns, **asked)
+    finally:
+        driver.set_trace_callback(None)
+    for name in columns:
+        np.testing.assert_array_equal(found[name], everything[name][few])
+    assert len(statements) >= len(columns)
+    assert all("AND arch_id IN (" in statement for statement in statements)
+    assert data.table([], columns, **asked)["val_top1"].shape == (0, 2)
