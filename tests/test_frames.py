@@ -292,7 +292,10 @@ def test_all_recipes_can_be_asked_for_by_a_star(tiny_db: Database, golden: Path)
         assert bloxdb.to_pandas(what, tiny_db, recipe="*").equals(bloxdb.to_pandas(what, tiny_db))
     for what in ("epochs", "leaderboard"):
         found = bloxdb.to_pandas(what, tiny_db, recipe="*", seeds="mean")
-        parts = [bloxdb.to_pandas(what, tiny_db, recipe=name, seeds="mean") for name in ("cifar100-10", "cifar100-200")]
+        parts = [
+            bloxdb.to_pandas(what, tiny_db, recipe=name, seeds="mean")
+            for name in ("cifar100-10", "cifar100-200")
+        ]
         assert len(found) == sum(map(len, parts))
         for part, name in zip(parts, ("cifar100-10", "cifar100-200"), strict=True):
             mine = found[found["recipe"] == name].reset_index(drop=True)

@@ -178,6 +178,7 @@ OF_COUNT: dict[str, Ask] = {
     },
     "RunQueue(seed)": lambda seed, db, _: trained(db, seed=seed),
     "RunQueue.claim(env_id)": lambda env_id, db, _: trained(db, env_id=env_id),
+    "RunResult(device_workers)": lambda count, db, _: trained(db, device_workers=count),
     "RunRecord.begin(done)": lambda done, db, _: trained(db, done=done),
     "import_release(seed)": lambda seed, db, folder: imported(db, folder, seed),
 }
@@ -270,6 +271,7 @@ def trained(
     train_time: Any = 1.0,
     more: dict[str, Any] | None = None,
     of_run: dict[str, Any] | None = None,
+    device_workers: Any = 1,
 ) -> list[Any]:
     """What the database has of a run of one epoch."""
     measured = metrics or Metrics(50.0, 90.0, 1.5)
@@ -283,8 +285,8 @@ def trained(
         begun = record.begin(done)
         result = EpochResult(epoch, measured, measured, more or {})
         record.epoch(result)
-        record.finish(RunResult(False, result, measured, train_time, of_run or {}))
-        whole = "SELECT seed, env_id, best_epoch, val_top1, test_top1, test_top5, test_loss, train_time_s"
+        record.finish(RunResult(False, result, measured, train_time, of_run or {}, device_workers))
+        whole = "SELECT seed, env_id, best_epoch, val_top1, test_top1, test_top5, test_loss, train_time_s, device_workers"
         return [begun, new.rows(f"{whole} FROM runs"), new.rows("SELECT * FROM epochs")]
 
 
@@ -363,7 +365,7 @@ def test_what_is_no_limit_is_refused(entry: str, kind: str, db: Database, folder
     if measured and kind == "nan":
         assert OF_LIMIT[entry](NO_NUMBERS[kind], db, folder)  # which was not measured
         return
-    told = r" is a (finite )?number, not | is infinite| is inf; percent are"
+    told = r" is a (finite )?number(, not | of at most )| is infinite| is inf; percent are"
     with pytest.raises(bloxdb.QueryError, match=told):
         OF_LIMIT[entry](NO_NUMBERS[kind], db, folder)
 

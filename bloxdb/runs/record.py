@@ -133,13 +133,15 @@ class RunRecord:
         stored = _stored(RUN_MEASURES, result.measures(), f"the result of architecture {self.arch_id}")
         measured = {name: RUN_MEASURES[name].natural(value) for name, value in stored.items()}
         best = None if result.best is None else integer(result.best.epoch, "an epoch", low=1)
+        workers = result.device_workers
+        shared = None if workers is None else integer(workers, "the number of workers of a device", low=1)
         with self.db.transaction() as session:
             self._change(
                 session,
                 status=DIVERGED if result.diverged else FINISHED,
                 finished_at=utc_now(),
                 best_epoch=best,
-                device_workers=result.device_workers,
+                device_workers=shared,
                 **measured,
             )
         self._end()
