@@ -63,7 +63,6 @@ class Place:
         """Make this process ready to train here."""
         if self.threads is not None:
             torch.set_num_threads(self.threads)
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic products need it
 
 
 def kind_of(device: torch.device | str) -> Kind:

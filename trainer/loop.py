@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -17,8 +18,10 @@ from bloxdb.runs.results import EpochResult, Metrics, RunResult
 
 from .augment import plain_batches, training_batches
 from .data import DataSet, Split
+from .graphs import Recorder, Replayed, Step
 from .model import Network
 from .recipe import TrainingRecipe
+from .switches import configure
 
 
 class Training:
@@ -34,6 +37,9 @@ class Training:
         The data set; it lies on the device that trains.
     seed
         The seed of Python, NumPy and torch.
+    recorder
+        Records what the device does with a batch, and replays it; None to tell it each time. The numbers
+        are the same.
 
     Attributes
     ----------
@@ -45,8 +51,14 @@ class Training:
         Seconds that these epochs took.
     """
 
-    def __init__(self, vec: object, recipe: TrainingRecipe, data: DataSet, seed: int) -> None:
-        configure(recipe)
+    def __init__(
+        self,
+        vec: object,
+        recipe: TrainingRecipe,
+        data: DataSet,
+        seed: int,
+        recorder: Recorder | None = None,
+    ) -> None:
         seed_everything(seed)
         self.recipe = recipe
         self.data = data
@@ -54,40 +66,71 @@ class Training:
         self.network = Network(vec, data.classes).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimiser = torch.optim.SGD(
             self.network.parameters(),
-            recipe.lr,
+            _rate_on(self.device, recipe.lr),
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
             fused=True,
         )
+        if recipe.momentum:  # a recording knows no first step; after one from zeros it is the gradient, too
+            for weights in self.network.parameters():
+                self.optimiser.state[weights]["momentum_buffer"] = torch.zeros_like(weights)
         self.generator = torch.Generator().manual_seed(seed)
         self.forward: nn.Module = torch.compile(self.network) if recipe.compile else self.network  # type: ignore[assignment]
         self.epoch = 0
         self.best: EpochResult | None = None
         self.train_time = 0.0
         self._best_weights = _copied(self.network)
+        self._recorder = recorder
+        self._replayed = None if recorder is None else Replayed(recorder)
+        self._trained, self._measured = _Sums(self.device), _Sums(self.device)
 
     def train_epoch(self) -> EpochResult:
         """Train and validate for one epoch; what is not finite is not taken into account."""
         start = time.perf_counter()
-        rate = self.recipe.lr * (1 + math.cos(math.pi * self.epoch / self.recipe.epochs)) / 2
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        self.network.train()
-        train = _Sums(self.device)
-        for images, labels in training_batches(self.data, self.recipe, self.generator):
-            logits, loss = self.logits_and_loss(images, labels)
-            loss.backward()
-            self.optimiser.step()
-            self.optimiser.zero_grad(set_to_none=True)
-            train.add(logits, labels, loss)
+        self.train_on(training_batches(self.data, self.recipe, self.generator))
         val = self.evaluate(self.data.val)
-        result = EpochResult(self.epoch + 1, train.metrics(), val)
+        result = EpochResult(self.epoch + 1, self._trained.metrics(), val)
         if result.is_finite:
             self.epoch += 1
             if result.is_better_than(self.best):
                 self.best, self._best_weights = result, _copied(self.network)
         self.train_time += time.perf_counter() - start
         return result
+
+    def train_on(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Train on batches at the epoch's learning rate; nothing in it waits for a GPU.
+
+        Parameters
+        ----------
+        batches
+            Images in channels last, (n, 3, height, width), and classes, int64 (n,).
+        """
+        rate = self.recipe.lr * (1 + math.cos(math.pi * self.epoch / self.recipe.epochs)) / 2
+        for group in self.optimiser.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+        self.network.train()
+        self._trained.clear()
+        with configure(self.recipe):
+            for images, labels in batches:
+                self._do(self.step, images, labels)
+                self._trained.images += len(labels)
+
+    def step(self, images: Tensor, labels: Tensor) -> None:
+        """Go one step down the gradient, and add up what the batch gave before it.
+
+        Parameters
+        ----------
+        images, labels
+            A batch.
+        """
+        logits, loss = self.logits_and_loss(images, labels)
+        loss.backward()
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self._trained.add(logits, labels, loss)
 
     @torch.no_grad()
     def evaluate(self, split: Split) -> Metrics:
@@ -104,11 +147,22 @@ class Training:
             Top-1 and top-5 in percent, and the loss in nats.
         """
         self.network.eval()
-        sums = _Sums(self.device)
-        for images, labels in plain_batches(self.data, split, self.recipe.eval_batch):
-            logits, loss = self.logits_and_loss(images, labels)
-            sums.add(logits, labels, loss)
-        return sums.metrics()
+        self._measured.clear()
+        with configure(self.recipe):
+            for images, labels in plain_batches(self.data, split, self.recipe.eval_batch):
+                self._do(self._measure, images, labels)
+                self._measured.images += len(labels)
+        return self._measured.metrics()
+
+    def _measure(self, images: Tensor, labels: Tensor) -> None:
+        logits, loss = self.logits_and_loss(images, labels)
+        self._measured.add(logits, labels, loss)
+
+    def _do(self, step: Step, images: Tensor, labels: Tensor) -> None:
+        if self._replayed is None:
+            step(images, labels)
+        else:
+            self._replayed(step, images, labels)
 
     def finish(self) -> RunResult:
         """Test with the best epoch's weights."""
@@ -144,6 +198,10 @@ class Training:
             torch.set_num_threads(state["threads"])  # sums depend on who adds what
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
+        for group in self.optimiser.param_groups:
+            group["lr"] = _rate_on(self.device, self.recipe.lr)
+        if self._recorder is not None:  # the momentum lies elsewhere now
+            self._replayed = Replayed(self._recorder)
         self.generator.set_state(state["generator"].cpu())
         best = state["best"]
         if best is not None:
@@ -175,29 +233,28 @@ class Training:
 
 
 class _Sums:
-    """Adds up counts and losses on the device; nothing waits for it within an epoch."""
+    """Adds up counts and losses on the device, in one place; nothing waits for it within an epoch."""
 
     def __init__(self, device: torch.device) -> None:
         self.images = 0
         self.sums = torch.zeros(3, dtype=torch.float64, device=device)
 
+    def clear(self) -> None:
+        self.images = 0
+        self.sums.zero_()
+
     def add(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
         best = logits.detach().topk(5, dim=1).indices == labels[:, None]
         self.sums += torch.stack([best[:, 0].sum(), best.sum(), loss.detach() * len(labels)])
-        self.images += len(labels)
 
     def metrics(self) -> Metrics:
         top1, top5, loss = (self.sums / self.images).tolist()
         return Metrics(100 * top1, 100 * top5, loss)
 
 
-def configure(recipe: TrainingRecipe) -> None:
-    """Set what torch has as global switches."""
-    torch.use_deterministic_algorithms(recipe.deterministic)
-    torch.backends.cudnn.benchmark = not recipe.deterministic
-    precision = "tf32" if recipe.precision == "tf32" else "ieee"
-    torch.backends.cuda.matmul.fp32_precision = precision
-    torch.backends.cudnn.conv.fp32_precision = precision  # type: ignore[attr-defined]
+def _rate_on(device: torch.device, rate: float) -> float | Tensor:
+    """A learning rate; on a GPU a tensor there, so that a recorded step takes the value of its epoch."""
+    return rate if device.type == "cpu" else torch.tensor(rate, dtype=torch.float32, device=device)
 
 
 def seed_everything(seed: int) -> None:
