@@ -19,6 +19,7 @@ from bloxdb.errors import BloxError
 
 from .data import load_data
 from .devices import Place, threads_for
+from .graphs import are_used
 from .threads import wait_passively
 from .worker import Event, Job, Stop, prepare, work
 
@@ -44,7 +45,14 @@ def train(job: Job, where: Sequence[Place], tell: Callable[[Event], None], *, do
     -------
     bool
         Whether all runs have ended, and no worker died.
+
+    Raises
+    ------
+    QueryError
+        Graphs are wanted at a place that has none.
     """
+    for place in where:
+        are_used(torch.device(place.device), job.graphs)
     data = load_data(job.recipe.dataset, job.data_dir, download=download)
     threads = threads_for(data.train.images, len(where))
     where = [replace(place, threads=place.threads or threads) for place in where]

@@ -79,8 +79,8 @@ class CudaGraphs:
         return graph.replay
 
 
-def recorder_for(device: torch.device, wanted: bool | None) -> Recorder | None:
-    """What records on a device.
+def are_used(device: torch.device, wanted: bool | None) -> bool:
+    """Whether batches are recorded on a device.
 
     Parameters
     ----------
@@ -91,8 +91,8 @@ def recorder_for(device: torch.device, wanted: bool | None) -> Recorder | None:
 
     Returns
     -------
-    Recorder or None
-        None where batches are computed plainly.
+    bool
+        False where batches are computed plainly.
 
     Raises
     ------
@@ -100,10 +100,15 @@ def recorder_for(device: torch.device, wanted: bool | None) -> Recorder | None:
         Graphs were asked for where there are none.
     """
     if device.type == "cuda":
-        return CudaGraphs(device) if (BY_DEFAULT if wanted is None else wanted) else None
+        return BY_DEFAULT if wanted is None else wanted
     if wanted:
         raise QueryError(f"graphs are of GPUs; training on {device.type} goes without --graphs")
-    return None
+    return False
+
+
+def recorder_for(device: torch.device, wanted: bool | None) -> Recorder | None:
+    """What records on a device; None if `are_used` says that nothing is recorded."""
+    return CudaGraphs(device) if are_used(device, wanted) else None
 
 
 @dataclass

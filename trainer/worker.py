@@ -21,8 +21,9 @@ from bloxdb.runs import EpochResult, Heartbeat, Intervals, RunQueue, RunRecord, 
 
 from .checkpoint import Checkpoint, DamagedCheckpointError
 from .data import DataSet, load_data
-from .devices import is_out_of_memory, kind_of
+from .devices import is_of_a_device, is_out_of_memory, kind_of
 from .environment import environment
+from .graphs import recorder_for
 from .loop import Training
 from .recipe import TrainingRecipe
 from .scalars import Scalars
@@ -50,6 +51,9 @@ class Job:
         How often to give a sign of life, and when others count as dead.
     tensorboard
         A folder for scalars; None for none.
+    graphs
+        Whether a GPU's steps are recorded and replayed, which changes no number; None for
+        `graphs.BY_DEFAULT`.
     """
 
     db: str
@@ -61,6 +65,7 @@ class Job:
     checkpoint_every: int = 5
     intervals: Intervals = field(default_factory=Intervals)
     tensorboard: Path | None = None
+    graphs: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -184,7 +189,7 @@ class Worker:
         """Train a run to its end, or give it back where `stop` says so."""
         recipe = self.job.recipe
         checkpoint = Checkpoint(self.job.checkpoints, recipe.digest, record.arch_id, self.job.seed)
-        failure = ""
+        failure = again = ""
         try:
             with Heartbeat(record, self.job.intervals):
                 self._train(record, checkpoint)
@@ -195,24 +200,29 @@ class Worker:
                 record.release()
             raise
         except Exception as error:
-            failure = _one_line(error)
+            failure, memory = _one_line(error), is_out_of_memory(error)
             with suppress(RunLostError):
-                record.fail(failure)
-            if not is_out_of_memory(error):
-                raise TrainingError(f"architecture {record.arch_id} cannot be trained: {failure}") from error
+                if not record.fail(failure, once_more=memory or is_of_a_device(error)):
+                    again = "will be trained once more"
+            if not memory:
+                told = again or "cannot be trained"
+                raise TrainingError(f"architecture {record.arch_id} {told}: {failure}") from error
         except BaseException:
             with suppress(RunLostError):
                 record.release()
             raise
         finally:
             torch.set_num_threads(self.threads)
-        if failure:  # only here nothing holds the network's memory any more
-            kind_of(self.data.train.images.device).free()
+        kind_of(self.data.train.images.device).free()  # only here nothing holds the network's memory any more
+        if again:
+            self._say(record, "note", message=f"{again}: {failure}")
+        elif failure:
             self._say(record, "end", message=f"failed: {failure}")
 
     def _train(self, record: RunRecord, checkpoint: Checkpoint) -> None:
         recipe, seed = self.job.recipe, self.job.seed
-        training = Training(space.arch_vec(record.arch_id), recipe, self.data, seed)
+        recorder = recorder_for(self.data.train.images.device, self.job.graphs)
+        training = Training(space.arch_vec(record.arch_id), recipe, self.data, seed, recorder)
         self._resume(record, training, checkpoint)
         self._say(record, "start", epoch=training.epoch)
         saved = training.epoch

@@ -129,6 +129,11 @@ def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
     show_default=True,
     help="Seconds without one after which others take a run over.",
 )
+@click.option(
+    "--graphs/--no-graphs",
+    default=None,
+    help="Record a GPU's steps and replay them, or not; the numbers are the same.",
+)
 @click.option("--tensorboard", type=PATH, metavar="DIR", help="Write scalars there.")
 def train(
     db: str | None, dataset: str | None, config: Path | None, download: bool, seed: int, **options: Any

@@ -8,13 +8,13 @@ from collections.abc import Callable
 import pytest
 import torch
 from bloxdb.trainer.data import DataSet
-from bloxdb.trainer.graphs import Again, Replayed, Work, recorder_for
+from bloxdb.trainer.graphs import BY_DEFAULT, Again, Replayed, Work, are_used, recorder_for
 from bloxdb.trainer.loop import Training
 from torch import Tensor
 
 import bloxdb
-from bloxdb import space
-from tests.trainer.helpers import QUICK, digits_recipe, some_digits
+from bloxdb import Database, space
+from tests.trainer.helpers import QUICK, digits_recipe, job, some_digits, train
 
 DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available()
 
@@ -135,8 +135,16 @@ def test_going_back_to_a_state_forgets_what_was_recorded(data: DataSet) -> None:
     assert [training.train_epoch() for _ in range(3)] == first
 
 
-def test_graphs_are_of_gpus() -> None:
+def test_graphs_are_of_gpus(empty_db: Database) -> None:
     cpu = torch.device("cpu")
     assert recorder_for(cpu, None) is recorder_for(cpu, False) is None
     with pytest.raises(bloxdb.QueryError, match="training on cpu goes without --graphs"):
-        recorder_for(cpu, True)
+        train(job(empty_db, [QUICK], digits_recipe(1), graphs=True))
+    assert empty_db.rows("SELECT count(*) AS runs FROM runs") == [{"runs": 0}]
+
+
+def test_gpus_use_graphs_where_somebody_asks_and_by_default_if_so_decided() -> None:
+    gpu = torch.device("cuda:1")
+    assert are_used(gpu, True)
+    assert not are_used(gpu, False)
+    assert are_used(gpu, None) is BY_DEFAULT
