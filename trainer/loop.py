@@ -175,6 +175,7 @@ class Training:
 
     def state(self) -> dict[str, Any]:
         """All that the next epoch depends on, as tensors and plain values."""
+        best_epoch = 0 if self.best is None else self.best.epoch
         return {
             "epoch": self.epoch,
             "train_time": self.train_time,
@@ -183,7 +184,8 @@ class Training:
             "optimiser": self.optimiser.state_dict(),
             "generator": self.generator.get_state(),
             "best": None if self.best is None else asdict(self.best),
-            "best_weights": self._best_weights,
+            # None where they are those of the network, so that they are not written twice
+            "best_weights": None if self.epoch == best_epoch else self._best_weights,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -207,7 +209,8 @@ class Training:
         if best is not None:
             parts = {name: Metrics(**best[name]) for name in ("train", "val")}
             self.best = EpochResult(**best | parts)
-        self._best_weights = state["best_weights"]
+        best_weights = state["best_weights"]
+        self._best_weights = _copied(self.network) if best_weights is None else best_weights
         self.epoch, self.train_time = state["epoch"], state["train_time"]
 
     def logits_and_loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -46,7 +46,10 @@ class Job:
     data_dir
         The folder of the data set; None for its usual place.
     checkpoint_every
-        Epochs between two checkpoints.
+        Epochs between two checkpoints; None for no matter how many.
+    checkpoint_seconds
+        Seconds after which the end of an epoch is a time for another one; None for no matter how many. After
+        a crash so much is trained again, so it need not be shorter than it takes to notice one.
     intervals
         How often to give a sign of life, and when others count as dead.
     tensorboard
@@ -62,7 +65,8 @@ class Job:
     seed: int
     checkpoints: Path
     data_dir: Path | None = None
-    checkpoint_every: int = 5
+    checkpoint_every: int | None = None
+    checkpoint_seconds: float | None = 60.0
     intervals: Intervals = field(default_factory=Intervals)
     tensorboard: Path | None = None
     graphs: bool | None = None
@@ -225,7 +229,7 @@ class Worker:
         training = Training(space.arch_vec(record.arch_id), recipe, self.data, seed, recorder)
         self._resume(record, training, checkpoint)
         self._say(record, "start", epoch=training.epoch)
-        saved = training.epoch
+        saved, saved_at = training.epoch, time.monotonic()
         with Scalars(self.job.tensorboard, recipe.name, record.arch_id, seed) as scalars:
             while training.epoch < recipe.epochs:
                 if self.stop:
@@ -244,9 +248,9 @@ class Worker:
                     return
                 record.epoch(result)
                 scalars.epoch(result)
-                if result.epoch % self.job.checkpoint_every == 0 and result.epoch < recipe.epochs:
+                if result.epoch < recipe.epochs and self._is_due(result.epoch, time.monotonic() - saved_at):
                     checkpoint.save(training.state())
-                    saved = result.epoch
+                    saved, saved_at = result.epoch, time.monotonic()
                 self._say_epoch(record, result, training.train_time - before)
             final = training.finish()
             record.finish(final)
@@ -254,6 +258,11 @@ class Worker:
             scalars.end(final)
         top1 = None if final.test is None else final.test.top1
         self._say(record, "end", epoch=recipe.epochs, top1=top1, message="finished")
+
+    def _is_due(self, epoch: int, seconds: float) -> bool:
+        """Whether a checkpoint is to be written after an epoch, so long after the last one."""
+        every, after = self.job.checkpoint_every, self.job.checkpoint_seconds
+        return (every is not None and epoch % every == 0) or (after is not None and seconds >= after)
 
     def _resume(self, record: RunRecord, training: Training, checkpoint: Checkpoint) -> None:
         """Go on from the checkpoint, if there is a good one whose epochs the database has."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sys
 from collections.abc import Callable, Iterable
 from importlib import import_module
@@ -35,6 +36,27 @@ def _default(setting: str) -> str:
     usual = values[RELEASED]
     others = [f", of {dataset} {value}" for dataset, value in values.items() if value != usual]
     return f"{usual}{''.join(others)}"
+
+
+class Pause(click.ParamType):
+    """Between two checkpoints: epochs and None, or None and seconds."""
+
+    name = "epochs|time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int | None, float | None]:
+        """From ``'5'``, ``'60s'`` or ``'10min'``."""
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r"([0-9]+) *(s|min|h|)", str(value))
+        if found is None or not int(found[1]):
+            self.fail(f"{value!r} is neither a number of epochs nor a time such as 60s or 10min", param, ctx)
+        count, unit = int(found[1]), found[2]
+        return (None, count * _SECONDS[unit]) if unit else (count, None)
+
+
+_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 
 def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -110,10 +132,10 @@ def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option(
     "--checkpoint-every",
-    type=click.IntRange(1),
-    default=5,
+    type=Pause(),
+    default="60s",
     show_default=True,
-    help="Epochs between two checkpoints.",
+    help="Time between two checkpoints, as 60s or 10min, or epochs, as 5.",
 )
 @click.option(
     "--beat",
@@ -154,6 +176,7 @@ def train(
         "compile": options.pop("compiled") or None,
     }
     given = {name: value for name, value in changes.items() if value is not None}
+    options["checkpoint_every"], options["checkpoint_seconds"] = options.pop("checkpoint_every")
     recipe = make_recipe(dataset, config, given)
     with open(db) as opened:
         arch_ids = chosen_archs(opened, chosen, seed, lambda: finished_archs(recipe.name, seed, opened))

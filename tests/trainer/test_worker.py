@@ -163,6 +163,30 @@ def results_after(db: Database, what: object) -> list[tuple[object, ...]]:
     return results(db.path)
 
 
+@pytest.mark.parametrize(
+    ("every", "seconds", "expected"),
+    [(1, None, [1, 2, 3]), (2, None, [2]), (None, 0.0, [1, 2, 3]), (None, 3600.0, []), (3, 3600.0, [3]), (None, None, [])],
+)  # fmt: skip
+def test_checkpoints_come_after_epochs_or_after_a_time_and_not_at_the_end(
+    empty_db: Database, every: int | None, seconds: float | None, expected: list[int]
+) -> None:
+    what = job(empty_db, [QUICK], digits_recipe(4), checkpoint_every=every, checkpoint_seconds=seconds)
+    found: list[int] = []
+
+    def look(event: Event) -> None:  # an epoch is told after its checkpoint
+        state = Checkpoint(what.checkpoints, what.recipe.digest, QUICK, 0).load(torch.device("cpu"))
+        if event.kind == "epoch" and state is not None and state["epoch"] not in found:
+            found.append(state["epoch"])
+
+    data = some_digits(64)
+    queue = RunQueue(empty_db, [QUICK], what.recipe.facts(data.sizes), 0)
+    queue.fill()
+    record = queue.claim()
+    assert record is not None
+    Worker(what, data, look, Stop()).train(record)
+    assert found == expected
+
+
 def test_a_checkpoint_of_another_run_or_without_its_epochs_is_not_used(
     empty_db: Database, tmp_path: Path
 ) -> None:
