@@ -97,6 +97,11 @@ def kind_of(device: torch.device | str) -> Kind:
     return KINDS[name]
 
 
+def name_of(device: str) -> str:
+    """What a device is called in environments."""
+    return kind_of(device).describe(torch.device(device))["gpu"]
+
+
 def places(gpus: str | None, per_gpu: int, threads: int | None) -> list[Place]:
     """Where workers go.
 

@@ -16,13 +16,15 @@ import platformdirs
 
 from bloxdb import space
 from bloxdb.cli.common import PATH, db_option
-from bloxdb.cli.live import Board, shown
-from bloxdb.cli.terminal import note
+from bloxdb.cli.live import Board, duration, shown
+from bloxdb.cli.terminal import note, say
 from bloxdb.codecs.header import MAX_EPOCHS
+from bloxdb.counts import Counts
 from bloxdb.db import DATASETS, RELEASED, Database, open
 from bloxdb.errors import MissingExtraError, QueryError
 from bloxdb.runs.heartbeat import Intervals
 from bloxdb.runs.status import finished_archs, unfinished_count
+from bloxdb.trainer.estimate import estimate
 from bloxdb.trainer.recipe import PRECISIONS, TrainingRecipe, default_recipe, make_recipe
 from bloxdb.trainer.threads import wait_passively
 
@@ -217,9 +219,37 @@ def train_shown(
         **options,
     )
     board = Board(len(arch_ids), lambda: unfinished_count(arch_ids, recipe.name, seed, db))
+    say(expected(db, recipe, board.left, [place.device for place in where]))
     with shown(board) as tell:
         finished: bool = fleet.train(job, where, tell, download=download)
     return finished
+
+
+def expected(db: Database, recipe: TrainingRecipe, runs: int, places: list[str]) -> str:
+    """What is trained, in which precision, where, and how long that takes.
+
+    Parameters
+    ----------
+    db
+        The database.
+    recipe
+        How is trained.
+    runs
+        How many runs are left.
+    places
+        The device of each worker, as torch calls it.
+    """
+    used = sorted(set(places))
+    gpu = trainer("devices").name_of(used[0])
+    times = f"{len(used)} x " if len(used) > 1 else ""
+    shared = f" with {len(places)} workers" if len(places) > 1 else ""
+    text = f"{recipe.name} in {recipe.precision} on {times}{gpu}{shared}: {Counts(runs=runs)}"
+    found = estimate(db, recipe, runs, gpu, workers=len(places), devices=len(used))
+    if found is None:
+        return f"{text}; how fast is not known before one has finished"
+    return (
+        f"{text} in about {duration(found.seconds)}, {found.images_per_second:,.0f} images/s, by {found.by}"
+    )
 
 
 def trainer(module: str) -> ModuleType:
