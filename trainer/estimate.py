@@ -14,8 +14,8 @@ from bloxdb.db.schema import FINISHED, Env, Recipe, Run
 from .recipe import TrainingRecipe, default_recipe
 
 MEASURED: dict[tuple[str, str], float] = {}
-"""By the name of the GPU and the precision: training images a second of epochs with their validation, at which all
-91,125 architectures take as long as `benchmarks/train.py` says, with one worker a GPU. Add yours here.
+"""Training images a second of epochs with validation, by the GPU's name and the precision, one worker a GPU:
+those at which all 91,125 architectures take as long as `benchmarks/train.py` says. Add yours here.
 """
 
 

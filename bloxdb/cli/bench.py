@@ -15,6 +15,7 @@ from bloxdb.codecs.columns import BENCH
 from bloxdb.codecs.header import PLAIN_DEVICE, dump
 from bloxdb.db import Device, Latency, open
 from bloxdb.errors import QueryError
+from bloxdb.trainer.recipe import PRECISIONS
 
 
 @click.command()
@@ -35,6 +36,13 @@ from bloxdb.errors import QueryError
     help="Where to run the network, as torch calls it.",
 )
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Images at once.")
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default=PRECISIONS[0],
+    show_default=True,
+    help="How layers compute.",
+)
 @click.option("--threads", type=click.IntRange(1), help="CPU threads; all cores if not given.")
 @click.option(
     "--runs", type=click.IntRange(2), default=30, show_default=True, help="Forward passes that count."
@@ -44,7 +52,8 @@ def bench(db: str | None, device_name: str, seed: int, threads: int | None, **op
     """Measure how long architectures take on this machine, and store the latencies.
 
     A latency is the median of warm forward passes, and its spread the range of the middle half of them. Each
-    is stored as it is measured; --missing goes on after an interruption.
+    is stored as it is measured; --missing goes on after an interruption. On a GPU a pass is replayed as a
+    graph and timed by the GPU's clock, so that it is the GPU's time and not Python's.
     """
     chosen = taken(options)
     if not PLAIN_DEVICE.fullmatch(device_name):

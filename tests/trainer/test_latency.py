@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import pytest
+import torch
+from bloxdb.trainer import switches
 from bloxdb.trainer.latency import Measured, Setting, measure, measure_all
+from bloxdb.trainer.recipe import PRECISIONS
 
 import bloxdb
 from bloxdb import Database, space
 from tests.trainer.helpers import QUICK
 
 FAST = Setting(runs=3, warmup=0)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("device", ["cpu"] + ["cuda"] * torch.cuda.is_available())
+def test_every_precision_is_measured_on_every_device(device: str, precision: str) -> None:
+    before = switches._switches()
+    found = measure(space.arch_vec(QUICK), Setting(device, runs=3, warmup=0, precision=precision))
+    assert 0.01 < found.latency_ms < 10_000
+    assert switches._switches() == before
 
 
 def test_a_latency_has_the_decimals_that_release_files_keep() -> None:
