@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from bloxdb.db.database import open
-from bloxdb.errors import BloxError
+from bloxdb.errors import BloxError, QueryError
 
 from .data import load_data
 from .devices import Place, threads_for
@@ -49,10 +49,13 @@ def train(job: Job, where: Sequence[Place], tell: Callable[[Event], None], *, do
     Raises
     ------
     QueryError
-        Graphs are wanted at a place that has none.
+        Graphs, or kernels of `torch.compile`, are wanted at a place that has none.
     """
     for place in where:
-        are_used(torch.device(place.device), job.graphs)
+        device = torch.device(place.device)
+        are_used(device, job.graphs)
+        if job.recipe.compile and device.type == "cpu":
+            raise QueryError("compiling takes minutes on a CPU and gains nothing there; leave --compile out")
     data = load_data(job.recipe.dataset, job.data_dir, download=download)
     threads = threads_for(data.train.images, len(where))
     where = [replace(place, threads=place.threads or threads) for place in where]

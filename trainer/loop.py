@@ -21,6 +21,7 @@ from .data import DataSet, Split
 from .graphs import Recorder, Replayed, Step
 from .model import Network
 from .recipe import TrainingRecipe
+from .regions import Regions
 from .switches import configure
 
 
@@ -75,7 +76,7 @@ class Training:
             for weights in self.network.parameters():
                 self.optimiser.state[weights]["momentum_buffer"] = torch.zeros_like(weights)
         self.generator = torch.Generator().manual_seed(seed)
-        self.forward: nn.Module = torch.compile(self.network) if recipe.compile else self.network  # type: ignore[assignment]
+        self.forward: nn.Module = Regions(self.network) if recipe.compile else self.network
         self.epoch = 0
         self.best: EpochResult | None = None
         self.train_time = 0.0

@@ -50,7 +50,7 @@ class TrainingRecipe:
     deterministic
         Whether only algorithms are used that give the same numbers each time.
     compile
-        Whether `torch.compile` makes the kernels.
+        Whether `torch.compile` makes the kernels; on a GPU only.
 
     Raises
     ------

@@ -106,7 +106,7 @@ def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option("--augment/--no-augment", default=None, help="Change training images at random, or not.")
 @click.option("--fast", is_flag=True, help="Let algorithms differ in the last digits from time to time.")
-@click.option("--compile", "compiled", is_flag=True, help="Use torch.compile.")
+@click.option("--compile", "compiled", is_flag=True, help="Let torch.compile make a GPU's kernels.")
 @click.option(
     "--config",
     type=PATH,
