@@ -28,6 +28,8 @@ from bloxdb.trainer.estimate import estimate
 from bloxdb.trainer.recipe import PRECISIONS, TrainingRecipe, default_recipe, make_recipe
 from bloxdb.trainer.threads import wait_passively
 
+Pause = tuple[int | None, float | None]
+
 INTERRUPTED = 130
 """The exit code that a shell gives for Ctrl-C."""
 
@@ -40,22 +42,13 @@ def _default(setting: str) -> str:
     return f"{usual}{''.join(others)}"
 
 
-class Pause(click.ParamType):
-    """Between two checkpoints: epochs and None, or None and seconds."""
-
-    name = "epochs|time"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int | None, float | None]:
-        """From ``'5'``, ``'60s'`` or ``'10min'``."""
-        if isinstance(value, tuple):
-            return value
-        found = re.fullmatch(r"([0-9]+) *(s|min|h|)", str(value))
-        if found is None or not int(found[1]):
-            self.fail(f"{value!r} is neither a number of epochs nor a time such as 60s or 10min", param, ctx)
-        count, unit = int(found[1]), found[2]
-        return (None, count * _SECONDS[unit]) if unit else (count, None)
+def pause(context: click.Context | None, option: click.Parameter | None, text: str) -> Pause:
+    """Epochs and None between two checkpoints, or None and seconds, from ``'5'`` or ``'60s'``."""
+    found = re.fullmatch(r"([0-9]+) *(s|min|h|)", text)
+    if found is None or not int(found[1]):
+        raise click.BadParameter(f"{text!r} is neither a number of epochs nor a time such as 60s or 10min")
+    count, unit = int(found[1]), found[2]
+    return (None, count * _SECONDS[unit]) if unit else (count, None)
 
 
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
@@ -134,7 +127,8 @@ def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option(
     "--checkpoint-every",
-    type=Pause(),
+    callback=pause,
+    metavar="EPOCHS|TIME",
     default="60s",
     show_default=True,
     help="Time between two checkpoints, as 60s or 10min, or epochs, as 5.",

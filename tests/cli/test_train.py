@@ -9,7 +9,7 @@ import pytest
 
 import bloxdb
 from bloxdb import Database, space
-from bloxdb.cli.train import Pause, chosen_archs, taken
+from bloxdb.cli.train import chosen_archs, pause, taken
 
 NOTHING: dict[str, Any] = {"keys": (), "bounds": None, "count": None, "sql": None, "missing": False}
 
@@ -74,17 +74,16 @@ def test_architectures_must_be_named_somehow() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "pause"),
+    ("text", "expected"),
     [("5", (5, None)), ("60s", (None, 60)), ("10min", (None, 600)), ("2 h", (None, 7200)), ("1s", (None, 1))],
 )
 def test_a_pause_between_checkpoints_is_of_epochs_or_of_time(
-    text: str, pause: tuple[int | None, float | None]
+    text: str, expected: tuple[int | None, float | None]
 ) -> None:
-    assert Pause()(text) == pause
-    assert Pause()(pause) == pause
+    assert pause(None, None, text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "0", "0s", "-1", "s", "5x", "1.5", "5 5", "five"])
 def test_what_is_no_pause_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter, match="neither a number of epochs nor a time such as 60s"):
-        Pause()(text)
+        pause(None, None, text)
