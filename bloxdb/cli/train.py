@@ -150,7 +150,7 @@ def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--graphs/--no-graphs",
     default=None,
-    help="Record a GPU's steps and replay them, or not; the numbers are the same.",
+    help="Record a GPU's steps and replay them, which is the default, or not; the numbers are the same.",
 )
 @click.option("--tensorboard", type=PATH, metavar="DIR", help="Write scalars there.")
 def train(
