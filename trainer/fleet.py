@@ -53,7 +53,7 @@ def train(job: Job, where: Sequence[Place], tell: Callable[[Event], None], *, do
     """
     for place in where:
         device = torch.device(place.device)
-        are_used(device, job.graphs)
+        are_used(device, job.recipe, job.graphs)
         if job.recipe.compile and device.type == "cpu":
             raise QueryError("compiling takes minutes on a CPU and gains nothing there; leave --compile out")
     data = load_data(job.recipe.dataset, job.data_dir, download=download)

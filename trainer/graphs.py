@@ -16,9 +16,13 @@ from torch import Tensor
 
 from bloxdb.errors import QueryError
 
+from .recipe import TrainingRecipe
+
 BY_DEFAULT = True
-"""Whether GPUs use graphs where nobody says. On an H200 epochs are 1.05 times as fast in fp32, 1.7 to 2.2 in
-tf32, 2.8 to 3.0 in bf16, with the same rows and weights bit for bit in all three.
+"""Whether GPUs use graphs where nobody says, for recipes such as were measured: deterministic, not compiled.
+
+On an H200 epochs are 1.05 times as fast in fp32, 1.7 to 2.2 in tf32, 2.8 to 3.0 in bf16, with the same rows
+and weights bit for bit in all three.
 """
 
 _FIRST = 2  # batches of a shape that are computed plainly: libraries load and choose their kernels with them
@@ -81,13 +85,15 @@ class CudaGraphs:
         return graph.replay
 
 
-def are_used(device: torch.device, wanted: bool | None) -> bool:
+def are_used(device: torch.device, recipe: TrainingRecipe, wanted: bool | None) -> bool:
     """Whether batches are recorded on a device.
 
     Parameters
     ----------
     device
         The device that trains.
+    recipe
+        How it trains.
     wanted
         Whether somebody asked for graphs; None for `BY_DEFAULT` on GPUs.
 
@@ -102,15 +108,16 @@ def are_used(device: torch.device, wanted: bool | None) -> bool:
         Graphs were asked for where there are none.
     """
     if device.type == "cuda":
-        return BY_DEFAULT if wanted is None else wanted
+        measured = recipe.deterministic and not recipe.compile
+        return (BY_DEFAULT and measured) if wanted is None else wanted
     if wanted:
-        raise QueryError(f"graphs are of GPUs; training on {device.type} goes without --graphs")
+        raise QueryError(f"graphs are of GPUs; leave --graphs out where a {device.type} computes")
     return False
 
 
-def recorder_for(device: torch.device, wanted: bool | None) -> Recorder | None:
+def recorder_for(device: torch.device, recipe: TrainingRecipe, wanted: bool | None) -> Recorder | None:
     """What records on a device; None if `are_used` says that nothing is recorded."""
-    return CudaGraphs(device) if are_used(device, wanted) else None
+    return CudaGraphs(device) if are_used(device, recipe, wanted) else None
 
 
 @dataclass

@@ -225,7 +225,7 @@ class Worker:
 
     def _train(self, record: RunRecord, checkpoint: Checkpoint) -> None:
         recipe, seed = self.job.recipe, self.job.seed
-        recorder = recorder_for(self.data.train.images.device, self.job.graphs)
+        recorder = recorder_for(self.data.train.images.device, recipe, self.job.graphs)
         training = Training(space.arch_vec(record.arch_id), recipe, self.data, seed, recorder)
         self._resume(record, training, checkpoint)
         self._say(record, "start", epoch=training.epoch)

@@ -43,6 +43,9 @@ from bloxdb.trainer.recipe import PRECISIONS
     show_default=True,
     help="How layers compute.",
 )
+@click.option(
+    "--graphs", is_flag=True, help="Replay a GPU's passes, timed by its own clock and not Python's."
+)
 @click.option("--threads", type=click.IntRange(1), help="CPU threads; all cores if not given.")
 @click.option(
     "--runs", type=click.IntRange(2), default=30, show_default=True, help="Forward passes that count."
@@ -52,8 +55,7 @@ def bench(db: str | None, device_name: str, seed: int, threads: int | None, **op
     """Measure how long architectures take on this machine, and store the latencies.
 
     A latency is the median of warm forward passes, and its spread the range of the middle half of them. Each
-    is stored as it is measured; --missing goes on after an interruption. On a GPU a pass is replayed as a
-    graph and timed by the GPU's clock, so that it is the GPU's time and not Python's.
+    is stored as it is measured; --missing goes on after an interruption.
     """
     chosen = taken(options)
     if not PLAIN_DEVICE.fullmatch(device_name):

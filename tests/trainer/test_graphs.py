@@ -86,7 +86,7 @@ def trained(training: Training, epochs: int) -> list[object]:
 
 
 def recorders(device: str) -> Callable[[], object]:
-    return Written if device == "cpu" else lambda: recorder_for(torch.device(device), True)
+    return Written if device == "cpu" else lambda: recorder_for(torch.device(device), digits_recipe(1), True)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -136,15 +136,18 @@ def test_going_back_to_a_state_forgets_what_was_recorded(data: DataSet) -> None:
 
 
 def test_graphs_are_of_gpus(empty_db: Database) -> None:
-    cpu = torch.device("cpu")
-    assert recorder_for(cpu, None) is recorder_for(cpu, False) is None
-    with pytest.raises(bloxdb.QueryError, match="training on cpu goes without --graphs"):
+    cpu, recipe = torch.device("cpu"), digits_recipe(1)
+    assert recorder_for(cpu, recipe, None) is recorder_for(cpu, recipe, False) is None
+    with pytest.raises(bloxdb.QueryError, match="leave --graphs out where a cpu computes"):
         train(job(empty_db, [QUICK], digits_recipe(1), graphs=True))
     assert empty_db.rows("SELECT count(*) AS runs FROM runs") == [{"runs": 0}]
 
 
 def test_gpus_use_graphs_where_somebody_asks_and_by_default_if_so_decided() -> None:
-    gpu = torch.device("cuda:1")
-    assert are_used(gpu, True)
-    assert not are_used(gpu, False)
-    assert are_used(gpu, None) is BY_DEFAULT
+    gpu, recipe = torch.device("cuda:1"), digits_recipe(1)
+    others = (digits_recipe(1, deterministic=False), digits_recipe(1, compile=True))  # nobody measured these
+    for any_recipe in (recipe, *others):
+        assert are_used(gpu, any_recipe, True)
+        assert not are_used(gpu, any_recipe, False)
+    assert are_used(gpu, recipe, None) is BY_DEFAULT
+    assert not any(are_used(gpu, other, None) for other in others)

@@ -19,8 +19,9 @@ FAST = Setting(runs=3, warmup=0)
 @pytest.mark.parametrize("device", ["cpu"] + ["cuda"] * torch.cuda.is_available())
 def test_every_precision_is_measured_on_every_device(device: str, precision: str) -> None:
     before = switches._switches()
-    found = measure(space.arch_vec(QUICK), Setting(device, runs=3, warmup=0, precision=precision))
-    assert 0.01 < found.latency_ms < 10_000
+    for graphs in (False, True)[: 1 + (device == "cuda")]:
+        setting = Setting(device, runs=3, warmup=0, precision=precision, graphs=graphs)
+        assert 0.01 < measure(space.arch_vec(QUICK), setting).latency_ms < 10_000
     assert switches._switches() == before
 
 
@@ -52,3 +53,8 @@ def test_what_is_measured_again_takes_the_place_of_what_was(empty_db: Database) 
 def test_a_device_that_is_unknown_is_refused_before_anything_is_measured() -> None:
     with pytest.raises(bloxdb.QueryError, match="there is no device 'tpu'; choose one of: cpu"):
         Setting(torch_device="tpu")
+
+
+def test_graphs_are_refused_where_there_are_none() -> None:
+    with pytest.raises(bloxdb.QueryError, match="graphs are of GPUs"):
+        Setting(torch_device="cpu", graphs=True)
