@@ -1,11 +1,11 @@
 """Measure the trainer against a plain loop, on the CPU or a GPU, in one run.
 
-    python benchmarks/train.py [--device cpu|cuda] [--images N] [--repeats 3] [--per-gpu 2] [--write]
+    python benchmarks/train.py [--device cpu|cuda] [--images N] [--repeats N] [--per-gpu 2] [--write]
 
 The images are random, 32x32, and as many as the device does in a while; what is compared is images a second.
 The reference is what one writes first: torchvision's PIL transforms in a DataLoader with worker processes,
-float32, the default memory layout, and `.item()` at each step. `--write` puts the tables into
-benchmarks/RESULTS.md.
+float32, the default memory layout, and `.item()` at each step. On a GPU, steps are graphs, which are
+compared with ours that are not, too. `--write` puts the tables into benchmarks/RESULTS.md.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ import numpy as np
 import torch
 from bloxdb.trainer.augment import training_batches
 from bloxdb.trainer.data import DataSet, Split
+from bloxdb.trainer.graphs import recorder_for
 from bloxdb.trainer.loop import Training
-from bloxdb.trainer.recipe import TrainingRecipe, default_recipe
+from bloxdb.trainer.recipe import PRECISIONS, TrainingRecipe, default_recipe
+from bloxdb.trainer.switches import configure
 from harness import markdown, processor, today, write_between
 from plain_loop import PlainLoop, Reference
 from torch import Tensor
@@ -109,59 +111,55 @@ def augmentation(repeats: int) -> Line:
 
 
 def measure_arch(
-    name: str, arch_id: int, recipe: TrainingRecipe, images: int, device: str, repeats: int
-) -> list[Line]:
-    """A step, and an epoch with its validation."""
-    data = random_data(images, device)
-    draw = torch.Generator().manual_seed(0)
-    batch = torch.randn(recipe.batch, 3, 32, 32, generator=draw)
-    labels = torch.randint(100, (recipe.batch,), generator=draw)
-    plain = plain_speeds(arch_id, recipe, data, batch, labels, device, repeats)
-    ours = our_speeds(arch_id, recipe, data, batch.to(device), labels.to(device), device, repeats)
-    bound = 1.5 if device == "cpu" else 5.0 if recipe.precision == "bf16" else 2.0
+    name: str, arch_id: int, recipe: TrainingRecipe, data: DataSet, plain: tuple[float, float], repeats: int
+) -> tuple[list[Line], float]:
+    """A step, and an epoch with its validation; lines, and images a second of the epoch."""
+    on_gpu = data.train.images.is_cuda
+    bound = 1.5 if not on_gpu else 5.0 if recipe.precision == "bf16" else 2.0
     title = f"{name} ({costs.all_costs()[arch_id, 0] / 1e6:.0f} MFLOPs), {recipe.precision}"
-    return [
-        Line(f"step, {title}", ours[0], plain[0], None if device == "cpu" else bound),
+    ours = our_speeds(arch_id, recipe, data, repeats, graphs=on_gpu)
+    lines = [
+        Line(f"step, {title}", ours[0], plain[0], bound if on_gpu else None),
         Line(f"epoch, {title}", ours[1], plain[1], bound),
     ]
+    if on_gpu:
+        launches = our_speeds(arch_id, recipe, data, repeats, graphs=False)
+        lines += [
+            Line(f"{what}, {title}: graphs, by launches", fast, slow, None)
+            for what, fast, slow in zip(("step", "epoch"), ours, launches, strict=True)
+        ]
+    return lines, ours[1]
+
+
+def some_batch(recipe: TrainingRecipe) -> tuple[Tensor, Tensor]:
+    """A batch, to time steps with."""
+    draw = torch.Generator().manual_seed(0)
+    images = torch.randn(recipe.batch, 3, 32, 32, generator=draw)
+    return images, torch.randint(100, (recipe.batch,), generator=draw)
 
 
 def plain_speeds(
-    arch_id: int,
-    recipe: TrainingRecipe,
-    data: DataSet,
-    batch: Tensor,
-    labels: Tensor,
-    device: str,
-    repeats: int,
+    arch_id: int, recipe: TrainingRecipe, data: DataSet, device: str, repeats: int
 ) -> tuple[float, float]:
     """Images a second of the reference, of a step and of an epoch."""
     plain = PlainLoop(space.arch_vec(arch_id), recipe, data, device)
+    batch, labels = some_batch(recipe)
     step = timed(lambda: plain.step(batch, labels), device, repeats)
     return len(batch) / step, len(data.train) / timed(plain.epoch, device, repeats)
 
 
 def our_speeds(
-    arch_id: int,
-    recipe: TrainingRecipe,
-    data: DataSet,
-    batch: Tensor,
-    labels: Tensor,
-    device: str,
-    repeats: int,
+    arch_id: int, recipe: TrainingRecipe, data: DataSet, repeats: int, *, graphs: bool
 ) -> tuple[float, float]:
     """The same of ours."""
-    training = Training(space.arch_vec(arch_id), recipe, data, 0)
-    ready = batch.contiguous(memory_format=torch.channels_last)
-
-    def step() -> None:
-        _, loss = training.logits_and_loss(ready, labels)
-        loss.backward()
-        training.optimiser.step()
-        training.optimiser.zero_grad(set_to_none=True)
-
-    of_step = timed(step, device, repeats)
-    return len(batch) / of_step, len(data.train) / timed(training.train_epoch, device, repeats)
+    device = data.train.images.device
+    training = Training(space.arch_vec(arch_id), recipe, data, 0, recorder_for(device, recipe, graphs))
+    images, labels = (part.to(device) for part in some_batch(recipe))
+    steps = 20 if device.type == "cuda" else 1
+    batches = [(images.contiguous(memory_format=torch.channels_last), labels)] * steps
+    of_steps = timed(lambda: training.train_on(batches), device.type, repeats)
+    of_epoch = timed(training.train_epoch, device.type, repeats)
+    return steps * len(labels) / of_steps, len(data.train) / of_epoch
 
 
 def together(arch_id: int, recipe: TrainingRecipe, images: int, device: str, processes: int) -> float:
@@ -184,19 +182,20 @@ def one_of_several(
 ) -> None:
     """A process of `together`."""
     torch.set_num_threads(threads)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    training = Training(space.arch_vec(arch_id), recipe, random_data(images, device), 0)
+    recorder = recorder_for(torch.device(device), recipe, device.startswith("cuda"))
+    training = Training(space.arch_vec(arch_id), recipe, random_data(images, device), 0, recorder)
     training.train_epoch()
     barrier.wait()
     queue.put(images / timed(training.train_epoch, device, 1))
 
 
-def peak_flops(device: str, precision: str) -> float:
+def peak_flops(device: str, recipe: TrainingRecipe) -> float:
     """Multiply-accumulates a second of a large product of matrices: what the hardware can do at the most."""
     size = 8192 if device != "cpu" else 2048
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    dtype = torch.bfloat16 if recipe.precision == "bf16" else torch.float32
     a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
-    return size**3 / timed(lambda: a @ b, device, 5)
+    with configure(recipe):
+        return size**3 / timed(lambda: a @ b, device, 5)
 
 
 def days_of_all(epoch_lines: list[tuple[int, float]]) -> float:
@@ -214,29 +213,48 @@ def device_name(device: str) -> str:
 
 @click.command()
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
-@click.option("--images", type=click.IntRange(9), help="Training images of an epoch; 512, on a GPU 45,000.")
+@click.option("--images", type=click.IntRange(9), help="Training images of an epoch; 512, on a GPU 11,250.")
 @click.option("--batch", type=click.IntRange(2), default=256, show_default=True)
-@click.option("--repeats", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--repeats", type=click.IntRange(1), help="How often each is timed; 3, on a GPU 1.")
+@click.option(
+    "--precision",
+    "precisions",
+    type=click.Choice(PRECISIONS),
+    multiple=True,
+    help="May be repeated; fp32, on a GPU all.",
+)
 @click.option("--per-gpu", type=click.IntRange(1), default=2, show_default=True, help="Processes at once.")
 @click.option("--write", "write_results", is_flag=True, help="Put the tables into RESULTS.md.")
 def main(
-    device: str, images: int | None, batch: int, repeats: int, per_gpu: int, write_results: bool
+    device: str,
+    images: int | None,
+    batch: int,
+    repeats: int | None,
+    precisions: tuple[str, ...],
+    per_gpu: int,
+    write_results: bool,
 ) -> None:
-    """Measure augmentation, steps and epochs."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    count = images or (512 if device == "cpu" else 45_000)
+    """Measure augmentation, steps and epochs; on an H200 in about two minutes."""
+    on_gpu = device != "cpu"
+    count, repeats = images or (11_250 if on_gpu else 512), repeats or (1 if on_gpu else 3)
+    precisions = precisions or (PRECISIONS if on_gpu else PRECISIONS[:1])
     recipe = replace(default_recipe("cifar100"), batch=batch)
     lines = [augmentation(repeats)]
     click.echo(lines[0])
     notes = []
-    for precision in ("fp32",) if device == "cpu" else ("fp32", "bf16"):
+    data = random_data(count, device)
+    plain = {
+        arch_id: plain_speeds(arch_id, recipe, data, device, repeats) for arch_id in three_archs().values()
+    }
+    for precision in precisions:
         epochs = []
-        peak = peak_flops(device, precision)
+        own = replace(recipe, precision=precision)
+        peak = peak_flops(device, own)
         for name, arch_id in three_archs().items():
-            found = measure_arch(name, arch_id, replace(recipe, precision=precision), count, device, repeats)
+            found, speed = measure_arch(name, arch_id, own, data, plain[arch_id], repeats)
             lines += found
             click.echo("\n".join(map(str, found)))
-            epochs.append((arch_id, found[1].ours))
+            epochs.append((arch_id, speed))
             done = 3 * costs.all_costs()[arch_id, 0] * found[0].ours  # backwards is twice forwards
             notes.append(
                 f"{name}, {precision}: a step runs at {done / peak:.0%} of what a large matrix product does"

@@ -1,12 +1,14 @@
 """From stored images to batches that a network takes: at random for training, plainly for evaluation.
 
 Each image draws for itself. All draws come from one generator on the CPU, so that they are the same on every
-device, and no step waits for a GPU to know them.
+device, and no step waits for a GPU to know them. In which order they are drawn is part of what a seed means;
+how many images are changed together is not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 
 import torch
@@ -14,31 +16,32 @@ from torch import Tensor
 from torch.nn import functional
 
 from .data import DataSet, Split
-from .randaugment import randaugment
+from .randaugment import Choices, apply, choices, sent
 from .recipe import TrainingRecipe
 
-_AT_ONCE = 2048  # images that are changed together: enough for each of the operations to have many
+_DRAWN = 2048  # images that draw one thing after the other; with another number a seed gives other draws
+# Images that are changed together. On a GPU each operation is a launch or ten, whatever their number: an H200
+# changes 189,000 images/s by 2,048 and 690,000 by 16,384; all 45,000 at once would take 1.2 GiB more, and the
+# launches of most pieces are hidden by the steps before. A CPU's caches are small.
+_AT_ONCE = {"cuda": 16_384, "cpu": 2048}
 
 
 def training_batches(
     data: DataSet, recipe: TrainingRecipe, generator: torch.Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """One epoch of the training images in a drawn order, as batches of float32 images and labels."""
-    split = data.train
-    many = max(recipe.batch, _AT_ONCE // recipe.batch * recipe.batch)
+    split, device = data.train, data.train.images.device
+    drawn = max(recipe.batch, _DRAWN // recipe.batch * recipe.batch)
+    many = max(1, _AT_ONCE.get(device.type, _DRAWN) // drawn) * drawn
     for rows in torch.randperm(len(split), generator=generator).split(many):
-        rows = rows.to(split.images.device, non_blocking=True)
-        images, labels = split.images[rows], split.labels[rows]
+        there = sent(rows, device)
+        images, labels = split.images[there], split.labels[there]
         if recipe.augment:
-            count, strength = recipe.randaugment_ops, recipe.randaugment_magnitude
-            images = randaugment(images, count, strength, generator, recipe.shear)
-            images = flip(images, recipe.flip, generator)
-            images = crop(images, recipe.crop_padding, generator)
-        for part, part_labels in zip(images.split(recipe.batch), labels.split(recipe.batch), strict=True):
-            batch = normalise(part, data)
-            if recipe.augment:
-                batch = cutout(batch, recipe.cutout, generator)
-            yield batch, part_labels
+            draws = together([draw(len(part), recipe, split.images, generator) for part in rows.split(drawn)])
+            images = change(images, draws, data, recipe)
+        else:
+            images = normalise(images, data)
+        yield from zip(images.split(recipe.batch), labels.split(recipe.batch), strict=True)
 
 
 def plain_batches(data: DataSet, split: Split, size: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -47,21 +50,77 @@ def plain_batches(data: DataSet, split: Split, size: int) -> Iterator[tuple[Tens
         yield normalise(images, data), labels
 
 
+@dataclass(frozen=True)
+class Draws:
+    """What some images have drawn, on the CPU.
+
+    Attributes
+    ----------
+    choices
+        For each operation of RandAugment, which one it is and its sign.
+    flips
+        Whether an image is mirrored, bool (n,).
+    corners
+        Where its window begins in the padded image, int64 (2, n).
+    middles
+        Where the middle of its square of zeros is, int64 (2, n).
+    """
+
+    choices: list[Choices]
+    flips: Tensor
+    corners: Tensor
+    middles: Tensor
+
+
+def draw(count: int, recipe: TrainingRecipe, images: Tensor, generator: torch.Generator) -> Draws:
+    """Draw for so many images of the size of `images`."""
+    return Draws(
+        choices(count, recipe.randaugment_ops, generator),
+        _flips(count, recipe.flip, generator),
+        _corners(count, recipe.crop_padding, generator),
+        torch.cat(
+            [
+                _middles(min(recipe.batch, count - first), images, generator)
+                for first in range(0, count, recipe.batch)
+            ],
+            dim=1,
+        ),
+    )
+
+
+def together(draws: list[Draws]) -> Draws:
+    """The draws of images that follow each other, as one."""
+    rounds = zip(*(each.choices for each in draws), strict=True)
+    return Draws(
+        [Choices(torch.cat([c.ops for c in one]), torch.cat([c.signs for c in one])) for one in rounds],
+        torch.cat([each.flips for each in draws]),
+        torch.cat([each.corners for each in draws], dim=1),
+        torch.cat([each.middles for each in draws], dim=1),
+    )
+
+
+def change(images: Tensor, draws: Draws, data: DataSet, recipe: TrainingRecipe) -> Tensor:
+    """uint8 images to what a network trains on, as they have drawn."""
+    for chosen in draws.choices:
+        images = apply(images, chosen, recipe.randaugment_magnitude, recipe.shear)
+    images = _flipped(images, draws.flips)
+    images = _cropped(images, recipe.crop_padding, draws.corners)
+    return _cut_out(normalise(images, data), recipe.cutout, draws.middles)
+
+
 def flip(images: Tensor, probability: float, generator: torch.Generator) -> Tensor:
     """Mirror images (N, 3, H, W) left to right."""
-    chosen = torch.rand(len(images), generator=generator) < probability
-    chosen = chosen.to(images.device, non_blocking=True)
-    return torch.where(chosen[:, None, None, None], images.flip(3), images)
+    return _flipped(images, _flips(len(images), probability, generator))
 
 
 def crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
     """Cut the size of images (N, 3, H, W) out of them with zeros around."""
-    n, _, height, width = images.shape
-    places = torch.randint(2 * padding + 1, (2, n), generator=generator)
-    top, left = places.to(images.device, non_blocking=True)
-    padded = functional.pad(images, (padding,) * 4)
-    windows = padded.unfold(2, height, 1).unfold(3, width, 1)
-    return windows[torch.arange(n, device=images.device), :, top, left]
+    return _cropped(images, padding, _corners(len(images), padding, generator))
+
+
+def cutout(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
+    """Set a square of images (N, 3, H, W) to zero, its middle anywhere, what is over the border cut off."""
+    return _cut_out(images, side, _middles(len(images), images, generator))
 
 
 def normalise(images: Tensor, data: DataSet) -> Tensor:
@@ -79,13 +138,33 @@ def _scale_and_shift(
     return 1 / (255 * std), -mean / std
 
 
-def cutout(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
-    """Set a square of images (N, 3, H, W) to zero, its middle anywhere, what is over the border cut off."""
+def _flips(count: int, probability: float, generator: torch.Generator) -> Tensor:
+    return torch.rand(count, generator=generator) < probability
+
+
+def _flipped(images: Tensor, chosen: Tensor) -> Tensor:
+    return torch.where(sent(chosen, images.device)[:, None, None, None], images.flip(3), images)
+
+
+def _corners(count: int, padding: int, generator: torch.Generator) -> Tensor:
+    return torch.randint(2 * padding + 1, (2, count), generator=generator)
+
+
+def _cropped(images: Tensor, padding: int, corners: Tensor) -> Tensor:
     n, _, height, width = images.shape
-    middles = torch.stack([torch.randint(size, (n,), generator=generator) for size in (height, width)]).to(
-        images.device, non_blocking=True
-    )
-    top, left = (middles - side // 2)[:, :, None]
+    top, left = sent(corners, images.device)
+    padded = functional.pad(images, (padding,) * 4)
+    windows = padded.unfold(2, height, 1).unfold(3, width, 1)
+    return windows[torch.arange(n, device=images.device), :, top, left]
+
+
+def _middles(count: int, images: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.stack([torch.randint(size, (count,), generator=generator) for size in images.shape[2:]])
+
+
+def _cut_out(images: Tensor, side: int, middles: Tensor) -> Tensor:
+    height, width = images.shape[2:]
+    top, left = (sent(middles, images.device) - side // 2)[:, :, None]
     rows = torch.arange(height, device=images.device)
     columns = torch.arange(width, device=images.device)
     within = ((rows >= top) & (rows < top + side))[:, None, :, None]

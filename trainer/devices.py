@@ -19,7 +19,17 @@ from bloxdb.errors import QueryError
 # Pixels of an image. The layers of 8x8 images are so short that threads find each other when the work is
 # about done: two take 1.4 times the processor time of one, and on busy cores no less time. CIFAR has 32x32.
 _WORTH_THREADS = 16 * 16
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    # what CUDA's libraries say of it; cuDNN finds no engine where none has room for its workspace
+    "cudnn_status_alloc_failed",
+    "cublas_status_alloc_failed",
+    "unable to find an engine",
+)
+# Without it, memory that one architecture's sizes have cut into pieces does not fit the next one's.
+_ALLOCATOR, _EXPANDABLE = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"), "expandable_segments:True"
+_OF_A_DEVICE = ("cuda error", "cudnn error", "cudnn_status_", "cublas_status_")
 
 
 @dataclass(frozen=True)
@@ -36,12 +46,15 @@ class Kind:
         Gives memory back that is not in use.
     describe
         The fields `gpu`, `cuda` and `driver` of an environment, for one of them.
+    choose
+        Makes one of them the current one.
     """
 
     count: Callable[[], int]
     synchronise: Callable[[], None]
     free: Callable[[], None]
     describe: Callable[[torch.device], dict[str, str]]
+    choose: Callable[[torch.device], None]
 
 
 @dataclass(frozen=True)
@@ -66,7 +79,9 @@ class Place:
         """Make this process ready to train here."""
         if self.threads is not None:
             torch.set_num_threads(self.threads)
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic products need it
+        if not any(name in os.environ for name in _ALLOCATOR):  # it is read when the first memory is taken
+            os.environ[_ALLOCATOR[0]] = _EXPANDABLE
+        kind_of(self.device).choose(torch.device(self.device))
 
 
 def kind_of(device: torch.device | str) -> Kind:
@@ -83,6 +98,11 @@ def kind_of(device: torch.device | str) -> Kind:
     if not KINDS[name].count():
         raise QueryError(f"this machine has no {name} device that torch can use; choose cpu")
     return KINDS[name]
+
+
+def name_of(device: str) -> str:
+    """What a device is called in environments."""
+    return kind_of(device).describe(torch.device(device))["gpu"]
 
 
 def places(gpus: str | None, per_gpu: int, threads: int | None) -> list[Place]:
@@ -153,6 +173,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     return any(words in str(error).lower() for words in _OUT_OF_MEMORY)
 
 
+def is_of_a_device(error: BaseException) -> bool:
+    """Whether a device failed, and not what it was given; the process can use it no more."""
+    if isinstance(error, torch.AcceleratorError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _OF_A_DEVICE)
+
+
 def run(*command: str) -> str:
     """What a program prints; empty where it is not there or fails."""
     try:
@@ -180,14 +207,20 @@ def _processor(device: torch.device) -> dict[str, str]:
     return {"gpu": f"cpu: {name}", "cuda": "", "driver": ""}
 
 
-def _nothing() -> None:
-    """A CPU is never behind, and keeps no memory."""
+def _nothing(device: torch.device | None = None) -> None:
+    """A CPU is never behind, keeps no memory, and there is one."""
 
 
 _CPU, _GPU = "cpu", "cuda"
 
 KINDS = {
-    _CPU: Kind(lambda: 1, _nothing, _nothing, _processor),
-    _GPU: Kind(torch.cuda.device_count, torch.cuda.synchronize, torch.cuda.empty_cache, _nvidia),
+    _CPU: Kind(lambda: 1, _nothing, _nothing, _processor, _nothing),
+    _GPU: Kind(
+        torch.cuda.device_count,
+        torch.cuda.synchronize,
+        torch.cuda.empty_cache,
+        _nvidia,
+        torch.cuda.set_device,
+    ),
 }
 """The kinds of device, by torch's names for them. Add yours here."""

@@ -16,10 +16,11 @@ from typing import Any
 import torch
 
 from bloxdb.db.database import open
-from bloxdb.errors import BloxError
+from bloxdb.errors import BloxError, QueryError
 
 from .data import load_data
 from .devices import Place, threads_for
+from .graphs import are_used
 from .threads import wait_passively
 from .worker import Event, Job, Stop, prepare, work
 
@@ -45,7 +46,17 @@ def train(job: Job, where: Sequence[Place], tell: Callable[[Event], None], *, do
     -------
     bool
         Whether all runs have ended, and no worker died.
+
+    Raises
+    ------
+    QueryError
+        Graphs, or kernels of `torch.compile`, are wanted at a place that has none.
     """
+    for place in where:
+        device = torch.device(place.device)
+        are_used(device, job.recipe, job.graphs)
+        if job.recipe.compile and device.type == "cpu":
+            raise QueryError("compiling takes minutes on a CPU and gains nothing there; leave --compile out")
     data = load_data(job.recipe.dataset, job.data_dir, download=download)
     threads = threads_for(data.train.images, len(where))
     shared = Counter(place.device for place in where)

@@ -5,19 +5,22 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from sqlalchemy import delete, insert
 
 from bloxdb import space
 from bloxdb.db.database import Database
-from bloxdb.db.references import device_id
+from bloxdb.db.references import RELEASED, device_id
 from bloxdb.db.schema import Latency
 from bloxdb.measures import LATENCY
 
 from . import devices
+from .graphs import CudaGraphs, Work, are_used
 from .model import Network
+from .recipe import default_recipe
+from .switches import configure
 
 _SIDE = 32  # pixels
 
@@ -36,6 +39,15 @@ class Setting:
         Forward passes that count, and those before that do not.
     classes
         Outputs of the network.
+    precision
+        As that of a recipe.
+    graphs
+        Whether a GPU replays a pass as a graph, timed by its own clock.
+
+    Raises
+    ------
+    QueryError
+        There is no such device, or it has no graphs.
     """
 
     torch_device: str = "cpu"
@@ -43,9 +55,12 @@ class Setting:
     runs: int = 30
     warmup: int = 5
     classes: int = 100
+    precision: str = "fp32"
+    graphs: bool = False
 
     def __post_init__(self) -> None:
         devices.kind_of(self.torch_device)
+        are_used(torch.device(self.torch_device), default_recipe(RELEASED), self.graphs)
 
 
 @dataclass(frozen=True)
@@ -57,23 +72,54 @@ class Measured:
 
 
 def measure(vec: object, setting: Setting) -> Measured:
-    """Time forward passes in evaluation mode, float32, of random images 3x32x32."""
-    device, kind = torch.device(setting.torch_device), devices.kind_of(setting.torch_device)
+    """Time forward passes of random images 3x32x32 in evaluation mode."""
+    device = torch.device(setting.torch_device)
     network = Network(vec, setting.classes).eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     images = torch.randn(setting.batch, 3, _SIDE, _SIDE, device=device)
     images = images.contiguous(memory_format=torch.channels_last)
-    times = []
-    with torch.inference_mode():
-        for _ in range(setting.warmup):
+    half = setting.precision == "bf16"
+
+    def work() -> None:
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
             network(images)
-        for _ in range(setting.runs):
-            kind.synchronise()
-            start = time.perf_counter()
-            network(images)
-            kind.synchronise()
-            times.append((time.perf_counter() - start) * 1000)
+
+    recipe = replace(default_recipe(RELEASED), precision=setting.precision, deterministic=False)
+    time_all = _time_graphs if setting.graphs else _time_calls
+    with configure(recipe), torch.inference_mode():
+        times = time_all(work, device, setting)
     low, middle, high = statistics.quantiles(times, n=4) if len(times) > 1 else times * 3
     return Measured(*(LATENCY.rounded(value) / LATENCY.scale for value in (middle, high - low)))
+
+
+def _time_calls(work: Work, device: torch.device, setting: Setting) -> list[float]:
+    """Milliseconds of each call."""
+    kind, times = devices.kind_of(device), []
+    for _ in range(setting.warmup):
+        work()
+    for _ in range(setting.runs):
+        kind.synchronise()
+        start = time.perf_counter()
+        work()
+        kind.synchronise()
+        times.append((time.perf_counter() - start) * 1000)
+    return times
+
+
+def _time_graphs(work: Work, device: torch.device, setting: Setting) -> list[float]:
+    """Milliseconds that a GPU needs for each, without what Python needs to tell it."""
+    recorder, times = CudaGraphs(device), []
+    for _ in range(max(1, setting.warmup)):
+        recorder.run(work)
+    replay = recorder.record(work)
+    replay()
+    for _ in range(setting.runs):
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        replay()
+        end.record()
+        end.synchronize()
+        times.append(float(start.elapsed_time(end)))
+    return times
 
 
 def use_threads(threads: int | None) -> None:

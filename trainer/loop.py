@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -18,8 +19,11 @@ from bloxdb.runs.results import EpochResult, Metrics, RunResult
 
 from .augment import plain_batches, training_batches
 from .data import DataSet, Split
+from .graphs import Recorder, Replayed, Step
 from .model import Network
 from .recipe import TrainingRecipe
+from .regions import Regions
+from .switches import configure
 
 
 class Training:
@@ -35,6 +39,9 @@ class Training:
         The data set; it lies on the device that trains.
     seed
         The seed of Python, NumPy and torch.
+    recorder
+        Records what the device does with a batch, and replays it; None to tell it each time. The numbers
+        are the same.
 
     Attributes
     ----------
@@ -48,8 +55,14 @@ class Training:
         How many workers shared the device, the most at any time; None if nobody said.
     """
 
-    def __init__(self, vec: object, recipe: TrainingRecipe, data: DataSet, seed: int) -> None:
-        configure(recipe)
+    def __init__(
+        self,
+        vec: object,
+        recipe: TrainingRecipe,
+        data: DataSet,
+        seed: int,
+        recorder: Recorder | None = None,
+    ) -> None:
         seed_everything(seed)
         self.recipe = recipe
         self.data = data
@@ -58,18 +71,24 @@ class Training:
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimiser = torch.optim.SGD(
             self.network.parameters(),
-            recipe.lr,
+            _rate_on(self.device, recipe.lr),
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
             fused=True,
         )
+        if recipe.momentum:  # a recording knows no first step; after one from zeros it is the gradient, too
+            for weights in self.network.parameters():
+                self.optimiser.state[weights]["momentum_buffer"] = torch.zeros_like(weights)
         self.generator = torch.Generator().manual_seed(seed if recipe.data_seed is None else recipe.data_seed)
-        self.forward: nn.Module = torch.compile(self.network) if recipe.compile else self.network  # type: ignore[assignment]
+        self.forward: nn.Module = Regions(self.network) if recipe.compile else self.network
         self.epoch = 0
         self.best: EpochResult | None = None
         self.train_time = 0.0
         self.device_workers: int | None = None
         self._best_weights = _copied(self.network)
+        self._recorder = recorder
+        self._replayed = None if recorder is None else Replayed(recorder)
+        self._trained, self._measured = _Sums(self.device), _Sums(self.device)
 
     def train_epoch(self) -> EpochResult:
         """Train and validate for one epoch; what is not finite is not taken into account.
@@ -78,20 +97,8 @@ class Training:
         may be on their way by then.
         """
         start = time.perf_counter()
-        rate = self.recipe.lr * (1 + math.cos(math.pi * self.epoch / self.recipe.epochs)) / 2
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        self.network.train()
-        train = _Sums(self.device)
-        for images, labels in training_batches(self.data, self.recipe, self.generator):
-            logits, loss = self.logits_and_loss(images, labels)
-            loss.backward()
-            self.optimiser.step()
-            self.optimiser.zero_grad(set_to_none=True)
-            train.add(logits, labels, loss)
-            if train.is_known_to_diverge:
-                break
-        measured = train.metrics()
+        self.train_on(training_batches(self.data, self.recipe, self.generator))
+        measured = self._trained.metrics()
         val = self.evaluate(self.data.val) if math.isfinite(measured.loss) else _NOT_MEASURED
         result = EpochResult(self.epoch + 1, measured, val)
         if result.is_finite:
@@ -100,6 +107,44 @@ class Training:
                 self.best, self._best_weights = result, _copied(self.network)
         self.train_time += time.perf_counter() - start
         return result
+
+    def train_on(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Train on batches at the epoch's learning rate; nothing in it waits for a GPU.
+
+        Parameters
+        ----------
+        batches
+            Images in channels last, (n, 3, height, width), and classes, int64 (n,).
+        """
+        rate = self.recipe.lr * (1 + math.cos(math.pi * self.epoch / self.recipe.epochs)) / 2
+        for group in self.optimiser.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+        self.network.train()
+        self._trained.clear()
+        with configure(self.recipe):
+            for images, labels in batches:
+                self._do(self.step, images, labels)
+                self._trained.images += len(labels)
+                self._trained.send()
+                if self._trained.is_known_to_diverge:
+                    break
+
+    def step(self, images: Tensor, labels: Tensor) -> None:
+        """Go one step down the gradient, and add up what the batch gave before it.
+
+        Parameters
+        ----------
+        images, labels
+            A batch.
+        """
+        logits, loss = self.logits_and_loss(images, labels)
+        loss.backward()
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self._trained.add(logits, labels, loss)
 
     @torch.no_grad()
     def evaluate(self, split: Split) -> Metrics:
@@ -116,11 +161,22 @@ class Training:
             Top-1 and top-5 in percent, and the loss in nats.
         """
         self.network.eval()
-        sums = _Sums(self.device)
-        for images, labels in plain_batches(self.data, split, self.recipe.eval_batch):
-            logits, loss = self.logits_and_loss(images, labels)
-            sums.add(logits, labels, loss)
-        return sums.metrics()
+        self._measured.clear()
+        with configure(self.recipe):
+            for images, labels in plain_batches(self.data, split, self.recipe.eval_batch):
+                self._do(self._measure, images, labels)
+                self._measured.images += len(labels)
+        return self._measured.metrics()
+
+    def _measure(self, images: Tensor, labels: Tensor) -> None:
+        logits, loss = self.logits_and_loss(images, labels)
+        self._measured.add(logits, labels, loss)
+
+    def _do(self, step: Step, images: Tensor, labels: Tensor) -> None:
+        if self._replayed is None:
+            step(images, labels)
+        else:
+            self._replayed(step, images, labels)
 
     def finish(self) -> RunResult:
         """Test with the best epoch's weights."""
@@ -137,6 +193,7 @@ class Training:
 
     def state(self) -> dict[str, Any]:
         """All that the next epoch depends on, as tensors and plain values."""
+        best_epoch = 0 if self.best is None else self.best.epoch
         return {
             "epoch": self.epoch,
             "train_time": self.train_time,
@@ -146,7 +203,8 @@ class Training:
             "optimiser": self.optimiser.state_dict(),
             "generator": self.generator.get_state(),
             "best": None if self.best is None else asdict(self.best),
-            "best_weights": self._best_weights,
+            # None where they are those of the network, so that they are not written twice
+            "best_weights": None if self.epoch == best_epoch else self._best_weights,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -161,12 +219,17 @@ class Training:
             torch.set_num_threads(state["threads"])  # sums depend on who adds what
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
+        for group in self.optimiser.param_groups:
+            group["lr"] = _rate_on(self.device, self.recipe.lr)
+        if self._recorder is not None:  # the momentum lies elsewhere now
+            self._replayed = Replayed(self._recorder)
         self.generator.set_state(state["generator"].cpu())
         best = state["best"]
         if best is not None:
             parts = {name: Metrics(**best[name]) for name in ("train", "val")}
             self.best = EpochResult(**best | parts)
-        self._best_weights = state["best_weights"]
+        best_weights = state["best_weights"]
+        self._best_weights = _copied(self.network) if best_weights is None else best_weights
         self.epoch, self.train_time = state["epoch"], state["train_time"]
         known = [n for n in (self.device_workers, state.get("device_workers")) if n is not None]
         self.device_workers = max(known, default=None)
@@ -197,7 +260,7 @@ _NOT_MEASURED = Metrics(math.nan, math.nan, math.nan)
 
 
 class _Sums:
-    """Adds up counts and losses on the device; nothing waits for it within an epoch."""
+    """Adds up counts and losses on the device, in one place; nothing waits for it within an epoch."""
 
     def __init__(self, device: torch.device) -> None:
         self.images = 0
@@ -205,10 +268,17 @@ class _Sums:
         # where a GPU writes the sum of losses when it gets there; on a CPU that is at once
         self._arrived = torch.zeros((), dtype=torch.float64, pin_memory=device.type == "cuda")
 
+    def clear(self) -> None:
+        self.images = 0
+        self.sums.zero_()
+        self._arrived.zero_()
+
     def add(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
         best = logits.detach().topk(5, dim=1).indices == labels[:, None]
         self.sums += torch.stack([best[:, 0].sum(), best.sum(), loss.detach() * len(labels)])
-        self.images += len(labels)
+
+    def send(self) -> None:
+        """Let the device write the sum of losses to where `is_known_to_diverge` looks."""
         self._arrived.copy_(self.sums[2], non_blocking=True)
 
     @property
@@ -229,13 +299,9 @@ def kept(metrics: Metrics) -> Metrics:
     return metrics if EPOCH["val_loss"].keeps(metrics.loss) else replace(metrics, loss=math.nan)
 
 
-def configure(recipe: TrainingRecipe) -> None:
-    """Set what torch has as global switches."""
-    torch.use_deterministic_algorithms(recipe.deterministic)
-    torch.backends.cudnn.benchmark = not recipe.deterministic
-    precision = "tf32" if recipe.precision == "tf32" else "ieee"
-    torch.backends.cuda.matmul.fp32_precision = precision
-    torch.backends.cudnn.conv.fp32_precision = precision  # type: ignore[attr-defined]
+def _rate_on(device: torch.device, rate: float) -> float | Tensor:
+    """A learning rate; on a GPU a tensor there, so that a recorded step takes the value of its epoch."""
+    return rate if device.type == "cpu" else torch.tensor(rate, dtype=torch.float32, device=device)
 
 
 def seed_everything(seed: int) -> None:

@@ -8,6 +8,7 @@ that before 0.12, which the release used; the tests hold each against it. Images
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -220,20 +221,46 @@ def randaugment(
     Tensor
         A new one of the same shape.
     """
-    for _ in range(count):
-        chosen = torch.randint(len(AUGMENTATIONS), (len(images),), generator=generator)
-        signs = 1 - 2 * torch.randint(2, (len(images),), generator=generator).float()
-        order = chosen.argsort(stable=True)
-        sizes = torch.bincount(chosen, minlength=len(AUGMENTATIONS)).tolist()
-        signs = signs[order].to(images.device, non_blocking=True)
-        changed = images[order.to(images.device, non_blocking=True)]
-        parts = zip(EDITIONS[edition].items(), changed.split(sizes), signs.split(sizes), strict=True)
-        for (name, op), part, sign in parts:
-            if len(part):
-                value, signed = magnitude(name, strength, images.shape[3], edition)
-                part.copy_(op(part, value * sign if signed else torch.full_like(sign, value)))
-        images = changed[order.argsort().to(images.device, non_blocking=True)]
+    for chosen in choices(len(images), count, generator):
+        images = apply(images, chosen, strength, edition)
     return images
+
+
+class Choices(NamedTuple):
+    """Which operation each image gets, int64 (N,), and its sign, float32 (N,); on the CPU."""
+
+    ops: Tensor
+    signs: Tensor
+
+
+def choices(images: int, count: int, generator: torch.Generator) -> list[Choices]:
+    """Draw for so many images, `count` times."""
+    return [
+        Choices(
+            torch.randint(len(AUGMENTATIONS), (images,), generator=generator),
+            1 - 2 * torch.randint(2, (images,), generator=generator).float(),
+        )
+        for _ in range(count)
+    ]
+
+
+def apply(images: Tensor, chosen: Choices, strength: int, edition: str = "corner") -> Tensor:
+    """Change each image as it has drawn: images of one operation together."""
+    order = chosen.ops.argsort(stable=True)
+    sizes = torch.bincount(chosen.ops, minlength=len(AUGMENTATIONS)).tolist()
+    signs = sent(chosen.signs[order], images.device)
+    changed = images[sent(order, images.device)]
+    parts = zip(EDITIONS[edition].items(), changed.split(sizes), signs.split(sizes), strict=True)
+    for (name, op), part, sign in parts:
+        if len(part):
+            value, signed = magnitude(name, strength, images.shape[3], edition)
+            part.copy_(op(part, value * sign if signed else torch.full_like(sign, value)))
+    return changed[sent(order.argsort(), images.device)]
+
+
+def sent(drawn: Tensor, device: torch.device) -> Tensor:
+    """What was drawn, on a device; to a GPU from pinned memory, since any other is waited for."""
+    return (drawn.pin_memory() if device.type == "cuda" else drawn).to(device, non_blocking=True)
 
 
 def _each(values: Tensor) -> Tensor:

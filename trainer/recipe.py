@@ -55,7 +55,7 @@ class TrainingRecipe:
     deterministic
         Whether only algorithms are used that give the same numbers each time.
     compile
-        Whether `torch.compile` makes the kernels.
+        Whether `torch.compile` makes the kernels; on a GPU only.
     shear
         Whose RandAugment it is: ``'centre'`` for the release's (torchvision's before 0.12, on Pillow), which
         shears around the middle of an image by an angle, solarises from 256 down, and turns in Pillow's fixed

@@ -22,8 +22,9 @@ from bloxdb.runs import EpochResult, Heartbeat, Intervals, RunQueue, RunRecord, 
 
 from .checkpoint import Checkpoint, DamagedCheckpointError
 from .data import DataSet, load_data
-from .devices import Place, is_out_of_memory, kind_of
+from .devices import Place, is_of_a_device, is_out_of_memory, kind_of
 from .environment import environment
+from .graphs import recorder_for
 from .loop import Training, kept
 from .recipe import TrainingRecipe
 from .scalars import Scalars
@@ -46,11 +47,17 @@ class Job:
     data_dir
         The folder of the data set; None for its usual place.
     checkpoint_every
-        Epochs between two checkpoints.
+        Epochs between two checkpoints; None for no matter how many.
+    checkpoint_seconds
+        Seconds after which the end of an epoch is a time for another one; None for no matter how many. After
+        a crash so much is trained again, so it need not be shorter than it takes to notice one.
     intervals
         How often to give a sign of life, and when others count as dead.
     tensorboard
         A folder for scalars; None for none.
+    graphs
+        Whether a GPU's steps are recorded and replayed, which changes no number; None for
+        `graphs.BY_DEFAULT`.
     """
 
     db: str
@@ -59,9 +66,11 @@ class Job:
     seed: int
     checkpoints: Path
     data_dir: Path | None = None
-    checkpoint_every: int = 5
+    checkpoint_every: int | None = None
+    checkpoint_seconds: float | None = 60.0
     intervals: Intervals = field(default_factory=Intervals)
     tensorboard: Path | None = None
+    graphs: bool | None = None
 
     def __post_init__(self) -> None:
         for name in ("checkpoints", "data_dir", "tensorboard"):
@@ -196,7 +205,7 @@ class Worker:
         """Train a run to its end, or give it back where `stop` says so."""
         recipe = self.job.recipe
         checkpoint = Checkpoint(self.job.checkpoints, recipe.digest, record.arch_id, self.job.seed)
-        failure = ""
+        failure = again = ""
         try:
             with Heartbeat(record, self.job.intervals):
                 self._train(record, checkpoint)
@@ -207,28 +216,33 @@ class Worker:
                 record.release()
             raise
         except Exception as error:
-            failure = _one_line(error)
+            failure, memory = _one_line(error), is_out_of_memory(error)
             with suppress(RunLostError):
-                record.fail(failure)
-            if not is_out_of_memory(error):
-                raise TrainingError(f"architecture {record.arch_id} cannot be trained: {failure}") from error
+                if not record.fail(failure, once_more=memory or is_of_a_device(error)):
+                    again = "will be trained once more"
+            if not memory:
+                told = again or "cannot be trained"
+                raise TrainingError(f"architecture {record.arch_id} {told}: {failure}") from error
         except BaseException:
             with suppress(RunLostError):
                 record.release()
             raise
         finally:
             torch.set_num_threads(self.threads)
-        if failure:  # only here nothing holds the network's memory any more
-            kind_of(self.data.train.images.device).free()
+        kind_of(self.data.train.images.device).free()  # only here nothing holds the network's memory any more
+        if again:
+            self._say(record, "note", message=f"{again}: {failure}")
+        elif failure:
             self._say(record, "end", message=f"failed: {failure}")
 
     def _train(self, record: RunRecord, checkpoint: Checkpoint) -> None:
         recipe, seed = self.job.recipe, self.job.seed
-        training = Training(space.arch_vec(record.arch_id), recipe, self.data, seed)
+        recorder = recorder_for(self.data.train.images.device, recipe, self.job.graphs)
+        training = Training(space.arch_vec(record.arch_id), recipe, self.data, seed, recorder)
         training.device_workers = self.device_workers
         self._resume(record, training, checkpoint)
         self._say(record, "start", epoch=training.epoch)
-        saved = training.epoch
+        saved, saved_at = training.epoch, time.monotonic()
         with Scalars(self.job.tensorboard, recipe.name, record.arch_id, seed) as scalars:
             while training.epoch < recipe.epochs:
                 if self.stop:
@@ -247,9 +261,9 @@ class Worker:
                     return
                 record.epoch(replace(result, train=kept(result.train), val=kept(result.val)))
                 scalars.epoch(result)
-                if result.epoch % self.job.checkpoint_every == 0 and result.epoch < recipe.epochs:
+                if result.epoch < recipe.epochs and self._is_due(result.epoch, time.monotonic() - saved_at):
                     checkpoint.save(training.state())
-                    saved = result.epoch
+                    saved, saved_at = result.epoch, time.monotonic()
                 self._say_epoch(record, result, training.train_time - before)
             final = training.finish()
             record.finish(final)
@@ -257,6 +271,11 @@ class Worker:
             scalars.end(final)
         top1 = None if final.test is None else final.test.top1
         self._say(record, "end", epoch=recipe.epochs, top1=top1, message="finished")
+
+    def _is_due(self, epoch: int, seconds: float) -> bool:
+        """Whether a checkpoint is to be written after an epoch, so long after the last one."""
+        every, after = self.job.checkpoint_every, self.job.checkpoint_seconds
+        return (every is not None and epoch % every == 0) or (after is not None and seconds >= after)
 
     def _resume(self, record: RunRecord, training: Training, checkpoint: Checkpoint) -> None:
         """Go on from the checkpoint, if there is a good one whose epochs the database has."""

@@ -15,6 +15,7 @@ from bloxdb.codecs.columns import BENCH
 from bloxdb.codecs.header import PLAIN_DEVICE, dump
 from bloxdb.db import Device, Latency, open
 from bloxdb.errors import QueryError
+from bloxdb.trainer.recipe import PRECISIONS
 
 
 @click.command()
@@ -35,6 +36,16 @@ from bloxdb.errors import QueryError
     help="Where to run the network, as torch calls it.",
 )
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Images at once.")
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default=PRECISIONS[0],
+    show_default=True,
+    help="How layers compute.",
+)
+@click.option(
+    "--graphs", is_flag=True, help="Replay a GPU's passes, timed by its own clock and not Python's."
+)
 @click.option("--threads", type=click.IntRange(1), help="CPU threads; all cores if not given.")
 @click.option(
     "--runs", type=click.IntRange(2), default=30, show_default=True, help="Forward passes that count."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sys
 from collections.abc import Callable, Iterable
 from importlib import import_module
@@ -15,16 +16,20 @@ import platformdirs
 
 from bloxdb import space
 from bloxdb.cli.common import PATH, db_option
-from bloxdb.cli.live import Board, shown
-from bloxdb.cli.terminal import note
+from bloxdb.cli.live import Board, duration, shown
+from bloxdb.cli.terminal import note, say
 from bloxdb.codecs.header import MAX_EPOCHS
+from bloxdb.counts import Counts
 from bloxdb.db import DATASETS, RELEASED, Database, open
 from bloxdb.db.references import known_recipe
 from bloxdb.errors import MissingExtraError, QueryError
 from bloxdb.runs.heartbeat import Intervals
 from bloxdb.runs.status import finished_archs, unfinished_count
+from bloxdb.trainer.estimate import estimate
 from bloxdb.trainer.recipe import PRECISIONS, VARIANTS, TrainingRecipe, default_recipe, make_recipe
 from bloxdb.trainer.threads import wait_passively
+
+Pause = tuple[int | None, float | None]
 
 INTERRUPTED = 130
 """The exit code that a shell gives for Ctrl-C."""
@@ -36,6 +41,18 @@ def _default(setting: str) -> str:
     usual = values[RELEASED]
     others = [f", of {dataset} {value}" for dataset, value in values.items() if value != usual]
     return f"{usual}{''.join(others)}"
+
+
+def pause(context: click.Context | None, option: click.Parameter | None, text: str) -> Pause:
+    """Epochs and None between two checkpoints, or None and seconds, from ``'5'`` or ``'60s'``."""
+    found = re.fullmatch(r"([0-9]+) *(s|min|h|)", text)
+    if found is None or not int(found[1]):
+        raise click.BadParameter(f"{text!r} is neither a number of epochs nor a time such as 60s or 10min")
+    count, unit = int(found[1]), found[2]
+    return (None, count * _SECONDS[unit]) if unit else (count, None)
+
+
+_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 
 def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -88,7 +105,7 @@ def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option("--augment/--no-augment", default=None, help="Change training images at random, or not.")
 @click.option("--fast", is_flag=True, help="Let algorithms differ in the last digits from time to time.")
-@click.option("--compile", "compiled", is_flag=True, help="Use torch.compile.")
+@click.option("--compile", "compiled", is_flag=True, help="Let torch.compile make a GPU's kernels.")
 @click.option(
     "--config",
     type=PATH,
@@ -116,10 +133,11 @@ def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option(
     "--checkpoint-every",
-    type=click.IntRange(1),
-    default=5,
+    callback=pause,
+    metavar="EPOCHS|TIME",
+    default="60s",
     show_default=True,
-    help="Epochs between two checkpoints.",
+    help="Time between two checkpoints, as 60s or 10min, or epochs, as 5.",
 )
 @click.option(
     "--beat",
@@ -134,6 +152,11 @@ def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
     default=Intervals.dead_after,
     show_default=True,
     help="Seconds without one after which others take a run over.",
+)
+@click.option(
+    "--graphs/--no-graphs",
+    default=None,
+    help="Record a GPU's steps and replay them, which is the default, or not; the numbers are the same.",
 )
 @click.option("--tensorboard", type=PATH, metavar="DIR", help="Write scalars there.")
 def train(
@@ -156,6 +179,7 @@ def train(
         "compile": options.pop("compiled") or None,
     }
     given = {name: value for name, value in changes.items() if value is not None}
+    options["checkpoint_every"], options["checkpoint_seconds"] = options.pop("checkpoint_every")
     recipe = make_recipe(dataset, config, given)
     with open(db) as opened:
         name = _name_in(opened, recipe)
@@ -198,6 +222,7 @@ def train_shown(
     )
     name = _name_in(db, recipe)
     board = Board(len(arch_ids), lambda: unfinished_count(arch_ids, name, seed, db))
+    say(expected(db, recipe, board.left, [place.device for place in where]))
     with shown(board) as tell:
         finished: bool = fleet.train(job, where, tell, download=download)
     return finished
@@ -207,6 +232,33 @@ def _name_in(db: Database, recipe: TrainingRecipe) -> str:
     """What a database calls a recipe, or will."""
     found = known_recipe(db.reader, recipe.name, recipe.digest)
     return recipe.name if found is None else found.name
+
+
+def expected(db: Database, recipe: TrainingRecipe, runs: int, places: list[str]) -> str:
+    """What is trained, in which precision, where, and how long that takes.
+
+    Parameters
+    ----------
+    db
+        The database.
+    recipe
+        How is trained.
+    runs
+        How many runs are left.
+    places
+        The device of each worker, as torch calls it.
+    """
+    used = sorted(set(places))
+    gpu = trainer("devices").name_of(used[0])
+    times = f"{len(used)} x " if len(used) > 1 else ""
+    shared = f" with {len(places)} workers" if len(places) > 1 else ""
+    text = f"{recipe.name} in {recipe.precision} on {times}{gpu}{shared}: {Counts(runs=runs)}"
+    found = estimate(db, recipe, runs, gpu, workers=len(places), devices=len(used))
+    if found is None:
+        return f"{text}; how fast is not known before one has finished"
+    return (
+        f"{text} in about {duration(found.seconds)}, {found.images_per_second:,.0f} images/s, by {found.by}"
+    )
 
 
 def trainer(module: str) -> ModuleType:

@@ -270,7 +270,7 @@ class Run(Base):
     `flops` and `params` are those of the architecture, here too so that one index finds the best under a
     limit.
 
-    `message` says why a run failed.
+    `message` says why a run failed, or why it was given back to be trained once more.
 
     `val_top1` is that of the best epoch, whose weights made `test_top1`, `test_top5` and `test_loss`.
     """
@@ -311,7 +311,7 @@ class Run(Base):
     finished_at: Mapped[datetime | None] = mapped_column(doc="when it ended, UTC")
     heartbeat_at: Mapped[datetime | None] = mapped_column(doc="the last sign of life, UTC")
     worker: Mapped[str | None] = mapped_column(Text, doc="who trains it or did, `MACHINE:PID`")
-    message: Mapped[str | None] = mapped_column(Text, doc="why it failed")
+    message: Mapped[str | None] = mapped_column(Text, doc="why it failed, or was given back once")
 
     arch: Mapped[Arch] = relationship(back_populates="runs")
     recipe: Mapped[Recipe] = relationship()

@@ -1,7 +1,8 @@
 """The life of a run in the database, whoever trains it; nothing here knows torch.
 
 A run is `pending` until a worker claims it, `running` while it is trained, and ends as `finished`, `diverged`
-(its loss was not finite) or `failed` (it cannot be trained):
+(its loss was not finite) or `failed` (it cannot be trained). What hit a device may not come again: such a run
+goes back to `pending` once, with a message, and fails only the second time:
 
 =============  ====================================================  ===========
 from           by                                                    to
@@ -13,6 +14,7 @@ from           by                                                    to
 `running`      `RunRecord.finish`                                    `finished`
 `running`      `RunRecord.finish`, of a result that says so          `diverged`
 `running`      `RunRecord.fail`                                      `failed`
+`running`      `RunRecord.fail`, where once more may go better       `pending`
 `failed`       `retry`                                               `pending`
 `diverged`     `retry`                                               `pending`
 =============  ====================================================  ===========

@@ -113,7 +113,7 @@ class RunQueue:
         """
         worker, intervals = worker or worker_name(), intervals or Intervals()
         env_id = None if env_id is None else integer(env_id, "the id of an environment")
-        state = {"status": RUNNING, "worker": worker, "env_id": env_id, "message": None}
+        state = {"status": RUNNING, "worker": worker, "env_id": env_id}
         stopped = Run.heartbeat_at < utc_now(intervals.dead_after)
         while self._chunks:
             with self.db.transaction() as session:
@@ -133,7 +133,7 @@ class RunQueue:
                         .values(**state, heartbeat_at=utc_now(), started_at=started)
                     )
                     if done.rowcount == 1:
-                        return RunRecord(self.db, row.id, row.arch_id, worker)
+                        return RunRecord(self.db, row.id, row.arch_id, worker, row.message)
             others = self._chunks[1:]
             if not self._any_free(others, stopped):
                 return None
@@ -150,11 +150,12 @@ class RunQueue:
         return total
 
     def _unfinished(self, session: Session, chunk: list[int], stopped: Any) -> list[Any]:
-        """Runs that have not ended, in the order of the chunk."""
-        query = select(Run.id, Run.arch_id, Run.status, Run.worker, stopped.label("stopped"))
+        """Runs that have not ended, in the order of the chunk; those that were given back come last."""
+        columns = (Run.id, Run.arch_id, Run.status, Run.worker, Run.message)
+        query = select(*columns, stopped.label("stopped"))
         rows = session.execute(query.where(*self._of(chunk), Run.status.in_(UNFINISHED))).all()
         place = {arch_id: at for at, arch_id in enumerate(chunk)}
-        return sorted(rows, key=lambda row: place[row.arch_id])
+        return sorted(rows, key=lambda row: (row.message is not None, place[row.arch_id]))
 
     def _any_free(self, chunks: list[list[int]], stopped: Any) -> bool:
         """Whether a run of these waits, or has a worker that is gone."""

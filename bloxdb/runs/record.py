@@ -47,6 +47,8 @@ class RunRecord:
         The index of its architecture.
     worker
         The name of the worker that has claimed it.
+    earlier
+        Why it was given back before, to be trained once more; None if it was not.
 
     Attributes
     ----------
@@ -54,13 +56,18 @@ class RunRecord:
         The run, and its architecture's index.
     worker
         The worker that has it.
+    earlier
+        Why it was given back before.
     """
 
-    def __init__(self, db: Database, run_id: int, arch_id: int, worker: str) -> None:
+    def __init__(
+        self, db: Database, run_id: int, arch_id: int, worker: str, earlier: str | None = None
+    ) -> None:
         self.db = db = opened(db)
         self.run_id = run_id
         self.arch_id = arch_id
         self.worker = worker
+        self.earlier = earlier
         _held[db.name, run_id] = self
 
     def begin(self, done: int = 0) -> bool:
@@ -142,26 +149,38 @@ class RunRecord:
                 finished_at=utc_now(),
                 best_epoch=best,
                 device_workers=shared,
+                message=None,
                 **measured,
             )
         self._end()
 
-    def fail(self, message: str) -> None:
+    def fail(self, message: str, *, once_more: bool = False) -> bool:
         """Write that the run cannot be trained, and why: it is `failed` now.
 
         Parameters
         ----------
         message
             A sentence that says why.
+        once_more
+            Whether it may go better another time. The first time the run is `pending` then, with its epochs
+            and the message, and is claimed after those that nothing was said of.
+
+        Returns
+        -------
+        bool
+            Whether it has failed; False if it is to be trained once more.
 
         Raises
         ------
         RunLostError
             Another worker has the run.
         """
+        again = once_more and self.earlier is None
+        now = {"status": PENDING, "worker": None} if again else {"status": FAILED, "finished_at": utc_now()}
         with self.db.transaction() as session:
-            self._change(session, status=FAILED, message=message, finished_at=utc_now())
+            self._change(session, message=message, **now)
         self._end()
+        return not again
 
     def heartbeat(self) -> None:
         """Give a sign of life."""

@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 import bloxdb
 from bloxdb import Database, space
-from bloxdb.cli.train import chosen_archs, taken
+from bloxdb.cli.train import chosen_archs, pause, taken
 from tests.cli.helpers import bloxdb as command
 
 NOTHING: dict[str, Any] = {"keys": (), "bounds": None, "count": None, "sql": None, "missing": False}
@@ -91,3 +91,19 @@ def test_the_networks_of_the_paper_are_trained_beside_the_public_ones_and_under_
     done = command(*train, "--missing")
     assert "nothing is missing" in done.stderr
     assert [row["name"] for row in empty_db.rows(names)] == ["as ever", "digits-1-paper"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("5", (5, None)), ("60s", (None, 60)), ("10min", (None, 600)), ("2 h", (None, 7200)), ("1s", (None, 1))],
+)
+def test_a_pause_between_checkpoints_is_of_epochs_or_of_time(
+    text: str, expected: tuple[int | None, float | None]
+) -> None:
+    assert pause(None, None, text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "0", "0s", "-1", "s", "5x", "1.5", "5 5", "five"])
+def test_what_is_no_pause_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="neither a number of epochs nor a time such as 60s"):
+        pause(None, None, text)

@@ -108,7 +108,7 @@ def test_runs_of_another_recipe_or_seed_are_other_runs(empty_db: Database) -> No
     ]
 
 
-def test_a_claim_names_its_worker_environment_and_beginning_and_drops_an_old_message(
+def test_a_claim_names_its_worker_environment_and_beginning_and_what_was_said_of_the_run(
     empty_db: Database,
 ) -> None:
     env_id = environment_id({"gpu": "abacus"}, empty_db)
@@ -121,7 +121,7 @@ def test_a_claim_names_its_worker_environment_and_beginning_and_drops_an_old_mes
     assert (record.arch_id, record.worker) == (5, worker_name())
     (row,) = empty_db.rows("SELECT id, worker, env_id, message, started_at, heartbeat_at FROM runs")
     assert (row["id"], row["worker"], row["env_id"]) == (record.run_id, worker_name(), env_id)
-    assert (row["message"], row["started_at"]) == (None, before["started_at"])
+    assert (row["message"], record.earlier, row["started_at"]) == ("old", "old", before["started_at"])
     assert row["heartbeat_at"] > row["started_at"]
 
 

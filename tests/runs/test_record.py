@@ -16,6 +16,7 @@ from bloxdb.measures import EPOCH
 from bloxdb.runs.heartbeat import worker_name
 from bloxdb.runs.record import RunRecord, is_held
 from bloxdb.runs.results import EpochResult, Metrics, RunResult
+from bloxdb.runs.status import retry
 from tests.runs.helpers import INTERVALS, RESULT, claim, finish, queue_of
 
 
@@ -110,6 +111,43 @@ def test_a_failed_run_says_why_and_when(empty_db: Database) -> None:
     assert (row["status"], row["message"], row["worker"]) == ("failed", "no memory", "elsewhere:1")
     assert row["finished_at"] is not None
     assert epochs_of(empty_db) == [1, 2, 3]
+
+
+def test_what_may_go_better_is_tried_once_more_after_all_others_and_fails_the_second_time(
+    empty_db: Database,
+) -> None:
+    queue = queue_of(empty_db, [1, 2, 3])
+    first = claim(queue)
+    assert first is not None
+    first.epoch(EpochResult(1, RESULT, RESULT))
+    assert first.earlier is None
+    assert not first.fail("CUDA error", once_more=True)
+    (row,) = empty_db.rows("SELECT status, message, finished_at, worker FROM runs WHERE arch_id = 1")
+    assert list(row.values()) == ["pending", "CUDA error", None, None]
+    assert epochs_of(empty_db) == [1]
+    records = [claim(queue, f"elsewhere:{number}") for number in range(3)]
+    assert [record and (record.arch_id, record.earlier) for record in records] == [
+        (2, None), (3, None), (1, "CUDA error"),
+    ]  # fmt: skip
+    assert records[2] is not None
+    assert records[2].fail("CUDA error again", once_more=True)
+    (row,) = empty_db.rows("SELECT status, message FROM runs WHERE arch_id = 1")
+    assert list(row.values()) == ["failed", "CUDA error again"]
+    retry("failed", empty_db)
+    record = claim(queue_of(empty_db, [1]))
+    assert record is not None
+    assert record.earlier is None
+
+
+def test_what_was_said_of_a_run_that_finished_after_all_is_gone(empty_db: Database) -> None:
+    queue = queue_of(empty_db, [1])
+    first = claim(queue)
+    assert first is not None
+    first.fail("no memory", once_more=True)
+    second = claim(queue)
+    assert second is not None
+    finish(second)
+    assert empty_db.rows("SELECT status, message FROM runs") == [{"status": "finished", "message": None}]
 
 
 @pytest.mark.parametrize("write", ["begin", "epoch", "heartbeat"])

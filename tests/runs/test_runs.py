@@ -68,6 +68,9 @@ WAYS: dict[tuple[str, str], Callable[[Database, RunQueue, RunRecord], object]] =
         DIVERGED
     ),
     ("running", "`RunRecord.fail`"): lambda db, queue, record: record.fail("no memory"),
+    ("running", "`RunRecord.fail`, where once more may go better"): lambda db, queue, record: record.fail(
+        "no memory", once_more=True
+    ),
     ("failed", "`retry`"): lambda db, queue, record: runs.retry(["failed"], db),
     ("diverged", "`retry`"): lambda db, queue, record: runs.retry(["diverged"], db),
 }

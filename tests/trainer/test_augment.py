@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from bloxdb.trainer import augment
 from bloxdb.trainer.data import DataSet, Split
@@ -93,3 +94,37 @@ def test_augmented_batches_differ_from_plain_ones_and_from_each_other() -> None:
     assert first.shape == (40, 3, SIDE, SIDE)
     assert first.dtype == torch.float32
     assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("batch", [16, 300, 3000])
+def test_how_many_images_are_changed_together_changes_no_number(
+    batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = TrainingRecipe("cifar100", 1, batch=batch, crop_padding=2, cutout=3)
+    some, found = data(5000), []
+    for at_once in (1, 2048, 4500, 100_000):
+        monkeypatch.setitem(augment._AT_ONCE, "cpu", at_once)
+        generator = torch.Generator().manual_seed(7)
+        batches = list(augment.training_batches(some, recipe, generator))
+        assert all(images.is_contiguous(memory_format=torch.channels_last) for images, _ in batches)
+        found.append((batches, generator.get_state()))
+    for batches, state in found[1:]:
+        assert torch.equal(state, found[0][1])
+        assert [len(labels) for _, labels in batches] == [len(labels) for _, labels in found[0][0]]
+        for one, other in zip(batches, found[0][0], strict=True):
+            assert torch.equal(one[0], other[0])
+            assert torch.equal(one[1], other[1])
+
+
+def test_draws_are_those_of_before_larger_pieces() -> None:
+    # 5,000 images of which 2,048 drew at a time: what a seed means is kept
+    recipe = TrainingRecipe("cifar100", 1, batch=256, crop_padding=2, cutout=3)
+    generator = torch.Generator().manual_seed(1)
+    batches = list(augment.training_batches(data(5000), recipe, generator))
+    assert [round(float(images.double().sum()), 2) for images, _ in batches[::6]] == [
+        -18315.1,
+        -16975.59,
+        -17636.61,
+        -18068.39,
+    ]
+    assert int(generator.get_state().long().sum()) == 324435

@@ -131,7 +131,6 @@ def test_settling_sets_the_threads_of_the_process() -> None:
         assert torch.get_num_threads() == 1
         devices.Place("cpu").settle()
         assert torch.get_num_threads() == 1
-        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
     finally:
         torch.set_num_threads(before)
 
@@ -143,12 +142,43 @@ def test_settling_sets_the_threads_of_the_process() -> None:
         (torch.OutOfMemoryError("CUDA"), True),
         (RuntimeError("CUDA error: Out of Memory"), True),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("GET was unable to find an engine to execute this computation"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), False),
         (RuntimeError("shapes cannot be multiplied"), False),
         (ValueError(""), False),
     ],
 )
 def test_want_of_memory_is_told_from_other_errors(error: BaseException, expected: bool) -> None:
     assert devices.is_out_of_memory(error) is expected
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.AcceleratorError("CUDA error: an illegal memory access was encountered"), True),
+        (RuntimeError("CUDA error: unspecified launch failure"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`"), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (ValueError("CUDA error"), False),
+    ],
+)
+def test_a_device_that_fails_is_told_from_what_it_was_given(error: BaseException, expected: bool) -> None:
+    assert devices.is_of_a_device(error) is expected
+
+
+@pytest.mark.parametrize("given", [{}, {"PYTORCH_CUDA_ALLOC_CONF": "max_split_size_mb:64"}])
+def test_memory_of_a_gpu_can_grow_unless_the_environment_says_otherwise(given: dict[str, str]) -> None:
+    names = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    code = f"import os; from bloxdb.trainer.devices import Place; Place('cpu').settle(); print([os.environ.get(n) for n in {names}])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, env={**environment, **given}
+    )  # fmt: skip
+    expected = [None, given[names[1]]] if given else ["expandable_segments:True", None]
+    assert done.stdout.strip() == str(expected)
 
 
 def test_a_program_that_is_not_there_or_fails_prints_nothing() -> None:

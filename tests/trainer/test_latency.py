@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import pytest
+import torch
+from bloxdb.trainer import switches
 from bloxdb.trainer.latency import Measured, Setting, measure, measure_all
+from bloxdb.trainer.recipe import PRECISIONS
 
 import bloxdb
 from bloxdb import Database, space
 from tests.trainer.helpers import QUICK
 
 FAST = Setting(runs=3, warmup=0)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("device", ["cpu"] + ["cuda"] * torch.cuda.is_available())
+def test_every_precision_is_measured_on_every_device(device: str, precision: str) -> None:
+    before = switches._switches()
+    for graphs in (False, True)[: 1 + (device == "cuda")]:
+        setting = Setting(device, runs=3, warmup=0, precision=precision, graphs=graphs)
+        assert 0.01 < measure(space.arch_vec(QUICK), setting).latency_ms < 10_000
+    assert switches._switches() == before
 
 
 def test_a_latency_has_the_decimals_that_release_files_keep() -> None:
@@ -40,3 +53,8 @@ def test_what_is_measured_again_takes_the_place_of_what_was(empty_db: Database) 
 def test_a_device_that_is_unknown_is_refused_before_anything_is_measured() -> None:
     with pytest.raises(bloxdb.QueryError, match="there is no device 'tpu'; choose one of: cpu"):
         Setting(torch_device="tpu")
+
+
+def test_graphs_are_refused_where_there_are_none() -> None:
+    with pytest.raises(bloxdb.QueryError, match="graphs are of GPUs"):
+        Setting(torch_device="cpu", graphs=True)

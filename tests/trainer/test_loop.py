@@ -179,6 +179,26 @@ def test_a_time_is_said_to_be_of_the_most_workers_that_shared_the_device(
     assert again.diverged().device_workers == most
 
 
+def test_a_state_has_the_best_weights_only_where_they_are_not_the_last(data: DataSet) -> None:
+    training = Training(VEC, digits_recipe(5, batch=16), data, 1)
+    assert training.state()["best_weights"] is None
+    seen = set()
+    for _ in range(4):  # the fourth is worse than the third
+        training.train_epoch()
+        assert training.best is not None
+        is_last = training.best.epoch == training.epoch
+        seen.add(is_last)
+        state = training.state()
+        assert (state["best_weights"] is None) is is_last
+        again = Training(VEC, digits_recipe(5, batch=16), data, 2)
+        again.restore(state)
+        assert again.best == training.best
+        for name, value in training._best_weights.items():
+            assert torch.equal(value, again._best_weights[name])
+            assert value.data_ptr() != again.network.state_dict()[name].data_ptr()
+    assert seen == {True, False}
+
+
 def test_further_measures_of_the_best_epoch_stay(data: DataSet) -> None:
     training = Training(VEC, digits_recipe(2), data, 0)
     best = training.best = replace(training.train_epoch(), more={"gradient_norm": 2.5})

@@ -139,6 +139,45 @@ def test_an_operation_that_nothing_reads_is_not_built() -> None:
     assert sum(p.numel() for p in raw.parameters()) == sum(p.numel() for p in canonical.parameters())
 
 
+def plainly(network: nn.Module) -> nn.Module:
+    """The same network of torch's own layers: BatchNorm that counts, ReLU with an output of its own."""
+    for name, layer in list(network.named_modules()):
+        owner, _, last = name.rpartition(".")
+        if isinstance(layer, nn.BatchNorm2d):
+            other: nn.Module = nn.BatchNorm2d(layer.num_features)
+            other.load_state_dict(layer.state_dict())
+            setattr(network.get_submodule(owner), last, other)
+        if isinstance(layer, nn.ReLU):
+            setattr(network.get_submodule(owner), last, nn.ReLU())
+    return network
+
+
+@pytest.mark.parametrize(
+    "vec", ["[[[0],[1,1,0,1]],[[1],[2,1,0,1]],[[2],[0,1,1,0]]]", space.vec_text(space.arch_vec(91_124))]
+)
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_layers_in_place_and_without_a_count_give_the_same_bits_gradients_and_names(
+    vec: str, precision: torch.dtype
+) -> None:
+    found = []
+    for change in (lambda network: network, plainly):
+        torch.manual_seed(0)
+        network = change(Network(vec, 10))
+        images = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
+            logits = network(images)
+        logits.float().square().sum().backward()
+        counts = [name for name, _ in network.named_buffers() if name.endswith("num_batches_tracked")]
+        assert counts
+        state = {name: value for name, value in network.state_dict().items() if name not in counts}
+        gradients = {name: value.grad for name, value in network.named_parameters()}
+        network.eval()
+        found.append({**state, **gradients, "logits": logits, "measured": network(images)})
+    assert list(found[0]) == list(found[1])
+    for name, value in found[0].items():
+        assert torch.equal(value, found[1][name]), name
+
+
 @pytest.mark.parametrize("size", [8, 9, 15, 32])
 def test_a_reduction_halves_any_size(size: int) -> None:
     assert Reduction(4)(torch.zeros(1, 4, size, size)).shape == (1, 8, size // 2, size // 2)

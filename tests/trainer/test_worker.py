@@ -164,6 +164,30 @@ def results_after(db: Database, what: object) -> list[tuple[object, ...]]:
     return results(db.path)
 
 
+@pytest.mark.parametrize(
+    ("every", "seconds", "expected"),
+    [(1, None, [1, 2, 3]), (2, None, [2]), (None, 0.0, [1, 2, 3]), (None, 3600.0, []), (3, 3600.0, [3]), (None, None, [])],
+)  # fmt: skip
+def test_checkpoints_come_after_epochs_or_after_a_time_and_not_at_the_end(
+    empty_db: Database, every: int | None, seconds: float | None, expected: list[int]
+) -> None:
+    what = job(empty_db, [QUICK], digits_recipe(4), checkpoint_every=every, checkpoint_seconds=seconds)
+    found: list[int] = []
+
+    def look(event: Event) -> None:  # an epoch is told after its checkpoint
+        state = Checkpoint(what.checkpoints, what.recipe.digest, QUICK, 0).load(torch.device("cpu"))
+        if event.kind == "epoch" and state is not None and state["epoch"] not in found:
+            found.append(state["epoch"])
+
+    data = some_digits(64)
+    queue = RunQueue(empty_db, [QUICK], what.recipe.facts(data.sizes), 0)
+    queue.fill()
+    record = queue.claim()
+    assert record is not None
+    Worker(what, data, look, Stop()).train(record)
+    assert found == expected
+
+
 def test_a_checkpoint_of_another_run_or_without_its_epochs_is_not_used(
     empty_db: Database, tmp_path: Path
 ) -> None:
@@ -223,16 +247,44 @@ def test_a_run_that_diverges_later_is_stored_with_the_test_of_its_best_epoch(emp
     assert bloxdb.top(db=empty_db) == []
 
 
-def test_a_run_without_memory_fails_with_the_message_and_the_next_goes_on(empty_db: Database) -> None:
+def test_a_run_without_memory_is_tried_once_more_after_the_others_and_then_fails(empty_db: Database) -> None:
     few = some_digits(64)
     # one image of 2**20 x 2**20 pixels, which takes no memory until it is to be normalised: 13 TB
     giant = torch.zeros(1, dtype=torch.uint8).expand(1, 3, 2**20, 2**20)
     data = DataSet("digits", 10, few.mean, few.std, few.train, Split(giant, torch.zeros(1).long()), few.test)
     events = train_all(empty_db, [QUICK, 406], data)
-    assert [event.kind for event in events] == ["start", "end"] * 2
+    assert [event.kind for event in events] == ["start", "note"] * 2 + ["start", "end"] * 2
+    assert [event.arch_id for event in events[::2]] == [QUICK, 406] * 2
+    assert events[1].message.startswith("will be trained once more: ")
     rows = empty_db.rows("SELECT status, message FROM runs")
     assert [row["status"] for row in rows] == ["failed", "failed"]
     assert all("can't allocate memory" in row["message"] for row in rows)
+
+
+class Gone:
+    """Images on a device that fails when they are asked for."""
+
+    shape = (1, 3, 8, 8)
+
+    def split(self, size: int) -> None:
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+
+def test_a_run_whose_device_failed_stops_the_worker_and_is_tried_once_more_by_another(
+    empty_db: Database,
+) -> None:
+    few = some_digits(64)
+    gone = Split(Gone(), few.val.labels)  # type: ignore[arg-type]
+    data = DataSet("digits", 10, few.mean, few.std, few.train, gone, few.test)
+    for told, status in (("will be trained once more", "pending"), ("cannot be trained", "failed")):
+        with pytest.raises(bloxdb.TrainingError, match=f"architecture {QUICK} {told}: CUDA error"):
+            train_all(empty_db, [QUICK], data)
+        (row,) = empty_db.rows("SELECT status, message FROM runs")
+        assert row["status"] == status
+        assert "illegal memory access" in row["message"]
+    bloxdb.runs.retry("failed", empty_db)
+    train_all(empty_db, [QUICK], few)
+    assert empty_db.rows("SELECT status, message FROM runs") == [{"status": "finished", "message": None}]
 
 
 def test_what_is_no_want_of_memory_stops_the_worker(empty_db: Database) -> None:
