@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 
 from bloxdb.codecs.header import Header
-from bloxdb.codecs.values import check_size, column_of
+from bloxdb.codecs.values import Unfolding, check_size, column_of
 from bloxdb.errors import BloxFormatError
 from bloxdb.measures import Array
 
 _OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
-_DEEPEST = 8
 _MOST_WAITING = 100_000  # items on the stack; a pickler leaves a thousand
 _TORCH_VERSION = "torch.torch_version.TorchVersion"
 _SCALAR = "numpy._core.multiarray.scalar"
@@ -79,22 +78,22 @@ def read_columns(header: Header, data: memoryview) -> dict[str, Array]:
     check_size(header, len(rows), len(data))
     columns = {}
     for c, name in enumerate(header.columns):
-        values = [_plain(row[c], i, name) for i, row in enumerate(rows)]
+        lists = Unfolding(header, name, len(data))
+        values = [_plain(row[c], i, lists) for i, row in enumerate(rows)]
         columns[name] = column_of(name, values, header.epochs or 0)
     return columns
 
 
-def _plain(value: Any, row: int, column: str, depth: int = 0) -> Any:
+def _plain(value: Any, row: int, lists: Unfolding, depth: int = 0) -> Any:
     """A value, if there is nothing but plain data in it."""
     if isinstance(value, str | int | float) and not isinstance(value, bool):
         return value
     if not isinstance(value, list):
         raise BloxFormatError(
-            f"{_name(value)} does not belong in a file of plain data", row=row, column=column
+            f"{_name(value)} does not belong in a file of plain data", row=row, column=lists.column
         )
-    if depth > _DEEPEST:
-        raise BloxFormatError("lists within lists within lists do not belong here", row=row, column=column)
-    return [_plain(item, row, column, depth + 1) for item in value]
+    lists.take(len(value), depth, row)
+    return [_plain(item, row, lists, depth + 1) for item in value]
 
 
 def _name(value: Any) -> str:

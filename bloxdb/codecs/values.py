@@ -19,6 +19,7 @@ from bloxdb.space.keys import DIGEST_SIZE
 _WORTH_THREADS = 100_000  # values of a column
 _HEX_DIGITS = frozenset("0123456789abcdef")
 _HUNDRED = 100  # percent
+_LISTS_WITHIN = {Kind.ARCH: 3}  # stages, nodes, operation and inputs
 
 
 def read_columns(header: Header, rows: int, column: Callable[[int, str], Array]) -> dict[str, Array]:
@@ -45,6 +46,43 @@ def check_size(header: Header, rows: int, size: int) -> None:
     epochs = header.epochs or 0
     if rows * (len(header.columns) + lists * epochs) > size:
         raise BloxFormatError(f"{rows} rows of {epochs} epochs cannot be told in {size} bytes")
+
+
+class Unfolding:
+    """The lists of one column as they are copied out of a pickle, which can name one list many times and so
+    say much in few bytes.
+
+    Parameters
+    ----------
+    header
+        Says how many epochs a curve has.
+    column
+        The name of the column.
+    size
+        The bytes of the pickle; an item takes one at the least.
+    """
+
+    def __init__(self, header: Header, column: str, size: int) -> None:
+        self.column = column
+        self._epochs = header.epochs or 0
+        self._size = self._left = size
+
+    def take(self, count: int, depth: int, row: int) -> None:
+        """Refuse a list of so many items, within so many others, before anything of it is copied."""
+        kind, is_curve = COLUMNS[self.column], is_list(self.column)
+        most = 1 if is_curve else _LISTS_WITHIN.get(kind, 0)
+        self._left -= count
+        if most == 0:
+            problem = f"a list of {count} stands where one value is due: {kind.value}"
+        elif depth >= most:
+            problem = "lists within " * most + "lists do not belong here"
+        elif is_curve and count != self._epochs:
+            problem = f"expected a list of {self._epochs} numbers, one an epoch, not {count} values"
+        elif self._left < 0:
+            problem = f"the lists up to here say more than {self._size} bytes can hold"
+        else:
+            return
+        raise BloxFormatError(problem, row=row, column=self.column)
 
 
 def check_values(name: str, array: Array) -> None:
