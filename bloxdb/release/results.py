@@ -24,10 +24,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bloxdb.codecs.header import MAX_EPOCHS
+from bloxdb.codecs.opcodes import CutOffError, Span
 from bloxdb.db.schema import EPOCH_MEASURES
 from bloxdb.errors import BloxFormatError
 from bloxdb.measures import ENVIRONMENT, MISSING, RUN, nearest_stored
-from bloxdb.release.unpickling import Arguments, CutOffError, Span, build, scan
+from bloxdb.release.unpickling import Arguments, build, scan
 from bloxdb.space.keys import DIGEST_SIZE, find_arch
 
 _HASH = re.compile(f"[0-9a-fA-F]{{{2 * DIGEST_SIZE}}}")
