@@ -30,7 +30,7 @@ from bloxdb.db.schema import ENDED, EPOCH_MEASURES, Base, Device, Env, Latency, 
 from bloxdb.errors import MissingExtraError, ReleaseError
 from bloxdb.files import ExportReport, expanded, replacing_all
 from bloxdb.frames import UNITS
-from bloxdb.measures import MISSING, from_stored, to_stored
+from bloxdb.measures import MEASURES, MISSING, SEEDS, check, from_stored, to_stored
 from bloxdb.merging import MergeReport, merge
 from bloxdb.progress import Meter, Progress
 
@@ -40,6 +40,7 @@ _ARCHS_A_GROUP = 500
 _PLAIN = (Recipe, Env, Device, Run, Latency)
 _TABLES = ("epochs", *(model.__tablename__ for model in _PLAIN))
 _WRITING: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
+_MEASURED = {measure.column: measure for measure in MEASURES if measure.of != "epoch"}
 _EPOCH_COLUMNS = ("arch_id", "run_id", "epoch", *EPOCH_MEASURES)
 
 
@@ -137,7 +138,7 @@ def import_parquet(
     db = db or current()
     place = expanded(folder)
     for model in _PLAIN:
-        _read(place / f"{model.__tablename__}{SUFFIX}", [column.name for column in _columns(model)])
+        _read(place / f"{model.__tablename__}{SUFFIX}", _needed(model))
     _read(place / f"epochs{SUFFIX}", _EPOCH_COLUMNS)
     with _scratch(db) as scratch:
         path = scratch / "parquet.db"
@@ -254,13 +255,27 @@ def _read(path: Path, names: Iterable[str]) -> Any:
     return opened
 
 
+def _needed(model: type[Base]) -> list[str]:
+    """The columns that a file must have: those of later revisions have a default."""
+    return [column.name for column in _columns(model) if column.server_default is None]
+
+
 def _insert(session: Session, model: type[Base], path: Path) -> None:
-    names = [column.name for column in _columns(model)]
     arrow, _ = _libraries()
+    opened = _read(path, _needed(model))
+    names = [column.name for column in _columns(model) if column.name in opened.schema_arrow.names]
     try:
-        rows = _read(path, names).read(columns=names).to_pylist()
+        table = opened.read(columns=names)
     except (arrow.ArrowException, OSError) as error:
         raise ReleaseError(f"{path} is damaged: {error}") from error
+    for name in names:
+        if name in _MEASURED:
+            check(_natural(table, name, path), _MEASURED[name], str(path))
+    if model is Run:
+        strange = [seed for seed in table["seed"].to_pylist() if seed not in SEEDS]
+        if strange:
+            raise ReleaseError(f"{path}: a run has seed {strange[0]!r}; seeds are 0 … 2^63 - 1")
+    rows = table.to_pylist()
     for row in rows:
         if row.get("config") is not None:
             row["config"] = json.loads(row["config"])
@@ -290,5 +305,15 @@ def _epochs(path: Path) -> Iterator[tuple[npt.NDArray[np.int64], dict[str, npt.N
 
 def _stored(table: Any, name: str, path: Path) -> npt.NDArray[np.int64]:
     """Natural values of an epoch's measure as the integers that the database keeps."""
-    values = table[name].to_numpy(zero_copy_only=False).astype(np.float64)  # null is NaN here
+    values = _natural(table, name, path)
+    check(values, EPOCH_MEASURES[name], str(path))
     return to_stored(values, EPOCH_MEASURES[name], str(path))
+
+
+def _natural(table: Any, name: str, path: Path) -> npt.NDArray[np.float64]:
+    """A column of numbers, NaN for null."""
+    try:
+        values: npt.NDArray[np.float64] = table[name].to_numpy(zero_copy_only=False).astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ReleaseError(f"{path}: the column {name} does not hold numbers") from error
+    return values

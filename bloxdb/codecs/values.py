@@ -9,16 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from bloxdb.codecs.columns import COLUMNS, Kind, is_list, measure_of
+from bloxdb.codecs.columns import COLUMNS, MEASURED, Kind, is_list, measure_of
 from bloxdb.codecs.header import Header
 from bloxdb.errors import BloxFormatError, InvalidArchError
-from bloxdb.measures import Array
+from bloxdb.measures import Array, check
 from bloxdb.space.cells import FIELDS, LIMITS, NUM_ARCHS, STAGES, parse
 from bloxdb.space.keys import DIGEST_SIZE
 
 _WORTH_THREADS = 100_000  # values of a column
 _HEX_DIGITS = frozenset("0123456789abcdef")
-_HUNDRED = 100  # percent
 _LISTS_WITHIN = {Kind.ARCH: 3}  # stages, nodes, operation and inputs
 
 
@@ -88,20 +87,12 @@ class Unfolding:
 def check_values(name: str, array: Array) -> None:
     """Refuse values that no such column can hold."""
     kind = COLUMNS[name]
-    if kind is Kind.ACCURACY:
-        top = _HUNDRED * (1 if array.dtype == np.float64 else measure_of(name).scale)
-        if array.size and array.dtype == np.int32 and array.min() >= 0 and array.max() <= top:
-            return  # nearly always, and found without an array of booleans
-        bad, problem = (array < 0) | (array > top), "an accuracy is outside 0 … 100 percent"
-    elif kind is Kind.INT:
-        bad, problem = array < 0, "the number is negative"
-    elif kind is Kind.ARCH:
+    if kind is Kind.ARCH:
         bad = array >= np.array(LIMITS, dtype=np.uint8)
-        problem = "the vector is outside the search space"
-    else:
-        return
-    if np.any(bad):
-        raise BloxFormatError(problem, row=int(np.argwhere(bad)[0][0]), column=name)
+        for place in np.argwhere(bad)[:1].tolist():
+            raise BloxFormatError("the vector is outside the search space", row=place[0], column=name)
+    elif kind is Kind.INT or kind in MEASURED:
+        check(array, measure_of(name))
 
 
 def column_of(name: str, values: list[Any], epochs: int) -> Array:

@@ -25,7 +25,7 @@ from bloxdb.db.schema import (
     Run,
 )
 from bloxdb.errors import QueryError, RunLostError
-from bloxdb.measures import Measure
+from bloxdb.measures import EXACT, Measure
 from bloxdb.runs.results import EpochResult, RunResult
 
 _held: weakref.WeakValueDictionary[tuple[str, int], RunRecord] = weakref.WeakValueDictionary()
@@ -97,7 +97,7 @@ class RunRecord:
         RunLostError
             Another worker has the run, or it has ended.
         QueryError
-            A value is infinite, or no measure has its name.
+            There is no such value of a measure, or no measure of its name.
         """
         epoch = integer(result.epoch, "an epoch", low=1)
         where = f"epoch {epoch} of architecture {self.arch_id}"
@@ -120,7 +120,7 @@ class RunRecord:
         RunLostError
             Another worker has the run, or it has ended.
         QueryError
-            A value is infinite, or no measure has its name.
+            There is no such value of a measure, or no measure of its name.
         """
         stored = _stored(RUN_MEASURES, result.measures(), f"the result of architecture {self.arch_id}")
         measured = {name: RUN_MEASURES[name].natural(value) for name, value in stored.items()}
@@ -186,9 +186,10 @@ def _stored(known: Mapping[str, Measure], measured: Mapping[str, float], where: 
     for name, value in measured.items():
         if name not in known:
             raise QueryError(f"{where} has {name!r}, which is no measure; choose of: {', '.join(known)}")
-        if known[name].unit == "percent" and not (math.isnan(value) or 0 <= value <= 100):
-            raise QueryError(f"{name} of {where} is {value}; percent are in 0 … 100, nan for not measured")
-        if math.isinf(value):
-            raise QueryError(f"{name} of {where} is infinite; give nan for what was not measured")
-        stored[name] = None if math.isnan(value) else known[name].rounded(value)
+        if problem := known[name].problem(value):
+            raise QueryError(f"{name} of {where}: the value {value} {problem}")
+        kept = None if math.isnan(value) else known[name].rounded(value)
+        if kept is not None and kept >= EXACT:
+            raise QueryError(f"{name} of {where}: the value {value} has more digits than the database keeps")
+        stored[name] = kept
     return stored

@@ -214,6 +214,7 @@ def test_values_that_were_not_measured_are_null_and_those_that_do_not_fit_are_to
     )
     assert [row["val_loss"] is None for row in losses] == [True, True, True, False]
     assert any("2 values are infinite" in note for note in report.notes)
+    assert any("histories lack values of 1 epoch in 1 run;" in note for note in report.notes)
 
 
 def test_contradictions_are_told_and_replaced_only_on_demand(
