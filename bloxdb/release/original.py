@@ -223,8 +223,8 @@ class ResultsImporter:
             self.notes.append(f"{name}: {absent} architectures of the range that it is of are not in it")
         if file.gaps:
             self.notes.append(
-                f"{name}: histories lack values of {Counts(epochs=file.gaps)} in {Counts(runs=file.with_gaps)}; "
-                "they are stored as NULL"
+                f"{name}: histories lack values of {Counts(epochs=file.gaps)} in "
+                f"{Counts(runs=file.with_gaps)}; they are stored as NULL"
             )
         if file.unfit:
             self.notes.append(
