@@ -169,7 +169,7 @@ class _Importer:
         if lacking:
             raise ReleaseError(f"{path} lacks the column {lacking[0]}")
         ids = table.arch_ids(str(path))
-        self.changes.told.add(table.header, ids)
+        self.changes.told.add(table.header, ids, self.recipe_name)
         return table, ids
 
     def _info(self, path: Path) -> None:

@@ -141,7 +141,7 @@ class ResultsImporter:
             status = FINISHED if is_whole else DIVERGED
             store = RunStore(self.writer, recipe, meant.seed, self.changes, status=status)
             data = _data(file.path.name, runs)
-            self.changes.told.runs(meant.seed, recipe.epochs, data.ids)
+            self.changes.told.runs(recipe.name, meant.seed, runs[0].epochs, data.ids)
             store.save(data, create=True)
         self._compare_costs(file)
         self._save_environments(file, recipe, meant.seed)
