@@ -180,6 +180,37 @@ def test_a_link_to_nothing_is_named(tmp_path: Path) -> None:
     assert left_out([tmp_path]) == ["blox-info.csv is not taken: it is a link to nothing"]
 
 
+OTHERS = [
+    *(
+        "blox-environment.yml",
+        "blox-information.txt",
+        "blox-benchmarks.md",
+        "blox-extras.csv",
+        "blox-based.csv",
+    ),
+    *("README-blox-info.md", "myblox_base.py", "myblox-base-3.csv", "a-blox-info.csv", "bloxinformer.csv"),
+    *("blox-info.blox.sha256", "blox-info.csv.md5", "blox-base-3.blox.asc", "blox-ext-3.blox.torrent"),
+    *(
+        "blox_base.py",
+        "blox-info.ipynb",
+        "blox-base-notes.md",
+        "blox-bench-plot.png",
+        "blox-info.json",
+        "blox.db",
+    ),
+]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_names_with_the_word_in_them_are_nobodys_business(
+    name: str, golden: Path, tmp_path: Path
+) -> None:
+    shutil.copy(golden / TINY / "blox-base-3.csv", tmp_path)
+    (tmp_path / name).write_bytes(b"")
+    assert left_out([tmp_path]) == []
+    bloxdb.from_folder(tmp_path)  # no warning, which would be an error here
+
+
 DEVICES = [
     *("my_cpu", "jetson_nano-2GB", "rtx.4090", "Pixel 4a", "cpu (1)", "a b - Copy"),
     *("ü-βoard", "a.csv", "007", "x+y@2", "null"),
