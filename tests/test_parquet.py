@@ -158,7 +158,7 @@ def test_files_of_an_older_revision_may_lack_what_has_a_default(
     for path in tmp_path.glob("*.parquet"):
         table = pq.read_table(path)
         model = Base.metadata.tables[path.stem]
-        late = [column.name for column in model.columns if column.server_default is not None]
+        late = [c.name for c in model.columns if c.server_default is not None and c.computed is None]
         pq.write_table(table.drop(late), path)
         lacking += len(late)
     assert lacking  # first_epoch_is_best, of revision 0002, among them
