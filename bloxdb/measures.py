@@ -10,6 +10,8 @@ To add a measure, add a line to `MEASURES`. One of a run or an epoch also needs 
 
 from __future__ import annotations
 
+import math
+import sys
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,13 +22,18 @@ from bloxdb.errors import BloxFormatError
 
 Array = npt.NDArray[Any]
 
+SEEDS = range(2**63)
+"""The seeds that a run can have: those that a database, and a header of a file, hold."""
+
 MILLI = 1_000
 MICRO = 1_000_000
 
 MISSING = int(np.iinfo(np.int64).min)
 """A stored integer that stands for a value that was not measured: NULL in a database, NaN among floats."""
 
-_EXACT = 2**53  # from here on not every integer is a float
+EXACT = 2**53
+"""A stored integer is below it: from here on not every integer is a float."""
+
 _NEAR_HALF = 1e-3  # so near to the middle, the product decides wrongly which decimal is the nearer one
 _SUFFIXES = {MILLI: "milli", MICRO: "micro"}
 
@@ -84,7 +91,20 @@ class Measure:
         """Whether the value has no more digits than the database keeps; NaN, which is not measured, is kept
         as such.
         """
-        return not abs(value) * self.scale >= _EXACT
+        return not abs(value) * self.scale >= EXACT
+
+    @property
+    def highest(self) -> float:
+        """The highest value that there is: 100 of percent, any finite number of the rest; the lowest is 0."""
+        return 100.0 if self.unit == "percent" else sys.float_info.max
+
+    def problem(self, value: float) -> str:
+        """What is wrong with a value, as the rest of a sentence; empty for one that there is, or NaN."""
+        if math.isinf(value):
+            return "is infinite; write nan where nothing was measured"
+        if not (value < 0 or value > self.highest):
+            return ""
+        return "is outside 0 … 100 percent" if self.unit == "percent" else "is negative"
 
     def rounded(self, value: float) -> int:
         """A value that was just measured as the nearest stored integer: the precision of the release."""
@@ -191,18 +211,58 @@ def to_stored(values: Array, measure: Measure, source: str = "", *, rounds: bool
         stored, exact = _integers(known, measure.scale)
     for place in np.argwhere(~exact)[:1].tolist():
         value = values[tuple(place)]
-        epoch = f" of epoch {place[1] + 1}" if len(place) == 2 else ""
-        if np.isinf(value):
-            problem = "is infinite; write nan where nothing was measured"
-        elif abs(value) * measure.scale >= _EXACT:
+        problem = measure.problem(value) if np.isinf(value) else ""
+        if not problem and abs(value) * measure.scale >= EXACT:
             problem = "has more digits than the database keeps"
-        else:
+        elif not problem:
             kept = f"the {measure.decimals} that the database keeps"
             problem = f"has more decimals than {kept}; round=True, or --round, rounds it"
-        raise BloxFormatError(
-            f"the value {value}{epoch} {problem}", source=source, row=place[0], column=measure.name
-        )
+        raise _bad_value(value, problem, measure, place, source)
     return np.where(absent, MISSING, stored)
+
+
+def check(values: Array, measure: Measure, source: str = "") -> None:
+    """Refuse values that a measure cannot have: whoever takes values from outside asks here.
+
+    Parameters
+    ----------
+    values
+        Values in the measure's unit, float64 (n,) or (n, epochs), NaN where nothing was measured; integers
+        are taken as stored ones.
+    measure
+        The measure that the values are of.
+    source
+        The file that the values come from, for the error.
+
+    Raises
+    ------
+    BloxFormatError
+        A value is infinite, negative, or above 100 percent; the error shows it, and names source, row,
+        column and epoch.
+
+    Examples
+    --------
+    >>> check(np.array([0.0, 100.0, np.nan]), RUN["test_top1"])
+    """
+    scale = 1 if values.dtype == np.float64 else measure.scale
+    top = measure.highest * scale
+    if values.dtype == np.int32 and (not values.size or (values.min() >= 0 and values.max() <= top)):
+        return  # nearly always, and found without an array of booleans
+    bad = (values < 0) | (values > top)
+    if values.dtype == np.int64 and measure.of == "epoch":
+        bad &= values != MISSING
+    for place in np.argwhere(bad)[:1].tolist():
+        value = values[tuple(place)] if scale == 1 else values[tuple(place)] / scale
+        raise _bad_value(value, measure.problem(value), measure, place, source)
+
+
+def _bad_value(
+    value: float, problem: str, measure: Measure, place: list[int], source: str
+) -> BloxFormatError:
+    epoch = f" of epoch {place[1] + 1}" if len(place) == 2 else ""
+    return BloxFormatError(
+        f"the value {value}{epoch} {problem}", source=source, row=place[0], column=measure.name
+    )
 
 
 def nearest_stored(values: npt.NDArray[np.float64], measure: Measure) -> npt.NDArray[np.int64]:
@@ -227,7 +287,7 @@ def nearest_stored(values: npt.NDArray[np.float64], measure: Measure) -> npt.NDA
     """
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows does not fit, as found below
         scaled = values * measure.scale
-        fits = np.abs(scaled) < _EXACT
+        fits = np.abs(scaled) < EXACT
     scaled = np.where(fits, scaled, 0.0)
     stored = np.rint(scaled)
     for place in np.argwhere(np.abs(np.abs(scaled - stored) - 0.5) < _NEAR_HALF):
@@ -284,6 +344,6 @@ def _integers(values: npt.NDArray[np.float64], scale: int) -> tuple[npt.NDArray[
     """Values times `scale`, int64, and where that is exact; NaN and infinities are not."""
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not exact, as found below
         scaled = np.rint(values * scale)
-    fits = np.abs(scaled) < _EXACT
+    fits = np.abs(scaled) < EXACT
     stored = np.where(fits, scaled, 0.0).astype(np.int64)
     return stored, fits & (to_floats(stored, scale) == values)

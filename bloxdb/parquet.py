@@ -30,7 +30,7 @@ from bloxdb.db.schema import ENDED, EPOCH_MEASURES, Base, Device, Env, Latency, 
 from bloxdb.errors import MissingExtraError, ReleaseError
 from bloxdb.fields import UNITS
 from bloxdb.files import ExportReport, expanded, replacing_all
-from bloxdb.measures import MISSING, from_stored, to_stored
+from bloxdb.measures import MEASURES, MISSING, SEEDS, check, from_stored, to_stored
 from bloxdb.merging import MergeReport, merge
 from bloxdb.progress import Meter, Progress
 
@@ -40,6 +40,7 @@ _ARCHS_A_GROUP = 500
 _PLAIN = (Recipe, Env, Device, Run, Latency)
 _TABLES = ("epochs", *(model.__tablename__ for model in _PLAIN))
 _WRITING: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
+_MEASURED = {measure.column: measure for measure in MEASURES if measure.of != "epoch"}
 _EPOCH_COLUMNS = ("arch_id", "run_id", "epoch", *EPOCH_MEASURES)
 
 
@@ -196,11 +197,6 @@ def _columns(model: type[Base]) -> list[Any]:
     return list(model.__table__.columns)
 
 
-def _needed(model: type[Base]) -> list[str]:
-    """The columns that a file of a table must have."""
-    return [column.name for column in _columns(model) if column.name not in _LATER]
-
-
 def _plain(session: Session, model: type[Base], chosen: list[Any]) -> Any:
     """A table of which all rows, or the chosen runs, are written."""
     arrow, _ = _libraries()
@@ -263,14 +259,28 @@ def _read(path: Path, names: Iterable[str]) -> Any:
     return opened
 
 
+def _needed(model: type[Base]) -> list[str]:
+    """The columns that a file must have: those of later revisions have a default, or are not known."""
+    columns = [column for column in _columns(model) if column.server_default is None]
+    return [column.name for column in columns if column.name not in _LATER]
+
+
 def _insert(session: Session, model: type[Base], path: Path) -> None:
     arrow, _ = _libraries()
+    opened = _read(path, _needed(model))
+    names = [column.name for column in _columns(model) if column.name in opened.schema_arrow.names]
     try:
-        opened = _read(path, _needed(model))
-        names = [*_needed(model), *(name for name in _LATER if name in opened.schema_arrow.names)]
-        rows = opened.read(columns=names).to_pylist()
+        table = opened.read(columns=names)
     except (arrow.ArrowException, OSError) as error:
         raise ReleaseError(f"{path} is damaged: {error}") from error
+    for name in names:
+        if name in _MEASURED:
+            check(_natural(table, name, path), _MEASURED[name], str(path))
+    if model is Run:
+        strange = [seed for seed in table["seed"].to_pylist() if seed not in SEEDS]
+        if strange:
+            raise ReleaseError(f"{path}: a run has seed {strange[0]!r}; seeds are 0 … 2^63 - 1")
+    rows = table.to_pylist()
     for row in rows:
         if row.get("config") is not None:
             row["config"] = json.loads(row["config"])
@@ -300,5 +310,15 @@ def _epochs(path: Path) -> Iterator[tuple[npt.NDArray[np.int64], dict[str, npt.N
 
 def _stored(table: Any, name: str, path: Path) -> npt.NDArray[np.int64]:
     """Natural values of an epoch's measure as the integers that the database keeps."""
-    values = table[name].to_numpy(zero_copy_only=False).astype(np.float64)  # null is NaN here
+    values = _natural(table, name, path)
+    check(values, EPOCH_MEASURES[name], str(path))
     return to_stored(values, EPOCH_MEASURES[name], str(path))
+
+
+def _natural(table: Any, name: str, path: Path) -> npt.NDArray[np.float64]:
+    """A column of numbers, NaN for null."""
+    try:
+        values: npt.NDArray[np.float64] = table[name].to_numpy(zero_copy_only=False).astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ReleaseError(f"{path}: the column {name} does not hold numbers") from error
+    return values

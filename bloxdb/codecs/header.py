@@ -16,6 +16,7 @@ import yaml
 from bloxdb.codecs.columns import COLUMNS, is_list
 from bloxdb.codecs.others import refuse_others
 from bloxdb.errors import BloxFormatError
+from bloxdb.measures import SEEDS
 from bloxdb.space.cells import LIMITS, NODES, OPS, STAGES, nested
 from bloxdb.space.keys import KEY
 
@@ -94,7 +95,7 @@ class Header:
             raise BloxFormatError(f"the header lacks the column {KEY!r}, the key of each row")
 
     def _check_keys(self) -> None:
-        if self.seed is not None and not 0 <= self.seed < 2**63:
+        if self.seed is not None and self.seed not in SEEDS:
             raise BloxFormatError(f"seed {self.seed} is outside 0 … 2^63 - 1")
         if self.epochs is not None and not 1 <= self.epochs <= MAX_EPOCHS:
             raise BloxFormatError(f"epochs {self.epochs} is outside 1 … {MAX_EPOCHS}")

@@ -8,22 +8,19 @@ imported, called or set. It is slow, and meant for what the kernel of `bloxdb.co
 
 from __future__ import annotations
 
-import pickletools
 import re
-from io import BytesIO
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from bloxdb.codecs.header import Header
-from bloxdb.codecs.values import check_size, column_of
+from bloxdb.codecs.opcodes import Data, Machine, pushing, steps, unsigned
+from bloxdb.codecs.values import Unfolding, check_size, column_of
 from bloxdb.errors import BloxFormatError
 from bloxdb.measures import Array
 
-_OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
-_DEEPEST = 8
-_MOST_WAITING = 100_000  # items on the stack; a pickler leaves a thousand
 _TORCH_VERSION = "torch.torch_version.TorchVersion"
+_DIGITS_AT_MOST = 32  # of a whole number that is spelt
 _SCALAR = "numpy._core.multiarray.scalar"
 _MAKERS = (  # functions whose first argument is the class that is meant
     *("numpy._core.multiarray._reconstruct", "copyreg._reconstructor"),
@@ -79,22 +76,22 @@ def read_columns(header: Header, data: memoryview) -> dict[str, Array]:
     check_size(header, len(rows), len(data))
     columns = {}
     for c, name in enumerate(header.columns):
-        values = [_plain(row[c], i, name) for i, row in enumerate(rows)]
+        lists = Unfolding(header, name, len(data))
+        values = [_plain(row[c], i, lists) for i, row in enumerate(rows)]
         columns[name] = column_of(name, values, header.epochs or 0)
     return columns
 
 
-def _plain(value: Any, row: int, column: str, depth: int = 0) -> Any:
+def _plain(value: Any, row: int, lists: Unfolding, depth: int = 0) -> Any:
     """A value, if there is nothing but plain data in it."""
     if isinstance(value, str | int | float) and not isinstance(value, bool):
         return value
     if not isinstance(value, list):
         raise BloxFormatError(
-            f"{_name(value)} does not belong in a file of plain data", row=row, column=column
+            f"{_name(value)} does not belong in a file of plain data", row=row, column=lists.column
         )
-    if depth > _DEEPEST:
-        raise BloxFormatError("lists within lists within lists do not belong here", row=row, column=column)
-    return [_plain(item, row, column, depth + 1) for item in value]
+    lists.take(len(value), depth, row)
+    return [_plain(item, row, lists, depth + 1) for item in value]
 
 
 def _name(value: Any) -> str:
@@ -108,171 +105,103 @@ def _name(value: Any) -> str:
 
 def _load(data: memoryview) -> Any:
     """The one object that a pickle describes."""
-    stream = BytesIO(data)
-    machine = _Machine()
-    at = 0
+    spans = _Odd.scan(data)
+    span = next(spans)
+    if left := len(data) - span.end:
+        raise BloxFormatError(f"{left} bytes follow the pickle's end", offset=span.end)
+    machine = _Odd(data, span)
     try:
-        while _step(machine, stream) != "STOP":
-            at = stream.tell()
-        found = machine.stack.pop()
-    except BloxFormatError as error:
-        error.offset = at
-        raise
-    except (ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
-        raise BloxFormatError("the pickle is damaged", offset=at) from error
-    if machine.stack or machine.below:
-        raise BloxFormatError("the pickle does not end with one object", offset=at)
-    if left := len(data) - stream.tell():
-        raise BloxFormatError(f"{left} bytes follow the pickle's end", offset=stream.tell())
-    return found
+        return machine.run()
+    except ValueError as error:  # bytes that are no such number or text
+        if isinstance(error, BloxFormatError):
+            raise
+        raise machine.error("the pickle is damaged") from error
 
 
-def _step(machine: _Machine, stream: BytesIO) -> str:
-    """Read and do one opcode; its name."""
-    code = stream.read(1)
-    if not code:
-        raise BloxFormatError("the pickle is cut off")
-    opcode = _OPCODES.get(code.decode("latin-1"))
-    if opcode is None or opcode.name == "STRING":  # one with escapes, which only protocol 0 has
-        raise BloxFormatError(f"opcode 0x{code.hex()} does not belong in a file of plain data")
-    if opcode.name in _LINES:
-        lines = [stream.readline() for _ in range(_LINES[opcode.name])]
-        argument: Any = ".".join(line.decode("utf-8", "replace").rstrip("\n") for line in lines)
-    else:
-        argument = opcode.arg.reader(stream) if opcode.arg else None
-    name: str = opcode.name
-    machine.step(name, argument)
-    return name
+class _Odd(Machine):
+    """Puts a stand-in for whatever is not known; it takes items and entries, and forgets them."""
+
+    PLACE: ClassVar = "a file of plain data"
+
+    def named(self, name: str) -> Any:
+        return _Thing(name)
+
+    def called(self, called: Any, arguments: Any) -> Any:
+        return _made(called, arguments)
+
+    def made(self, made: Any, arguments: Any) -> Any:
+        return _made(made, arguments)
+
+    def set(self, made: Any, state: Any) -> None:
+        if isinstance(made, _DType) and isinstance(state, tuple) and state[1:2] in _ORDERS:
+            made.order = state[1]
+
+    def list_on_top(self) -> list[Any]:
+        return [] if isinstance(self.top(), _Thing) else super().list_on_top()
+
+    def fill(self, pairs: list[Any]) -> None:
+        self.top()
+
+    def frozen(self, _: Data) -> None:
+        """FROZENSET"""
+        self.since_mark()
+        self.push(_Thing("an object of type frozenset"))
+
+    def old_object(self, _: Data) -> None:
+        """OBJ: an object of one of Python 2's classes."""
+        items = self.since_mark()
+        self.push(_Thing(_name(items[0]) if items else "an object"))
+
+    def new_by_name(self, _: Data) -> None:
+        """NEWOBJ_EX"""
+        self.pop(), self.pop()
+        self.push(_Thing(_name(self.pop())))
+
+    def persistent(self, _: Data) -> None:
+        """BINPERSID"""
+        self.pop()
+        self.push(_Thing("a persistent id"))
+
+    def whole(self, line: Data) -> None:
+        """INT: how Python 2 told numbers of more than four bytes."""
+        if len(line) > _DIGITS_AT_MOST:
+            raise self.error("a whole number of so many digits does not belong here")
+        self.push(int(bytes(line)))
 
 
-class _Machine:
-    """A stack, those below it that a mark has put aside, and the memo."""
-
-    def __init__(self) -> None:
-        self.stack: list[Any] = []
-        self.below: list[list[Any]] = []
-        self.memo: dict[int, Any] = {}
-
-    def step(self, name: str, argument: Any) -> None:
-        """One opcode."""
-        stack = self.stack
-        if len(stack) + len(self.below) > _MOST_WAITING:
-            raise BloxFormatError("more items wait in the pickle than any pickler leaves")
-        if name in _PUSHED:
-            stack.append(argument)
-        elif name in _CONSTANTS:
-            stack.append(_CONSTANTS[name])
-        elif name in _EMPTY:
-            stack.append(
-                [] if name == "EMPTY_LIST" else () if name == "EMPTY_TUPLE" else _Thing(_EMPTY[name])
-            )
-        elif name in ("MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"):
-            self.memo[len(self.memo) if name == "MEMOIZE" else argument] = stack[-1]
-        elif name in ("GET", "BINGET", "LONG_BINGET"):
-            stack.append(self.memo[argument])
-        elif name == "MARK":
-            self.below.append(stack)
-            self.stack = []
-        elif name in _SINCE_MARK:
-            self._close(name, argument)
-        elif name not in ("PROTO", "FRAME", "STOP"):
-            self._one(name, argument)
-
-    def _close(self, name: str, argument: Any) -> None:
-        """What takes all items since the mark."""
-        items = self.stack
-        self.stack = self.below.pop()
-        if name == "APPENDS":
-            self._list().extend(items)
-        elif name == "LIST":
-            self.stack.append(items)
-        elif name == "TUPLE":
-            self.stack.append(tuple(items))
-        elif name == "OBJ":
-            self.stack.append(_made(items[0], tuple(items[1:])))
-        elif name == "INST":
-            self.stack.append(_made(_Thing(argument), tuple(items)))
-        elif name in ("DICT", "FROZENSET"):
-            self.stack.append(_Thing(f"an object of type {name.lower()}"))
-
-    def _one(self, name: str, argument: Any) -> None:
-        """What takes the topmost items."""
-        stack = self.stack
-        if name in ("TUPLE1", "TUPLE2", "TUPLE3"):
-            count = int(name[-1])
-            taken = tuple(stack[-count:])
-            if len(taken) < count:
-                raise IndexError
-            stack[-count:] = [taken]
-        elif name == "APPEND":
-            item = stack.pop()
-            self._list().append(item)
-        elif name == "SETITEM":
-            del stack[-2:]
-        elif name == "POP":
-            self.stack = self.below.pop() if not stack else stack[:-1]
-        elif name == "DUP":
-            stack.append(stack[-1])
-        elif name == "GLOBAL":
-            stack.append(_Thing(argument))
-        elif name == "STACK_GLOBAL":
-            attribute, module = stack.pop(), stack.pop()
-            stack.append(_Thing(f"{module}.{attribute}"))
-        elif name in ("REDUCE", "NEWOBJ"):
-            arguments, made = stack.pop(), stack.pop()
-            stack.append(_made(made, arguments))
-        elif name == "NEWOBJ_EX":
-            del stack[-2:]
-            stack.append(_Thing(_name(stack.pop())))
-        elif name == "BUILD":
-            state = stack.pop()
-            if isinstance(stack[-1], _DType) and state[1] in ("<", ">", "|", "="):
-                stack[-1].order = state[1]
-        elif name == "BINPERSID":
-            stack[-1] = _Thing("a persistent id")
-        elif name == "PERSID":
-            stack.append(_Thing("a persistent id"))
-        elif name in ("EXT1", "EXT2", "EXT4"):
-            stack.append(_Thing(f"the extension {argument}"))
-        elif name != "READONLY_BUFFER":
-            raise BloxFormatError(f"opcode {name} does not belong in a file of plain data")
-
-    def _list(self) -> list[Any]:
-        """The list on top; a stand-in, perhaps of a class of lists, takes items and forgets them."""
-        top = self.stack[-1]
-        if isinstance(top, _Thing):
-            return []
-        if not isinstance(top, list):
-            raise TypeError
-        return top
+_ORDERS = [("<",), (">",), ("|",), ("=",)]
+_STRING: Any = pushing(lambda argument: str(argument, "latin-1"))  # Python 2's, which has no other bytes
+_BYTES: Any = pushing(bytes)
+_EXTENSION: Any = pushing(lambda argument: _Thing(f"the extension {unsigned(argument)}"))
 
 
-_PUSHED = {
-    *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
-    *("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"),
-    *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
-}
-_OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
-_LINES = {"GLOBAL": 2, "INST": 2, "PERSID": 1}  # lines that follow
-_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-_EMPTY = {
-    "EMPTY_LIST": "",
-    "EMPTY_TUPLE": "",
-    "EMPTY_DICT": "an object of type dict",
-    "EMPTY_SET": "an object of type set",
-}
-_SINCE_MARK = {
-    "APPENDS",
-    "LIST",
-    "TUPLE",
-    "OBJ",
-    "INST",
-    "DICT",
-    "FROZENSET",
-    "SETITEMS",
-    "ADDITEMS",
-    "POP_MARK",
-}
+def _standing_for(name: str) -> Any:
+    return pushing(lambda _: _Thing(name))
+
+
+_Odd.STEPS = steps(
+    {
+        "INT": _Odd.whole,
+        "BINSTRING": _STRING,
+        "SHORT_BINSTRING": _STRING,
+        "BINBYTES": _BYTES,
+        "SHORT_BINBYTES": _BYTES,
+        "BINBYTES8": _BYTES,
+        "BYTEARRAY8": _standing_for("an object of type bytearray"),
+        "EMPTY_DICT": _standing_for("an object of type dict"),
+        "EMPTY_SET": _standing_for("an object of type set"),
+        "ADDITEMS": _Odd.since_mark,
+        "FROZENSET": _Odd.frozen,
+        "POP": lambda machine, _: machine.pop(),
+        "POP_MARK": _Odd.since_mark,
+        "OBJ": _Odd.old_object,
+        "NEWOBJ_EX": _Odd.new_by_name,
+        "BINPERSID": _Odd.persistent,
+        "EXT1": _EXTENSION,
+        "EXT2": _EXTENSION,
+        "EXT4": _EXTENSION,
+    }
+)
 
 
 def _made(maker: Any, arguments: Any) -> Any:

@@ -21,6 +21,7 @@ ALWAYS = 1 << 20
 
 _STEP = 1 << 18  # bytes that are unpacked at once
 _MOST_MEMORY = 80 << 20  # of the unpacker itself: what `xz -9` wrote needs 65 MiB
+_MEMORY = "Memory usage limit exceeded"
 _MAGIC = {"gz": b"\x1f\x8b", "xz": b"\xfd7zXZ\0"}
 
 PACKINGS = tuple(_MAGIC)
@@ -65,6 +66,11 @@ def unpacked(stream: BinaryIO, packing: str, size: int, most: int | None = None)
             if most is not None and count >= most:
                 break
     except (zlib.error, lzma.LZMAError) as error:
+        if _MEMORY in str(error):  # lzma has no other sign of it
+            raise BloxFormatError(
+                f"to unpack it takes more than {_MOST_MEMORY >> 20} MiB of memory, which nothing takes that "
+                "`xz -9` wrote; unpack it first"
+            ) from error
         raise BloxFormatError(f"the .{packing} file is damaged: {error}") from error
     return BytesIO(b"".join(parts))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pickle
 import pickletools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -22,7 +22,7 @@ from bloxdb.codecs.columns import COLUMNS, MEASURED, Kind, is_list, measure_of
 from bloxdb.codecs.header import Header
 from bloxdb.codecs.rows import Rows
 from bloxdb.codecs.table import Table
-from bloxdb.codecs.values import check_size, column_of, read_columns
+from bloxdb.codecs.values import Unfolding, check_size, column_of, read_columns
 from bloxdb.errors import BloxFormatError
 from bloxdb.files import new_array, rest_of
 from bloxdb.measures import Array
@@ -31,7 +31,6 @@ NAME = "pickle"
 SUFFIX = ".pickle"
 
 _BLOCK = 500  # rows that are written at once
-_DEEPEST = 8
 _OPCODES = frozenset(opcode.code.encode("latin-1")[0] for opcode in pickletools.opcodes)
 _MARK, _INT, _BIG, _FLOATS, _TEXT, _LIST = range(6)
 _BAD_OPCODE = 2
@@ -91,8 +90,9 @@ class _Columns:
         """One column."""
         column = self._quickly(c, name)
         if column is None:
+            lists = Unfolding(self.header, name, len(self.data))
             cells = self.cells[:, c].tolist()
-            values = [self._value(cell, row, name, 0) for row, cell in enumerate(cells)]
+            values = [self._value(cell, row, lists) for row, cell in enumerate(cells)]
             column = column_of(name, values, self.header.epochs or 0)
         return column
 
@@ -124,7 +124,7 @@ class _Columns:
         floats = np.empty(shape, dtype=np.float64)
         return floats.reshape(final) if self.machine.read_doubles(self.cells, c, floats) < 0 else None
 
-    def _value(self, cell: list[int] | tuple[int, int, int], row: int, name: str, depth: int) -> Any:
+    def _value(self, cell: Sequence[int], row: int, lists: Unfolding, depth: int = 0) -> Any:
         """The Python value of a cell."""
         kind, a, b = cell
         if kind == _INT:
@@ -132,19 +132,18 @@ class _Columns:
         if kind == _BIG:
             return int.from_bytes(self.data[a : a + b], "little", signed=True)
         if kind == _TEXT:
-            return self._text(a, b, row, name)
+            return self._text(a, b, row, lists.column)
         if kind == _FLOATS:
             return float(np.frombuffer(self.data, dtype=">f8", count=1, offset=a)[0])
-        if depth == _DEEPEST:
-            raise BloxFormatError("lists within lists within lists do not belong here", row=row, column=name)
         values = []
-        for item_kind, at, count in self.machine.items_of(a):
+        items = self.machine.items_of(a)
+        total = sum(count if item_kind == _FLOATS else 1 for item_kind, _, count in items)
+        lists.take(total, depth, row)
+        for item_kind, at, count in items:
             if item_kind == _FLOATS:
-                values += [
-                    self._value((_FLOATS, at + FLOAT_SIZE * k, 1), row, name, depth) for k in range(count)
-                ]
+                values += [self._value((_FLOATS, at + FLOAT_SIZE * k, 1), row, lists) for k in range(count)]
             else:
-                values.append(self._value((item_kind, at, count), row, name, depth + 1))
+                values.append(self._value((item_kind, at, count), row, lists, depth + 1))
         return values
 
     def _text(self, at: int, size: int, row: int, name: str) -> str:

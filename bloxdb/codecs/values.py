@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from bloxdb.codecs.columns import COLUMNS, Kind, is_list, measure_of
+from bloxdb.codecs.columns import COLUMNS, MEASURED, Kind, is_list, measure_of
 from bloxdb.codecs.header import Header
 from bloxdb.errors import BloxFormatError, InvalidArchError
-from bloxdb.measures import Array
+from bloxdb.measures import Array, check
 from bloxdb.space.cells import FIELDS, LIMITS, NUM_ARCHS, STAGES, parse
 from bloxdb.space.keys import DIGEST_SIZE
 
 _WORTH_THREADS = 100_000  # values of a column
 _HEX_DIGITS = frozenset("0123456789abcdef")
-_HUNDRED = 100  # percent
+_LISTS_WITHIN = {Kind.ARCH: 3}  # stages, nodes, operation and inputs
 
 
 def read_columns(header: Header, rows: int, column: Callable[[int, str], Array]) -> dict[str, Array]:
@@ -47,23 +47,52 @@ def check_size(header: Header, rows: int, size: int) -> None:
         raise BloxFormatError(f"{rows} rows of {epochs} epochs cannot be told in {size} bytes")
 
 
+class Unfolding:
+    """The lists of one column as they are copied out of a pickle, which can name one list many times and so
+    say much in few bytes.
+
+    Parameters
+    ----------
+    header
+        Says how many epochs a curve has.
+    column
+        The name of the column.
+    size
+        The bytes of the pickle; an item takes one at the least.
+    """
+
+    def __init__(self, header: Header, column: str, size: int) -> None:
+        self.column = column
+        self._epochs = header.epochs or 0
+        self._size = self._left = size
+
+    def take(self, count: int, depth: int, row: int) -> None:
+        """Refuse a list of so many items, within so many others, before anything of it is copied."""
+        kind, is_curve = COLUMNS[self.column], is_list(self.column)
+        most = 1 if is_curve else _LISTS_WITHIN.get(kind, 0)
+        self._left -= count
+        if most == 0:
+            problem = f"a list of {count} stands where one value is due: {kind.value}"
+        elif depth >= most:
+            problem = "lists within " * most + "lists do not belong here"
+        elif is_curve and count != self._epochs:
+            problem = f"expected a list of {self._epochs} numbers, one an epoch, not {count} values"
+        elif self._left < 0:
+            problem = f"the lists up to here say more than {self._size} bytes can hold"
+        else:
+            return
+        raise BloxFormatError(problem, row=row, column=self.column)
+
+
 def check_values(name: str, array: Array) -> None:
     """Refuse values that no such column can hold."""
     kind = COLUMNS[name]
-    if kind is Kind.ACCURACY:
-        top = _HUNDRED * (1 if array.dtype == np.float64 else measure_of(name).scale)
-        if array.size and array.dtype == np.int32 and array.min() >= 0 and array.max() <= top:
-            return  # nearly always, and found without an array of booleans
-        bad, problem = (array < 0) | (array > top), "an accuracy is outside 0 … 100 percent"
-    elif kind is Kind.INT:
-        bad, problem = array < 0, "the number is negative"
-    elif kind is Kind.ARCH:
+    if kind is Kind.ARCH:
         bad = array >= np.array(LIMITS, dtype=np.uint8)
-        problem = "the vector is outside the search space"
-    else:
-        return
-    if np.any(bad):
-        raise BloxFormatError(problem, row=int(np.argwhere(bad)[0][0]), column=name)
+        for place in np.argwhere(bad)[:1].tolist():
+            raise BloxFormatError("the vector is outside the search space", row=place[0], column=name)
+    elif kind is Kind.INT or kind in MEASURED:
+        check(array, measure_of(name))
 
 
 def column_of(name: str, values: list[Any], epochs: int) -> Array:

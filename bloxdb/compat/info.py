@@ -19,6 +19,7 @@ from bloxdb.compat.search_space import get_search_space
 from bloxdb.dataset import FolderSource, Source
 from bloxdb.dataset.folder import Part, by_stem
 from bloxdb.errors import QueryError, ReleaseError
+from bloxdb.files import expanded
 from bloxdb.space.keys import KEY, Ids, find_arch
 
 File = str | PathLike[str]
@@ -37,7 +38,7 @@ def read_parts(files: Files, kind: str) -> list[Part]:
     if not listed:
         raise QueryError(f"there is no file of kind {kind!r} to read; name one, or several")
     parts = []
-    for place in (file.expanduser() for file in listed):
+    for place in map(expanded, listed):
         if not place.is_file():
             raise ReleaseError(f"there is no file {place}")
         table = codecs.read(place)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 from bloxdb import codecs
 from bloxdb.codecs.formats import read_file_header
 from bloxdb.codecs.header import header_dict
+from bloxdb.files import expanded
 
 __all__ = ["has_C", "read_dataset_file"]
 
@@ -37,7 +37,7 @@ def read_dataset_file(path: str | PathLike[str], fast: bool = True) -> tuple[dic
     BloxFormatError
         The file is damaged.
     """
-    place = Path(path).expanduser()
+    place = expanded(path)
     head = read_file_header(place)
     header = {**header_dict(head.header), "format": head.format}
     if head.column_types is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bloxdb import codecs, space
+from bloxdb import codecs, space, warn
 from bloxdb.codecs import Table
 from bloxdb.codecs.columns import BASE, measure_of
 from bloxdb.db.references import Seeds, listed_seeds
@@ -223,6 +222,8 @@ class FolderSource:
             part = self.costs
         else:
             part = self.training[seed][name]
+        if not len(part.table):
+            return np.full(len(arch_ids), np.nan)
         rows = part.rows[arch_ids]
         stored = part.table.columns[name]
         if not len(stored):
@@ -237,6 +238,8 @@ class FolderSource:
     ) -> npt.NDArray[np.float64]:
         """The best of a measure in some epochs, of many architectures; NaN where there is none."""
         part = self.training[seed][name]
+        if not len(part.table):
+            return np.full(len(arch_ids), np.nan)
         rows = part.rows[arch_ids]
         stored = part.table.columns[name]
         if not len(stored):
@@ -259,7 +262,7 @@ def read_folder(
     """The tables of a folder that are asked for; `bloxdb.from_folder` says what each parameter means."""
     files = _Files(expanded(folder), _preferred(preferred_ext))
     for sentence in files.left_out:
-        warnings.warn(f"{files.folder}: {sentence}", stacklevel=3)
+        warn.caller(f"{files.folder}: {sentence}")
     chosen_seeds = files.chosen("base-", listed_seeds(seeds), int)
     chosen_devices = files.chosen("bench-", wanted_devices(devices), str)
     stems = [f"blox-base-{seed}" for seed in chosen_seeds]
@@ -378,9 +381,7 @@ class _Files:
             if one not in there:
                 known = ", ".join(map(str, there)) or "none"
                 raise QueryError(f"{self.folder} has no {what} {one!r}; choose of: {known}{self._others()}")
-        if what == "seed" and not chosen:
-            if there:
-                raise QueryError(f"seeds names no seed; choose of: {', '.join(map(str, there))}")
+        if what == "seed" and not there:
             raise ReleaseError(
                 f"{self.folder} has no base file in {self._endings}, so no run{self._others()}"
             )
@@ -422,8 +423,7 @@ def _check_cover(parts: dict[str, Part], seeds: list[int]) -> None:
 def _say_what_is_missing(stem: str, there: Ids, wanted: Ids, which: str) -> None:
     missing = np.setdiff1d(wanted, there)
     if missing.size:
-        warnings.warn(
+        warn.caller(
             f"{stem} lacks {missing.size:,} of {len(wanted):,} architectures {which}, as {missing[0]}; "
-            "they have no value there",
-            stacklevel=5,
+            "they have no value there"
         )

@@ -43,23 +43,72 @@ BUSY_MS = 30_000
 ONLY_READS = "a query only reads; to write, use `with db.transaction() as session: session.execute(…)`"
 """What is said where a query of a caller's own would do more."""
 
-_READS = re.compile(
-    r"(?:[\s(]|--[^\n]*|/\*.*?\*/)*(?:SELECT|WITH|VALUES|TABLE|EXPLAIN|SHOW)\b", re.IGNORECASE | re.DOTALL
-)
-
+# Each of these goes over a statement once, whatever it is: nothing is repeated that could match in two ways,
+# and what is not closed reaches to the end.
+_BEFORE = re.compile(r"(?:[\s(]|--[^\n]*(?:\n|\Z))*+")
+_COMMENT_ENDS = re.compile(r"/\*|\*/")
+_READING_WORD = re.compile(r"(?:SELECT|WITH|VALUES|TABLE|EXPLAIN|SHOW)\b", re.IGNORECASE)
 _PARTS = re.compile(
     r"""
-    \b[eE]'(?:[^'\\]|\\.)*' | '[^']*' | "[^"]*" | \$(\w*)\$.*?\$\1\$  # literals and quoted names
-    | --[^\n]* | /\*.*?(?:\*/|\Z)
-    | (?<![:\w]):(?P<value>[^\W\d]\w*) | %
+    \b[eE]'(?:[^'\\]|\\.)*+(?:'|\Z) | '[^']*+(?:'|\Z) | "[^"]*+(?:"|\Z)  # literals and quoted names
+    | (?<![\w$])\$((?:[^\W\d]\w*+)?)\$.*?(?:\$\1\$|\Z)
+    | --[^\n]*+ | /\*.*?(?:\*/|\Z)
+    | (?<![:\w]):(?P<value>[^\W\d]\w*+) | %
     """,
     re.DOTALL | re.VERBOSE,
 )
 """What is not SQL as it is written: values, what psycopg takes for one, and where there are none."""
 
 
-def _for_psycopg(part: re.Match[str]) -> str:
-    return f"%({part['value']})s" if part["value"] else part[0].replace("%", "%%")
+def begins_to_read(sql: str) -> bool:
+    """Whether the first word of a statement is one of those that only read.
+
+    Parameters
+    ----------
+    sql
+        A statement as PostgreSQL takes it: comments may be within comments.
+
+    Examples
+    --------
+    >>> begins_to_read("/* of /* all */ SELECT */ (VALUES (1))")
+    True
+    >>> begins_to_read("/* of /* all */ SELECT */ COPY runs TO 'a'")
+    False
+    """
+    at = _end_of(_BEFORE, sql, 0)
+    while sql.startswith("/*", at):
+        depth = 0
+        for match in _COMMENT_ENDS.finditer(sql, at):
+            depth += 1 if match[0] == "/*" else -1
+            if depth == 0:
+                at = _end_of(_BEFORE, sql, match.end())
+                break
+        else:
+            return False
+    return _READING_WORD.match(sql, at) is not None
+
+
+def _end_of(pattern: re.Pattern[str], sql: str, at: int) -> int:
+    match = pattern.match(sql, at)
+    return at if match is None else match.end()
+
+
+def for_psycopg(sql: str) -> str:
+    """A query with ``:name`` for values as psycopg takes it, with ``%(name)s``.
+
+    Parameters
+    ----------
+    sql
+        The query; a colon within a literal, a quoted name or a comment is text.
+
+    Examples
+    --------
+    >>> for_psycopg("SELECT ':a', 5 % 2, :a::int")
+    "SELECT ':a', 5 %% 2, %(a)s::int"
+    """
+    return _PARTS.sub(
+        lambda part: f"%({part['value']})s" if part["value"] else part[0].replace("%", "%%"), sql
+    )
 
 
 class Engines(ABC):
@@ -198,10 +247,10 @@ class PostgreSQL(Engines):
 
     def query(self, driver: Any, sql: str, values: dict[str, Any]) -> Any:
         """A statement that is prepared is a single one: no COMMIT, and then another."""
-        if not _READS.match(sql):
+        if not begins_to_read(sql):
             # COPY writes files and SET changes settings even where a transaction is read only
             raise DatabaseError(ONLY_READS)
-        return driver.execute(_PARTS.sub(_for_psycopg, sql), values, prepare=True)
+        return driver.execute(for_psycopg(sql), values, prepare=True)
 
     def is_refusal(self, error: BaseException | None) -> bool:
         """https://www.postgresql.org/docs/current/errcodes-appendix.html, read_only_sql_transaction"""

@@ -239,12 +239,15 @@ def find_recipe(db: Database, name: str | None, session: Session | None = None) 
 
 
 def listed_seeds(seeds: Seeds) -> list[int] | None:
-    """Seeds as a list, each once; None for all."""
+    """Seeds as a list, each once; None for all. `QueryError` if there is none in it, or what is no seed."""
     if seeds is None:
         return None
     is_scalar = isinstance(seeds, str) or getattr(seeds, "shape", None) == ()
     several = seeds if isinstance(seeds, Iterable) and not is_scalar else [seeds]
-    return list(dict.fromkeys(integer(seed, "a seed") for seed in several))
+    found = list(dict.fromkeys(integer(seed, "a seed") for seed in several))
+    if not found:
+        raise QueryError("seeds names no seed; give one, several, or None for all")
+    return found
 
 
 def average_of(seeds: Seeds) -> str | None:

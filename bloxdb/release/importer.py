@@ -17,7 +17,7 @@ from bloxdb.db.epochs import EpochWriter
 from bloxdb.db.references import Environments, RecipeFacts, device_id, recipe_for
 from bloxdb.db.schema import Latency, Recipe, Run, StaticInfo
 from bloxdb.errors import BloxFormatError, ReleaseError
-from bloxdb.measures import ENVIRONMENT, LATENCY, Array
+from bloxdb.measures import ENVIRONMENT, LATENCY, SEEDS, Array
 from bloxdb.progress import Meter, Progress
 from bloxdb.release.changes import Changes, ImportReport
 from bloxdb.release.folder import check_agreement, expand, left_out
@@ -81,7 +81,7 @@ def import_release(
     """
     db = asked(db)
     places = [paths] if isinstance(paths, str | PathLike) else list(paths)
-    seed = None if seed is None else integer(seed, "a seed")
+    seed = None if seed is None else integer(seed, "a seed", low=SEEDS[0])
     files = expand(places)
     results = [path for path in files if is_results(path)]
     headers = {path: read_header(path) for path in files if path not in results}
@@ -169,7 +169,7 @@ class _Importer:
         if lacking:
             raise ReleaseError(f"{path} lacks the column {lacking[0]}")
         ids = table.arch_ids(str(path))
-        self.changes.told.add(table.header, ids)
+        self.changes.told.add(table.header, ids, self.recipe_name)
         return table, ids
 
     def _info(self, path: Path) -> None:

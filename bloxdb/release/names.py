@@ -22,7 +22,15 @@ _SEED = r"(?:0|[1-9][0-9]*)"
 _NAME = re.compile(rf"(?P<stem>blox-(?:info|(?:base|ext|env)-{_SEED}|bench-(?P<device>.+))){_ENDING}")
 _COPY = r"(?: ?\([0-9]+\)| - copy(?: \([0-9]+\))?| copy(?: [0-9]+)?)"  # browsers, Windows, macOS
 _SECOND = re.compile(rf"(?P<stem>.*?){_COPY}{_ENDING}", re.IGNORECASE)
-_NEARLY = re.compile(r"blox[-_. ]?(?P<kind>info|base|ext|env|bench)(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
+# whole words, at the start or after a space: 'Copy of blox-info.csv', not 'myblox_base' or 'blox-environment'
+_NEARLY = re.compile(
+    r"(?:^|(?<= ))blox[-_. ]?(?P<kind>info|base|ext|env|bench)(?![^\W\d_])(?P<rest>.*)",
+    re.IGNORECASE | re.DOTALL,
+)
+_BESIDE = re.compile(  # what people keep beside such files: sums, signatures, notes, programs, databases
+    r".*\.(?:md5|sha[0-9]+|sums?|asc|sig|torrent|md|rst|html?|pdf|py|ipynb|sh|ya?ml|toml|json|log|png|svg|db)",
+    re.IGNORECASE | re.DOTALL,
+)
 _UNFINISHED = re.compile(
     r".*\.(?:part|partial|filepart|crdownload|download|opdownload|aria2|tmp|!qb|!ut)",
     re.IGNORECASE | re.DOTALL,
@@ -82,7 +90,9 @@ def why_left_out(path: Path) -> str | None:
     """Why something that looks like a release file is not taken, and what to do; None for anything else."""
     name = path.name
     nearly = _NEARLY.search(name)
-    if nearly is None or name.startswith("."):  # a hidden file is what some program keeps for itself
+    if (
+        nearly is None or _BESIDE.fullmatch(name) or name.startswith(".")
+    ):  # a hidden file is what some program keeps for itself
         return None
     if path.is_dir() and not _NAME.fullmatch(name):
         return None

@@ -15,11 +15,12 @@ from sqlalchemy import bindparam, select, update
 
 from bloxdb import space
 from bloxdb.codecs.header import MAX_EPOCHS
+from bloxdb.counts import Counts
 from bloxdb.db.epochs import EpochWriter
 from bloxdb.db.references import DATASETS, RELEASED, Environments, Images, RecipeFacts, recipe_for
 from bloxdb.db.schema import DIVERGED, FINISHED, Recipe, Run, StaticInfo
 from bloxdb.errors import ReleaseError
-from bloxdb.measures import RUN, from_stored
+from bloxdb.measures import RUN, SEEDS, from_stored
 from bloxdb.progress import Meter
 from bloxdb.release.changes import Changes
 from bloxdb.release.results import CURVES, TESTED, ResultsFile, ResultsRun, read_results
@@ -140,7 +141,7 @@ class ResultsImporter:
             status = FINISHED if is_whole else DIVERGED
             store = RunStore(self.writer, recipe, meant.seed, self.changes, status=status)
             data = _data(file.path.name, runs)
-            self.changes.told.runs(meant.seed, recipe.epochs, data.ids)
+            self.changes.told.runs(recipe.name, meant.seed, runs[0].epochs, data.ids)
             store.save(data, create=True)
         self._compare_costs(file)
         self._save_environments(file, recipe, meant.seed)
@@ -155,7 +156,7 @@ class ResultsImporter:
                     "say the recipe and the seed of its runs (--recipe NAME --seed N)"
                 )
             return self._named(self.recipe_name, self.seed)
-        seed = _integer(path, arguments, "seed", -(2**63), 2**63 - 1)
+        seed = _integer(path, arguments, "seed", SEEDS[0], SEEDS[-1])
         if self.seed not in (None, seed):
             raise ReleaseError(f"{path} was trained with seed {seed}, not {self.seed}")
         epochs = _integer(path, arguments, "epochs", 1, MAX_EPOCHS)
@@ -220,6 +221,11 @@ class ResultsImporter:
         absent = _absent(file)
         if absent:
             self.notes.append(f"{name}: {absent} architectures of the range that it is of are not in it")
+        if file.gaps:
+            self.notes.append(
+                f"{name}: histories lack values of {Counts(epochs=file.gaps)} in "
+                f"{Counts(runs=file.with_gaps)}; they are stored as NULL"
+            )
         if file.unfit:
             self.notes.append(
                 f"{name}: {file.unfit} values are infinite or have more digits than the database keeps, and "

@@ -37,13 +37,16 @@ def first_epoch_is_best(measures: Mapping[str, Array]) -> bool:
     if top1 is None or len(top1) < _ENOUGH or top1.shape[1] < 2:
         return False
     first, later = top1[:, :1], top1[:, 1:]
-    highest = later.max(axis=1, keepdims=True)
+    # NaN among floats is what MISSING is among integers: less than any value
+    highest = np.fmax.reduce(later, axis=1, keepdims=True)
     same = (later == highest) & (first == highest)
     for name in _OTHERS:
         if name in measures:
             values = measures[name]
             same &= (values[:, 1:] == values[:, :1]) | _is_missing(values[:, :1])
-    tells = (later.min(axis=1) != highest[:, 0]) & ~_is_missing(first[:, 0])  # a level curve says nothing
+    lowest = np.where(_is_missing(later), highest, later).min(axis=1)
+    tells = (lowest != highest[:, 0]) & ~_is_missing(first[:, 0])  # a level curve says nothing
+    tells &= ~_is_missing(highest[:, 0])
     matching = same.any(axis=1) & tells
     return bool(matching.sum() >= max(_ENOUGH, _NEARLY_ALL * tells.sum()))
 

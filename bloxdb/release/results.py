@@ -24,10 +24,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bloxdb.codecs.header import MAX_EPOCHS
+from bloxdb.codecs.opcodes import CutOffError, Span
 from bloxdb.db.schema import EPOCH_MEASURES
 from bloxdb.errors import BloxFormatError
 from bloxdb.measures import ENVIRONMENT, MISSING, RUN, nearest_stored
-from bloxdb.release.unpickling import Arguments, CutOffError, Span, build, scan
+from bloxdb.release.unpickling import Arguments, build, scan
 from bloxdb.space.keys import DIGEST_SIZE, find_arch
 
 _HASH = re.compile(f"[0-9a-fA-F]{{{2 * DIGEST_SIZE}}}")
@@ -43,6 +44,9 @@ CURVES = tuple(f"{ours}_{metric}" for ours in _PARTS.values() for metric in _MET
 
 TESTED = tuple(f"test_{metric}" for metric in _METRICS)
 """Measures of runs, in the order of `ResultsRun.tested`."""
+
+
+_MEASURES = {**RUN, **EPOCH_MEASURES}
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,8 @@ class ResultsFile:
         Entries that have none: None or {}.
     unfit
         Values that are infinite, or of more digits than a database keeps.
+    gaps, with_gaps
+        Epochs whose history lacks something, besides the first's validation, and runs that have such.
     """
 
     path: Path
@@ -105,6 +111,8 @@ class ResultsFile:
     runs: list[ResultsRun] = field(default_factory=list)
     without: int = 0
     unfit: int = 0
+    gaps: int = 0
+    with_gaps: int = 0
 
 
 def is_results(path: Path) -> bool:
@@ -225,7 +233,7 @@ class _Reading:
         return ResultsRun(
             index,
             self._curves(parts, epochs),
-            self._stored(np.array([_metrics(metrics, "test")]).T, TESTED)[:, 0],
+            self._stored(np.array([_metrics(metrics, "test", "test")]).T, TESTED)[:, 0],
             _is_whole(tested_at, epochs),
             _seconds(_field(value, "time", str)),
             _whole(_field(value, "flops", int, float), "flops"),
@@ -237,14 +245,19 @@ class _Reading:
         values = np.full((len(CURVES), epochs), np.nan)
         for first, (name, part) in zip((0, len(_METRICS)), parts.items(), strict=True):
             for epoch, metrics in part.items():
-                values[first : first + len(_METRICS), epoch - 1] = _metrics(metrics, f"{name}, epoch {epoch}")
+                values[first : first + len(_METRICS), epoch - 1] = _metrics(
+                    metrics, _PARTS[name], f"{name}, epoch {epoch}"
+                )
+        absent = np.isnan(values)
+        absent[len(_METRICS) :, :1] = False
+        self.found.gaps += int(absent.any(axis=0).sum())
+        self.found.with_gaps += int(absent.any())
         values[len(_METRICS) :, :1] = np.nan  # the best epoch's, not the first's
         return self._stored(values, CURVES)
 
     def _stored(self, values: npt.NDArray[np.float64], names: tuple[str, ...]) -> npt.NDArray[np.int64]:
-        measures = {**RUN, **EPOCH_MEASURES}
         stored = np.stack(
-            [nearest_stored(row, measures[name]) for row, name in zip(values, names, strict=True)]
+            [nearest_stored(row, _MEASURES[name]) for row, name in zip(values, names, strict=True)]
         )
         self.found.unfit += int(((stored == MISSING) & ~np.isnan(values)).sum())
         return stored
@@ -305,24 +318,32 @@ def _epochs(part: dict[Any, Any], name: str, tested_at: Any) -> dict[int, Any]:
     return whole
 
 
-def _metrics(metrics: Any, where: str) -> list[float]:
+def _metrics(metrics: Any, part: str, where: str) -> list[float]:
     if type(metrics) is not dict:
         raise _WrongError(f"{where}: metrics are a dict")
-    return list(_values(metrics, where))
+    return list(_values(metrics, part, where))
 
 
-def _values(metrics: dict[Any, Any], where: str) -> Iterator[float]:
+def _values(metrics: dict[Any, Any], part: str, where: str) -> Iterator[float]:
     for name in _METRICS:
         held = metrics.get(name)
         if type(held) is not list or len(held) != 1 or type(held[0]) not in (int, float, type(None)):
             raise _WrongError(f"{where}: '{name}' is not a list of one number")
-        yield math.nan if held[0] is None else float(held[0])
+        value = math.nan if held[0] is None else float(held[0])
+        measure = _MEASURES[f"{part}_{name}"]
+        if math.isfinite(value):  # what diverged need not be, and is stored as NULL
+            problem = measure.problem(measure.rounded(value) / measure.scale)
+            if problem:
+                raise _WrongError(f"{where}: the value {value} of '{name}' {problem}")
+        yield value
 
 
 def _is_whole(tested_at: Any, epochs: int) -> bool:
     """Whether a run was tested at its end; a float, even a whole one, says where in an epoch it stopped."""
     if type(tested_at) is float and 0 <= tested_at <= MAX_EPOCHS:
         return False
+    if epochs == 0:
+        raise _WrongError("it was tested, but has no epoch of training or validation")
     if tested_at != epochs:
         raise _WrongError(f"it was tested at epoch {_shown_epoch(tested_at)}, but has {epochs} epochs")
     return True

@@ -16,23 +16,23 @@ class Tally:
 
     def __init__(self) -> None:
         self._told = _nobody()
-        self._runs: dict[int, npt.NDArray[np.bool_]] = {}
-        self._epochs = 0
+        self._runs: dict[tuple[str, int], npt.NDArray[np.int32]] = {}  # epochs, -1 where there is no run
         self._latencies = 0
 
-    def add(self, header: Header, ids: Ids) -> None:
-        """Count a file of these architectures."""
+    def add(self, header: Header, ids: Ids, recipe: str | None = None) -> None:
+        """Count a file of these architectures; of the recipe that it says itself if none is named."""
         if header.dataset_type == "training":
-            self.runs(header.seed or 0, header.epochs or 0, ids)
+            name = recipe or f"{header.dataset}-{header.epochs}"
+            self.runs(name, header.seed or 0, header.epochs or 0, ids)
         elif header.dataset_type == "benchmarking":
             self.latencies(ids)
         else:
             self._told[ids] = True
 
-    def runs(self, seed: int, epochs: int, ids: Ids) -> None:
-        """Count the runs of a seed, of so many epochs each."""
-        self._runs.setdefault(seed, _nobody())[ids] = True
-        self._epochs = epochs
+    def runs(self, recipe: str, seed: int, epochs: int, ids: Ids) -> None:
+        """Count the runs of a recipe and seed that have so many epochs."""
+        known = self._runs.setdefault((recipe, seed), np.full(NUM_ARCHS, -1, dtype=np.int32))
+        known[ids] = np.maximum(known[ids], epochs)
 
     def latencies(self, ids: Ids | list[int]) -> None:
         """Count the latencies on a device."""
@@ -41,10 +41,11 @@ class Tally:
 
     def counts(self) -> Counts:
         """What was told; architectures are those that have runs, where there are any."""
-        runs = sum(int(mask.sum()) for mask in self._runs.values())
-        trained = np.any([*self._runs.values(), _nobody()], axis=0)
-        archs = int((trained if runs else self._told).sum())
-        return Counts(archs, runs, runs * self._epochs, self._latencies)
+        masks = [epochs >= 0 for epochs in self._runs.values()]
+        runs = sum(int(mask.sum()) for mask in masks)
+        epochs = sum(int(known[mask].sum()) for known, mask in zip(self._runs.values(), masks, strict=True))
+        archs = int((np.any(masks, axis=0) if runs else self._told).sum())
+        return Counts(archs, runs, epochs, self._latencies)
 
 
 def _nobody() -> npt.NDArray[np.bool_]:

@@ -174,7 +174,8 @@ class RunStore:
         run_ids = np.array(self.session.scalars(query).all(), dtype=np.int64)
         self.writer.write(run_ids, data.measures)
         self.report.added += len(data.ids)
-        self.changes.new.runs(self.seed, self.recipe.epochs, data.ids)
+        epochs = max((values.shape[1] for values in data.measures.values()), default=0)
+        self.changes.new.runs(self.recipe.name, self.seed, epochs, data.ids)
 
     def _compare(self, data: RunData, known: dict[int, Run]) -> None:
         runs = [known[index] for index in data.ids.tolist()]

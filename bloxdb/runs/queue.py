@@ -18,6 +18,7 @@ from bloxdb.db.database import Database, opened
 from bloxdb.db.dialects import utc_now
 from bloxdb.db.references import RecipeFacts, recipe_for
 from bloxdb.db.schema import PENDING, RUNNING, UNFINISHED, Run
+from bloxdb.measures import SEEDS
 from bloxdb.runs.heartbeat import Intervals, may_live, worker_name
 from bloxdb.runs.record import RunRecord, is_held
 from bloxdb.space import arch_indices
@@ -62,7 +63,7 @@ class RunQueue:
 
     def __init__(self, db: Database, archs: Iterable[Any], recipe: RecipeFacts, seed: int) -> None:
         self.db = db = opened(db)
-        self.seed = integer(seed, "a seed", low=0)
+        self.seed = integer(seed, "a seed", low=SEEDS[0])
         with db.transaction() as session:
             advice = "train into another database, with its settings, or under another name"
             self.recipe_id = recipe_for(session, recipe, advice).id

@@ -112,7 +112,7 @@ class RunRecord:
         RunLostError
             Another worker has the run, or it has ended.
         QueryError
-            A value is infinite or has too many digits, or no measure has its name.
+            There is no such value of a measure, or no measure of its name.
         """
         epoch = integer(result.epoch, "an epoch", low=1)
         where = f"epoch {epoch} of architecture {self.arch_id}"
@@ -135,7 +135,7 @@ class RunRecord:
         RunLostError
             Another worker has the run, or it has ended.
         QueryError
-            A value is infinite or has too many digits, or no measure has its name.
+            There is no such value of a measure, or no measure of its name.
         """
         stored = _stored(RUN_MEASURES, result.measures(), f"the result of architecture {self.arch_id}")
         measured = {name: RUN_MEASURES[name].natural(value) for name, value in stored.items()}
@@ -218,14 +218,9 @@ def _stored(known: Mapping[str, Measure], measured: Mapping[str, float], where: 
         if name not in known:
             raise QueryError(f"{where} has {name!r}, which is no measure; choose of: {', '.join(known)}")
         value = number(given, f"{name} of {where}", finite=False)
-        if known[name].unit == "percent" and not (math.isnan(value) or 0 <= value <= 100):
-            raise QueryError(f"{name} of {where} is {value}; percent are in 0 … 100, nan for not measured")
-        if math.isinf(value):
-            raise QueryError(f"{name} of {where} is infinite; give nan for what was not measured")
+        if problem := known[name].problem(value):
+            raise QueryError(f"{name} of {where}: the value {value} {problem}")
         if not known[name].keeps(value):
-            raise QueryError(
-                f"{name} of {where} is {value}, which has more digits than the database keeps; "
-                "give nan for what was not measured"
-            )
+            raise QueryError(f"{name} of {where}: the value {value} has more digits than the database keeps")
         stored[name] = None if math.isnan(value) else known[name].rounded(value)
     return stored

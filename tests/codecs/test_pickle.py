@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import re
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 
@@ -11,7 +14,7 @@ from bloxdb import codecs
 from bloxdb.codecs import Header, Table
 from bloxdb.errors import BloxFormatError
 from tests.codecs.reference import pickled, same, written
-from tests.codecs.strategies import HEAD, base, peak_of, tables
+from tests.codecs.strategies import HEAD, SMALL, base, few_rows, peak_of, tables
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
@@ -102,6 +105,51 @@ def test_a_pickle_with_lists_in_lists_in_lists_is_refused() -> None:
     itself.append(itself)
     with pytest.raises(BloxFormatError, match="lists within lists"):
         codecs.decode(head + pickle.dumps([["0" * 32, itself]]))
+
+
+def folded(items: int, depth: int) -> list[object]:
+    """Lists of so many names of one list, so many times: `items` to the power of `depth` items."""
+    found: list[object] = [1.0] * items
+    for _ in range(depth - 1):
+        found = [found] * items
+    return found
+
+
+LISTS = [
+    ("model_hash", folded(200, 3), "a list of 200 stands where one value is due: model hash"),
+    ("test_top1", folded(200, 4), "a list of 200 stands where one value is due: accuracy in percent"),
+    ("train_time_s", folded(200, 9), "a list of 200 stands where one value is due: whole number"),
+    ("val_top1", folded(200, 2), "expected a list of 3 numbers, one an epoch, not 200 values"),
+    ("val_top1", folded(3, 9), "lists within lists do not belong here"),
+    ("val_top1", [[1.0], 1.0, 1.0], "lists within lists do not belong here"),
+    ("gpu", folded(200, 3), "a list of 200 stands where one value is due: text"),
+    ("latency", folded(200, 3), "a list of 200 stands where one value is due: loss or milliseconds"),
+    ("params", folded(200, 3), "a list of 200 stands where one value is due: whole number"),
+    ("arch_vec", folded(220, 3), "say more than"),
+    ("arch_vec", folded(3, 9), "lists within lists within lists within lists do not belong here"),
+]
+
+
+@pytest.mark.parametrize("text", [str, np.str_], ids=["plain", "odd"])
+@pytest.mark.parametrize(("column", "value", "sentence"), LISTS)
+def test_few_bytes_that_unfold_to_much_are_refused_before_they_do(
+    column: str, value: list[object], sentence: str, text: type[str], golden: Path
+) -> None:
+    for stem in SMALL:
+        table = few_rows(golden, stem)
+        if column in table.columns:
+            break
+    if table.header.epochs:
+        table = base(3, 3)
+    rows = table.rows()
+    rows[1][table.header.columns.index(column)] = value
+    rows[2][0] = text(rows[2][0])  # one of NumPy's makes an odd pickle of all
+    head = codecs.encode(table, "pickle")[0][0]
+    data = head + pickle.dumps(rows)
+    assert peak_of(lambda: codecs.decode(data)) < 3_000_000
+    with pytest.raises(BloxFormatError, match=re.escape(sentence)) as info:
+        codecs.decode(data)
+    assert (info.value.row, info.value.column) == (1, column)
 
 
 def test_a_pickle_that_shares_rows_parts_is_read() -> None:

@@ -23,7 +23,7 @@ from bloxdb.errors import BloxFormatError
         (["0" * 32, [1.0], "1.0", 1], "column test_top1: expected a number"),
         (["0" * 32, [1.0], 1.0, 1.5], "column train_time_s: expected a whole number"),
         (["0" * 32, [1.0], 1.0, -1], "column train_time_s: expected a whole number"),
-        (["0" * 32, [101.0], 1.0, 1], "column val_top1: an accuracy is outside"),
+        (["0" * 32, [101.0], 1.0, 1], "column val_top1: the value 101.0 of epoch 1 is outside"),
         (["0" * 32, [1.0], 1.0], "must be a list of 4 values"),
     ],
 )
@@ -102,7 +102,7 @@ def test_an_accuracy_is_from_0_to_100_percent(kind: type, percent: float, fits: 
         check_values("val_top1", array)
         return
     with pytest.raises(
-        BloxFormatError, match=r"row 1, column val_top1: an accuracy is outside 0 … 100 percent"
+        BloxFormatError, match=r"row 1, column val_top1: the value \S+ of epoch 2 is outside 0 … 100 percent"
     ):
         check_values("val_top1", array)
 
@@ -113,7 +113,7 @@ def test_whole_numbers_are_not_negative(value: int, fits: bool) -> None:
     if fits:
         check_values("flops", array)
         return
-    with pytest.raises(BloxFormatError, match="row 1, column flops: the number is negative"):
+    with pytest.raises(BloxFormatError, match="row 1, column flops: the value -1 is negative"):
         check_values("flops", array)
 
 
@@ -129,10 +129,6 @@ def test_a_number_of_a_vector_is_below_its_limit(place: tuple[int, int], limit: 
         BloxFormatError, match="row 1, column arch_vec: the vector is outside the search space"
     ):
         check_values("arch_vec", vecs)
-
-
-def test_losses_are_any_numbers() -> None:
-    check_values("val_loss", np.array([[-5.0, np.inf, np.nan]]))
 
 
 @pytest.mark.parametrize(("value", "fits"), [(2**63 - 1, True), (2**63, False), (0, True)])

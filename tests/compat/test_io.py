@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import bloxdb.compat as blox
-from bloxdb import codecs
+from bloxdb import ReleaseError, codecs
 from tests.dataset.helpers import SMALL
 
 
@@ -37,3 +37,11 @@ def test_the_header_has_the_keys_of_the_file(golden: Path, path: str) -> None:
 
 def test_compiled_code_reads_files() -> None:
     assert blox.io.has_C is True
+
+
+def test_nobodys_home_is_a_name_like_any_other() -> None:
+    place = "~nobody-is-called-so/blox-info.csv"
+    with pytest.raises((ReleaseError, OSError), match="nobody-is-called-so"):
+        blox.io.read_dataset_file(place)
+    with pytest.raises(ReleaseError, match="there is no file ~nobody-is-called-so"):
+        blox.StaticInfoDataset(place)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 
 import bloxdb
-from bloxdb import codecs
+from bloxdb import codecs, compat
+from bloxdb.codecs import Table
 from bloxdb.dataset import from_folder
 from tests.dataset.helpers import SMALL
 from tests.helpers import SEEDS
@@ -36,7 +38,7 @@ def test_seeds_devices_and_formats_can_be_chosen(golden: Path, tmp_path: Path) -
     assert (data.seeds, data.devices) == ([1], ["jetson-nano"])
     with pytest.raises(ValueError, match="has no seed 3; choose of: 0, 1"):
         from_folder(golden / SMALL, seeds=[3])
-    with pytest.raises(ValueError, match="seeds names no seed; choose of: 0, 1"):
+    with pytest.raises(ValueError, match="seeds names no seed; give one, several, or None for all"):
         from_folder(golden / SMALL, seeds=[])
     for wrong in (5, [["desktop-cpu"]]):
         with pytest.raises(ValueError, match="devices are a name, several, or False for none"):
@@ -163,3 +165,36 @@ def test_a_pickle_has_the_values_and_little_else(golden: Path) -> None:
     again = pickle.loads(sent)
     assert again.full_info(key, seed=1) == data.full_info(key, seed=1)
     assert [again.rng.random() for _ in range(3)] == [data.rng.random() for _ in range(3)]
+
+
+def test_every_warning_points_at_the_line_of_the_caller(golden: Path, tmp_path: Path) -> None:
+    shutil.copy(golden / SMALL / "blox-base-0.csv", tmp_path)
+    table = codecs.read(golden / SMALL / "blox-base-1.csv")
+    codecs.write(Table.from_rows(table.header, table.rows()[:20]), tmp_path / "blox-base-1.csv")
+    (tmp_path / "blox-env-0.blox.part").write_bytes(b"")
+    files = [tmp_path / "blox-base-0.csv", tmp_path / "blox-base-1.csv"]
+    for entry, warned in (
+        (lambda: from_folder(tmp_path), 2),
+        (lambda: compat.dataset.from_folder(str(tmp_path)), 2),
+        (lambda: compat.Dataset(files, validate_data=True), 1),
+    ):
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            entry()
+        assert [one.filename for one in told] == [__file__] * warned
+
+
+@pytest.mark.parametrize("kind", ["bench", "info", "base"])
+def test_a_file_without_rows_has_no_values(kind: str, golden: Path, tmp_path: Path) -> None:
+    shutil.copy(golden / SMALL / "blox-base-0.csv", tmp_path)
+    stem = {"bench": "blox-bench-desktop-cpu", "info": "blox-info", "base": "blox-base-0"}[kind]
+    header = codecs.read_header(golden / SMALL / f"{stem}.csv")
+    codecs.write(Table.from_rows(header, []), tmp_path / f"{stem}.csv")
+    found = from_folder(tmp_path, include_static_info=kind == "info")
+    column = {"bench": "latency:desktop-cpu", "info": "flops", "base": "val_top1"}[kind]
+    for options in ({}, {"epoch": 3, "best": True}, {"epoch": 3, "best": False}):
+        if kind != "base" and options:
+            continue
+        rows = found.table([1, 2], [column], **options)[column]
+        assert rows.shape == (2,)
+        assert np.isnan(rows).all()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from bloxdb.trainer.data import LOADERS, load_digits
 from sqlalchemy import select
 
+import bloxdb
 from bloxdb import Database, QueryError, Recipe, ReleaseError, Run
 from bloxdb.db import DATASETS, Images, RecipeFacts, references
 
@@ -97,7 +99,6 @@ def test_seeds_are_one_several_or_all(empty_db: Database) -> None:
     assert (several, [type(seed) for seed in several]) == ([1, 5], [int, int])
     assert references.find_seeds(session, np.int64(1), r) == [1]
     assert references.find_seeds(session, 7, r, statuses=("failed",)) == [7]
-    assert references.find_seeds(session, [], r) == []
 
 
 def test_seeds_that_nobody_has_are_named_with_the_choices(empty_db: Database) -> None:
@@ -142,3 +143,25 @@ def test_data_sets_are_those_that_can_be_loaded() -> None:
 def test_seeds_that_are_no_integers_are_refused_with_a_sentence(seeds: object) -> None:
     with pytest.raises(QueryError, match="a seed is an integer, not "):
         references.listed_seeds(seeds)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("none", [[], (), set(), np.array([], dtype=np.int64)], ids=repr)
+def test_seeds_without_a_seed_are_refused_by_every_entry(
+    none: object, tiny_db: Database, golden: Path, tmp_path: Path
+) -> None:
+    entries = [
+        lambda: bloxdb.top(3, tiny_db, seeds=none),
+        lambda: bloxdb.pareto("flops", "test_top1", tiny_db, seeds=none),
+        lambda: bloxdb.to_arrow("runs", tiny_db, seeds=none),
+        lambda: bloxdb.to_pandas("leaderboard", tiny_db, seeds=none),
+        lambda: bloxdb.from_database(tiny_db, seeds=none),
+        lambda: bloxdb.from_folder(golden / "release-tiny", seeds=none),
+        lambda: bloxdb.Problem(tiny_db, seeds=none),
+        lambda: bloxdb.runs.retry(db=tiny_db, seeds=none),
+        lambda: bloxdb.export_release(tmp_path / "release", tiny_db, seeds=none),
+        lambda: bloxdb.export_parquet(tmp_path / "parquet", tiny_db, seeds=none),
+    ]
+    for entry in entries:
+        with pytest.raises(QueryError, match="seeds names no seed; give one, several, or None for all"):
+            entry()
+    assert not list(tmp_path.glob("release*")) + list(tmp_path.glob("parquet*"))

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import bloxdb
@@ -221,3 +222,56 @@ def test_files_of_several_seeds_come_in_together_whatever_their_names_say_first(
         "SELECT seed, count(*) AS n, count(env_id) AS envs, count(test_loss) AS ext FROM runs GROUP BY seed"
     )
     assert [tuple(row.values()) for row in rows] == [(0, 60, 60, 60), (1, 60, 60, 60)]
+
+
+def test_runs_have_the_costs_of_their_architectures(tiny_db: Database) -> None:
+    rows = tiny_db.rows(
+        "SELECT runs.flops, runs.params, s.flops AS f, s.params AS p FROM runs "
+        "JOIN static_info s ON s.arch_id = runs.arch_id"
+    )
+    assert len(rows) == 40
+    assert all((row["flops"], row["params"]) == (row["f"], row["p"]) for row in rows)
+    assert all(row["flops"] != row["params"] for row in rows)
+
+
+def test_ext_rows_of_runs_that_only_the_database_has_come_in_with_the_files(
+    empty_db: Database, golden: Path, tmp_path: Path
+) -> None:
+    base, ext = (codecs.read(golden / TINY / f"blox-{part}-3.blox").sorted() for part in ("base", "ext"))
+    codecs.write(base.take(np.arange(30, 40)), tmp_path / "blox-base-3.blox")
+    bloxdb.import_release(tmp_path, empty_db)
+    codecs.write(base.take(np.arange(30)), tmp_path / "blox-base-3.blox")
+    codecs.write(ext.take(np.arange(20, 40)), tmp_path / "blox-ext-3.blox")
+    bloxdb.import_release(tmp_path, empty_db)
+    rows = empty_db.rows("SELECT hash FROM runs JOIN archs a ON a.id = arch_id WHERE test_loss IS NOT NULL")
+    assert sorted(row["hash"] for row in rows) == ext.hashes()[20:]
+
+
+@pytest.mark.parametrize("parts", [("base",), ("base", "ext"), ("base", "ext", "copy")])
+def test_every_way_in_looks_at_epoch_1(
+    parts: tuple[str, ...], empty_db: Database, golden: Path, tmp_path: Path
+) -> None:
+    """The files come one of a kind, both, or several of a kind: each time epoch 1 is looked at."""
+    base, ext = (codecs.read(golden / TINY / f"blox-{part}-3.blox").sorted() for part in ("base", "ext"))
+    top1 = base["val_top1"].copy()
+    best = top1[:, 1:].argmax(axis=1) + 1
+    columns = {}
+    for table in (base, ext):
+        for name in ("val_top1", "val_loss", "val_top5"):
+            if name in table.columns:
+                values = table[name].copy()
+                values[:, 0] = values[np.arange(len(values)), best]
+                columns[name] = values
+    base = Table(base.header, {**base.columns, "val_top1": columns.pop("val_top1")})
+    ext = Table(ext.header, {**ext.columns, **columns})
+    codecs.write(base.take(np.arange(20)) if "copy" in parts else base, tmp_path / "blox-base-3.blox")
+    files = [tmp_path / "blox-base-3.blox"]
+    if "ext" in parts:
+        codecs.write(ext, tmp_path / "blox-ext-3.blox")
+        files.append(tmp_path / "blox-ext-3.blox")
+    if "copy" in parts:
+        codecs.write(base.take(np.arange(20, 40)), tmp_path / "the rest.csv")
+        files.append(tmp_path / "the rest.csv")
+    (note,) = bloxdb.import_release(files, empty_db).notes
+    assert "validation of epoch 1 equals the best of later epochs" in note
+    assert empty_db.rows("SELECT first_epoch_is_best AS so FROM recipes") == [{"so": 1}]

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 import re
 import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bloxdb
 from bloxdb import Database, codecs
 from bloxdb.codecs import Header, Table
 from bloxdb.codecs.columns import BENCH
-from bloxdb.codecs.header import is_device_name
+from bloxdb.codecs.header import PLAIN_DEVICE, is_device_name
 from bloxdb.release import left_out, release_files, verify_release
 from bloxdb.release.names import check_name, parse_name
 from tests.cli.helpers import bloxdb as command
@@ -180,6 +182,37 @@ def test_a_link_to_nothing_is_named(tmp_path: Path) -> None:
     assert left_out([tmp_path]) == ["blox-info.csv is not taken: it is a link to nothing"]
 
 
+OTHERS = [
+    *(
+        "blox-environment.yml",
+        "blox-information.txt",
+        "blox-benchmarks.md",
+        "blox-extras.csv",
+        "blox-based.csv",
+    ),
+    *("README-blox-info.md", "myblox_base.py", "myblox-base-3.csv", "a-blox-info.csv", "bloxinformer.csv"),
+    *("blox-info.blox.sha256", "blox-info.csv.md5", "blox-base-3.blox.asc", "blox-ext-3.blox.torrent"),
+    *(
+        "blox_base.py",
+        "blox-info.ipynb",
+        "blox-base-notes.md",
+        "blox-bench-plot.png",
+        "blox-info.json",
+        "blox.db",
+    ),
+]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_names_with_the_word_in_them_are_nobodys_business(
+    name: str, golden: Path, tmp_path: Path
+) -> None:
+    shutil.copy(golden / TINY / "blox-base-3.csv", tmp_path)
+    (tmp_path / name).write_bytes(b"")
+    assert left_out([tmp_path]) == []
+    bloxdb.from_folder(tmp_path)  # no warning, which would be an error here
+
+
 DEVICES = [
     *("my_cpu", "jetson_nano-2GB", "rtx.4090", "Pixel 4a", "cpu (1)", "a b - Copy"),
     *("ü-βoard", "a.csv", "007", "x+y@2", "null"),
@@ -210,14 +243,23 @@ def test_a_device_is_called_whatever_a_header_holds(
     assert verify_release(tmp_path / "out")[0][1].problem is None
 
 
+@settings(max_examples=40)
 @given(st.text(min_size=1, max_size=12).filter(is_device_name))
 def test_names_of_devices_come_back_from_names_of_files(device: str) -> None:
     header = Header("benchmarking", BENCH, device=device)
-    for extension in codecs.EXTENSIONS:
-        path = Path(f"{header.stem}.{extension}")
-        check_name(path, header)
-        if parse_name(path) is not None:
+    for extension, name in codecs.EXTENSIONS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"{header.stem}.{extension}"
+            check_name(path, header)
+            assert (parse_name(path) is None) is not bool(PLAIN_DEVICE.fullmatch(device))  # no header says it
+            data = b"".join(codecs.encode(Table.from_rows(header, []), name)[0])
+            pack = {"gz": gzip.compress, "xz": lzma.compress}.get(extension.rpartition(".")[2], bytes)
+            path.write_bytes(pack(data))
             assert parse_name(path) == (header.stem, extension)
+            assert list(release_files(folder)) == [header.stem]
+            other = path.with_name(f"blox-bench-{device} (7).{extension}")
+            path.rename(other)
+            assert parse_name(other) is None  # it is the second copy of another file
 
 
 @pytest.mark.parametrize("device", ["", " a", "a ", "a/b", "a\\b", "a\nb", "a\x1b[31m", "\ud800"])

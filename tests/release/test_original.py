@@ -13,8 +13,9 @@ import pytest
 
 import bloxdb
 from bloxdb import Database
+from bloxdb.counts import Counts
 from bloxdb.release.unpickling import build, scan
-from tests.release.helpers import HASH, RAW, Given, Results, content, diverge, write
+from tests.release.helpers import HASH, RAW, TINY, Given, Results, content, diverge, write
 
 RELEASED = {"hflip": 0.5, "random_crop_pad": 4, "crop": True, "cutout": True, "rand_aug": 14, "epochs": 10}
 
@@ -214,6 +215,7 @@ def test_values_that_were_not_measured_are_null_and_those_that_do_not_fit_are_to
     )
     assert [row["val_loss"] is None for row in losses] == [True, True, True, False]
     assert any("2 values are infinite" in note for note in report.notes)
+    assert any("histories lack values of 1 epoch in 1 run;" in note for note in report.notes)
 
 
 def test_contradictions_are_told_and_replaced_only_on_demand(
@@ -329,3 +331,23 @@ def test_progress_comes_to_its_end(empty_db: Database, golden: Path) -> None:
     assert told[-1] == (total, total, "done")
     assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
     assert any("results_0_15.pickle, " in what for _, _, what in told)
+
+
+def test_a_report_counts_the_runs_of_all_recipes_and_the_epochs_that_they_have(
+    empty_db: Database, given: Given, golden: Path, tmp_path: Path
+) -> None:
+    arguments, results = given
+    first = write(tmp_path / "results_0_2.pickle", arguments, results)
+    other = copy.deepcopy(results)
+    diverge(other[HASH], 3, 3.5)
+    second = write(tmp_path / "results_2_4.pickle", {**arguments, "lr": 0.5}, other)
+    report = bloxdb.import_release([first, second], empty_db)
+    (there,) = empty_db.rows(
+        "SELECT (SELECT count(DISTINCT arch_id) FROM runs) AS archs, (SELECT count(*) FROM runs) AS runs, "
+        "(SELECT count(*) FROM epochs) AS epochs"
+    )
+    assert there == {"archs": 2, "runs": 4, "epochs": 33}
+    assert report.counts == report.new == Counts(2, 4, 33)
+    both = bloxdb.import_release([first, golden / TINY], empty_db)
+    whole = empty_db.rows("SELECT count(*) AS n FROM epochs")[0]["n"]
+    assert both.counts.epochs + 13 == whole

@@ -200,3 +200,26 @@ def test_level_and_missing_curves_tell_nothing(missing: float) -> None:
     assert first_epoch_is_best({"val_top1": over, "val_loss": np.full((3, 4), missing, dtype=kind)})
     both = np.concatenate([over, level[:, :4], absent[:, :4]])
     assert first_epoch_is_best({"val_top1": both})
+
+
+VALUES = st.sampled_from([10_000, 20_000, 30_000, MISSING])
+
+
+@settings(max_examples=200)
+@given(st.lists(st.lists(VALUES, min_size=4, max_size=4), min_size=3, max_size=5), st.booleans())
+def test_what_was_not_measured_says_the_same_of_files_and_of_a_database(
+    later: list[list[int]], is_over: bool
+) -> None:
+    stored = np.array([[max(row) if is_over else 15_000, *row] for row in later], dtype=np.int64)
+    floats = np.where(stored == MISSING, np.nan, stored / 1000)
+    assert first_epoch_is_best({"val_top1": floats}) == first_epoch_is_best({"val_top1": stored})
+
+
+def test_a_hole_in_each_curve_does_not_hide_it() -> None:
+    over = np.array([[80.0, 10.0, np.nan, 80.0], [70.0, np.nan, 70.0, 60.0], [60.0, 60.0, 50.0, np.nan]])
+    stored = np.where(np.isnan(over), MISSING, over * 1000).astype(np.int64)
+    for values in (over, stored):
+        assert first_epoch_is_best({"val_top1": values})
+    level = np.array([[80.0, 80.0, np.nan, 80.0]] * 3)
+    for values in (level, np.where(np.isnan(level), MISSING, level * 1000).astype(np.int64)):
+        assert not first_epoch_is_best({"val_top1": values})

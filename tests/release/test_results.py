@@ -80,6 +80,17 @@ def test_a_gap_in_a_history_is_an_epoch_that_was_not_measured(given: Given, tmp_
     absent = (curves == MISSING).tolist()
     assert absent[:3] == [[False] * 10] * 3
     assert absent[3:] == [[epoch in (1, 3, 5, 7) for epoch in range(1, 11)]] * 3
+    assert (found.gaps, found.with_gaps) == (3, 1)  # the first epoch's validation is in no history
+
+
+def test_a_run_that_was_tested_without_a_history_is_none(given: Given, tmp_path: Path) -> None:
+    arguments, results = given
+    results[HASH] |= {"train": {}, "valid": {}, "test": {0: results[HASH]["test"][10]}}
+    with pytest.raises(bloxdb.BloxFormatError, match="has no epoch of training or validation"):
+        read_results(write(tmp_path / "results_0_2.pickle", arguments, results))
+    results[HASH]["test"] = {0.5: results[HASH]["test"].pop(0)}  # it diverged in its first epoch
+    found = read_results(write(tmp_path / "results_0_2.pickle", arguments, results))
+    assert sorted((run.epochs, run.is_whole) for run in found.runs) == [(0, False), (10, True)]
 
 
 Change = Callable[[dict[str, Any]], object]

@@ -38,3 +38,16 @@ def test_the_files_of_a_release_are_counted_together() -> None:
     tally.add(HEADERS[1][0], np.array([9, 11]))
     tally.add(HEADERS[0][0], np.arange(1000))
     assert tally.counts() == Counts(4, 7, 70, 3)
+
+
+def test_runs_of_several_recipes_and_lengths_are_all_counted() -> None:
+    tally = Tally()
+    tally.runs("cifar100-10", 0, 10, np.array([1, 2, 3]))
+    tally.runs("cifar100-10", 0, 3, np.array([4]))  # it diverged
+    tally.runs("cifar100-10", 0, 3, np.array([1]))
+    tally.runs("cifar100-10", 0, 0, np.array([5]))  # in its first epoch
+    tally.runs("digits-5", 0, 5, np.array([1, 2]))
+    assert tally.counts() == Counts(5, 7, 43)
+    tally.add(HEADERS[1][0], np.array([1]), "cifar100-10")
+    tally.add(HEADERS[1][0], np.array([1]))
+    assert tally.counts() == Counts(5, 8, 53)

@@ -184,7 +184,7 @@ ARGS = b"\x8c\x12blox.training.args\x8c\x04Args\x93"
         (b"", "does not end with one object"),
         (b"(" * 33, "too much is nested"),
         (b"]" * 10_001, "too much is nested"),
-        (b"\x8a\x09" + b"\x01" * 9, "more than 8 bytes"),
+        (b"\x8a\x11" + b"\x01" * 17, "more than 16 bytes"),
         (b"\x8c\x01\xff", "not UTF-8"),
     ],
 )  # fmt: skip

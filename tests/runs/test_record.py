@@ -231,14 +231,24 @@ def test_after_its_end_a_run_is_not_written_any_more(empty_db: Database, end: An
 @pytest.mark.parametrize(
     ("metrics", "more", "message"),
     [
-        (Metrics(50.0, 90.0, math.inf), {}, "train_loss of epoch 1 of architecture 1 is infinite; give nan"),
-        (Metrics(50.0, 90.0, 6e20), {}, "is 6e.20, which has more digits than the database keeps; give nan"),
+        (
+            Metrics(50.0, 90.0, math.inf),
+            {},
+            "train_loss of epoch 1 of architecture 1: the value inf is infinite; write nan",
+        ),
+        (Metrics(50.0, 90.0, 6e20), {}, "the value 6e.20 has more digits than the database keeps"),
         (
             Metrics(200.0, 90.0, 1.0),
             {},
-            r"train_top1 of epoch 1 of architecture 1 is 200.0; percent are in 0",
+            r"train_top1 of epoch 1 of architecture 1: the value 200.0 is outside 0 … 100 percent",
         ),
-        (Metrics(-0.5, 90.0, 1.0), {}, "is -0.5; percent"),
+        (Metrics(-0.5, 90.0, 1.0), {}, "the value -0.5 is outside 0 … 100 percent"),
+        (
+            Metrics(50.0, 90.0, -0.5),
+            {},
+            "train_loss of epoch 1 of architecture 1: the value -0.5 is negative",
+        ),
+        (Metrics(50.0, 90.0, 1e300), {}, "the value 1e[+]300 has more digits than the database keeps"),
         (
             RESULT,
             {"speed": 1.0},
