@@ -40,14 +40,14 @@ class Averages:
         self._names = list(dict.fromkeys((*_SHOWN, *names, *chosen.limited)))
         columns = [chosen.column(name) for name in self._names]
         table = chosen.array(Run.recipe_id, Run.arch_id, *columns)
-        table = table[np.lexsort((table[:, 1], table[:, 0]))]
-        keys = table[:, :2].astype(np.int64)
+        table = table[:, np.lexsort((table[1], table[0]))]
+        keys = table[:2].T.astype(np.int64)
         is_first = np.ones(len(keys), dtype=bool)
         is_first[1:] = np.any(keys[1:] != keys[:-1], axis=1)
         self._keys = keys[is_first]
         group = np.cumsum(is_first) - 1
         average = average_by(how)
-        self._of_seeds = {name: table[:, 2 + c] for c, name in enumerate(self._names)}
+        self._of_seeds = {name: table[2 + c] for c, name in enumerate(self._names)}
         self.values = {
             name: average(values, group, len(self._keys)) for name, values in self._of_seeds.items()
         }

@@ -236,7 +236,8 @@ class Problem:
         if len(self._seeds) == 1:
             return self._source.highest("test_top1", self._seeds[0])
         ids = self._source.arch_ids()
-        tests = [self._source.many("test_top1", ids, seed, self.epochs).tolist() for seed in self._seeds]
+        asked = (self._source.many(["test_top1"], ids, seed, self.epochs) for seed in self._seeds)
+        tests = [found["test_top1"].tolist() for found in asked]
         known = ([value for value in values if value == value] for values in zip(*tests, strict=True))
         return max((self._average(values) for values in known if values), default=0.0)
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.orm import aliased
 
+from bloxdb.db.arrays import plainly, read_numbers
 from bloxdb.db.database import Database
 from bloxdb.db.references import Seeds, average_of, find_device, find_recipe, find_seeds
 from bloxdb.db.schema import FINISHED, LEADERBOARD_COLUMNS, RUN_MEASURES, Arch, Latency, Recipe, Run
@@ -48,7 +49,7 @@ class Selection:
         found = None if recipe == ALL_RECIPES or is_empty else find_recipe(db, recipe)
         is_one_of_several = found is not None and db.reader.scalar(select(Recipe.id).offset(1).limit(1))
         if found is not None and is_one_of_several:
-            self._conditions.append(_plainly(Run.recipe_id) == found.id)
+            self._conditions.append(plainly(Run.recipe_id) == found.id)
         if seeds is not None and average_of(seeds) is None:
             self._conditions.append(Run.seed.in_(find_seeds(db.reader, seeds, found)))
 
@@ -110,7 +111,7 @@ class Selection:
         most
             The most that there may be, inclusive, in the measure's unit.
         """
-        self._conditions.append(_plainly(self.column(name)) <= most)
+        self._conditions.append(plainly(self.column(name)) <= most)
         self._limits[name] = most
 
     def select(self, *columns: Any) -> Select[Any]:
@@ -123,13 +124,13 @@ class Selection:
         """
         query = select(*columns).select_from(Run)
         for name, (latency, device_id) in self._latencies.items():
-            device = _plainly(latency.device_id) if name in self._limits else latency.device_id
+            device = plainly(latency.device_id) if name in self._limits else latency.device_id
             of_device = and_(latency.arch_id == Run.arch_id, device == device_id)
             query = query.join(latency, of_device)
         return query.where(*self._conditions)
 
     def array(self, *columns: Any) -> npt.NDArray[np.float64]:
-        """Numbers of all these runs, asked of the driver itself: SQLAlchemy takes longer than the answer.
+        """Numbers of all these runs.
 
         Parameters
         ----------
@@ -139,12 +140,9 @@ class Selection:
         Returns
         -------
         numpy.ndarray
-            Float64 (runs, columns), NaN for NULL.
+            Float64 (columns, runs), NaN for NULL.
         """
-        connection = self.db.reader.connection()
-        query = self.select(*columns).compile(connection, compile_kwargs={"literal_binds": True})
-        rows = self.db.engines.fetch(connection.connection.driver_connection, str(query), ())
-        return np.array(rows, dtype=np.float64).reshape(-1, len(columns))
+        return read_numbers(self.db.reader, self.select(*columns))
 
     def rows(self, *names: str) -> Select[Any]:
         """A query of the leaderboard's columns, of measures that are not among them, and of what limits.
@@ -199,12 +197,3 @@ class Selection:
             .limit(few + 1)
             .subquery()
         )
-
-
-def _plainly(column: Any) -> ColumnElement[Any]:
-    """A column as a sum, so that an engine takes no index for it, only to sort what another has in order.
-
-    Where a condition leaves few runs, `Selection.narrowed` begins with them.
-    """
-    found: ColumnElement[Any] = column + 0
-    return found

@@ -418,3 +418,25 @@ def test_ten_runs_are_shown_where_nothing_is_said(tiny_db: Database) -> None:
 def test_a_limit_of_latency_is_a_device_and_milliseconds(tiny_db: Database, wrong: Any) -> None:
     with pytest.raises(bloxdb.QueryError, match="max_latency is a device's name and milliseconds, not "):
         bloxdb.top(max_latency=wrong)
+
+
+@pytest.mark.parametrize(("x", "y"), [("flops", "test_top1"), ("test_loss", "val_top1"), ("params", "flops")])
+def test_of_equal_runs_on_the_front_the_first_stands_there(seeds_db: Database, x: str, y: str) -> None:
+    coarse = ", ".join(f"{name} = round({name} / 8) * 8" for name in {x, y} - set(COSTS))
+    with seeds_db.transaction() as session:
+        if coarse:
+            session.execute(text(f"UPDATE runs SET {coarse}"))
+        session.execute(
+            text(f"UPDATE runs SET {y} = NULL WHERE arch_id % 7 = 3" if y not in COSTS else "SELECT 1")
+        )
+    rows = seeds_db.rows("SELECT * FROM runs WHERE status = 'finished' ORDER BY arch_id, recipe_id, seed")
+    sign = -1 if RUN_MEASURES[y].higher_is_better else 1
+    known = [row for row in rows if row[x] is not None and row[y] is not None]
+    front = []
+    for row in sorted(known, key=lambda row: (row[x], sign * row[y])):  # stable: ties stay in order
+        if not front or sign * row[y] < sign * front[-1][y]:
+            front.append(row)
+    found = bloxdb.pareto(x, y, seeds_db)
+    assert [(row["arch_id"], row["seed"]) for row in found] == [
+        (row["arch_id"], row["seed"]) for row in front
+    ]

@@ -215,8 +215,13 @@ class FolderSource:
             return None
         return {name: part.table.columns[name][row] for name in ENVIRONMENT}
 
-    def many(self, name: str, arch_ids: Ids, seed: int, epoch: int) -> npt.NDArray[np.float64]:
-        """A result, a measure at an epoch, a cost or a latency of many architectures; NaN for none."""
+    def many(
+        self, names: Sequence[str], arch_ids: Ids, seed: int, epoch: int
+    ) -> dict[str, npt.NDArray[np.float64]]:
+        """Results, measures at an epoch, costs and latencies of many architectures; NaN for none."""
+        return {name: self._many(name, arch_ids, seed, epoch) for name in names}
+
+    def _many(self, name: str, arch_ids: Ids, seed: int, epoch: int) -> npt.NDArray[np.float64]:
         if name.partition(":")[0] == LATENCY.name:
             part, name = self.latencies[name.partition(":")[2]], LATENCY.name
         elif name in COSTS and self.costs is not None:
