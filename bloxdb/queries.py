@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sqlalchemy import ColumnElement, Select
 
 from bloxdb.arguments import integer, number
 from bloxdb.averages import Averages
+from bloxdb.db.arrays import plainly
 from bloxdb.db.database import Database, current
 from bloxdb.db.references import Seeds, average_of
 from bloxdb.db.schema import Run
@@ -19,7 +21,6 @@ from bloxdb.selection import Selection
 Row = dict[str, Any]
 
 _BELOW_ALL = -1e308
-_FEW = 4_000  # runs that are looked at one by one faster than an index of all is walked
 _AT_ONCE = 500  # runs that one statement names
 
 
@@ -84,15 +85,17 @@ def top(
         found = Averages(chosen, average, by)
         return found.rows(found.ranked(by)[:most])
     column, higher = chosen.column(by), chosen.measure(by).higher_is_better
-    query = chosen.rows(by)
-    # IS NOT NULL is a look at each row that is passed; where the order begins, and what ends it, cost nothing
-    if higher:
-        order = column.desc().nulls_last()
-    else:
-        order = column.asc()
-        query = query.where(column > _BELOW_ALL)
-    query = chosen.narrowed(query, _FEW)
-    rows = chosen.db.rows_of(query.order_by(order, Run.arch_id, Run.recipe_id, Run.seed).limit(most))
+
+    def best(query: Select[Any], ranked: ColumnElement[Any]) -> Select[Any]:
+        # IS NOT NULL is a look at each row that is passed; where the order begins or ends costs nothing
+        order = ranked.desc().nulls_last() if higher else ranked.asc()
+        known = query if higher else query.where(ranked > _BELOW_ALL)
+        return known.order_by(order, Run.arch_id, Run.recipe_id, Run.seed).limit(most)
+
+    few = chosen.leaves_few()
+    # names and vectors are looked up of those that are best, not of all that are passed on the way to them
+    ids = best(chosen.select(Run.id, first=few), column if few is None else plainly(column))
+    rows = chosen.db.rows_of(best(chosen.rows(by).where(Run.id.in_(ids)), column))
     return [row for row in rows if row[by] is not None]
 
 

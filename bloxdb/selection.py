@@ -19,6 +19,10 @@ from bloxdb.measures import LATENCY, Measure
 ALL_RECIPES = "*"
 """What stands for the runs of all recipes together."""
 
+# where a limit leaves no more than these, they are looked at one by one faster than an index of all is walked
+_FEW_RUNS = 4_000
+_FEW_ARCHS = 16_000  # two indices have all that this needs
+
 _NAMED = {"hash": Arch.hash, "vec": Arch.vec_text.label("vec"), "recipe": Recipe.name.label("recipe")}
 
 
@@ -111,22 +115,28 @@ class Selection:
         most
             The most that there may be, inclusive, in the measure's unit.
         """
-        self._conditions.append(plainly(self.column(name)) <= most)
+        self.column(name)
         self._limits[name] = most
 
-    def select(self, *columns: Any) -> Select[Any]:
+    def select(self, *columns: Any, first: str | None = None) -> Select[Any]:
         """A query of columns of these runs.
 
         Parameters
         ----------
         *columns
             Columns of runs, or what `column` gave.
+        first
+            The name of a limit that an engine may begin with.
         """
         query = select(*columns).select_from(Run)
         for name, (latency, device_id) in self._latencies.items():
-            device = plainly(latency.device_id) if name in self._limits else latency.device_id
+            is_passed = name in self._limits and name != first
+            device = plainly(latency.device_id) if is_passed else latency.device_id
             of_device = and_(latency.arch_id == Run.arch_id, device == device_id)
             query = query.join(latency, of_device)
+        for name, most in self._limits.items():
+            limited = self.column(name) if name == first else plainly(self.column(name))
+            query = query.where(limited <= most)
         return query.where(*self._conditions)
 
     def array(self, *columns: Any) -> npt.NDArray[np.float64]:
@@ -164,36 +174,20 @@ class Selection:
         query = self.select(*columns).join(Arch, Arch.id == Run.arch_id)
         return query.join(Recipe, Recipe.id == Run.recipe_id)
 
-    def narrowed(self, query: Select[Any], few: int) -> Select[Any]:
-        """A query of these runs that begins with those that a limit leaves, where they are few.
+    def leaves_few(self) -> str | None:
+        """The name of a limit that leaves so few that it is best to begin with those; None if none does.
 
         Otherwise an engine may walk through all runs in the order that is asked for, to find hardly any.
-
-        Parameters
-        ----------
-        query
-            What `select` or `rows` gave, and more conditions.
-        few
-            How many runs are few.
         """
-        for name in self._limits:
-            left = self._left_by(name, few)
-            if (self.db.reader.scalar(select(func.count()).select_from(left)) or 0) <= few:
-                return query.where(Run.id.in_(select(left.c.id)))
-        return query
-
-    def _left_by(self, name: str, few: int) -> Any:
-        """The ids of the runs that one limit leaves, one more than few at the most."""
-        most = self._limits[name]
-        if self.measure(name) is not LATENCY:
-            return select(Run.id).where(self.column(name) <= most).limit(few + 1).subquery()
-        _, device_id = self._latencies[name]
-        archs = select(Latency.arch_id).where(Latency.device_id == device_id, Latency.latency_ms <= most)
-        fast = archs.limit(few + 1).subquery()
-        return (
-            select(Run.id)
-            .select_from(fast)
-            .join(Run, Run.arch_id == fast.c.arch_id)
-            .limit(few + 1)
-            .subquery()
-        )
+        for name, most in self._limits.items():
+            if self.measure(name) is LATENCY:
+                few, device_id = _FEW_ARCHS, self._latencies[name][1]
+                left = select(Latency.arch_id).where(
+                    Latency.device_id == device_id, Latency.latency_ms <= most
+                )
+            else:
+                few, left = _FEW_RUNS, select(Run.id).where(self.column(name) <= most)
+            counted = select(func.count()).select_from(left.limit(few + 1).subquery())
+            if (self.db.reader.scalar(counted) or 0) <= few:
+                return name
+        return None

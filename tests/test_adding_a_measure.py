@@ -21,7 +21,7 @@ COLUMN = "    test_ece: Mapped[float | None] = mapped_column(Double)\n"
 REVISION = """
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "0003", "0002"
+revision, down_revision = "0004", "0003"
 def upgrade():
     with op.batch_alter_table("runs") as batch:
         batch.add_column(sa.Column("test_ece", sa.Double()))
@@ -89,13 +89,13 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, before, after in (
         ("measures.py", ')\n"""Every measure,', f'{LINE})\n"""Every measure,'),
         ("db/schema.py", "    train_time_s: Mapped", f"{COLUMN}    train_time_s: Mapped"),
-        ("db/revisions.py", 'REVISION = "0002"', 'REVISION = "0003"'),
+        ("db/revisions.py", 'REVISION = "0003"', 'REVISION = "0004"'),
     ):
         path = package / name
         text = path.read_text()
         assert text.count(before) == 1
         path.write_text(text.replace(before, after))
-    (package / "_migrations" / "versions" / "0003_test_ece.py").write_text(REVISION)
+    (package / "_migrations" / "versions" / "0004_test_ece.py").write_text(REVISION)
     return site
 
 

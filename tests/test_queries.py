@@ -404,7 +404,8 @@ def test_beginning_with_the_few_that_a_limit_leaves_changes_no_answer(
         {"max_latency": ("desktop-cpu", 2.5), "max_flops": flops[40], "max_params": 2.5e6},
     ]
     before = [bloxdb.top(7, by=by, **limit) for limit in limits for by in ("test_top1", "test_loss", "flops")]
-    monkeypatch.setattr("bloxdb.queries._FEW", few)
+    for name in ("_FEW_RUNS", "_FEW_ARCHS"):
+        monkeypatch.setattr(f"bloxdb.selection.{name}", few)
     assert before == [
         bloxdb.top(7, by=by, **limit) for limit in limits for by in ("test_top1", "test_loss", "flops")
     ]

@@ -10,7 +10,7 @@ from bloxdb.db import revisions
 NEXT = """
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "0003", "0002"
+revision, down_revision = "0004", "0003"
 def upgrade():
     with op.batch_alter_table("runs") as batch:
         batch.add_column(sa.Column("remark", sa.Text()))

@@ -56,13 +56,13 @@ def test_an_older_database_names_the_command_and_is_upgraded_with_a_copy(
     path = Path(shutil.copy(tiny_file, tmp_path / "old.db"))
     scripts = next_scripts(tmp_path / "scripts")
     url = locate(path)
-    with pytest.raises(bloxdb.RevisionError, match=r"older revision 0002.*bloxdb upgrade --db .*old\.db"):
+    with pytest.raises(bloxdb.RevisionError, match=r"older revision 0003.*bloxdb upgrade --db .*old\.db"):
         database.open_url(url, scripts=scripts)
     report = creation.upgrade_url(url, scripts)
     copy = report.copy
-    assert (report.before, report.after) == ("0002", "0003")
+    assert (report.before, report.after) == ("0003", "0004")
     assert copy is not None
-    assert copy.name.startswith("old.0002.")
+    assert copy.name.startswith("old.0003.")
     with database.open_url(url, scripts=scripts) as db:
         assert db.rows("SELECT count(*) AS n FROM runs WHERE remark IS NULL") == [{"n": 40}]
         # runs was made anew, and its children are still there
@@ -71,7 +71,7 @@ def test_an_older_database_names_the_command_and_is_upgraded_with_a_copy(
         assert len(db.rows("SELECT * FROM leaderboard")) == 40
     with bloxdb.open(copy) as kept:
         assert kept.rows("SELECT count(*) AS n FROM epochs") == [{"n": 400}]
-    assert repr(creation.upgrade_url(url, scripts)) == "<UpgradeReport: 0003 already>"
+    assert repr(creation.upgrade_url(url, scripts)) == "<UpgradeReport: 0004 already>"
 
 
 def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path: Path, tiny_file: Path) -> None:

@@ -31,7 +31,7 @@ def test_a_newer_database_is_refused(tmp_path: Path, tiny_file: Path) -> None:
     path = Path(shutil.copy(tiny_file, tmp_path / "new.db"))
     creation.upgrade_url(locate(path), next_scripts(tmp_path / "scripts"))
     for action in (bloxdb.open, bloxdb.upgrade):
-        with pytest.raises(bloxdb.RevisionError, match="revision 0003, which this bloxdb does not know"):
+        with pytest.raises(bloxdb.RevisionError, match="revision 0004, which this bloxdb does not know"):
             action(path)
 
 
@@ -43,10 +43,25 @@ def test_a_developer_can_autogenerate_a_revision(tmp_path: Path, empty_file: Pat
     shutil.copy(root / "alembic.ini", tmp_path)
     shutil.copy(empty_file, tmp_path / "dev.db")
     done = subprocess.run(
-        [sys.executable, "-m", "alembic", "revision", "--autogenerate", "--rev-id", "0003", "-m", "nothing"],
+        [sys.executable, "-m", "alembic", "revision", "--autogenerate", "--rev-id", "0004", "-m", "nothing"],
         cwd=tmp_path, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    made = (tmp_path / "migrations" / "versions" / "0003_nothing.py").read_text()
-    assert "0003_nothing.py" in done.stdout
+    made = (tmp_path / "migrations" / "versions" / "0004_nothing.py").read_text()
+    assert "0004_nothing.py" in done.stdout
     assert "create_table" not in made
     assert "pass" in made
+
+
+def test_the_indices_of_an_older_database_are_those_of_a_new_one(empty_db: Database, tmp_path: Path) -> None:
+    def indices(db: Database) -> list[dict[str, object]]:
+        return db.rows("SELECT name, sql FROM sqlite_master WHERE type = 'index' ORDER BY name")
+
+    config = revisions.alembic_config()
+    expected = indices(empty_db)
+    with empty_db.autocommit() as connection, empty_db.engines.migration(connection):
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0002")
+    assert indices(empty_db) != expected
+    with empty_db.autocommit() as connection, empty_db.engines.migration(connection):
+        revisions.run(connection)
+    assert indices(empty_db) == expected
