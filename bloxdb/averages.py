@@ -53,9 +53,9 @@ class Averages:
         self._names = list(dict.fromkeys((*shown, *names, *chosen.limited)))
         columns = [chosen.column(name) for name in self._names]
         table = chosen.array(Run.recipe_id, Run.arch_id, *columns, archs=archs)
-        groups = Groups(*table[:, :2].T)
-        self._keys = table[groups.first, :2].astype(np.int64)
-        of_seeds = dict(zip(self._names, table[:, 2:].T, strict=True))
+        groups = Groups(table[0], table[1])
+        self._keys = table[:2, groups.first].T.astype(np.int64)
+        of_seeds = dict(zip(self._names, table[2:], strict=True))
         self.values = {name: groups.averages(how, values) for name, values in of_seeds.items()}
         self._seeds = groups.counts(~np.isnan([of_seeds[name] for name in names]).any(axis=0))
         self._deviations = {name: groups.deviations(of_seeds[name]) for name in names if name in RUN}

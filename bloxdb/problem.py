@@ -239,8 +239,9 @@ class Problem:
         if len(self._seeds) == 1:
             return self._source.highest("test_top1", self._seeds[0])
         ids = self._source.arch_ids()
-        tests = [self._source.many("test_top1", ids, seed, self.epochs) for seed in self._seeds]
-        return float(np.nanmax(average(self._average, np.array(tests)), initial=0.0))
+        tests = [self._source.many(["test_top1"], ids, seed, self.epochs) for seed in self._seeds]
+        values = np.array([found["test_top1"] for found in tests])
+        return float(np.nanmax(average(self._average, values), initial=0.0))
 
     def _rank(self, point: Point) -> float:
         return point.value if self._lower else -point.value

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sqlalchemy import ColumnElement, Select
 
 from bloxdb.arguments import integer, number
 from bloxdb.averages import Averages
+from bloxdb.db.arrays import plainly
 from bloxdb.db.database import Database, asked
 from bloxdb.db.references import Seeds, average_of
 from bloxdb.db.schema import Run
@@ -19,7 +21,6 @@ from bloxdb.selection import Selection
 Row = dict[str, Any]
 
 _BELOW_ALL = -1e308
-_FEW = 4_000  # runs that are looked at one by one faster than an index of all is walked
 _AT_ONCE = 500  # runs that one statement names
 
 
@@ -84,15 +85,17 @@ def top(
         found = Averages(chosen, average, by)
         return found.rows(found.ranked(by)[:most])
     column, higher = chosen.column(by), chosen.measure(by).higher_is_better
-    query = chosen.rows(by)
-    # IS NOT NULL is a look at each row that is passed; where the order begins, and what ends it, cost nothing
-    if higher:
-        order = column.desc().nulls_last()
-    else:
-        order = column.asc()
-        query = query.where(column > _BELOW_ALL)
-    query = chosen.narrowed(query, _FEW)
-    rows = chosen.db.rows_of(query.order_by(order, Run.arch_id, Run.recipe_id, Run.seed).limit(most))
+
+    def best(query: Select[Any], ranked: ColumnElement[Any]) -> Select[Any]:
+        # IS NOT NULL is a look at each row that is passed; where the order begins or ends costs nothing
+        order = ranked.desc().nulls_last() if higher else ranked.asc()
+        known = query if higher else query.where(ranked > _BELOW_ALL)
+        return known.order_by(order, Run.arch_id, Run.recipe_id, Run.seed).limit(most)
+
+    few = chosen.leaves_few()
+    # names and vectors are looked up of those that are best, not of all that are passed on the way to them
+    ids = best(chosen.select(Run.id, first=few), column if few is None else plainly(column))
+    rows = chosen.db.rows_of(best(chosen.rows(by).where(Run.id.in_(ids)), column))
     return [row for row in rows if row[by] is not None]
 
 
@@ -135,24 +138,35 @@ def pareto(
         found = Averages(chosen, average, x, y)
         ranks = [sign * found.values[name] for sign, name in zip(signs, (x, y), strict=True)]
         return found.rows(_front(*ranks))
-    runs = chosen.array(Run.arch_id, Run.recipe_id, Run.seed, Run.id, chosen.column(x), chosen.column(y))
-    runs = runs[np.lexsort(runs[:, 2::-1].T)]
-    front = runs[_front(*(runs[:, 4:] * signs).T), 3].astype(np.int64).tolist()
-    rows = {}
-    for first in range(0, len(front), _AT_ONCE):
-        some = chosen.rows(x, y).add_columns(Run.id.label("run_id"))
-        for row in chosen.db.rows_of(some.where(Run.id.in_(front[first : first + _AT_ONCE]))):
-            rows[row.pop("run_id")] = row
-    return [rows[run_id] for run_id in front]
+    run_ids, *values = chosen.array(Run.id, chosen.column(x), chosen.column(y))
+    ranks = [sign * of_runs for sign, of_runs in zip(signs, values, strict=True)]
+    wanted = run_ids[_unbeaten(*ranks)].astype(np.int64).tolist()
+    rows = []
+    for first in range(0, len(wanted), _AT_ONCE):
+        some = chosen.rows(x, y).add_columns(Run.recipe_id)
+        rows += chosen.db.rows_of(some.where(Run.id.in_(wanted[first : first + _AT_ONCE])))
+    rows.sort(key=lambda row: (row["arch_id"], row.pop("recipe_id"), row["seed"]))  # of equal runs the first
+    ranks = [
+        sign * np.array([row[name] for row in rows], dtype=np.float64)
+        for sign, name in zip(signs, (x, y), strict=True)
+    ]
+    return [rows[place] for place in _front(*ranks).tolist()]
 
 
 def _front(rank_x: Array, rank_y: Array) -> npt.NDArray[np.int64]:
     """The places of what nothing beats, lower ranks being better; of equal ones the first."""
-    order = np.lexsort((np.arange(len(rank_x)), rank_y, rank_x))
-    order = order[~(np.isnan(rank_x) | np.isnan(rank_y))[order]]
+    places = np.sort(_unbeaten(rank_x, rank_y))
+    order = places[np.lexsort((places, rank_y[places], rank_x[places]))]
     lowest = np.minimum.accumulate(rank_y[order])
     before = np.concatenate([[np.inf], lowest[:-1]])[: len(order)]
     return order[rank_y[order] < before]
+
+
+def _unbeaten(rank_x: Array, rank_y: Array) -> npt.NDArray[np.int64]:
+    """The places of the front, all that are equal to one of them, and few others: sorting those is quick."""
+    order = np.argsort(rank_x)
+    order = order[~(np.isnan(rank_x) | np.isnan(rank_y))[order]]
+    return order[rank_y[order] <= np.minimum.accumulate(rank_y[order])]
 
 
 def _latency_limit(given: Any) -> tuple[str, float]:

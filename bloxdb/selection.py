@@ -10,6 +10,7 @@ import numpy.typing as npt
 from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.orm import aliased
 
+from bloxdb.db.arrays import plainly, read_numbers
 from bloxdb.db.database import Database
 from bloxdb.db.references import Seeds, average_of, find_device, find_recipe, find_seeds
 from bloxdb.db.schema import FINISHED, LEADERBOARD_COLUMNS, RUN_MEASURES, Arch, Latency, Recipe, Run
@@ -21,6 +22,10 @@ ALL_RECIPES = "*"
 """What stands for the runs of all recipes together."""
 
 _ARCHS_AT_ONCE = 500  # that one statement names
+
+# where a limit leaves no more than these, they are looked at one by one faster than an index of all is walked
+_FEW_RUNS = 4_000
+_FEW_ARCHS = 16_000  # two indices have all that this needs
 
 _NAMED = {"hash": Arch.hash, "vec": Arch.vec_text.label("vec"), "recipe": Recipe.name.label("recipe")}
 
@@ -52,7 +57,7 @@ class Selection:
         found = None if recipe == ALL_RECIPES or is_empty else find_recipe(db, recipe)
         is_one_of_several = found is not None and db.reader.scalar(select(Recipe.id).offset(1).limit(1))
         if found is not None and is_one_of_several:
-            self._conditions.append(_plainly(Run.recipe_id) == found.id)
+            self._conditions.append(plainly(Run.recipe_id) == found.id)
         if seeds is not None and average_of(seeds) is None:
             self._conditions.append(Run.seed.in_(find_seeds(db.reader, seeds, found)))
 
@@ -114,26 +119,32 @@ class Selection:
         most
             The most that there may be, inclusive, in the measure's unit.
         """
-        self._conditions.append(_plainly(self.column(name)) <= most)
+        self.column(name)
         self._limits[name] = most
 
-    def select(self, *columns: Any) -> Select[Any]:
+    def select(self, *columns: Any, first: str | None = None) -> Select[Any]:
         """A query of columns of these runs.
 
         Parameters
         ----------
         *columns
             Columns of runs, or what `column` gave.
+        first
+            The name of a limit that an engine may begin with.
         """
         query = select(*columns).select_from(Run)
         for name, (latency, device_id) in self._latencies.items():
-            device = _plainly(latency.device_id) if name in self._limits else latency.device_id
+            is_passed = name in self._limits and name != first
+            device = plainly(latency.device_id) if is_passed else latency.device_id
             of_device = and_(latency.arch_id == Run.arch_id, device == device_id)
             query = query.join(latency, of_device)
+        for name, most in self._limits.items():
+            limited = self.column(name) if name == first else plainly(self.column(name))
+            query = query.where(limited <= most)
         return query.where(*self._conditions)
 
     def array(self, *columns: Any, archs: Ids | None = None) -> npt.NDArray[np.float64]:
-        """Numbers of all these runs, asked of the driver itself: SQLAlchemy takes longer than the answer.
+        """Numbers of all these runs.
 
         Parameters
         ----------
@@ -145,15 +156,11 @@ class Selection:
         Returns
         -------
         numpy.ndarray
-            Float64 (runs, columns), NaN for NULL.
+            Float64 (columns, runs), NaN for NULL.
         """
-        connection = self.db.reader.connection()
-        query = self.select(*columns)
-        rows = []
-        for part in parts_of(query, Run.arch_id, archs):
-            sql = str(part.compile(connection, compile_kwargs={"literal_binds": True}))
-            rows += self.db.engines.fetch(connection.connection.driver_connection, sql, ())
-        return np.array(rows, dtype=np.float64).reshape(-1, len(columns))
+        parts = parts_of(self.select(*columns), Run.arch_id, archs)
+        found = [read_numbers(self.db.reader, part) for part in parts]
+        return np.concatenate([np.empty((len(columns), 0)), *found], axis=1)
 
     def rows(self, *names: str) -> Select[Any]:
         """A query of the leaderboard's columns, of measures that are not among them, and of what limits.
@@ -175,39 +182,23 @@ class Selection:
         query = self.select(*columns).join(Arch, Arch.id == Run.arch_id)
         return query.join(Recipe, Recipe.id == Run.recipe_id)
 
-    def narrowed(self, query: Select[Any], few: int) -> Select[Any]:
-        """A query of these runs that begins with those that a limit leaves, where they are few.
+    def leaves_few(self) -> str | None:
+        """The name of a limit that leaves so few that it is best to begin with those; None if none does.
 
         Otherwise an engine may walk through all runs in the order that is asked for, to find hardly any.
-
-        Parameters
-        ----------
-        query
-            What `select` or `rows` gave, and more conditions.
-        few
-            How many runs are few.
         """
-        for name in self._limits:
-            left = self._left_by(name, few)
-            if (self.db.reader.scalar(select(func.count()).select_from(left)) or 0) <= few:
-                return query.where(Run.id.in_(select(left.c.id)))
-        return query
-
-    def _left_by(self, name: str, few: int) -> Any:
-        """The ids of the runs that one limit leaves, one more than few at the most."""
-        most = self._limits[name]
-        if self.measure(name) is not LATENCY:
-            return select(Run.id).where(self.column(name) <= most).limit(few + 1).subquery()
-        _, device_id = self._latencies[name]
-        archs = select(Latency.arch_id).where(Latency.device_id == device_id, Latency.latency_ms <= most)
-        fast = archs.limit(few + 1).subquery()
-        return (
-            select(Run.id)
-            .select_from(fast)
-            .join(Run, Run.arch_id == fast.c.arch_id)
-            .limit(few + 1)
-            .subquery()
-        )
+        for name, most in self._limits.items():
+            if self.measure(name) is LATENCY:
+                few, device_id = _FEW_ARCHS, self._latencies[name][1]
+                left = select(Latency.arch_id).where(
+                    Latency.device_id == device_id, Latency.latency_ms <= most
+                )
+            else:
+                few, left = _FEW_RUNS, select(Run.id).where(self.column(name) <= most)
+            counted = select(func.count()).select_from(left.limit(few + 1).subquery())
+            if (self.db.reader.scalar(counted) or 0) <= few:
+                return name
+        return None
 
 
 def parts_of(query: Select[Any], arch_id: Any, archs: Ids | None) -> Iterator[Select[Any]]:
@@ -217,12 +208,3 @@ def parts_of(query: Select[Any], arch_id: Any, archs: Ids | None) -> Iterator[Se
         return
     for first in range(0, len(archs), _ARCHS_AT_ONCE):
         yield query.where(arch_id.in_(archs[first : first + _ARCHS_AT_ONCE].tolist()))
-
-
-def _plainly(column: Any) -> ColumnElement[Any]:
-    """A column as a sum, so that an engine takes no index for it, only to sort what another has in order.
-
-    Where a condition leaves few runs, `Selection.narrowed` begins with them.
-    """
-    found: ColumnElement[Any] = column + 0
-    return found

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from bloxdb.trainer.threads import wait_passively
 from hypothesis import HealthCheck, settings
+from sqlalchemy import text
 
 import bloxdb
 from bloxdb import Database
@@ -74,3 +75,19 @@ def tiny_db(tmp_path: Path, tiny_file: Path) -> Iterator[Database]:
     """A database of one's own with release-tiny."""
     with bloxdb.open(shutil.copy(tiny_file, tmp_path / "tiny.db")) as db:
         yield db
+
+
+@pytest.fixture
+def seeds_db(empty_db: Database, golden: Path) -> Database:
+    """Two seeds of 60 architectures, but that some lack a seed, and some a value."""
+    bloxdb.import_release(golden / "release-small", empty_db)
+    lacking = "seed = 1 AND arch_id % 5 = 0"
+    with empty_db.transaction() as session:
+        for change in (
+            f"DELETE FROM epochs WHERE run_id IN (SELECT id FROM runs WHERE {lacking})",
+            f"DELETE FROM runs WHERE {lacking}",
+            "UPDATE runs SET test_top5 = NULL WHERE arch_id % 7 = 0 AND seed = 0",
+            "UPDATE runs SET test_loss = NULL WHERE arch_id % 3 = 0",
+        ):
+            session.execute(text(change))
+    return empty_db

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 import bloxdb
-from bloxdb import Database, codecs, space
+from bloxdb import Database, codecs
 from bloxdb.db.schema import LEADERBOARD_COLUMNS, RUN_MEASURES, STATUSES
 from bloxdb.measures import COSTS
 from tests.helpers import SEEDS
@@ -267,112 +266,6 @@ def test_runs_of_several_recipes_are_not_ranked_together_by_chance(mixed_db: Dat
             ask(seeds=seeds)
 
 
-@pytest.fixture
-def seeds_db(empty_db: Database, golden: Path) -> Database:
-    """Two seeds of 60 architectures, and for each their values."""
-    bloxdb.import_release(golden / "release-small", empty_db)
-    empty_db_drops = "DELETE FROM runs WHERE seed = 1 AND arch_id % 5 = 0"
-    with empty_db.transaction() as session:
-        session.execute(
-            text(
-                "DELETE FROM epochs WHERE run_id IN (SELECT id FROM runs WHERE seed = 1 AND arch_id % 5 = 0)"
-            )
-        )
-        session.execute(text(empty_db_drops))
-        session.execute(text("UPDATE runs SET test_top5 = NULL WHERE arch_id % 7 = 0 AND seed = 0"))
-        session.execute(text("UPDATE runs SET test_loss = NULL WHERE arch_id % 3 = 0"))
-    return empty_db
-
-
-AVERAGES = {"mean": statistics.fmean, "median": statistics.median}
-
-
-def averaged(db: Database, how: str, *names: str) -> dict[int, dict[str, Any]]:
-    """What plain Python makes of the runs of each architecture."""
-    found: dict[int, dict[str, Any]] = {}
-    runs = db.rows("SELECT * FROM runs WHERE status = 'finished'")
-    for index in {run["arch_id"] for run in runs}:
-        mine = [run for run in runs if run["arch_id"] == index]
-        row: dict[str, Any] = {}
-        for name in names:
-            values = [run[name] for run in mine if run[name] is not None]
-            row[name] = AVERAGES[how](values) if values else None
-            row[f"{name}_std"] = statistics.stdev(values) if len(values) > 1 else None
-            row[f"{name} seeds"] = len(values)
-        found[index] = row
-    return found
-
-
-@pytest.mark.parametrize("how", AVERAGES)
-@pytest.mark.parametrize("by", ["test_top1", "test_top5", "test_loss", "train_time_s"])
-def test_averages_are_those_of_plain_python(seeds_db: Database, how: str, by: str) -> None:
-    expected = {k: row for k, row in averaged(seeds_db, how, by).items() if row[by] is not None}
-    rows = bloxdb.top(1000, seeds=how, by=by)
-    assert {row["arch_id"] for row in rows} == set(expected)
-    assert len(rows) == len(expected)
-    for row in rows:
-        plain = expected[row["arch_id"]]
-        assert row[by] == pytest.approx(plain[by], rel=1e-14)
-        assert row["seeds"] == plain[f"{by} seeds"]
-        assert row[f"{by}_std"] == (
-            None if row["seeds"] == 1 else pytest.approx(plain[f"{by}_std"], rel=1e-9)
-        )
-        assert row["flops"] == space.arch_cost(row["arch_id"]).flops
-        assert row["vec"] == space.vec_text(space.canonical(row["hash"]))
-    values = [row[by] for row in rows]
-    assert values == sorted(values, reverse=RUN_MEASURES[by].higher_is_better)
-    assert {row["seeds"] for row in rows} == {1, 2}
-
-
-def test_an_average_of_one_seed_is_its_value(tiny_db: Database) -> None:
-    for how in AVERAGES:
-        for row, run in zip(bloxdb.top(40, seeds=how), bloxdb.top(40), strict=True):
-            assert {name: row[name] for name in run if name != "seed"} == {
-                name: value for name, value in run.items() if name != "seed"
-            }
-            assert (row["seeds"], row["test_top1_std"]) == (1, None)
-
-
-@pytest.mark.parametrize("how", AVERAGES)
-def test_averages_keep_to_limits_and_show_latencies_that_limit(seeds_db: Database, how: str) -> None:
-    everything = {row["arch_id"]: row for row in bloxdb.top(1000, seeds=how)}
-    some = sorted(row["flops"] for row in everything.values())[20]
-    rows = bloxdb.top(1000, seeds=how, max_flops=some, max_latency=("desktop-cpu", 3.0))
-    assert 0 < len(rows) <= 21
-    for row in rows:
-        latency = row.pop("latency:desktop-cpu")
-        assert latency == bloxdb.from_database(seeds_db).latency(row["arch_id"], "desktop-cpu") <= 3.0
-        assert row == everything[row["arch_id"]]
-
-
-@pytest.mark.parametrize("how", AVERAGES)
-@pytest.mark.parametrize(
-    ("x", "y"), [("flops", "test_top1"), ("train_time_s", "test_loss"), ("test_top1", "params")]
-)
-def test_no_average_beats_one_of_the_front(seeds_db: Database, how: str, x: str, y: str) -> None:
-    def better(name: str, row: dict[str, Any]) -> float:
-        return row[name] if RUN_MEASURES[name].higher_is_better else -row[name]
-
-    points = bloxdb.top(1000, seeds=how, by=x)
-    others = {row["arch_id"]: row for row in bloxdb.top(1000, seeds=how, by=y)}
-    both = [{**row, y: others[row["arch_id"]][y]} for row in points if row["arch_id"] in others]
-    front = {row["arch_id"] for row in bloxdb.pareto(x, y, seeds=how)}
-    for row in both:
-        beaten = any(
-            better(x, other) >= better(x, row)
-            and better(y, other) >= better(y, row)
-            and (better(x, other) > better(x, row) or better(y, other) > better(y, row))
-            for other in both
-        )
-        assert (row["arch_id"] in front) is not beaten
-
-
-@pytest.mark.parametrize("wrong", ["max", "", "0"])
-def test_other_averages_are_refused(tiny_db: Database, wrong: str) -> None:
-    with pytest.raises(bloxdb.QueryError, match=f"a seed is an integer, not '{wrong}'"):
-        bloxdb.top(seeds=wrong)
-
-
 def test_latencies_are_measures_like_others(tiny_db: Database) -> None:
     plain = tiny_db.rows(
         "SELECT arch_id, latency_ms FROM latencies JOIN devices ON devices.id = device_id "
@@ -405,7 +298,8 @@ def test_beginning_with_the_few_that_a_limit_leaves_changes_no_answer(
         {"max_latency": ("desktop-cpu", 2.5), "max_flops": flops[40], "max_params": 2.5e6},
     ]
     before = [bloxdb.top(7, by=by, **limit) for limit in limits for by in ("test_top1", "test_loss", "flops")]
-    monkeypatch.setattr("bloxdb.queries._FEW", few)
+    for name in ("_FEW_RUNS", "_FEW_ARCHS"):
+        monkeypatch.setattr(f"bloxdb.selection.{name}", few)
     assert before == [
         bloxdb.top(7, by=by, **limit) for limit in limits for by in ("test_top1", "test_loss", "flops")
     ]
@@ -421,34 +315,6 @@ def test_ten_runs_are_shown_where_nothing_is_said(tiny_db: Database) -> None:
 def test_a_limit_of_latency_is_a_device_and_milliseconds(tiny_db: Database, wrong: Any) -> None:
     with pytest.raises(bloxdb.QueryError, match="max_latency is a device's name and milliseconds, not "):
         bloxdb.top(max_latency=wrong)
-
-
-@pytest.mark.parametrize("how", AVERAGES)
-def test_the_seeds_of_an_average_are_those_that_have_all_that_was_asked_for(
-    seeds_db: Database, how: str
-) -> None:
-    for name in ("test_top5", "test_loss"):
-        truth = averaged(seeds_db, how, name)
-        for x, y in (("flops", name), (name, "flops")):
-            rows = bloxdb.pareto(x, y, seeds=how)
-            assert rows
-            assert [row["seeds"] for row in rows] == [truth[row["arch_id"]][f"{name} seeds"] for row in rows]
-
-
-def test_everybody_averages_to_the_same_digits(seeds_db: Database) -> None:
-    for how in AVERAGES:
-        table = bloxdb.from_database(seeds_db).table(columns=["test_top1"], seed=how)
-        by_id = dict(zip(table["arch_id"].tolist(), table["test_top1"].tolist(), strict=True))
-        rows = bloxdb.top(100, seeds=how)
-        assert {row["arch_id"]: row["test_top1"] for row in rows} == by_id
-        search = bloxdb.Problem(seeds_db, seeds=how)
-        for row in rows:
-            search(row["arch_id"])
-        tests = {point.arch_id: point.test_top1 for point in search.trajectory}
-        best = search.best_vec
-        assert tests[bloxdb.space.arch_index(best)] == by_id[bloxdb.space.arch_index(best)]
-        assert search.best is not None
-        assert search.best.regret == rows[0]["test_top1"] - search.best.test_top1
 
 
 @pytest.mark.usefixtures("tiny_db")
@@ -481,3 +347,25 @@ def test_a_limit_may_be_above_all(tiny_db: Database, most: Any) -> None:
     whole = bloxdb.top(100, tiny_db)
     assert bloxdb.top(100, tiny_db, max_flops=most, max_params=most) == whole
     assert len(bloxdb.top(100, tiny_db, max_latency=("desktop-cpu", most))) == len(whole)
+
+
+@pytest.mark.parametrize(("x", "y"), [("flops", "test_top1"), ("test_loss", "val_top1"), ("params", "flops")])
+def test_of_equal_runs_on_the_front_the_first_stands_there(seeds_db: Database, x: str, y: str) -> None:
+    coarse = ", ".join(f"{name} = round({name} / 8) * 8" for name in {x, y} - set(COSTS))
+    with seeds_db.transaction() as session:
+        if coarse:
+            session.execute(text(f"UPDATE runs SET {coarse}"))
+        session.execute(
+            text(f"UPDATE runs SET {y} = NULL WHERE arch_id % 7 = 3" if y not in COSTS else "SELECT 1")
+        )
+    rows = seeds_db.rows("SELECT * FROM runs WHERE status = 'finished' ORDER BY arch_id, recipe_id, seed")
+    sign = -1 if RUN_MEASURES[y].higher_is_better else 1
+    known = [row for row in rows if row[x] is not None and row[y] is not None]
+    front = []
+    for row in sorted(known, key=lambda row: (row[x], sign * row[y])):  # stable: ties stay in order
+        if not front or sign * row[y] < sign * front[-1][y]:
+            front.append(row)
+    found = bloxdb.pareto(x, y, seeds_db)
+    assert [(row["arch_id"], row["seed"]) for row in found] == [
+        (row["arch_id"], row["seed"]) for row in front
+    ]

@@ -5,22 +5,25 @@ The questions are plain SQL through the driver, since a call of SQLAlchemy takes
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Select, and_, func, select
 
-from bloxdb.dataset.source import COLUMNS
+from bloxdb.dataset.source import COLUMNS, RESULTS
+from bloxdb.db.arrays import plainly, read_numbers
 from bloxdb.db.database import Database, opened
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
-from bloxdb.db.schema import EPOCH_MEASURES, FINISHED, Device
+from bloxdb.db.schema import EPOCH_MEASURES, FINISHED, Device, Epoch, Latency, Run
 from bloxdb.measures import COSTS, ENVIRONMENT, LATENCY, to_floats
+from bloxdb.selection import parts_of
 from bloxdb.space.cells import NUM_ARCHS
+from bloxdb.space.costs import all_costs
 from bloxdb.space.keys import KEY, Ids
 
 _FEW = 5_000  # architectures that are looked up in less time than all are read: 0.11 s for 91,125
-_AT_ONCE = 500  # that one statement names
 _IS_DONE = f"status = '{FINISHED}'"
 _RUN = f"FROM runs WHERE arch_id = ? AND recipe_id = ? AND seed = ? AND {_IS_DONE}"
 _EPOCH = (
@@ -83,9 +86,12 @@ class DatabaseSource:
 
     def arch_ids(self) -> Ids:
         """The architectures that have a run of any seed, in order."""
-        sql = f"SELECT DISTINCT arch_id FROM runs WHERE recipe_id = ? AND {_IS_DONE} AND "
-        rows = self._rows(f"{sql}{self._seeds_sql} ORDER BY arch_id", self._recipe_id)
-        return np.array([row[0] for row in rows], dtype=np.int64)
+        query = select(Run.arch_id).where(
+            plainly(Run.recipe_id) == self._recipe_id, Run.seed.in_(self.seeds), Run.status == FINISHED
+        )
+        is_there = np.zeros(NUM_ARCHS, dtype=bool)
+        is_there[read_numbers(self.db.reader, query)[0].astype(np.int64)] = True
+        return np.flatnonzero(is_there)
 
     def result(self, name: str, arch_id: int, seed: int) -> float | int | None:
         """One value of a run."""
@@ -155,67 +161,82 @@ class DatabaseSource:
         rows = self._rows(sql, arch_id, self._recipe_id, seed)
         return dict(zip(ENVIRONMENT, rows[0], strict=True)) if rows else None
 
-    def many(self, name: str, arch_ids: Ids, seed: int, epoch: int) -> npt.NDArray[np.float64]:
-        """A result, or a measure at an epoch, of many architectures; NaN where there is none."""
-        if name in EPOCH_MEASURES:
-            measure = EPOCH_MEASURES[name]
-            scale = measure.scale
-            sql = (
-                f"SELECT arch_id, {measure.column} FROM runs JOIN epochs ON run_id = runs.id "
-                f"AND epoch = ? WHERE recipe_id = ? AND seed = ? AND {_IS_DONE}"
-            )
-            rows = self._rows_of(arch_ids, sql, epoch, self._recipe_id, seed)
-        elif name in COSTS:
-            scale = 1
-            rows = self._rows_of(arch_ids, f"SELECT arch_id, {name} FROM static_info WHERE arch_id >= 0")
-        elif name.partition(":")[0] == LATENCY.name:
-            scale = 1
-            joined = "latencies JOIN devices ON devices.id = device_id"
-            sql = f"SELECT arch_id, latency_ms FROM {joined} WHERE name = ?"
-            rows = self._rows_of(arch_ids, sql, name.partition(":")[2])
-        else:
-            scale = 1
-            sql = f"SELECT arch_id, {name} FROM runs WHERE recipe_id = ? AND seed = ? AND {_IS_DONE}"
-            rows = self._rows_of(arch_ids, sql, self._recipe_id, seed)
-        return _placed(rows, scale, arch_ids)
+    def many(
+        self, names: Sequence[str], arch_ids: Ids, seed: int, epoch: int
+    ) -> dict[str, npt.NDArray[np.float64]]:
+        """Results, measures at an epoch, costs and latencies of many architectures; NaN for none.
+
+        What is in one table is read in one pass.
+        """
+        found: dict[str, npt.NDArray[np.float64]] = {}
+        curves = [name for name in names if name in EPOCH_MEASURES]
+        if curves:
+            of_epoch = and_(plainly(Run.id) == Epoch.run_id, Epoch.epoch == epoch)
+            stored = [getattr(Epoch, EPOCH_MEASURES[name].column) for name in curves]
+            query = select(Run.arch_id, *stored).join(Epoch, of_epoch).where(*self._of_seed(seed))
+            query = query.order_by(Run.id)  # as the epochs lie in the file
+            scales = [EPOCH_MEASURES[name].scale for name in curves]
+            found |= self._placed(query, curves, scales, arch_ids)
+        results = [name for name in names if name in RESULTS]
+        if results:
+            found |= self._of_runs(results, arch_ids, seed)
+        if any(name in COSTS for name in names):  # the search space alone determines them
+            costs = dict(zip(("flops", "params"), all_costs()[arch_ids].T.astype(np.float64), strict=True))
+            found |= {name: costs[name] for name in names if name in COSTS}
+        for name in names:
+            kind, _, device = name.partition(":")
+            if kind == LATENCY.name:
+                columns: list[Any] = [Latency.arch_id, Latency.latency_ms]
+                query = select(*columns).join(Device).where(Device.name == device)
+                found |= self._placed(query, [name], [1], arch_ids)
+        return found
 
     def many_best(
         self, name: str, arch_ids: Ids, seed: int, first: int, last: int
     ) -> npt.NDArray[np.float64]:
         """The best of a measure in some epochs, of many architectures; NaN where there is none."""
+        if name == "val_top1" and (first, last) == (1, self.epochs):
+            return self._of_runs([name], arch_ids, seed)[name]
         measure = EPOCH_MEASURES[name]
-        best = "max" if measure.higher_is_better else "min"
-        sql = (
-            f"SELECT arch_id, {best}({measure.column}) FROM runs JOIN epochs ON run_id = runs.id "
-            f"AND epoch BETWEEN ? AND ? WHERE recipe_id = ? AND seed = ? AND {_IS_DONE}"
+        stored = getattr(Epoch, measure.column)
+        best = func.max(stored) if measure.higher_is_better else func.min(stored)
+        of_epochs = and_(plainly(Run.id) == Epoch.run_id, Epoch.epoch.between(first, last))
+        runs = select(Run.arch_id, best).join(Epoch, of_epochs).where(*self._of_seed(seed))
+        return self._placed(runs.group_by(Run.id, Run.arch_id), [name], [measure.scale], arch_ids)[name]
+
+    def _of_runs(self, names: Sequence[str], arch_ids: Ids, seed: int) -> dict[str, npt.NDArray[np.float64]]:
+        query = select(Run.arch_id, *(getattr(Run, name) for name in names)).where(*self._of_seed(seed))
+        return self._placed(query, names, [1] * len(names), arch_ids)
+
+    def _of_seed(self, seed: int) -> tuple[ColumnElement[bool], ...]:
+        """All of its runs are wanted, and an index finds them one by one."""
+        return (
+            plainly(Run.recipe_id) == self._recipe_id,
+            plainly(Run.seed) == seed,
+            Run.status == FINISHED,
         )
-        asked = (first, last, self._recipe_id, seed)
-        rows = self._rows_of(arch_ids, sql, *asked, end=" GROUP BY runs.id, arch_id")
-        return _placed(rows, measure.scale, arch_ids)
+
+    def _placed(
+        self, query: Select[Any], names: Sequence[str], scales: Sequence[int], arch_ids: Ids
+    ) -> dict[str, npt.NDArray[np.float64]]:
+        """Columns that a query gives after the architectures, in their unit, of these architectures."""
+        arch_id = next(iter(query.selected_columns))
+        parts = parts_of(query, arch_id, arch_ids if len(arch_ids) <= _FEW else None)
+        read = [read_numbers(self.db.reader, part) for part in parts]
+        given, *columns = np.concatenate([np.empty((1 + len(names), 0)), *read], axis=1)
+        rows = np.full(NUM_ARCHS, len(given), dtype=np.int64)  # where there is none, the one after the last
+        rows[given.astype(np.int64)] = np.arange(len(given))
+        wanted = rows[arch_ids]
+        return {
+            name: np.append(to_floats(values, scale), np.nan)[wanted]
+            for name, values, scale in zip(names, columns, scales, strict=True)
+        }
 
     def _value(self, sql: str, *values: Any) -> Any:
         rows = self._rows(sql, *values)
         return rows[0][0] if rows else None
 
-    def _rows_of(self, arch_ids: Ids, sql: str, *values: Any, end: str = "") -> list[Any]:
-        """Rows of a query with a condition; only those of some architectures, where they are few."""
-        if len(arch_ids) > _FEW:
-            return self._rows(f"{sql}{end}", *values)
-        rows = []
-        for first in range(0, len(arch_ids), _AT_ONCE):
-            listed = ", ".join(map(str, arch_ids[first : first + _AT_ONCE].tolist()))
-            rows += self._rows(f"{sql} AND arch_id IN ({listed}){end}", *values)
-        return rows
-
     def _rows(self, sql: str, *values: Any) -> list[Any]:
         """Rows of a query with `?` for values, through the driver of this thread's connection."""
         driver = self.db.reader.connection().connection.driver_connection
         return self.db.engines.fetch(driver, sql, values)
-
-
-def _placed(rows: list[Any], scale: int, arch_ids: Ids) -> npt.NDArray[np.float64]:
-    """Stored values by architecture, in their unit, in the order of these architectures."""
-    given = np.array(rows, dtype=np.float64).reshape(-1, 2)  # NULL is NaN
-    found = np.full(NUM_ARCHS, np.nan)
-    found[given[:, 0].astype(np.int64)] = to_floats(given[:, 1], scale)
-    return found[arch_ids]

@@ -227,8 +227,7 @@ class Dataset(Runs):
         seeds = self._seeds if average else [self._seed(seed)]  # type: ignore[arg-type]
         many = Many(self._source, self._ids(archs), seeds, average or "mean")
         epochs = listed_epochs(epoch, self.epochs)
-        arrays = {name: many.column(name, epochs, best, first_epoch) for name in columns}
-        return {"arch_id": many.ids, **arrays}
+        return {"arch_id": many.ids, **many.columns(columns, epochs, best, first_epoch)}
 
     def curve(
         self, arch: Any, measure: str, seed: int | None = None, *, first_epoch: bool = False

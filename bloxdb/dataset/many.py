@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -43,15 +42,17 @@ class Many:
         self._seeds = seeds
         self._average = average
 
-    def column(self, name: str, epochs: int | Sequence[int], best: bool, first_epoch: bool) -> Values:
-        """One column.
+    def columns(
+        self, names: Iterable[str], epochs: int | Sequence[int], best: bool, first_epoch: bool
+    ) -> dict[str, Values]:
+        """Some columns.
 
         Parameters
         ----------
-        name
-            A column with a value a run or an epoch, ``'flops'``, ``'params'`` or ``'latency:DEVICE'``.
+        names
+            Columns with a value a run or an epoch, ``'flops'``, ``'params'`` or ``'latency:DEVICE'``.
         epochs
-            The epoch, or several, of a column with a value an epoch.
+            The epoch, or several, of columns with a value an epoch.
         best
             Whether the best of the epochs up to each of these is wanted.
         first_epoch
@@ -59,42 +60,60 @@ class Many:
 
         Returns
         -------
-        numpy.ndarray
-            Float64 (n,), or (n, epochs) where several are asked for; NaN where there is no value.
+        dict
+            By name float64 (n,), or (n, epochs) where several are asked for; NaN where there is no value.
 
         Raises
         ------
         QueryError
             There is no such column, or what it needs is not loaded.
         """
-        if name in COSTS and not self._source.has_info:
-            raise QueryError(f"{name} is not loaded; load with include_static_info=True")
-        of_archs = [*(COSTS if self._source.has_info else ())]
-        of_archs += [f"{LATENCY.name}:{device}" for device in self._source.devices]
-        if name in of_archs:
-            return self._source.many(name, self.ids, ANY_SEED, self._source.epochs)
-        if name not in self._source.columns[1:]:
-            choices = ", ".join([*self._source.columns[1:], *of_archs])
-            raise QueryError(f"there is no column {name!r}; choose of: {choices}")
-        if name not in CURVES:
-            return self._over_seeds(lambda seed: self._source.many(name, self.ids, seed, self._source.epochs))
-        lost = self._source.first_epoch_is_best and name in OVERWRITTEN and not first_epoch
+        wanted = list(dict.fromkeys(names))
+        of_archs = self._of_archs(wanted)
+        last = self._source.epochs
+        found = self._source.many(of_archs, self.ids, ANY_SEED, last) if of_archs else {}
+        of_runs = [name for name in wanted if name not in of_archs and name not in CURVES]
+        if of_runs:
+            found |= self._over_seeds(of_runs, lambda seed: self._source.many(of_runs, self.ids, seed, last))
+        curves = [name for name in wanted if name in CURVES]
+        lost = OVERWRITTEN if self._source.first_epoch_is_best and not first_epoch else ()
+        firsts = {name: 2 if name in lost else 1 for name in curves}
         several = [epochs] if isinstance(epochs, int) else epochs
-        found = [self._at(name, epoch, best, 2 if lost else 1) for epoch in several]
-        if isinstance(epochs, int):
+        each = [self._at(firsts, epoch, best) for epoch in several] if curves else []
+        for name in curves:
+            values = [at[name] for at in each]
+            table = np.stack(values, axis=1) if values else np.empty((len(self.ids), 0))
+            found[name] = table[:, 0] if isinstance(epochs, int) else table
+        return {name: found[name] for name in wanted}
+
+    def _of_archs(self, names: list[str]) -> list[str]:
+        """Which of these are of an architecture, whatever its run; an error if one is nothing at all."""
+        known = [*(COSTS if self._source.has_info else ())]
+        known += [f"{LATENCY.name}:{device}" for device in self._source.devices]
+        for name in names:
+            if name in COSTS and not self._source.has_info:
+                raise QueryError(f"{name} is not loaded; load with include_static_info=True")
+            if name not in known and name not in self._source.columns[1:]:
+                choices = ", ".join([*self._source.columns[1:], *known])
+                raise QueryError(f"there is no column {name!r}; choose of: {choices}")
+        return [name for name in names if name in known]
+
+    def _at(self, firsts: dict[str, int], epoch: int, best: bool) -> dict[str, Values]:
+        """Measures at an epoch, or the best up to it; `firsts` are the first epochs that count."""
+        there = [name for name, first in firsts.items() if epoch >= first]
+
+        def ask(seed: int) -> dict[str, Values]:
+            if not best:
+                return self._source.many(there, self.ids, seed, epoch)
+            return {name: self._source.many_best(name, self.ids, seed, firsts[name], epoch) for name in there}
+
+        nothing = {name: np.full(len(self.ids), np.nan) for name in firsts if name not in there}
+        return nothing | (self._over_seeds(there, ask) if there else {})
+
+    def _over_seeds(self, names: list[str], ask: Callable[[int], dict[str, Values]]) -> dict[str, Values]:
+        found = [ask(seed) for seed in self._seeds]
+        if len(found) == 1:
             return found[0]
-        return np.stack(found, axis=1) if found else np.empty((len(self.ids), 0))
-
-    def _at(self, name: str, epoch: int, best: bool, first: int) -> Values:
-        if epoch < first:
-            return np.full(len(self.ids), np.nan)
-        if best:
-            return self._over_seeds(lambda seed: self._source.many_best(name, self.ids, seed, first, epoch))
-        return self._over_seeds(lambda seed: self._source.many(name, self.ids, seed, epoch))
-
-    def _over_seeds(self, ask: Any) -> Values:
-        if len(self._seeds) == 1:
-            found: Values = ask(self._seeds[0])
-            return found
-        values = [ask(seed) for seed in self._seeds]
-        return average(self._average, np.reshape(values, (len(values), len(self.ids))))
+        shape = len(found), len(self.ids)
+        values = {name: np.reshape([of_seed[name] for of_seed in found], shape) for name in names}
+        return {name: average(self._average, table) for name, table in values.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -235,23 +236,25 @@ class Source(Protocol):
         """
         ...
 
-    def many(self, name: str, arch_ids: Ids, seed: int, epoch: int) -> npt.NDArray[np.float64]:
-        """A column of many architectures.
+    def many(
+        self, names: Sequence[str], arch_ids: Ids, seed: int, epoch: int
+    ) -> dict[str, npt.NDArray[np.float64]]:
+        """Columns of many architectures.
 
         Parameters
         ----------
-        name
-            One of `RESULTS` or `CURVES`, a cost, or ``'latency:DEVICE'``.
+        names
+            Some of `RESULTS` and `CURVES`, costs, and ``'latency:DEVICE'``.
         arch_ids
             Architecture indices, int64 (n,).
         seed
             The seed of the runs.
         epoch
-            The epoch, from 1, of one of `CURVES`.
+            The epoch, from 1, of those of `CURVES`.
 
         Returns
         -------
-        numpy.ndarray
-            Values in the unit of the column, float64 (n,), NaN where there is none.
+        dict
+            By name, values in the unit of the column, float64 (n,), NaN where there is none.
         """
         ...

@@ -17,10 +17,13 @@ from sqlalchemy import (
     Dialect,
     Engine,
     Float,
+    Integer,
     Text,
+    case,
     cast,
     func,
     literal,
+    literal_column,
 )
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.compiler import compiles
@@ -133,6 +136,12 @@ class Engines(ABC):
         """All values of a group as one text; nothing between two commas is NULL."""
 
     @abstractmethod
+    def packed(self, column: ColumnElement[Any], scale: int) -> ColumnElement[str] | None:
+        """All numbers of a column, `scale` times each, as one text of integers; nothing between two commas is
+        NULL, and a letter is a number that `scale` does not make an integer of. None where rows are as fast.
+        """
+
+    @abstractmethod
     def fetch(self, driver: Any, sql: str, values: Sequence[Any]) -> list[Any]:
         """The rows of a query with ``?`` for values, asked of the driver itself."""
 
@@ -175,6 +184,14 @@ class SQLite(Engines):
     def listed(self, column: ColumnElement[Any]) -> ColumnElement[str]:
         """`group_concat` makes texts of integers itself."""
         return func.group_concat(func.coalesce(column, ""))
+
+    def packed(self, column: ColumnElement[Any], scale: int) -> ColumnElement[str] | None:
+        """An integer divided by the scale gives the stored double again, or it is not written."""
+        if scale == 1:
+            return self.listed(column)
+        whole = cast(func.round(column * literal_column(str(scale))), Integer)
+        is_exact = whole / literal_column(f"{scale}.0") == column
+        return func.group_concat(case((is_exact, whole), (column.is_(None), ""), else_="x"))
 
     def fetch(self, driver: Any, sql: str, values: Sequence[Any]) -> list[Any]:
         """The driver's own placeholder is ``?``."""
@@ -238,6 +255,10 @@ class PostgreSQL(Engines):
     def listed(self, column: ColumnElement[Any]) -> ColumnElement[str]:
         """`string_agg` takes texts only."""
         return func.string_agg(func.coalesce(cast(column, Text), ""), ",")
+
+    def packed(self, column: ColumnElement[Any], scale: int) -> ColumnElement[str] | None:
+        """The server has to send what there is one way or the other."""
+        return None
 
     def fetch(self, driver: Any, sql: str, values: Sequence[Any]) -> list[Any]:
         """psycopg's placeholder is ``%s``."""

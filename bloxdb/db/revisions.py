@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
-REVISION = "0003"
+REVISION = "0004"
 """The schema revision that this code reads and writes; alembic's."""
 
 

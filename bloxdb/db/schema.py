@@ -284,6 +284,12 @@ class Run(Base):
         *(Index(None, name, "flops", "params") for name in RUN),
         Index(None, "flops", "params"),
         Index(None, "params", "flops"),
+        # all that ranks the runs of some architectures, as those that are fast on a device, in one place
+        Index(
+            "ix_runs_of_archs",
+            *("arch_id", "status", "recipe_id", "seed", "test_top1", "val_top1", "test_top5", "test_loss"),
+            *("train_time_s", "flops", "params"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True, doc="the run's number")
@@ -397,7 +403,7 @@ class Latency(Base):
     """
 
     __tablename__ = "latencies"
-    __table_args__ = (Index(None, "device_id", "latency_ms"),)
+    __table_args__ = (Index(None, "device_id", "latency_ms", "arch_id"),)
 
     arch_id: Mapped[int] = mapped_column(ForeignKey("archs.id"), primary_key=True, doc="the architecture")
     device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), primary_key=True, doc="the device")

@@ -104,7 +104,7 @@ def test_an_upgrade_says_what_it_did(tmp_path: Path, tiny_file: Path) -> None:
     assert report.copy is not None
     assert (
         repr(report)
-        == f"<UpgradeReport: {report.before} to 0003, the database before it is {report.copy.name}>"
+        == f"<UpgradeReport: {report.before} to {NEXT_REVISION}, the database before it is {report.copy.name}>"
     )
     assert repr(creation.UpgradeReport("0001", "0002")) == "<UpgradeReport: 0001 to 0002>"
     before = sorted(found.name for found in tmp_path.iterdir())

@@ -68,3 +68,18 @@ def test_a_developer_can_autogenerate_a_revision(tmp_path: Path, empty_file: Pat
     assert f"{NEXT_REVISION}_nothing.py" in done.stdout
     assert "create_table" not in made
     assert "pass" in made
+
+
+def test_the_indices_of_an_older_database_are_those_of_a_new_one(empty_db: Database, tmp_path: Path) -> None:
+    def indices(db: Database) -> list[dict[str, object]]:
+        return db.rows("SELECT name, sql FROM sqlite_master WHERE type = 'index' ORDER BY name")
+
+    config = revisions.alembic_config()
+    expected = indices(empty_db)
+    with empty_db.autocommit() as connection, empty_db.engines.migration(connection):
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0003")
+    assert indices(empty_db) != expected
+    with empty_db.autocommit() as connection, empty_db.engines.migration(connection):
+        revisions.run(connection)
+    assert indices(empty_db) == expected
