@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import bloxdb
-from bloxdb import Database
+from bloxdb import Database, space
+from bloxdb.db.schema import RUN_MEASURES
 
 AVERAGES = {"mean": statistics.fmean, "median": statistics.median}
 

@@ -48,6 +48,6 @@ def test_a_few_architectures_are_looked_up_and_many_are_read(small_db: Database,
         driver.set_trace_callback(None)
     for name in columns:
         np.testing.assert_array_equal(found[name], everything[name][few])
-    assert len(statements) >= len(columns)
-    assert all("AND arch_id IN (" in statement for statement in statements)
+    assert statements
+    assert all("arch_id IN (" in statement for statement in statements)
     assert data.table([], columns, **asked)["val_top1"].shape == (0, 2)

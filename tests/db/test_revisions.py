@@ -18,6 +18,14 @@ from bloxdb.db.connection import locate
 from tests.db.helpers import NEXT_REVISION, next_scripts
 
 
+def downgrade(db: Database, revision: str) -> None:
+    """Bring a database to an earlier revision, as alembic does."""
+    config = revisions.alembic_config()
+    with db.autocommit() as connection, db.engines.migration(connection):
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
+
+
 def test_models_and_migrations_agree(empty_db: Database) -> None:
     config = revisions.alembic_config()
     with empty_db.engine.connect() as connection:
@@ -32,6 +40,7 @@ def test_a_database_of_revision_0002_is_upgraded(tmp_path: Path, tiny_file: Path
     path = Path(shutil.copy(tiny_file, tmp_path / "old.db"))
     with bloxdb.open(path) as db:
         before = db.rows("SELECT * FROM runs ORDER BY id")
+        downgrade(db, "0003")
         with db.transaction() as session:
             session.execute(text("ALTER TABLE runs DROP COLUMN device_workers"))
             session.execute(text("UPDATE alembic_version SET version_num = '0002'"))
@@ -74,11 +83,8 @@ def test_the_indices_of_an_older_database_are_those_of_a_new_one(empty_db: Datab
     def indices(db: Database) -> list[dict[str, object]]:
         return db.rows("SELECT name, sql FROM sqlite_master WHERE type = 'index' ORDER BY name")
 
-    config = revisions.alembic_config()
     expected = indices(empty_db)
-    with empty_db.autocommit() as connection, empty_db.engines.migration(connection):
-        config.attributes["connection"] = connection
-        command.downgrade(config, "0003")
+    downgrade(empty_db, "0003")
     assert indices(empty_db) != expected
     with empty_db.autocommit() as connection, empty_db.engines.migration(connection):
         revisions.run(connection)
