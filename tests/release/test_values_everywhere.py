@@ -181,7 +181,10 @@ def test_parquet_files_hold_to_it(
 def test_what_got_in_by_sql_is_not_exported(change: str, tiny_db: Database, tmp_path: Path) -> None:
     with tiny_db.transaction() as session:
         session.execute(text(change))
-    with pytest.raises(BloxFormatError, match="the value .* is (outside|infinite|negative)"):
+    with pytest.raises(
+        BloxFormatError,
+        match=r"blox-\S+, architecture \d+, row .*: the value .* is (outside|infinite|negative)",
+    ):
         bloxdb.export_release(tmp_path / "out", tiny_db, format="csv")
     assert not (tmp_path / "out").exists()
 
