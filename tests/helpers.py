@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 import bloxdb
+from bloxdb.measures import MEASURES, Measure
 
 SEEDS: dict[str, Callable[[int], Any]] = {
     "int": lambda seed: seed,
@@ -50,3 +52,17 @@ def parameters_of(entry: Callable[..., Any]) -> dict[str, inspect.Parameter]:
         return dict(inspect.signature(entry).parameters)
     except ValueError:
         return {}
+
+
+INFINITE = "is infinite; write nan where nothing was measured"
+BAD: list[tuple[Measure, float, str]] = [
+    *((measure, value, INFINITE) for measure in MEASURES for value in (math.inf, -math.inf)),
+    *(
+        (measure, value, "is outside 0 … 100 percent")
+        for measure in MEASURES
+        if measure.unit == "percent"
+        for value in (-1.0, 100.5)
+    ),
+    *((measure, -1.0, "is negative") for measure in MEASURES if measure.unit != "percent"),
+]
+"""Values that measures cannot have, and what is wrong with each."""

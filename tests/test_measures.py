@@ -15,13 +15,16 @@ from bloxdb.measures import (
     MEASURES,
     MISSING,
     RUN,
+    SEEDS,
     Measure,
+    check,
     compact,
     from_stored,
     nearest_stored,
     to_fixed,
     to_stored,
 )
+from tests.helpers import BAD
 
 TOP1, LOSS, SECONDS = EPOCH["val_top1"], EPOCH["val_loss"], RUN["train_time_s"]
 
@@ -138,3 +141,47 @@ def test_what_was_measured_is_rounded_as_python_rounds(measure: Measure, values:
 def test_what_cannot_be_stored_is_missing() -> None:
     values = np.array([[np.nan, np.inf, -np.inf], [1e300, 2**53 / TOP1.scale, 1.0]])
     assert nearest_stored(values, TOP1).tolist() == [[MISSING] * 3, [MISSING, MISSING, 1000]]
+
+
+@pytest.mark.parametrize(("measure", "value", "problem"), BAD)
+def test_a_value_that_there_cannot_be_is_refused(measure: Measure, value: float, problem: str) -> None:
+    assert measure.problem(value) == problem
+    good = [0.0, 1.0, np.nan, 100.0]
+    assert {measure.problem(one) for one in good} == {""}
+    check(np.array(good), measure)
+    for values, epoch in (
+        (np.array([*good, value]), ""),
+        (np.array([[0.0, 0.0], [0.0, value]]), " of epoch 2"),
+    ):
+        with pytest.raises(BloxFormatError) as info:
+            check(values, measure, "here")
+        place = f"here, row {len(values) - 1}, column {measure.name}"
+        assert str(info.value) == f"{place}: the value {value}{epoch} {problem}"
+
+
+@pytest.mark.parametrize("measure", MEASURES, ids=lambda measure: f"{measure.of}-{measure.name}")
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_stored_integers_are_held_to_the_same(measure: Measure, dtype: type) -> None:
+    top = 100 * measure.scale
+    check(np.array([], dtype=dtype), measure)
+    check(np.array([0, top], dtype=dtype), measure)
+    bad = {-1: "is negative"}
+    if measure.unit == "percent":
+        bad = dict.fromkeys([-1, top + 1], "is outside 0 … 100 percent")
+    for stored, problem in bad.items():
+        with pytest.raises(BloxFormatError) as info:
+            check(np.array([0, stored, 0], dtype=dtype), measure)
+        value = stored if measure.scale == 1 else stored / measure.scale
+        assert str(info.value).endswith(f"the value {value} {problem}")
+        assert info.value.row == 1
+
+
+def test_what_was_not_measured_is_among_the_stored_integers_of_epochs_only() -> None:
+    check(np.array([[0, MISSING]]), LOSS)
+    for measure in (SECONDS, *COSTS.values()):
+        with pytest.raises(BloxFormatError, match="is negative"):
+            check(np.array([0, MISSING]), measure)
+
+
+def test_seeds_are_what_a_database_holds() -> None:
+    assert (SEEDS[0], SEEDS[-1]) == (0, 2**63 - 1)

@@ -32,7 +32,7 @@ from bloxdb.db.schema import (
     Run,
     StaticInfo,
 )
-from bloxdb.errors import ReleaseError
+from bloxdb.errors import BloxFormatError, ReleaseError
 from bloxdb.files import ExportReport, expanded, replacing_all
 from bloxdb.measures import ENVIRONMENT, LATENCY, Array, from_stored
 from bloxdb.progress import Meter, Progress
@@ -292,7 +292,12 @@ class _Source:
         return self._make(header, np.array(ids), {LATENCY.name: np.array(latency, dtype=np.float64)})
 
     def _make(self, header: Header, ids: Array, columns: dict[str, Array]) -> Table:
-        return Table(header, {KEY: space.all_digests()[ids], **columns})
+        try:
+            return Table(header, {KEY: space.all_digests()[ids], **columns})
+        except BloxFormatError as error:  # what got into the database by SQL
+            which = "" if error.row is None else f", architecture {ids[error.row]}"
+            error.source = f"{header.stem}{which}"
+            raise
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,9 @@ def test_whole_numbers_of_every_size_are_written_alike() -> None:
 
 def test_every_small_loss_is_written_and_read_alike() -> None:
     header = Header("training", ("model_hash", "train_loss"), seed=0, epochs=1200, dataset="d", part="ext")
-    near = np.arange(-600, 600)
+    near = np.arange(1200)
     powers = 10 ** np.arange(1, 10)
-    large = np.resize(np.concatenate([powers, powers - 1, powers + 1, [2**31 - 1, 1 - 2**31]]), 1200)
+    large = np.resize(np.concatenate([powers, powers - 1, powers + 1, [0, 2**31 - 1]]), 1200)
     columns = {
         "model_hash": np.arange(32, dtype=np.uint8).reshape(2, 16),
         "train_loss": np.stack([near, large]).astype(np.int32),

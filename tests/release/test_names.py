@@ -61,7 +61,7 @@ def test_a_file_of_another_name_is_refused_by_every_entry(
     extension: str,
     golden: Path,
     tmp_path: Path,
-    empty_file: Path,
+    locked_db: Database,
 ) -> None:
     folder = tmp_path / "release"
     shutil.copytree(golden / SMALL, folder)
