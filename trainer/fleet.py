@@ -27,7 +27,14 @@ from .worker import Event, Job, Stop, prepare, work
 _LOOK = 0.5  # seconds between two looks at signals
 
 
-def train(job: Job, where: Sequence[Place], tell: Callable[[Event], None], *, download: bool = False) -> bool:
+def train(
+    job: Job,
+    where: Sequence[Place],
+    tell: Callable[[Event], None],
+    *,
+    download: bool = False,
+    first: str = "",
+) -> bool:
     """Train a job at some places, each with a worker.
 
     Parameters
@@ -41,6 +48,8 @@ def train(job: Job, where: Sequence[Place], tell: Callable[[Event], None], *, do
         Called here with the events of all workers.
     download
         Get the data set first if it is not there.
+    first
+        A sentence that is told when all that is needed is there; empty for none.
 
     Returns
     -------
@@ -65,6 +74,8 @@ def train(job: Job, where: Sequence[Place], tell: Callable[[Event], None], *, do
     ]
     with open(job.db, current=False) as db:
         queue = prepare(db, job, data)
+        if first:
+            tell(Event("", "note", message=first))
         with Stop().on_signals() as stop:
             if len(where) == 1:
                 _work_here(job, where[0], tell, stop)

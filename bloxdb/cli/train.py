@@ -17,7 +17,7 @@ import platformdirs
 from bloxdb import space
 from bloxdb.cli.common import PATH, db_option
 from bloxdb.cli.live import Board, duration, shown
-from bloxdb.cli.terminal import note, say
+from bloxdb.cli.terminal import note
 from bloxdb.codecs.header import MAX_EPOCHS
 from bloxdb.counts import Counts
 from bloxdb.db import DATASETS, RELEASED, Database, open
@@ -222,9 +222,9 @@ def train_shown(
     )
     name = _name_in(db, recipe)
     board = Board(len(arch_ids), lambda: unfinished_count(arch_ids, name, seed, db))
-    say(expected(db, recipe, board.left, [place.device for place in where]))
+    first = expected(db, recipe, board.left, [place.device for place in where])
     with shown(board) as tell:
-        finished: bool = fleet.train(job, where, tell, download=download)
+        finished: bool = fleet.train(job, where, tell, download=download, first=first)
     return finished
 
 

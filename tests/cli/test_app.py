@@ -174,6 +174,7 @@ CHOICES = {
     ("train", "dataset"): list(DATASETS),
     ("train", "precision"): list(PRECISIONS),
     ("train", "variant"): list(VARIANTS),
+    ("bench", "precision"): list(PRECISIONS),
     ("export", "format_name"): [*codecs.FORMATS, "parquet"],
     ("merge", "prefer"): list(merging.PREFERENCES),
 }
