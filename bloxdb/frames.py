@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from bloxdb.averages import Averages, average_by
+from bloxdb.averages import Averages
 from bloxdb.db.database import Database, current
 from bloxdb.db.epochs import EpochBlock, read_epochs
 from bloxdb.db.references import Seeds, average_of, find_recipe, find_seeds
@@ -29,6 +29,7 @@ from bloxdb.db.schema import (
     leaderboard,
 )
 from bloxdb.errors import MissingExtraError, QueryError
+from bloxdb.grouping import Groups
 from bloxdb.measures import LATENCY, MEASURES, MISSING, RANKED_BY, RUN, from_stored
 from bloxdb.selection import Selection
 
@@ -130,18 +131,13 @@ def _averaged(arrow: Any, what: str, db: Database, recipe: str | None, average: 
         fields = [one.with_type(arrow.float64()) if one.name in RUN else one for one in fields]
         return arrow.table([[row[name] for row in rows] for name in names], schema=arrow.schema(fields))
     table = to_arrow("epochs", db, recipe=find_recipe(db, recipe).name)
-    keys = np.stack([table["arch_id"].to_numpy(), table["epoch"].to_numpy()])
-    order = np.lexsort(keys[::-1])
-    keys = keys[:, order]
-    is_first = np.ones(keys.shape[1], dtype=bool)
-    is_first[1:] = np.any(keys[:, 1:] != keys[:, :-1], axis=0)
-    group = np.cumsum(is_first) - 1
-    recipes = table["recipe"].combine_chunks().take(arrow.array(order[is_first]))
-    columns: dict[str, Any] = {"arch_id": keys[0, is_first], "recipe": recipes}
-    columns |= {"seeds": np.bincount(group), "epoch": keys[1, is_first]}
+    groups = Groups(*(table[name].to_numpy() for name in ("arch_id", "epoch")))
+    first = table.take(arrow.array(groups.first)).combine_chunks()
+    columns: dict[str, Any] = {"arch_id": first["arch_id"], "recipe": first["recipe"]}
+    seeds = groups.counts(np.ones(table.num_rows, dtype=bool))
+    columns |= {"seeds": arrow.array(seeds), "epoch": first["epoch"]}
     for name in EPOCH_MEASURES:
-        values = table[name].to_numpy()[order]
-        means = average_by(average)(values, group, int(is_first.sum()))
+        means = groups.averages(average, table[name].to_numpy())
         columns[name] = arrow.array(means, from_pandas=True)  # NaN is null
     return arrow.table(columns, schema=arrow.schema([field(arrow, name) for name in columns]))
 
