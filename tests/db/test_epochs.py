@@ -81,7 +81,8 @@ def test_many_epochs_come_back_as_they_were_written(empty_db: Database, tmp_path
     assert np.array_equal(few["val_loss"], measures["val_loss"][np.searchsorted(ids, some)])
     assert empty_db.rows("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
     assert empty_db.rows("PRAGMA foreign_key_check") == []
-    assert empty_db.rows("PRAGMA journal_mode") == [{"journal_mode": "wal"}]
+    empty_db.disconnect()
+    assert empty_db.rows("PRAGMA journal_mode") == [{"journal_mode": "delete"}]
 
 
 def test_epochs_join_those_that_are_there(empty_db: Database, tmp_path: Path) -> None:
