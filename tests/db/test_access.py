@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 import bloxdb
 from bloxdb.db.access import refusal
@@ -199,3 +203,87 @@ def test_a_wal_that_a_long_reading_let_grow_does_not_stay_large(empty_db: bloxdb
     assert wal.stat().st_size <= 17 << 20
     empty_db.close()
     assert not wal.exists()
+
+
+def test_a_database_in_another_encoding_is_told_at_open(tmp_path: Path, tiny_file: Path) -> None:
+    path = tmp_path / "utf16.db"
+    with closing(sqlite3.connect(tiny_file)) as old, closing(sqlite3.connect(path)) as new:
+        new.execute("PRAGMA encoding = 'UTF-16'")
+        new.execute(f"PRAGMA application_id = {old.execute('PRAGMA application_id').fetchone()[0]}")
+        new.executescript("\n".join(old.iterdump()))
+    for read_only in (False, True):
+        with pytest.raises(
+            bloxdb.DatabaseError, match="its texts are in UTF-16le, and bloxdb works with UTF-8"
+        ):
+            bloxdb.open(path, read_only=read_only)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+ASKED = {
+    "rows": lambda db: db.rows("SELECT 1"),
+    "ask": lambda db: db.ask("SELECT 1"),
+    "rows_of": lambda db: db.rows_of(select(bloxdb.Arch)),
+    "reader": lambda db: db.reader,
+    "transaction": lambda db: db.transaction().__enter__(),
+    "bulk_transaction": lambda db: db.bulk_transaction().__enter__(),
+    "autocommit": lambda db: db.autocommit().__enter__(),
+    "snapshot": lambda db: db.snapshot().__enter__(),
+    "snapshots": lambda db: db.snapshots(2).__enter__(),
+    "scratch": lambda db: db.scratch().__enter__(),
+    "top": lambda db: bloxdb.top(3, db=db),
+    "Arch.get": lambda db: bloxdb.Arch.get(1, db),
+}
+
+
+@pytest.mark.parametrize("what", ASKED)
+def test_a_closed_database_says_that_it_is_closed(empty_db: bloxdb.Database, what: str) -> None:
+    empty_db.close()
+    empty_db.close()
+    with pytest.raises(bloxdb.DatabaseError, match=r"blox\.db was closed; open it again with bloxdb\.open"):
+        ASKED[what](empty_db)
+
+
+MANY = 64
+
+
+def _all_at_once(ask: Callable[[int], object]) -> list[object]:
+    """What as many threads get that all live until the last has its answer."""
+    barrier = threading.Barrier(MANY)
+
+    def work(number: int) -> object:
+        found = ask(number)
+        barrier.wait(60)
+        return found
+
+    with ThreadPoolExecutor(MANY) as pool:
+        return list(pool.map(work, range(MANY)))
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_many_threads_read_at_once(tiny_file: Path, read_only: bool) -> None:
+    with bloxdb.open(tiny_file, read_only=read_only) as db:
+        assert _all_at_once(lambda number: bloxdb.Arch.get(number, db).id) == list(range(MANY))
+        assert _all_at_once(lambda number: db.rows("SELECT :n AS n", n=number)[0]["n"]) == list(range(MANY))
+
+
+def test_many_threads_write_at_once(empty_db: bloxdb.Database) -> None:
+    def write(number: int) -> None:
+        with empty_db.transaction() as session:
+            session.add(bloxdb.Device(name=f"device {number}"))
+        bloxdb.Arch.get(number, empty_db)
+
+    _all_at_once(write)
+    assert empty_db.rows("SELECT count(*) AS n FROM devices") == [{"n": MANY}]
+
+
+def test_a_program_of_asyncio_works(tiny_db: bloxdb.Database) -> None:
+    async def ask(number: int) -> int:
+        arch = await asyncio.to_thread(bloxdb.Arch.get, number, tiny_db)
+        rows = await asyncio.to_thread(tiny_db.rows, "SELECT count(*) AS n FROM runs")
+        return int(arch.id) + int(rows[0]["n"])
+
+    async def main() -> list[int]:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(MANY))
+        return list(await asyncio.gather(*map(ask, range(3 * MANY))))
+
+    assert asyncio.run(main()) == [number + 40 for number in range(3 * MANY)]

@@ -123,6 +123,30 @@ def test_a_table_that_somebody_changed_is_loaded_too(empty_db: Database, tmp_pat
     assert empty_db.rows("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
 
 
+SOMEBODYS = {
+    "a view of a table that is gone": ["CREATE TABLE gone (a)", "CREATE VIEW stale AS SELECT a FROM gone", "DROP TABLE gone"],
+    "a view of a column that is gone": ["CREATE VIEW stale AS SELECT remark FROM runs"],
+    "a trigger of a table that is gone": ["CREATE TRIGGER stale AFTER INSERT ON devices BEGIN INSERT INTO gone VALUES (1); END"],
+    "a trigger that works": ["CREATE TABLE seen (a)", "CREATE TRIGGER mine AFTER INSERT ON epochs BEGIN INSERT INTO seen VALUES (new.run_id); END"],
+    "a view that works": ["CREATE VIEW mine AS SELECT val_top1 FROM epochs"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", SOMEBODYS)
+def test_views_and_triggers_of_somebody_stop_no_import(empty_db: Database, tmp_path: Path, what: str) -> None:
+    ids = with_runs(empty_db)
+    with empty_db.transaction() as session:
+        for words in SOMEBODYS[what]:
+            session.execute(text(words))
+    before = table_sql(empty_db)
+    measures = {"val_top1": np.arange(RUNS * EPOCHS, dtype=np.int32).reshape(RUNS, EPOCHS) % 100_000}
+    write_all(empty_db, tmp_path, [(ids, measures)])
+    assert np.array_equal(stored(empty_db, ids, ["val_top1"])["val_top1"], measures["val_top1"])
+    assert table_sql(empty_db) == before
+    if "trigger that works" in what:
+        assert empty_db.rows("SELECT count(*) AS n FROM seen") == [{"n": RUNS * EPOCHS}]
+
+
 def by_run(block: EpochBlock) -> dict[int, Array]:
     """The accuracies of each run of a block, in the order of epochs."""
     ends = np.cumsum(block.counts)
