@@ -25,6 +25,7 @@ import numpy.typing as npt
 from bloxdb.counts import Counts
 
 _WORTH_THREADS = 1 << 24  # bytes
+_NO_LOCKS = (errno.ENOLCK, errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.ENOTSUP)
 _WORKSPACE = ".bloxdb-"
 _LARGE = 1 << 22  # bytes from which NumPy asks for huge pages
 
@@ -57,20 +58,18 @@ def workspace(beside: Path) -> Iterator[Path]:
         The folder.
     """
     _remove_left(beside)
-    while True:
-        place = beside / f"{_prefix()}{secrets.token_hex(8)}.tmp"
-        place.mkdir(mode=0o700)
-        with suppress(FileNotFoundError):
-            descriptor = os.open(place, os.O_RDONLY)
-            if not _is_taken(descriptor) and os.fstat(descriptor).st_nlink:
-                break
-            os.close(descriptor)
-        # else another process took it for one that was left, in the moment before the lock
+    place, descriptor = beside, None
     try:
+        while descriptor is None:
+            place = beside / f"{_prefix()}{secrets.token_hex(8)}.tmp"
+            place.mkdir(mode=0o700)
+            descriptor = _locked(place)
         yield place
     finally:
-        shutil.rmtree(place, ignore_errors=True)
-        os.close(descriptor)
+        if place != beside:
+            shutil.rmtree(place, ignore_errors=True)
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def is_workspace(path: Path) -> bool:
@@ -101,18 +100,28 @@ def _remove_left(folder: Path) -> None:
                 os.close(descriptor)
 
 
-def _is_taken(descriptor: int) -> bool:
-    """Whether another process has the lock of a folder; if not, this one has it now.
+def _locked(folder: Path) -> int | None:
+    """Take the lock of a new folder; None where another process took it for one that was left meanwhile.
 
     Where a file system has no locks nobody gets one, so that nothing is ever taken for left.
     """
     try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    is_taken = False
+    try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
+        is_taken = True
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    with suppress(FileNotFoundError):
+        if not is_taken and os.path.samestat(os.fstat(descriptor), folder.stat()):
+            return descriptor
+    os.close(descriptor)
+    return None
 
 
 @contextmanager

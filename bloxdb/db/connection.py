@@ -228,6 +228,8 @@ def share(path: Path) -> None:
     Only its owner has it so: the files that SQLite makes for it belong to whoever comes first. Where another
     reads without a WAL just now, it stays so.
     """
+    if access.beside(path, "-wal").exists():
+        return
     if access.is_writable(path) and path.stat().st_uid == os.geteuid():
         with suppress(sqlite3.OperationalError), closing(_connect(path, read_only=False)) as connection:
             connection.execute("PRAGMA busy_timeout = 0")

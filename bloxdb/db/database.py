@@ -293,8 +293,7 @@ class Database:
 
     def close(self) -> None:
         """Close all connections of this object; the database that was current before it is so again."""
-        if not self._is_closed:
-            self.disconnect()
+        self.disconnect()
         self._is_closed = True
         _currents.remove(self)
 
@@ -430,7 +429,8 @@ def revision_of(db: Database) -> str | None:
 def _check_revision(db: Database, scripts: Path | None) -> None:
     revision = revision_of(db)
     if revision == revisions.head(scripts):
-        check_kind(db)
+        with db.autocommit() as connection:
+            db.engines.check(connection, db.name)
         return
     if revision is None:
         raise NotADatabaseError(f"{db.name} is not a bloxdb database; create one with `bloxdb init --db …`")
@@ -439,15 +439,6 @@ def _check_revision(db: Database, scripts: Path | None) -> None:
         f"{db.name} has the older revision {revision}; bring it up to date with "
         f"`bloxdb upgrade --db {db.name}` (it keeps a copy)"
     )
-
-
-def check_kind(db: Database) -> None:
-    """`DatabaseError` for a database that is ours, but that somebody made in another way."""
-    with db.autocommit() as connection:
-        try:
-            db.engines.check(connection)
-        except DatabaseError as error:
-            raise DatabaseError(f"{db.name}: {error}") from None
 
 
 def check_known(db: Database, revision: str, scripts: Path | None) -> None:

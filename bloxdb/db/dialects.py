@@ -114,7 +114,7 @@ class Engines(ABC):
         """Say in a new database, before anything else, that it is one of ours."""
 
     @abstractmethod
-    def check(self, connection: Connection) -> None:
+    def check(self, connection: Connection, name: str) -> None:
         """`DatabaseError` for a database of a kind that we cannot work with."""
 
     @abstractmethod
@@ -179,13 +179,13 @@ class SQLite(Engines):
         """https://www.sqlite.org/pragma.html#pragma_application_id"""
         connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
 
-    def check(self, connection: Connection) -> None:
+    def check(self, connection: Connection, name: str) -> None:
         """SQLite attaches only files of one encoding, and ours are all UTF-8."""
         encoding = connection.exec_driver_sql("PRAGMA encoding").scalar()
         if encoding != "UTF-8":
             raise DatabaseError(
-                f"its texts are in {encoding}, and bloxdb works with UTF-8 only; `sqlite3 OLD .dump | "
-                "sqlite3 NEW` makes a copy in UTF-8"
+                f"{name}: its texts are in {encoding}, and bloxdb works with UTF-8 only; `sqlite3 OLD "
+                ".dump | sqlite3 NEW` makes a copy in UTF-8"
             )
 
     def finish(self, connection: Connection) -> None:
@@ -241,7 +241,7 @@ class PostgreSQL(Engines):
     def mark(self, connection: Connection) -> None:
         """The table of revisions says it."""
 
-    def check(self, connection: Connection) -> None:
+    def check(self, connection: Connection, name: str) -> None:
         """The driver takes care of encodings."""
 
     def finish(self, connection: Connection) -> None:

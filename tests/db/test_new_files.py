@@ -159,3 +159,15 @@ def test_a_signal_ends_an_import_and_leaves_nothing(
     assert list(path.parent.iterdir()) == []
     assert "Traceback" not in errors, errors
     assert process.returncode == (1 if number == signal.SIGINT else -number)
+
+
+def test_under_nohup_a_hangup_ends_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "blox.db"
+    code = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+    code += "from bloxdb.cli import main; main()"
+    with subprocess.Popen([sys.executable, "-c", code, "init", "--db", str(path)]) as process:
+        while not list(tmp_path.iterdir()):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(100) == 0
+    assert [found.name for found in tmp_path.iterdir()] == ["blox.db"]
