@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install test check format hashes docs fuzz ci
+.PHONY: help install test check format hashes docs fuzz faults ci
 help:     ## this list
 	@sed -n 's/^\([a-z]*\): *## \(.*\)/\1 \2/p' $(MAKEFILE_LIST) | while read -r name does; do printf '%-8s %s\n' "$$name" "$$does"; done
 install:  ## an editable install with everything for development
@@ -16,5 +16,7 @@ docs:     ## write anew what documents take from the code
 	cog -r docs/cli.md docs/from-blox.md docs/schema.md
 fuzz:     ## fuzz each reader for twenty seconds; needs `pip install -e '.[fuzz]'`
 	.ci/fuzz
+faults:   ## kill each command a hundred times in two ways, and training (hours; BLOXDB_FAULTS=10 for fewer)
+	BLOXDB_FAULTS=$${BLOXDB_FAULTS:-100} pytest -n auto tests/faults
 ci:       ## everything, on a fresh environment, as before landing
 	.ci/run

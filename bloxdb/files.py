@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import math
 import mmap
 import os
 import secrets
 import shutil
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,6 +25,8 @@ import numpy.typing as npt
 from bloxdb.counts import Counts
 
 _WORTH_THREADS = 1 << 24  # bytes
+_NO_LOCKS = (errno.ENOLCK, errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.ENOTSUP)
+_WORKSPACE = ".bloxdb-"
 _LARGE = 1 << 22  # bytes from which NumPy asks for huge pages
 
 
@@ -34,32 +40,160 @@ def expanded(path: str | os.PathLike[str]) -> Path:
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """A temporary name beside `target`; renamed onto it at the end, removed after an error."""
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+def workspace(beside: Path) -> Iterator[Path]:
+    """A folder within another for what is not whole yet; removed at the end.
+
+    A process that is killed leaves its folder, and the next that works there removes it. It knows by a lock
+    on the folder, which the system ends with its owner, and by a name that says on which machine the owner
+    is: some shared disks keep the locks of each machine apart.
+
+    Parameters
+    ----------
+    beside
+        The folder in which it is made, so that what was made in it can be renamed.
+
+    Yields
+    ------
+    Path
+        The folder.
+    """
+    _remove_left(beside)
+    place, descriptor = beside, None
     try:
+        while descriptor is None:
+            place = beside / f"{_prefix()}{secrets.token_hex(8)}.tmp"
+            place.mkdir(mode=0o700)
+            descriptor = _locked(place)
+        yield place
+    finally:
+        if place != beside:
+            shutil.rmtree(place, ignore_errors=True)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def is_workspace(path: Path) -> bool:
+    """Whether a path has the name of a `workspace`, of any machine."""
+    return path.name.startswith(_WORKSPACE) and path.name.endswith(".tmp")
+
+
+def _prefix() -> str:
+    """How the folders of this machine are called."""
+    return f"{_WORKSPACE}{blake2b(socket.gethostname().encode(), digest_size=4).hexdigest()}-"
+
+
+def _remove_left(folder: Path) -> None:
+    """Remove what killed processes of this user left in a folder."""
+    prefix = _prefix()
+    try:
+        found = [path for path in folder.iterdir() if path.name.startswith(prefix) and is_workspace(path)]
+    except OSError:  # what follows will say what is wrong with the folder
+        return
+    for path in found:
+        with suppress(OSError):  # its owner removes it just now
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                if os.fstat(descriptor).st_uid == os.geteuid():
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(descriptor)
+
+
+def _locked(folder: Path) -> int | None:
+    """Take the lock of a new folder; None where another process took it for one that was left meanwhile.
+
+    Where a file system has no locks nobody gets one, so that nothing is ever taken for left.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    is_taken = False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        is_taken = True
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    with suppress(FileNotFoundError):
+        if not is_taken and os.path.samestat(os.fstat(descriptor), folder.stat()):
+            return descriptor
+    os.close(descriptor)
+    return None
+
+
+@contextmanager
+def appearing(target: Path) -> Iterator[Path]:
+    """A name in a `workspace` beside `target`, which has what is written there at the end, on the disk.
+
+    Nothing is ever replaced: of two processes that make one file at once, the first makes it.
+
+    Parameters
+    ----------
+    target
+        The new file.
+
+    Yields
+    ------
+    Path
+        What to write; it must be closed at the end.
+
+    Raises
+    ------
+    FileExistsError
+        There is something of this name at the end.
+    """
+    with workspace(target.parent) as folder:
+        temporary = folder / target.name
+        yield temporary
+        _sync(temporary)
+        try:
+            target.hardlink_to(temporary)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            temporary.replace(target)
+        _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    """Have a file, or the names in a folder, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):  # no such thing for this folder
+            raise
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """A name in a `workspace` beside `target`; renamed onto it at the end, removed after an error."""
+    with workspace(target.parent) as folder:
+        temporary = folder / target.name
         yield temporary
         temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def replacing_all(folder: Path) -> Iterator[Path]:
-    """A temporary folder within `folder`; what was put into it takes its place there at the end.
+    """A `workspace` within `folder`; what was put into it takes its place there at the end.
 
     Files of other names stay. After an error nothing is left, nor folders that were not there before.
     """
     made = [place for place in (folder, *folder.parents) if not place.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    staging = folder / f".export-{secrets.token_hex(4)}.tmp"
-    staging.mkdir()
     try:
-        yield staging
-        for path in sorted(staging.iterdir()):
-            path.replace(folder / path.name)
+        with workspace(folder) as staging:
+            yield staging
+            for path in sorted(staging.iterdir()):
+                path.replace(folder / path.name)
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
         for place in made:
             if any(place.iterdir()):
                 break

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import click
 from sqlalchemy.exc import DBAPIError
 
+from bloxdb.cli.signals import ended_by_signals
 from bloxdb.cli.terminal import end_by_sigpipe, note, streams
 from bloxdb.errors import BloxError
 
@@ -80,7 +81,7 @@ class _Group(click.Group):
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with _told():
+        with ended_by_signals(), _told():
             return super().invoke(ctx)
 
 

@@ -11,7 +11,7 @@ from bloxdb import codecs
 from bloxdb.cli.common import PATH, db_option, progress_bar
 from bloxdb.cli.terminal import note, say
 from bloxdb.db import open, open_or_create
-from bloxdb.errors import QueryError
+from bloxdb.errors import DatabaseExistsError, QueryError
 from bloxdb.files import ExportReport
 from bloxdb.merging import MergeReport
 from bloxdb.release import ImportReport, LoadedFile, export_release, import_release, left_out, verify_release
@@ -33,21 +33,29 @@ def import_(
     `export` wrote is imported by itself.
     """
     is_parquet = _has_parquet(paths)
-    report: ImportReport | MergeReport
-    with (
-        open_or_create(db) as (opened, is_new),
-        progress_bar("importing", of_bytes=not is_parquet) as progress,
-    ):
-        if is_parquet:
-            from bloxdb.parquet import import_parquet
 
-            report = import_parquet(paths[0], opened, replace=replace, progress=progress)
-        else:
-            report = import_release(
+    def run() -> tuple[ImportReport | MergeReport, str]:
+        with (
+            open_or_create(db) as (opened, is_new),
+            progress_bar("importing", of_bytes=not is_parquet) as progress,
+        ):
+            created = opened.name if is_new else ""
+            if is_parquet:
+                from bloxdb.parquet import import_parquet
+
+                return import_parquet(paths[0], opened, replace=replace, progress=progress), created
+            found = import_release(
                 paths, opened, replace=replace, recipe=recipe, seed=seed, round=rounds, progress=progress
             )
-    if is_new:
-        note(f"created {opened.name}")
+            return found, created
+
+    try:
+        report, created = run()
+    except DatabaseExistsError as error:
+        note(f"{error}; importing into it")
+        report, created = run()
+    if created:
+        note(f"created {created}")
     if isinstance(report, ImportReport):
         _print_notes(report.notes)
     say(str(report))

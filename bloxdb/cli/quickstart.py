@@ -14,7 +14,7 @@ from bloxdb.cli.terminal import note, say
 from bloxdb.cli.train import INTERRUPTED, train_shown
 from bloxdb.db import FINISHED, Database, create, open
 from bloxdb.errors import DatabaseExistsError, ReleaseError
-from bloxdb.files import replacing
+from bloxdb.files import is_workspace, replacing
 from bloxdb.measures import EPOCH, RUN
 from bloxdb.queries import top
 from bloxdb.release import export_release, import_release
@@ -96,18 +96,18 @@ def _database(place: Path, recipe: TrainingRecipe) -> Database:
             )
         say(f"1. Going on with {place}")
         return db
-    if folder.exists() and not (folder.is_dir() and _is_ours(folder, place.name)):
+    if folder.exists() and not (folder.is_dir() and _is_ours(folder)):
         raise DatabaseExistsError(f"{folder} exists already; name another folder, or remove it")
     say(f"1. Creating {place} with all 91,125 architectures")
     return create(place)
 
 
-def _is_ours(folder: Path, name: str) -> bool:
+def _is_ours(folder: Path) -> bool:
     """Whether a folder is as a call leaves it that ends before it has made the database.
 
-    It is empty then, or has the temporary files of `bloxdb.files.replacing` if it was killed.
+    It is empty then, or has a folder of `bloxdb.files.workspace` if it was killed.
     """
-    return all(path.name.startswith(f".{name}.") for path in folder.iterdir())
+    return all(is_workspace(path) for path in folder.iterdir())
 
 
 def _rebuild(db: Database, folder: Path, name: str) -> None:

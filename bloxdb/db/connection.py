@@ -6,7 +6,8 @@ import os
 import re
 import sqlite3
 import threading
-from contextlib import closing
+import time
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from bloxdb.arguments import plain
-from bloxdb.db import forking, reading
+from bloxdb.db import access, forking, reading
 from bloxdb.db.dialects import APPLICATION_ID, BUSY_MS, NAMES, SQLite, begin
 from bloxdb.db.passwords import hidden_in
 from bloxdb.errors import DatabaseError, DatabaseNotFoundError, MissingExtraError, NotADatabaseError
@@ -32,6 +33,8 @@ _OTHER_NAMES = {"postgres": "postgresql"}  # what libpq and many hosters write
 _URL = re.compile(r"[\w+.-]+://")
 _HALF_URL = re.compile(r"((?:sqlite|postgres(?:ql)?)(?:\+\w+)?):(.*)", re.IGNORECASE | re.DOTALL)
 _LAST_PORT = 65_535
+_JOURNAL_BYTES = 16 << 20  # that a WAL keeps after somebody's long reading has let it grow
+_TRIES, _PAUSE = 10, 0.05  # seconds, for one who may only read while another closes
 _CACHE_KIB = 65_536  # of pages; the index that ranks runs has 5 MB, and 64 MiB hold all that queries touch
 
 
@@ -127,35 +130,69 @@ def path_of(url: URL) -> Path | None:
     return Path(url.database or "") if url.get_backend_name() == "sqlite" else None
 
 
-def make_engine(url: URL, *, read_only: bool) -> Engine:
-    """An engine whose connections have our pragmas; `MissingExtraError` without the driver."""
+def make_engine(url: URL, *, read_only: bool, is_new: bool = False) -> Engine:
+    """An engine whose connections have our pragmas; `MissingExtraError` without the driver.
+
+    As many threads can use it at once as there are: each takes a connection, and gives it back at its end.
+
+    Parameters
+    ----------
+    url
+        Where the database is.
+    read_only
+        Refuse writing.
+    is_new
+        Whether it is a file that is being made, which nobody else knows; then it need not be there yet.
+    """
     path = path_of(url)
     if path is None:
         try:
-            engine = create_engine(url, connect_args=_READ_ONLY_SERVER if read_only else {})
+            arguments = _READ_ONLY_SERVER if read_only else {}
+            engine = create_engine(url, connect_args=arguments, max_overflow=-1)
         except (ImportError, NoSuchModuleError) as error:
             raise MissingExtraError(f"{error}; PostgreSQL needs: pip install 'bloxdb[postgresql]'") from error
         forking.watch(engine)
         return engine
-    engine = create_engine(url, creator=lambda: _connect(path, read_only))
+    engine = create_engine(url, creator=lambda: _connect(path, read_only, is_new), max_overflow=-1)
     event.listen(engine, "begin", begin)
     forking.watch_engine(engine)
     return engine.execution_options(**SQLite.SNAPSHOT) if read_only else engine
 
 
-def query_engine(url: URL) -> Engine:
+def query_engine(url: URL, *, is_new: bool = False) -> Engine:
     """An engine for queries of a caller's own, on which nothing can be written; see `bloxdb.db.reading`."""
-    engine = make_engine(url, read_only=True)
+    engine = make_engine(url, read_only=True, is_new=is_new)
     if path_of(url) is not None:
         event.listen(engine, "connect", lambda driver, _: driver.set_authorizer(reading.authorize))
     return engine
 
 
-def _connect(path: Path, read_only: bool) -> forking.Connection:
+def _connect(path: Path, read_only: bool, is_new: bool = False) -> forking.Connection:
     """A connection to a file; only SQLite ever opens one, since closing any other handle ends our locks."""
-    uri = f"{path.as_uri()}?{_reading_mode(path)}" if read_only else path.as_uri()
+    if is_new and not path.exists():
+        path.touch()  # SQLite alone would give it another mode than the umask says
+    if is_new or not read_only or access.is_writable(path):
+        # who reads, too: whoever closes a database last removes its WAL, if he may write
+        connection = _opened(path, "mode=rw")
+    else:
+        connection = _opened_for_reading(path)
+    connection.is_new = is_new
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    if is_new:
+        connection.execute("PRAGMA journal_mode = MEMORY")  # after an error nobody needs the file
+        connection.execute("PRAGMA synchronous = OFF")
+    else:
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_BYTES}")
+    if read_only:
+        connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _opened(path: Path, mode: str) -> forking.Connection:
     connection = sqlite3.connect(
-        uri,
+        f"{path.as_uri()}?{mode}",
         uri=True,
         isolation_level=None,
         timeout=BUSY_MS / 1000,
@@ -165,65 +202,60 @@ def _connect(path: Path, read_only: bool) -> forking.Connection:
     connection.path = path
     connection.thread = threading.get_ident()
     forking.watch(connection)
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-    if read_only:
-        connection.execute("PRAGMA query_only = ON")
     return connection
 
 
-def is_writable(path: Path) -> bool:
-    """Whether SQLite can write a file, for which it needs to make others beside it."""
-    real = path.resolve()
-    return os.access(real, os.W_OK) and os.access(real.parent, os.W_OK)
+def _opened_for_reading(path: Path) -> forking.Connection:
+    """A connection of somebody who may not write; it makes no file, which would be in the owner's way."""
+    wal, index = access.beside(path, "-wal"), access.beside(path, "-shm")
+    for _ in range(_TRIES):
+        if index.exists() or not access.has_wal(path):
+            return _opened(path, access.READ_ONLY)
+        if access.is_on_read_only_medium(path) and not access.has_content(wal):
+            return _opened(path, access.UNCHANGING)
+        time.sleep(_PAUSE)  # whoever wrote is perhaps just going, and takes the WAL with him
+    raise sqlite3.OperationalError(access.left_on(path))
 
 
-def check_access(path: Path | None, *, read_only: bool) -> None:
-    """`DatabaseError` for a file that cannot be opened so as things are, before SQLite says it in its way."""
-    if path is None or is_writable(path):
+def rest(path: Path) -> None:
+    """Leave a file without a WAL, if this process may do that and nobody has it open."""
+    if not access.is_writable(path):
         return
-    if not read_only:
-        raise DatabaseError(
-            f"nothing can be written to {path}, or beside it; to read it, open it with read_only=True"
-        )
-    wal, index = _beside(path, "-wal"), _beside(path, "-shm")
-    if _has_content(wal) and not index.exists() and not os.access(path.resolve().parent, os.W_OK):
-        raise DatabaseError(
-            f"what was written last to {path} is in {wal.name}, which needs a folder that can be written; "
-            "copy both files into one"
-        )
+    with suppress(sqlite3.Error), closing(_connect(path, read_only=False)) as connection:
+        if connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
+            connection.execute("PRAGMA busy_timeout = 0")
+            connection.execute("PRAGMA journal_mode = DELETE")
 
 
-def _reading_mode(path: Path) -> str:
-    """How SQLite opens a file for those who only read.
+def share(path: Path) -> None:
+    """Have a file in WAL mode before somebody reads for long, so that others can write meanwhile.
 
-    Whoever closes a database last removes its WAL, if he may write; so they open it for writing too, where
-    they can, and a pragma keeps them from it.
+    Only its owner has it so: the files that SQLite makes for it belong to whoever comes first. Where another
+    reads without a WAL just now, it stays so.
     """
-    if is_writable(path):
-        return "mode=rw"
-    if _has_content(_beside(path, "-wal")):
-        return "mode=ro"  # somebody writes, or was stopped as he did: what is in the WAL counts
-    return "mode=ro&immutable=1"  # nobody writes there, and SQLite makes no files for its locks
+    if access.beside(path, "-wal").exists():
+        return
+    if access.is_writable(path) and path.stat().st_uid == os.geteuid():
+        with suppress(sqlite3.OperationalError), closing(_connect(path, read_only=False)) as connection:
+            connection.execute("PRAGMA busy_timeout = 0")
+            connection.execute("PRAGMA journal_mode = WAL")
 
 
-def _beside(path: Path, suffix: str) -> Path:
-    real = path.resolve()  # SQLite follows links, too
-    return real.with_name(real.name + suffix)
-
-
-def _has_content(path: Path) -> bool:
-    return path.exists() and path.stat().st_size > 0
-
-
-def application_id(path: Path) -> int:
+def application_id(path: Path) -> int | None:
     """What an SQLite file says of the program that it belongs to; `sqlite3.DatabaseError` if it is none.
 
-    That never changes, so no lock is taken, and nothing is made beside the file.
+    That never changes, so no lock is taken, and nothing is made beside the file. It is None where a process
+    was killed while it wrote the first page: the file is whole when it has been opened for reading.
     """
-    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
-        return int(connection.execute("PRAGMA application_id").fetchone()[0])
+    with closing(sqlite3.connect(f"{path.as_uri()}?{access.UNCHANGING}", uri=True)) as connection:
+        try:
+            return int(connection.execute("PRAGMA application_id").fetchone()[0])
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_CORRUPT and access.has_content(
+                access.beside(path, "-journal")
+            ):
+                return None
+            raise
 
 
 def check_file(url: URL) -> None:
@@ -255,5 +287,5 @@ def check_file(url: URL) -> None:
         if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
             raise DatabaseError(f"{path}: {error}") from error
         raise NotADatabaseError(f"{path} is not an SQLite file") from error
-    if found != APPLICATION_ID:
+    if found not in (APPLICATION_ID, None):
         raise NotADatabaseError(f"{path} is an SQLite file, but not a bloxdb database")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,11 +16,14 @@ from sqlalchemy.orm import Session
 
 from bloxdb import space
 from bloxdb.db import revisions
-from bloxdb.db.connection import check_file, file_url, locate, make_engine, path_of
+from bloxdb.db.access import beside
+from bloxdb.db.connection import check_file, file_url, locate, make_engine, path_of, rest
 from bloxdb.db.database import Database, check_known, open_url, revision_of
 from bloxdb.db.schema import Arch, Block, StaticInfo
-from bloxdb.errors import DatabaseExistsError, DatabaseNotFoundError, NotADatabaseError
-from bloxdb.files import replacing
+from bloxdb.errors import DatabaseError, DatabaseExistsError, NotADatabaseError
+from bloxdb.files import appearing
+
+_JOURNALS = ("-journal", "-wal")  # what SQLite looks for beside a file
 
 
 def create(path_or_url: str | os.PathLike[str] | None = None, *, current: bool = True) -> Database:
@@ -53,19 +57,41 @@ def create(path_or_url: str | os.PathLike[str] | None = None, *, current: bool =
                 raise DatabaseExistsError(f"{db.name} is a bloxdb database already; open it instead")
             _build(db)
     else:
-        if path.exists():
-            raise DatabaseExistsError(f"{path} exists already; remove it, or choose another place")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary, Database(file_url(temporary)) as db:
-            _build(db)
+        with _new_file(path):
+            pass
     return open_url(url, current=current)
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[Database]:
+    """A new database at a place that nobody sees, which has its name at the end; nothing is ever replaced."""
+    real = path.resolve()  # a link to a file that is not there leads to the place of the new one
+    taken = next((name for name in (real, *(beside(real, end) for end in _JOURNALS)) if name.exists()), None)
+    if taken == real:
+        raise DatabaseExistsError(f"{path} exists already; remove it, or choose another place")
+    if taken is not None:
+        raise DatabaseError(
+            f"{taken} was left by another database of this name, and SQLite would take it for a part of the "
+            "new one; put it back beside its database, remove it, or choose another place"
+        )
+    real.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with appearing(real) as temporary, Database(file_url(temporary), new=path) as db:
+            _build(db)
+            yield db
+    except FileExistsError as error:
+        if isinstance(error, DatabaseExistsError):
+            raise
+        raise DatabaseExistsError(
+            f"{path} was made by another process meanwhile, and stays as it is; open that one"
+        ) from error
 
 
 @contextmanager
 def open_or_create(path_or_url: str | os.PathLike[str] | None = None) -> Iterator[tuple[Database, bool]]:
     """Open a database for what follows, or create it where there is no file; and whether it is new.
 
-    A new one is removed again if what follows fails, so that nobody takes it for one that was filled.
+    A new one has its name when what follows has succeeded, so that nobody takes it for one that was filled.
 
     Parameters
     ----------
@@ -83,19 +109,16 @@ def open_or_create(path_or_url: str | os.PathLike[str] | None = None) -> Iterato
     ------
     DatabaseNotFoundError
         It is no place for a database.
+    DatabaseExistsError
+        Another process made one meanwhile; what followed has to be done again, in that one.
     """
-    try:
-        db, is_new = open_url(locate(path_or_url)), False
-    except DatabaseNotFoundError:
-        db, is_new = create(path_or_url), True
-    try:
-        with db:
-            yield db, is_new
-    except BaseException:
-        if is_new and db.path is not None:
-            for ending in ("", "-wal", "-shm", "-journal"):
-                db.path.with_name(db.path.name + ending).unlink(missing_ok=True)
-        raise
+    url = locate(path_or_url)
+    path = path_of(url)
+    with ExitStack() as stack:
+        if path is None or path.exists():
+            yield stack.enter_context(open_url(url)), False
+        else:
+            yield stack.enter_context(_new_file(path)), True
 
 
 @dataclass(frozen=True)
@@ -169,6 +192,8 @@ def connect_for_developers(url: str) -> Iterator[Connection]:
     with engine.begin() as connection:
         yield connection
     engine.dispose()
+    if (path := path_of(engine.url)) is not None:
+        rest(path)
 
 
 def _build(db: Database) -> None:
@@ -194,8 +219,10 @@ def _keep_copy(db: Database, revision: str) -> Path | None:
         return None
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     copy = db.path.with_name(f"{db.path.stem}.{revision}.{stamp}{db.path.suffix}")
-    with db.autocommit() as connection:
-        connection.execute(text("VACUUM INTO :copy"), {"copy": str(copy)})
+    with appearing(copy) as temporary, db.autocommit() as connection:
+        temporary.touch()  # an empty file is as none, and SQLite would let others read what they may not
+        temporary.chmod(stat.S_IMODE(db.path.stat().st_mode))
+        connection.execute(text("VACUUM INTO :copy"), {"copy": str(temporary)})
     return copy
 
 

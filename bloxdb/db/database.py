@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from sqlalchemy import URL, Connection, Executable, text
@@ -15,11 +14,13 @@ from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from bloxdb.arguments import plain
 from bloxdb.db import forking, passwords, revisions
-from bloxdb.db.connection import check_access, check_file, locate, make_engine, path_of, query_engine
+from bloxdb.db.access import check_access, is_on_read_only_medium, refusal
+from bloxdb.db.connection import check_file, locate, make_engine, path_of, query_engine, rest, share
 from bloxdb.db.dialects import engines_of
 from bloxdb.db.opened import Currents, close_at_end
 from bloxdb.db.reading import Answer, ask
 from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError, QueryError, RevisionError
+from bloxdb.files import workspace
 
 _TRIES = 20  # at catching a moment in which nobody writes
 
@@ -35,6 +36,8 @@ class Database:
         The SQLAlchemy URL of the database, a file's with an absolute path.
     read_only
         Refuse writing.
+    new
+        The file that the URL's will become when it is whole; None for one that is there.
 
     Attributes
     ----------
@@ -48,11 +51,13 @@ class Database:
         Whether writing is refused.
     """
 
-    def __init__(self, url: URL, *, read_only: bool = False) -> None:
+    def __init__(self, url: URL, *, read_only: bool = False, new: Path | None = None) -> None:
         self.url = url
         self.read_only = read_only
-        self._queries = query_engine(url)
-        self.engine = make_engine(url, read_only=read_only)
+        self._new = new
+        self._is_closed = False
+        self._queries = query_engine(url, is_new=new is not None)
+        self.engine = make_engine(url, read_only=read_only, is_new=new is not None)
         self.engines = engines_of(url)
         # what was loaded can be read after the end of a transaction
         self._write = sessionmaker(self.engine, expire_on_commit=False)
@@ -87,7 +92,7 @@ class Database:
     def name(self) -> str:
         """The path, or the URL with stars for its passwords."""
         if self.path is not None:
-            return str(self.path)
+            return str(self._new or self.path)
         return passwords.hidden(self.url)
 
     @property
@@ -98,6 +103,7 @@ class Database:
     @property
     def reader(self) -> Session:
         """This thread's session for reading; it holds no transaction, so it never sees old data twice."""
+        self._check_open()
         return self._readers()
 
     @contextmanager
@@ -142,6 +148,7 @@ class Database:
         Connection
             A connection of SQLAlchemy.
         """
+        self._check_open()
         with self._translated(), self._autocommit.connect() as connection:
             yield connection
 
@@ -159,15 +166,16 @@ class Database:
         DatabaseError
             Nothing can be written beside the file.
         """
+        self._check_open()
         if self.path is None or self.read_only:
             yield None
             return
-        try:
-            folder = TemporaryDirectory(prefix=".bloxdb-", dir=self.path.parent)
-        except OSError as error:
-            raise DatabaseError(f"nothing can be written beside {self.name}: {error.strerror}") from error
-        with folder as place:
-            yield Path(place)
+        with ExitStack() as stack:
+            try:
+                folder = stack.enter_context(workspace(self.path.parent))
+            except OSError as error:
+                raise DatabaseError(f"nothing can be written beside {self.name}: {error.strerror}") from error
+            yield folder
 
     @contextmanager
     def snapshot(self) -> Iterator[Session]:
@@ -178,6 +186,9 @@ class Database:
         Session
             A session of SQLAlchemy.
         """
+        self._check_open()
+        if self.path is not None and self._new is None:
+            share(self.path)
         with Session(self.engine.execution_options(**self.engines.SNAPSHOT)) as session:
             yield session
 
@@ -254,11 +265,14 @@ class Database:
             raise DatabaseError(
                 f"a query is text that begins with SELECT, not {sql!r:.80}; those of SQLAlchemy go to rows_of"
             )
+        self._check_open()
         given = {name: plain(value) for name, value in values.items()}
         try:
             return ask(self._queries, sql, given)
         except DatabaseError as error:
-            raise DatabaseError(f"{self.name}: {error}") from error.__cause__
+            cause = error.__cause__
+            said = refusal(getattr(cause, "orig", cause), self.path)
+            raise DatabaseError(said or f"{self.name}: {error}") from cause
 
     def rows_of(self, query: Executable, **values: object) -> list[dict[str, Any]]:
         """The rows of a query of SQLAlchemy, as dicts.
@@ -280,15 +294,25 @@ class Database:
     def close(self) -> None:
         """Close all connections of this object; the database that was current before it is so again."""
         self.disconnect()
+        self._is_closed = True
         _currents.remove(self)
 
     def disconnect(self) -> None:
         """Close all connections of this object, which the next question opens again."""
+        if self._is_closed:
+            return
         self._readers.remove()
         self._queries.dispose()
         self.engine.dispose()
+        if self.path is not None and self._new is None:
+            rest(self.path)
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise DatabaseError(f"{self.name} was closed; open it again with bloxdb.open")
 
     def _check_writable(self) -> None:
+        self._check_open()
         if self.read_only:
             raise DatabaseError(f"{self.name} is open read only; open it without read_only to write")
 
@@ -298,7 +322,8 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            raise DatabaseError(f"{self.name}: {' '.join(str(error.orig).split())}") from error
+            said = refusal(error.orig, self.path) or f"{self.name}: {' '.join(str(error.orig).split())}"
+            raise DatabaseError(said) from error
 
 
 _currents: Currents[Database] = Currents()
@@ -352,7 +377,7 @@ def open(
         A file, or an SQLAlchemy URL such as ``postgresql+psycopg://host/name``. None means
         ``$BLOXDB_URL``, else ``blox.db`` in the user's data folder. A path is made absolute at once.
     read_only
-        Refuse writing.
+        Refuse writing; on a medium that nobody can write that is always so.
     current
         Whether it is the one that is asked, until it is closed; then the one before is so again.
 
@@ -378,6 +403,7 @@ def open_url(
 ) -> Database:
     """`open` for a URL that was located, and, for tests, with the migrations of another folder."""
     check_file(url)
+    read_only = read_only or is_on_read_only_medium(path_of(url))
     check_access(path_of(url), read_only=read_only)
     db = Database(url, read_only=read_only)
     try:
@@ -413,13 +439,15 @@ def _reopen(*parts: Any) -> Database:
 
 def revision_of(db: Database) -> str | None:
     """The schema revision of a database; None if it is not one of bloxdb's."""
-    with db._translated(), db.engine.connect() as connection:
+    with db.autocommit() as connection:
         return revisions.current_revision(connection)
 
 
 def _check_revision(db: Database, scripts: Path | None) -> None:
     revision = revision_of(db)
     if revision == revisions.head(scripts):
+        with db.autocommit() as connection:
+            db.engines.check(connection, db.name)
         return
     if revision is None:
         raise NotADatabaseError(f"{db.name} is not a bloxdb database; create one with `bloxdb init --db …`")

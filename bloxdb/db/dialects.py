@@ -39,6 +39,8 @@ BEGIN = "bloxdb_begin"
 APPLICATION_ID = 0x424C4F58
 """What SQLite keeps in bytes 68 … 71 of the file: 'BLOX'."""
 
+_WRITE = "BEGIN IMMEDIATE"
+
 BUSY_MS = 30_000
 """How long a connection waits for another's lock: longer than any transaction of ours but an import."""
 
@@ -170,6 +172,10 @@ class Engines(ABC):
         """Say in a new database, before anything else, that it is one of ours."""
 
     @abstractmethod
+    def check(self, connection: Connection, name: str) -> None:
+        """`DatabaseError` for a database of a kind that we cannot work with."""
+
+    @abstractmethod
     def finish(self, connection: Connection) -> None:
         """Bring a database that was just filled into the state in which it is used."""
 
@@ -239,10 +245,18 @@ class SQLite(Engines):
         """https://www.sqlite.org/pragma.html#pragma_application_id"""
         connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
 
+    def check(self, connection: Connection, name: str) -> None:
+        """SQLite attaches only files of one encoding, and ours are all UTF-8."""
+        encoding = connection.exec_driver_sql("PRAGMA encoding").scalar()
+        if encoding != "UTF-8":
+            raise DatabaseError(
+                f"{name}: its texts are in {encoding}, and bloxdb works with UTF-8 only; `sqlite3 OLD "
+                ".dump | sqlite3 NEW` makes a copy in UTF-8"
+            )
+
     def finish(self, connection: Connection) -> None:
-        """Statistics for the planner, and the journal that readers and writers share."""
+        """Statistics for the planner."""
         connection.exec_driver_sql("ANALYZE")
-        connection.exec_driver_sql("PRAGMA journal_mode = WAL")
 
 
 class PostgreSQL(Engines):
@@ -297,6 +311,9 @@ class PostgreSQL(Engines):
     def mark(self, connection: Connection) -> None:
         """The table of revisions says it."""
 
+    def check(self, connection: Connection, name: str) -> None:
+        """The driver takes care of encodings."""
+
     def finish(self, connection: Connection) -> None:
         """Statistics for the planner, which has had no time yet to make them itself."""
         connection.exec_driver_sql("ANALYZE")
@@ -316,9 +333,14 @@ def engines_of(what: URL | Dialect) -> Engines:
 def begin(connection: Connection) -> None:
     """Begin a transaction on SQLite, whose driver begins nothing by itself.
 
-    Writers take the lock at once, so that none has to upgrade, which SQLite would refuse at random.
+    Writers take the lock at once, so that none has to upgrade, which SQLite would refuse at random. The first
+    of them switches the WAL on, and whoever closes the file last switches it off.
     """
-    words = connection.get_execution_options().get(BEGIN, "BEGIN IMMEDIATE")
+    words = connection.get_execution_options().get(BEGIN, _WRITE)
+    if words == _WRITE:
+        driver: Any = connection.connection.driver_connection
+        if not driver.is_new and driver.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
     if words:
         connection.exec_driver_sql(words)
 
@@ -330,7 +352,7 @@ def foreign_keys_off(connection: Connection) -> Iterator[None]:
     Files that were attached meanwhile are detached at its end. The connection must be in autocommit.
     """
     connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    connection.exec_driver_sql("BEGIN EXCLUSIVE")  # without a WAL, readers would stop it at its end
     try:
         yield
         connection.exec_driver_sql("COMMIT")
@@ -368,24 +390,15 @@ def alone(connection: Connection) -> Iterator[None]:
 
     Readers that come meanwhile wait for the end.
     """
-    connection.exec_driver_sql("PRAGMA busy_timeout = 0")
-    try:
-        with suppress(OperationalError):  # somebody else is there: the WAL stays
-            connection.exec_driver_sql("PRAGMA journal_mode = DELETE")
-        connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_MS}")
-        yield
-    finally:
-        if connection.invalidated:
-            with connection.engine.execution_options(**SQLite.AUTOCOMMIT).connect() as another:
-                _back_to_wal(another)
-        else:
+    driver: Any = connection.connection.driver_connection
+    if not driver.is_new:
+        connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+        try:
+            with suppress(OperationalError):  # somebody else is there: the WAL stays
+                connection.exec_driver_sql("PRAGMA journal_mode = DELETE")
+        finally:
             connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_MS}")
-            _back_to_wal(connection)
-
-
-def _back_to_wal(connection: Connection) -> None:
-    with suppress(OperationalError):  # somebody reads: it works as it is, and the next import tries again
-        connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+    yield
 
 
 class utc_now(FunctionElement[Any]):  # noqa: N801 - it stands for a function of SQL

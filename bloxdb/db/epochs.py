@@ -110,7 +110,7 @@ class EpochWriter:
         connection = self.session.connection()
         stage = f"stage_{self._files}"
         connection.execute(text(f"ATTACH :path AS {stage}"), {"path": str(staging.path)})
-        if _is_untouched(connection):
+        if _is_untouched(connection) and _without_shown(connection):
             self._copy_whole(connection, stage, staging.rows)
         else:
             self._copy_slices(connection, stage, staging.rows)
@@ -143,10 +143,9 @@ class EpochWriter:
             self._meter.rows(len(rows), runs * epochs)
 
     def _copy_whole(self, connection: Connection, stage: str, rows: int) -> None:
-        """Into an empty table: SQLite copies rows as they are, without taking them apart.
+        """Into an empty table without the shown columns: SQLite copies rows without taking them apart.
 
-        It does so only between tables of the same columns (https://www.sqlite.org/src `xferOptimization`), so
-        the columns that are only shown, which no row stores, go and come back.
+        It does so only between tables of the same columns: https://www.sqlite.org/src `xferOptimization`.
         """
         told = 0
 
@@ -156,8 +155,6 @@ class EpochWriter:
             told += step
             self._meter.rows(step, rows)
 
-        for column in _SHOWN:
-            connection.exec_driver_sql(f"ALTER TABLE main.epochs DROP COLUMN {column.name}")
         with _watched(connection, tell):
             connection.exec_driver_sql(f"INSERT INTO main.epochs SELECT * FROM {stage}.epochs")  # noqa: S608
         self._meter.rows(rows - told, rows)
@@ -190,6 +187,27 @@ def _is_untouched(connection: Connection) -> bool:
     others = "SELECT count(*) FROM main.sqlite_master WHERE type <> 'table' AND sql LIKE '%epochs%'"
     temporary = others.replace("main.sqlite_master", "sqlite_temp_master")
     return not any(connection.exec_driver_sql(query).scalar() for query in (others, temporary))
+
+
+def _without_shown(connection: Connection) -> bool:
+    """Take the columns that are only shown, which no row stores, from the table, until the copy is made.
+
+    SQLite looks at the whole schema then, and refuses where somebody's view or trigger speaks of what is not
+    there. Then nothing is changed.
+    """
+    connection.exec_driver_sql("SAVEPOINT shown")
+    try:
+        for column in _SHOWN:
+            connection.exec_driver_sql(f"ALTER TABLE main.epochs DROP COLUMN {column.name}")
+    except OperationalError as error:
+        if getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR:
+            raise
+        connection.exec_driver_sql("ROLLBACK TO shown")
+        return False
+    finally:
+        if not connection.invalidated:
+            connection.exec_driver_sql("RELEASE shown")
+    return True
 
 
 @contextmanager

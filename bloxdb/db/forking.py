@@ -24,6 +24,8 @@ import ctypes
 import fcntl
 import os
 import sqlite3
+import struct
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -56,11 +58,14 @@ class Connection(sqlite3.Connection):
         The thread that uses it; None while it waits in a pool.
     is_inherited
         Whether it is the parent's, and could not be closed.
+    is_new
+        Whether the file is being made, and nobody else knows it.
     """
 
     path: Path
     thread: int | None = None
     is_inherited: bool = False
+    is_new: bool = False
 
     def cursor(self, *arguments: Any, **options: Any) -> Any:
         """A cursor; an error where the connection is the parent's."""
@@ -177,10 +182,30 @@ def _closed(connection: Connection) -> bool:
 
 
 def _lock_for_real(path: Path) -> None:
-    """Take the locks of a connection that stays; the files are never closed, which would end the locks."""
+    """Take the locks of a connection that stays; the files are never closed, which would end the locks.
+
+    With a WAL it has them all along, without one only while a query runs. Then to take one where there is
+    none would keep everybody else from writing.
+    """
     for name, (start, length) in ((path, _SHARED), (f"{path}-shm", _DEAD_MAN_SWITCH)):
         with suppress(OSError):  # somebody has the file to himself, or there is no WAL
+            if name == path and not Path(f"{path}-shm").exists() and not _is_locked(path):
+                return
             fcntl.lockf(os.open(name, os.O_RDONLY), fcntl.LOCK_SH | fcntl.LOCK_NB, length, start)
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether any process reads a file just now; True where a system does not tell."""
+    if not sys.platform.startswith("linux"):
+        return True
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        start, length = _SHARED
+        asked = struct.pack("@hhqqi", fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)
+        kind, *_ = struct.unpack("@hhqqi", fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
+    finally:
+        os.close(descriptor)  # this process has no lock yet that it could end
+    return bool(kind != fcntl.F_UNLCK)
 
 
 def _things(kind: type[_T]) -> list[_T]:

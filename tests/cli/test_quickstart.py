@@ -73,7 +73,7 @@ def test_an_interrupted_quickstart_goes_on_and_its_hints_are_commands_that_work(
     folder = tmp_path / "the first minute's"
     path = folder / "blox.db"
     folder.mkdir()
-    (folder / ".blox.db.0a1b2c3d.tmp").write_bytes(b"of a call that was killed")
+    (folder / ".bloxdb-00000000-0a1b2c3d.tmp").mkdir()  # of a call that was killed
 
     # a background job of a shell may have inherited that Ctrl-C is ignored
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "

@@ -86,13 +86,13 @@ def test_the_sentence_names_code_that_works(tiny_db: Database) -> None:
 @pytest.mark.parametrize("way", AWAY)
 def test_columns_that_were_not_loaded_say_so_and_the_repr_works(way: str, tiny_db: Database) -> None:
     only_hash = select(Arch).where(Arch.id == 7).options(load_only(Arch.hash))
-    arch = AWAY[way](tiny_db, tiny_db.reader.scalars(only_hash).one())
+    without = select(Run).limit(1).options(defer(Run.status), selectinload(Run.recipe))
+    found = [tiny_db.reader.scalars(query).one() for query in (only_hash, without)]
+    arch, run = (AWAY[way](tiny_db, one) for one in found)
     assert arch.hash == bloxdb.model_hash(7)
     assert repr(arch) == "<Arch 7: not all of it is loaded, and it has no database here>"
     with pytest.raises(bloxdb.DatabaseError, match="'vec_text' of Arch 7"):
         arch.vec  # noqa: B018
-    without = select(Run).limit(1).options(defer(Run.status), selectinload(Run.recipe))
-    run = AWAY[way](tiny_db, tiny_db.reader.scalars(without).one())
     assert run.recipe.epochs == 10
     with pytest.raises(bloxdb.DatabaseError, match="'status' of Run"):
         run.status  # noqa: B018

@@ -87,7 +87,7 @@ def test_a_bulk_transaction_checks_no_references_and_puts_all_back(empty_db: Dat
         session.execute(latency)
     assert empty_db.rows("SELECT arch_id FROM latencies") == [{"arch_id": 91_125}]
     # the same connection goes back into the pool, and the next transaction gets it
-    assert driver.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert driver.execute("PRAGMA journal_mode").fetchone() == ("delete",)
     assert driver.execute("PRAGMA foreign_keys").fetchone() == (1,)
     assert driver.execute("PRAGMA busy_timeout").fetchone() == (30_000,)
     assert "other" not in [row[1] for row in driver.execute("PRAGMA database_list")]
@@ -102,7 +102,7 @@ def test_a_bulk_transaction_that_fails_leaves_nothing(empty_db: Database) -> Non
     with pytest.raises(KeyboardInterrupt):
         write()
     assert empty_db.rows("SELECT * FROM devices") == []
-    assert empty_db.rows("PRAGMA journal_mode") == [{"journal_mode": "wal"}]
+    assert empty_db.rows("PRAGMA journal_mode") == [{"journal_mode": "delete"}]
 
 
 def test_a_bulk_transaction_goes_on_where_sqlite_has_rolled_back(empty_db: Database) -> None:
@@ -138,7 +138,7 @@ def test_a_new_file_is_marked_and_finished(empty_db: Database) -> None:
         SQLITE.finish(connection)
     with closing(sqlite3.connect(path)) as other:
         assert other.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
-        assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert other.execute("PRAGMA journal_mode").fetchone() == ("delete",)
         assert other.execute("SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'archs'").fetchone()[0] > 0
 
 

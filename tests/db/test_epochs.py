@@ -81,7 +81,8 @@ def test_many_epochs_come_back_as_they_were_written(empty_db: Database, tmp_path
     assert np.array_equal(few["val_loss"], measures["val_loss"][np.searchsorted(ids, some)])
     assert empty_db.rows("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
     assert empty_db.rows("PRAGMA foreign_key_check") == []
-    assert empty_db.rows("PRAGMA journal_mode") == [{"journal_mode": "wal"}]
+    empty_db.disconnect()
+    assert empty_db.rows("PRAGMA journal_mode") == [{"journal_mode": "delete"}]
 
 
 def test_epochs_join_those_that_are_there(empty_db: Database, tmp_path: Path) -> None:
@@ -120,6 +121,30 @@ def test_a_table_that_somebody_changed_is_loaded_too(empty_db: Database, tmp_pat
     write_all(empty_db, tmp_path, [(ids, measures)])
     assert np.array_equal(stored(empty_db, ids, ["val_top1"])["val_top1"], measures["val_top1"])
     assert empty_db.rows("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
+
+
+SOMEBODYS = {
+    "a view of a table that is gone": ["CREATE TABLE gone (a)", "CREATE VIEW stale AS SELECT a FROM gone", "DROP TABLE gone"],
+    "a view of a column that is gone": ["CREATE VIEW stale AS SELECT remark FROM runs"],
+    "a trigger of a table that is gone": ["CREATE TRIGGER stale AFTER INSERT ON devices BEGIN INSERT INTO gone VALUES (1); END"],
+    "a trigger that works": ["CREATE TABLE seen (a)", "CREATE TRIGGER mine AFTER INSERT ON epochs BEGIN INSERT INTO seen VALUES (new.run_id); END"],
+    "a view that works": ["CREATE VIEW mine AS SELECT val_top1 FROM epochs"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", SOMEBODYS)
+def test_views_and_triggers_of_somebody_stop_no_import(empty_db: Database, tmp_path: Path, what: str) -> None:
+    ids = with_runs(empty_db)
+    with empty_db.transaction() as session:
+        for words in SOMEBODYS[what]:
+            session.execute(text(words))
+    before = table_sql(empty_db)
+    measures = {"val_top1": np.arange(RUNS * EPOCHS, dtype=np.int32).reshape(RUNS, EPOCHS) % 100_000}
+    write_all(empty_db, tmp_path, [(ids, measures)])
+    assert np.array_equal(stored(empty_db, ids, ["val_top1"])["val_top1"], measures["val_top1"])
+    assert table_sql(empty_db) == before
+    if "trigger that works" in what:
+        assert empty_db.rows("SELECT count(*) AS n FROM seen") == [{"n": RUNS * EPOCHS}]
 
 
 def by_run(block: EpochBlock) -> dict[int, Array]:

@@ -74,7 +74,7 @@ def names(db: Database) -> list[str]:
 
 @pytest.mark.parametrize("thread", [False, True], ids=["alone", "beside a thread that has asked, too"])
 def test_rows_of_a_child_stay_when_its_parent_closes_first(thread: bool, empty_db: Database) -> None:
-    empty_db.close()
+    empty_db.disconnect()
     program = """
 if {thread}:
     in_a_thread(lambda: bloxdb.Arch.get(8))
@@ -100,7 +100,7 @@ assert os.waitpid(child, 0)[1] == 0
 
 
 def test_a_child_goes_on_after_the_end_of_its_parent(empty_db: Database) -> None:
-    empty_db.close()
+    empty_db.disconnect()
     program = """
 in_a_thread(lambda: bloxdb.Arch.get(8))
 middle = os.fork()
@@ -126,7 +126,7 @@ first.wait()
 
 
 def test_a_transaction_of_the_parent_is_whole_whatever_the_child_does(empty_db: Database) -> None:
-    empty_db.close()
+    empty_db.disconnect()
     program = """
 with db.transaction() as session:
     session.execute(text("PRAGMA cache_size = 10"))  # so that pages reach the WAL before the end
@@ -156,7 +156,7 @@ assert os.waitpid(child, 0)[1] == 0
 
 
 def test_a_child_cannot_commit_for_its_parent(empty_db: Database) -> None:
-    empty_db.close()
+    empty_db.disconnect()
     program = """
 try:
     with db.transaction() as session:
@@ -177,7 +177,7 @@ assert names() == ["parent"]
 
 
 def test_a_child_that_ends_as_programs_do_leaves_the_parent_alone(empty_db: Database) -> None:
-    empty_db.close()
+    empty_db.disconnect()
     program = """
 in_a_thread(lambda: bloxdb.Arch.get(8))
 for name in "abc":
@@ -220,7 +220,7 @@ with db.snapshots(3) as sessions:
 
 
 def test_many_children_read_and_write_at_once(empty_db: Database) -> None:
-    empty_db.close()
+    empty_db.disconnect()
     program = """
 children = []
 for number in range(6):
@@ -262,7 +262,7 @@ if not idle:
 assert os.waitpid(idle, 0)[1] == 0
 assert names() == ["grandchild"]
 """
-    empty_db.close()
+    empty_db.disconnect()
     run(program, empty_db.path)
 
 

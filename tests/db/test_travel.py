@@ -76,7 +76,7 @@ def test_a_database_that_travelled_is_another_connection_to_the_same_file(
         assert database.current() is db
         assert (twin is not db, twin.url, twin.read_only) == (True, db.url, read_only)
         assert repr(twin) == repr(db)
-        twin.close()
+        twin.disconnect()
         assert database.current() is db
     with empty_db.transaction() as session:
         session.add(bloxdb.Device(name="a"))

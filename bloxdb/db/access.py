@@ -1,0 +1,125 @@
+"""Who may do what with an SQLite file, how it is opened by those who may only read, and what refusals mean.
+
+A file that nobody has open has a rollback journal and no WAL. So a reader who may write nothing still sees
+every change, by SQLite's locks alone, and makes no file that the owner of the database could not write.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+
+from bloxdb.db.dialects import BUSY_MS
+from bloxdb.errors import DatabaseError
+
+READ_ONLY = "mode=ro&readonly_shm=1"
+"""How a file is opened by those who may not write it: locks are taken, and nothing is made beside it."""
+
+UNCHANGING = "mode=ro&immutable=1"
+"""How a file is opened on a medium that nobody can write."""
+
+_PRIMARY = 0xFF  # of a code of SQLite; the other bits say more
+
+
+def is_writable(path: Path) -> bool:
+    """Whether SQLite can write a file, for which it needs to make others beside it."""
+    real = path.resolve()
+    return os.access(real, os.W_OK) and os.access(real.parent, os.W_OK)
+
+
+def is_on_read_only_medium(path: Path | None) -> bool:
+    """Whether a file is where nobody writes through this system, as on a DVD."""
+    return path is not None and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+
+
+def beside(path: Path, suffix: str) -> Path:
+    """A file that SQLite makes beside a database."""
+    real = path.resolve()  # SQLite follows links, too
+    return real.with_name(real.name + suffix)
+
+
+def has_content(path: Path) -> bool:
+    """Whether there is a file with anything in it."""
+    return path.exists() and path.stat().st_size > 0
+
+
+def has_wal(path: Path) -> bool:
+    """Whether the header of a file says that it has a WAL: https://www.sqlite.org/fileformat2.html, byte 18.
+
+    It is read through a file that SQLite has open, since closing another one would end this process' locks.
+    """
+    with closing(sqlite3.connect(f"{path.as_uri()}?{UNCHANGING}", uri=True)):
+        wanted = path.stat()
+        for found in Path("/dev/fd").iterdir():
+            with suppress(OSError):  # the one of the list itself is closed by now
+                if os.path.samestat(os.fstat(int(found.name)), wanted):
+                    return os.pread(int(found.name), 1, 18) == b"\x02"
+    return False
+
+
+def check_access(path: Path | None, *, read_only: bool) -> None:
+    """`DatabaseError` for a file that cannot be opened so as things are, before SQLite says it in its way."""
+    if path is None or is_writable(path):
+        return
+    if not read_only:
+        raise DatabaseError(
+            f"nothing can be written to {path}, or beside it; to read it, open it with read_only=True"
+        )
+    wal, index = beside(path, "-wal"), beside(path, "-shm")
+    if has_content(wal) and not index.exists() and not os.access(path.resolve().parent, os.W_OK):
+        raise DatabaseError(
+            f"what was written last to {path} is in {wal.name}, which needs a folder that can be written; "
+            "copy both files into one"
+        )
+
+
+def owner(path: Path) -> str:
+    """Who has a file, by name where there is one."""
+    try:
+        return path.owner()
+    except (KeyError, OSError):
+        return f"user {path.stat().st_uid}" if path.exists() else "its owner"
+
+
+def refusal(error: BaseException | None, path: Path | None) -> str | None:
+    """What a refusal of SQLite means for a file, and what to do; None where its own words say it."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if path is None or code is None:
+        return None
+    if code & _PRIMARY == sqlite3.SQLITE_BUSY:
+        return (
+            f"{path} was locked for {BUSY_MS // 1000} s by another process, as by an import, an upgrade or a "
+            f"long export; wait until that has ended (`fuser {path}` says which it is), and try again"
+        )
+    if code == sqlite3.SQLITE_READONLY_ROLLBACK:
+        journal = beside(path, "-journal")
+        return (
+            f"a process was killed while it wrote to {path}, and only who may write there can undo what it "
+            f"left: have {owner(path.resolve())} run `bloxdb status --db {path}`, and keep {journal.name}, "
+            "without which the database is lost"
+        )
+    if code & _PRIMARY in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+        return _of_files_beside(path)
+    return None
+
+
+def _of_files_beside(path: Path) -> str | None:
+    """What files beside a database, or their absence, keep somebody from."""
+    for suffix in ("-journal", "-wal", "-shm"):
+        found = beside(path, suffix)
+        if found.exists() and not os.access(found, os.W_OK if is_writable(path) else os.R_OK):
+            return (
+                f"{path} cannot be used because {found.name} beside it belongs to {owner(found)}; have "
+                f"{owner(found)} run `bloxdb status --db {path}`, which takes it away"
+            )
+    return None
+
+
+def left_on(path: Path) -> str:
+    """What to do about a WAL that was left switched on, for those who may not write."""
+    return (
+        f"it was left with its WAL switched on, so that only who may write there can read it: have "
+        f"{owner(path.resolve())} run `bloxdb status --db {path}`, or copy the file to a folder of yours"
+    )

@@ -1,0 +1,173 @@
+"""New databases: they appear whole, in their own name, and never in the place of another."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import bloxdb
+from bloxdb.db import creation
+from bloxdb.files import is_workspace
+from tests.db.programs import start, wait_for_line, whole
+
+
+def command(*words: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "bloxdb", *map(str, words)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def test_of_two_commands_that_create_one_database_at_once_one_makes_it(tmp_path: Path) -> None:
+    path = tmp_path / "blox.db"
+    both = [command("init", "--db", path) for _ in range(2)]
+    told = [process.communicate(timeout=100) for process in both]
+    assert sorted(process.returncode for process in both) == [0, 1]
+    (error,) = (errors for _, errors in told if errors)
+    assert "exists already" in error or "was made by another process meanwhile" in error
+    assert [found.name for found in tmp_path.iterdir()] == ["blox.db"]
+    assert whole(path) == "delete"
+
+
+def test_of_two_imports_into_one_new_file_both_come_in(tmp_path: Path, golden: Path) -> None:
+    path = tmp_path / "blox.db"
+    both = [command("import", golden / "release-tiny", "--db", path) for _ in range(2)]
+    told = [process.communicate(timeout=100) for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
+    assert sum("created" in errors for _, errors in told) == 1
+    assert [found.name for found in tmp_path.iterdir()] == ["blox.db"]
+    with bloxdb.open(path) as db:
+        assert db.rows("SELECT count(*) AS n FROM runs") == [{"n": 40}]
+        assert db.rows("SELECT count(*) AS n FROM epochs") == [{"n": 400}]
+    assert whole(path) == "delete"
+
+
+def test_a_file_that_appears_while_another_is_made_stays(tmp_path: Path, tiny_file: Path) -> None:
+    path = tmp_path / "blox.db"
+
+    def fill() -> None:
+        with creation.open_or_create(path) as (db, is_new):
+            assert is_new
+            assert not path.exists()
+            assert db.name == str(path)
+            shutil.copy(tiny_file, path)
+
+    with pytest.raises(bloxdb.DatabaseExistsError, match="was made by another process meanwhile"):
+        fill()
+    assert [found.name for found in tmp_path.iterdir()] == ["blox.db"]
+    with bloxdb.open(path) as db:
+        assert db.rows("SELECT count(*) AS n FROM runs") == [{"n": 40}]
+
+
+FILL = """
+import sys
+from bloxdb.db import creation
+with creation.open_or_create(sys.argv[1]) as (db, is_new):
+    print("filling", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_what_a_killed_one_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "blox.db"
+    with start(FILL, path) as process:
+        wait_for_line(process, "filling")
+        process.send_signal(signal.SIGKILL)
+    (left,) = tmp_path.iterdir()
+    assert is_workspace(left)
+    bloxdb.create(path).close()
+    assert [found.name for found in tmp_path.iterdir()] == ["blox.db"]
+
+
+@pytest.mark.parametrize("suffix", ["-journal", "-wal"])
+def test_what_is_left_of_another_database_is_not_taken_for_a_part_of_the_new_one(
+    tmp_path: Path, suffix: str
+) -> None:
+    left = tmp_path / f"blox.db{suffix}"
+    left.write_bytes(b"pages of another")
+    with pytest.raises(bloxdb.DatabaseError, match=f"blox.db{suffix} was left by another database"):
+        bloxdb.create(tmp_path / "blox.db")
+    assert left.read_bytes() == b"pages of another"
+    assert list(tmp_path.iterdir()) == [left]
+
+
+def test_a_link_to_nothing_leads_to_the_place_of_the_new_one(tmp_path: Path) -> None:
+    link, target = tmp_path / "link.db", tmp_path / "disk" / "blox.db"
+    link.symlink_to(target)
+    bloxdb.create(link).close()
+    assert link.is_symlink()
+    assert whole(target) == "delete"
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o022, 0o077])
+def test_new_files_and_folders_have_the_users_umask(tmp_path: Path, umask: int) -> None:
+    path = tmp_path / "folder" / "blox.db"
+    before = os.umask(umask)
+    try:
+        bloxdb.create(path).close()
+        with bloxdb.open(path) as db, db.transaction() as session:
+            session.add(bloxdb.Device(name="a"))
+            session.flush()
+            modes = {found.name: found.stat().st_mode & 0o777 for found in path.parent.iterdir()}
+    finally:
+        os.umask(before)
+    assert path.parent.stat().st_mode & 0o777 == 0o777 & ~umask
+    assert modes == dict.fromkeys(("blox.db", "blox.db-wal", "blox.db-shm"), 0o666 & ~umask)
+
+
+def _add_device(db: bloxdb.Database) -> None:
+    with db.transaction() as session:
+        session.add(bloxdb.Device(name="a"))
+
+
+def test_a_connection_never_makes_a_file(tmp_path: Path, tiny_file: Path) -> None:
+    path = Path(shutil.copy(tiny_file, tmp_path / "blox.db"))
+    with bloxdb.open(path) as db:
+        db.disconnect()
+        path.unlink()
+        with pytest.raises(bloxdb.DatabaseError, match="unable to open database file"):
+            db.rows("SELECT 1")
+        with pytest.raises(bloxdb.DatabaseError, match="unable to open database file"):
+            _add_device(db)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("moment", [0.1, 0.3])
+def test_a_signal_ends_an_import_and_leaves_nothing(
+    tmp_path: Path, golden: Path, number: signal.Signals, moment: float
+) -> None:
+    path = tmp_path / "folder" / "blox.db"
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "from bloxdb.cli import main; main()"
+    words = ("import", golden / "release-small", "--db", path)
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, words)], stderr=subprocess.PIPE, text=True
+    ) as process:
+        while not path.parent.exists() or not list(path.parent.iterdir()):
+            time.sleep(0.01)
+        time.sleep(moment)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=100)
+    assert list(path.parent.iterdir()) == []
+    assert "Traceback" not in errors, errors
+    assert process.returncode == (1 if number == signal.SIGINT else -number)
+
+
+def test_under_nohup_a_hangup_ends_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "blox.db"
+    code = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+    code += "from bloxdb.cli import main; main()"
+    with subprocess.Popen([sys.executable, "-c", code, "init", "--db", str(path)]) as process:
+        while not list(tmp_path.iterdir()):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(100) == 0
+    assert [found.name for found in tmp_path.iterdir()] == ["blox.db"]
