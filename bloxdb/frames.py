@@ -20,7 +20,7 @@ from bloxdb.arguments import LARGEST, listed_epochs
 from bloxdb.averages import Averages
 from bloxdb.db.database import Database, asked
 from bloxdb.db.epochs import EpochBlock, read_epochs
-from bloxdb.db.references import Seeds, average_of, find_recipe, find_seeds
+from bloxdb.db.references import ALL_RECIPES, Seeds, average_of, find_recipe, find_seeds
 from bloxdb.db.schema import (
     EPOCH_MEASURES,
     FINISHED,
@@ -35,7 +35,7 @@ from bloxdb.errors import MissingExtraError, QueryError
 from bloxdb.fields import field
 from bloxdb.grouping import Groups
 from bloxdb.measures import MISSING, OVERWRITTEN, RANKED_BY, RUN, from_stored
-from bloxdb.selection import ALL_RECIPES, Selection, parts_of
+from bloxdb.selection import Selection, parts_of
 from bloxdb.space.keys import Ids
 
 if TYPE_CHECKING:
