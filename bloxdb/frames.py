@@ -1,4 +1,4 @@
-"""Runs, epochs and the leaderboard as data frames: Arrow, pandas, Polars.
+"""Every table of a database, and the leaderboard, as data frames: Arrow, pandas, Polars.
 
 Each library is imported when it is asked for; `pip install 'bloxdb[frames]'` brings all three.
 """
@@ -20,7 +20,7 @@ from bloxdb.arguments import LARGEST, listed_epochs
 from bloxdb.averages import Averages
 from bloxdb.db.database import Database, asked
 from bloxdb.db.epochs import EpochBlock, read_epochs
-from bloxdb.db.references import Seeds, average_of, find_recipe, find_seeds
+from bloxdb.db.references import ALL_RECIPES, Seeds, average_of, find_recipe, find_seeds
 from bloxdb.db.schema import (
     EPOCH_MEASURES,
     FINISHED,
@@ -32,10 +32,11 @@ from bloxdb.db.schema import (
     leaderboard,
 )
 from bloxdb.errors import MissingExtraError, QueryError
-from bloxdb.fields import field
+from bloxdb.fields import field, schema
 from bloxdb.grouping import Groups
+from bloxdb.lookups import LOOKUPS, chosen_columns, lookup, rows_of
 from bloxdb.measures import MISSING, OVERWRITTEN, RANKED_BY, RUN, from_stored
-from bloxdb.selection import ALL_RECIPES, Selection, parts_of
+from bloxdb.selection import Selection, parts_of
 from bloxdb.space.keys import Ids
 
 if TYPE_CHECKING:
@@ -43,13 +44,13 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-FRAMES = ("runs", "epochs", "leaderboard")
+FRAMES = ("runs", "epochs", "leaderboard", *LOOKUPS)
 """What can be had as a frame."""
 
 RUN_COLUMNS = (
     *("arch_id", "recipe", "seed", "status", "best_epoch"),
     *RUN_MEASURES,
-    *("device_workers", "started_at", "finished_at"),
+    *("device_workers", "started_at", "finished_at", "env_id"),
 )
 """The columns of the frame `runs`."""
 
@@ -66,6 +67,18 @@ _OF_AVERAGES: dict[str, Sequence[str]] = {
         f"{RANKED_BY}_std",
     ),
 }
+
+
+def frame_columns(what: str) -> tuple[str, ...]:
+    """The columns that a frame has where nothing else is asked for.
+
+    Parameters
+    ----------
+    what
+        One of `FRAMES`.
+    """
+    return tuple(LOOKUPS[what].columns if what in LOOKUPS else _OF_RUNS[what])
+
 
 _AT_ONCE = 4  # readers of one state of the database
 
@@ -89,20 +102,22 @@ def to_arrow(
     Parameters
     ----------
     what
-        ``'runs'``, ``'epochs'`` (of finished runs) or ``'leaderboard'``.
+        ``'runs'``, ``'epochs'`` (of finished runs) or ``'leaderboard'``; or what they refer to: ``'archs'``,
+        ``'static_info'``, ``'latencies'``, ``'envs'``, ``'recipes'``, ``'devices'``, ``'blocks'``.
     db
         The database; the current one if not given.
     recipe
-        Only runs of the recipe of this name; all if None or ``'*'``, but averages need one or ``'*'``.
+        Only runs of the recipe of this name, or their environments, or it alone; all if None or ``'*'``, but
+        averages need one or ``'*'``.
     seeds
-        Only runs of this seed, or of these; ``'mean'`` or ``'median'`` for averages of the leaderboard or of
-        epochs over the seeds of each architecture.
+        Only runs of this seed, or of these, or their environments; ``'mean'`` or ``'median'`` for averages
+        of the leaderboard or of epochs over the seeds of each architecture.
     columns
         Only these, in this order; the choices stand in the error for any other name. All if None.
     epochs
         Only this epoch of each run, from 1, or these; all if None.
     archs
-        Only these architectures, in whatever way they are named; all if None.
+        Only rows of these architectures, in whatever way they are named; all if None.
     first_epoch
         Whether epoch 1 counts also where it has the best epoch's validation instead of its own, which would
         tell the end of the training; otherwise it is as not measured there.
@@ -110,14 +125,15 @@ def to_arrow(
     Returns
     -------
     pyarrow.Table
-        A row a run, or a row an epoch; of averages a row an architecture, or a row an epoch of one.
+        A row a run, an epoch, or what else the table has; of averages an architecture,
+        or an epoch of one.
 
     Raises
     ------
     MissingExtraError
         pyarrow is not installed.
     QueryError
-        There is no such table, recipe, seed, column or epoch.
+        There is no such table, recipe, seed, column or epoch, or rows of the table are not of one.
     InvalidArchError
         There is no such architecture.
     """
@@ -125,13 +141,18 @@ def to_arrow(
         raise QueryError(f"there is no frame {what!r}; choose one of: {', '.join(FRAMES)}")
     arrow: Any = _library("pyarrow")
     db = asked(db)
+    if epochs is not None and what != "epochs":
+        row = LOOKUPS[what].row if what in LOOKUPS else "a run"
+        raise QueryError(f"a row of {what!r} is {row}, not an epoch; epochs=… is for 'epochs'")
+    if what in LOOKUPS:
+        return lookup(arrow, db, what, columns, archs=archs, recipe=recipe, seeds=seeds)
     average = average_of(seeds)
     if average and what == "runs":
         raise QueryError("a run has one seed; averages are of 'leaderboard' or of 'epochs'")
     names = (_OF_AVERAGES if average else _OF_RUNS)[what]
-    numbers = None if epochs is None else _numbers(what, db, epochs)
+    numbers = None if epochs is None else _numbers(db, epochs)
     indices = None if archs is None else np.unique(space.arch_indices(archs))
-    wanted = _Wanted(_names(columns, names), numbers, indices, first_epoch)
+    wanted = _Wanted(chosen_columns(columns, names), numbers, indices, first_epoch)
     chosen = None if recipe in (None, ALL_RECIPES) or average else find_recipe(db, recipe)
     if average:
         ask = _averaged_epochs if what == "epochs" else _averaged
@@ -151,11 +172,11 @@ def to_arrow(
                 query = query.where(leaderboard.c.recipe == chosen.name)
             if only is not None:
                 query = query.where(leaderboard.c.seed.in_(only))
-            return _rows(
+            return rows_of(
                 arrow, sessions[0], parts_of(query, leaderboard.c.arch_id, wanted.archs), wanted.columns
             )
         query = _of_runs(wanted.columns, chosen, only).order_by(Run.arch_id, Recipe.name, Run.seed)
-        return _rows(arrow, sessions[0], parts_of(query, Run.arch_id, wanted.archs), wanted.columns)
+        return rows_of(arrow, sessions[0], parts_of(query, Run.arch_id, wanted.archs), wanted.columns)
 
 
 def to_pandas(
@@ -177,20 +198,22 @@ def to_pandas(
     Parameters
     ----------
     what
-        ``'runs'``, ``'epochs'`` (of finished runs) or ``'leaderboard'``.
+        ``'runs'``, ``'epochs'`` (of finished runs) or ``'leaderboard'``; or what they refer to: ``'archs'``,
+        ``'static_info'``, ``'latencies'``, ``'envs'``, ``'recipes'``, ``'devices'``, ``'blocks'``.
     db
         The database; the current one if not given.
     recipe
-        Only runs of the recipe of this name; all if None or ``'*'``, but averages need one or ``'*'``.
+        Only runs of the recipe of this name, or their environments, or it alone; all if None or ``'*'``, but
+        averages need one or ``'*'``.
     seeds
-        Only runs of this seed, or of these; ``'mean'`` or ``'median'`` for averages of the leaderboard or of
-        epochs over the seeds of each architecture.
+        Only runs of this seed, or of these, or their environments; ``'mean'`` or ``'median'`` for averages
+        of the leaderboard or of epochs over the seeds of each architecture.
     columns
         Only these, in this order; the choices stand in the error for any other name. All if None.
     epochs
         Only this epoch of each run, from 1, or these; all if None.
     archs
-        Only these architectures, in whatever way they are named; all if None.
+        Only rows of these architectures, in whatever way they are named; all if None.
     first_epoch
         Whether epoch 1 counts also where it has the best epoch's validation instead of its own, which would
         tell the end of the training; otherwise it is as not measured there.
@@ -198,7 +221,8 @@ def to_pandas(
     Returns
     -------
     pandas.DataFrame
-        A row a run, or a row an epoch; of averages a row an architecture, or a row an epoch of one. What
+        A row a run, an epoch, or what else the table has; of averages an architecture,
+        or an epoch of one. What
         was not measured is NaN.
 
     Raises
@@ -206,7 +230,7 @@ def to_pandas(
     MissingExtraError
         pandas or pyarrow is not installed.
     QueryError
-        There is no such table, recipe, seed, column or epoch.
+        There is no such table, recipe, seed, column or epoch, or rows of the table are not of one.
     InvalidArchError
         There is no such architecture.
     """
@@ -242,20 +266,22 @@ def to_polars(
     Parameters
     ----------
     what
-        ``'runs'``, ``'epochs'`` (of finished runs) or ``'leaderboard'``.
+        ``'runs'``, ``'epochs'`` (of finished runs) or ``'leaderboard'``; or what they refer to: ``'archs'``,
+        ``'static_info'``, ``'latencies'``, ``'envs'``, ``'recipes'``, ``'devices'``, ``'blocks'``.
     db
         The database; the current one if not given.
     recipe
-        Only runs of the recipe of this name; all if None or ``'*'``, but averages need one or ``'*'``.
+        Only runs of the recipe of this name, or their environments, or it alone; all if None or ``'*'``, but
+        averages need one or ``'*'``.
     seeds
-        Only runs of this seed, or of these; ``'mean'`` or ``'median'`` for averages of the leaderboard or of
-        epochs over the seeds of each architecture.
+        Only runs of this seed, or of these, or their environments; ``'mean'`` or ``'median'`` for averages
+        of the leaderboard or of epochs over the seeds of each architecture.
     columns
         Only these, in this order; the choices stand in the error for any other name. All if None.
     epochs
         Only this epoch of each run, from 1, or these; all if None.
     archs
-        Only these architectures, in whatever way they are named; all if None.
+        Only rows of these architectures, in whatever way they are named; all if None.
     first_epoch
         Whether epoch 1 counts also where it has the best epoch's validation instead of its own, which would
         tell the end of the training; otherwise it is as not measured there.
@@ -263,7 +289,8 @@ def to_polars(
     Returns
     -------
     polars.DataFrame
-        A row a run, or a row an epoch; of averages a row an architecture, or a row an epoch of one. What
+        A row a run, an epoch, or what else the table has; of averages an architecture,
+        or an epoch of one. What
         was not measured is null.
 
     Raises
@@ -271,7 +298,7 @@ def to_polars(
     MissingExtraError
         polars or pyarrow is not installed.
     QueryError
-        There is no such table, recipe, seed, column or epoch.
+        There is no such table, recipe, seed, column or epoch, or rows of the table are not of one.
     InvalidArchError
         There is no such architecture.
     """
@@ -307,23 +334,8 @@ class _Wanted:
     first_epoch: bool
 
 
-def _names(columns: Iterable[str] | None, choices: Sequence[str]) -> list[str]:
-    """Columns as a list, each once."""
-    if columns is None:
-        return list(choices)
-    names = [columns] if isinstance(columns, str) else list(dict.fromkeys(columns))
-    for name in names:
-        if name not in choices:
-            raise QueryError(f"there is no column {name!r}; choose of: {', '.join(choices)}")
-    if not names:
-        raise QueryError(f"a frame has one column at the least; choose of: {', '.join(choices)}")
-    return names
-
-
-def _numbers(what: str, db: Database, epochs: int | Iterable[int]) -> list[int]:
+def _numbers(db: Database, epochs: int | Iterable[int]) -> list[int]:
     """Epochs as a list, in order and each once."""
-    if what != "epochs":
-        raise QueryError(f"a row of {what!r} is a run, not an epoch; epochs=… is for 'epochs'")
     last = db.reader.scalar(select(func.max(Recipe.epochs))) or LARGEST
     found = listed_epochs(epochs, last)
     return [found] if isinstance(found, int) else sorted(set(found))
@@ -338,16 +350,6 @@ def _of_runs(names: Sequence[str], recipe: Recipe | None, seeds: list[int] | Non
     return query if seeds is None else query.where(Run.seed.in_(seeds))
 
 
-def _rows(arrow: Any, session: Session, queries: Iterable[Select[Any]], names: Sequence[str]) -> Any:
-    rows = [row for query in queries for row in session.execute(query)]
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-    return arrow.table([list(column) for column in columns], schema=_schema(arrow, names))
-
-
-def _schema(arrow: Any, names: Iterable[str]) -> Any:
-    return arrow.schema([field(arrow, name) for name in names])
-
-
 def _epochs(
     arrow: Any, sessions: list[Session], recipe: Recipe | None, seeds: list[int] | None, wanted: _Wanted
 ) -> Any:
@@ -355,9 +357,9 @@ def _epochs(
     of_run = [name for name in wanted.columns if name in _OF_EPOCH_RUNS]
     runs = _of_runs(of_run, recipe, seeds, Run.id, Recipe.first_epoch_is_best).where(Run.status == FINISHED)
     rows = [row for part in parts_of(runs, Run.arch_id, wanted.archs) for row in sessions[0].execute(part)]
-    schema = _schema(arrow, wanted.columns)
+    fields = schema(arrow, wanted.columns)
     if not rows or wanted.epochs == []:
-        return schema.empty_table()
+        return fields.empty_table()
     rows.sort(key=lambda row: row[0])
     run_ids, are_lost, *values = zip(*rows, strict=True)
     is_lost = np.array(are_lost) & (not wanted.first_epoch)
@@ -369,15 +371,15 @@ def _epochs(
     ids = np.array(run_ids)
     numbers = "epoch" in wanted.columns or bool(is_lost.any())
     batches = [
-        _batch(arrow, schema, block, np.searchsorted(ids, block.run_ids), known, is_lost)
+        _batch(arrow, fields, block, np.searchsorted(ids, block.run_ids), known, is_lost)
         for block in read_epochs(sessions, ids, measures, epochs=wanted.epochs, numbers=numbers)
     ]
-    return arrow.Table.from_batches(batches, schema)
+    return arrow.Table.from_batches(batches, fields)
 
 
 def _batch(
     arrow: Any,
-    schema: Any,
+    fields: Any,
     block: EpochBlock,
     places: npt.NDArray[np.int64],
     of_run: dict[str, Any],
@@ -387,7 +389,7 @@ def _batch(
     each = np.repeat(places, block.counts)
     lost = is_lost[each] & (block.epochs == 1) if is_lost.any() else np.zeros(len(each), dtype=bool)
     columns = []
-    for name in schema.names:
+    for name in fields.names:
         if name == "recipe":
             columns.append(of_run[name].take(arrow.array(each)))
         elif name in of_run:
@@ -401,7 +403,7 @@ def _batch(
             absent = (stored == MISSING) | lost if name in OVERWRITTEN else stored == MISSING
             natural = from_stored(stored, EPOCH_MEASURES[name])
             columns.append(arrow.array(natural, mask=absent if absent.any() else None))
-    return arrow.record_batch(columns, schema=schema)
+    return arrow.record_batch(columns, schema=fields)
 
 
 def _averaged(arrow: Any, db: Database, recipe: str | None, average: str, wanted: _Wanted) -> Any:
@@ -435,5 +437,5 @@ def _averaged_epochs(arrow: Any, db: Database, recipe: str | None, average: str,
     columns["seeds"] = groups.counts(known)
     for name, of_runs in values.items():
         columns[name] = arrow.array(groups.averages(average, of_runs), from_pandas=True)  # NaN is null
-    schema = _schema(arrow, wanted.columns)
-    return arrow.table([columns[name] for name in schema.names], schema=schema)
+    fields = schema(arrow, wanted.columns)
+    return arrow.table([columns[name] for name in fields.names], schema=fields)

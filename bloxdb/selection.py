@@ -12,14 +12,11 @@ from sqlalchemy.orm import aliased
 
 from bloxdb.db.arrays import plainly, read_numbers
 from bloxdb.db.database import Database
-from bloxdb.db.references import Seeds, average_of, find_device, find_recipe, find_seeds
+from bloxdb.db.references import ALL_RECIPES, Seeds, average_of, find_device, find_recipe, find_seeds
 from bloxdb.db.schema import FINISHED, LEADERBOARD_COLUMNS, RUN_MEASURES, Arch, Latency, Recipe, Run
 from bloxdb.errors import QueryError
 from bloxdb.measures import LATENCY, Measure
 from bloxdb.space.keys import Ids
-
-ALL_RECIPES = "*"
-"""What stands for the runs of all recipes together."""
 
 _ARCHS_AT_ONCE = 500  # that one statement names
 

@@ -20,6 +20,9 @@ from bloxdb import Database, frames, space
 from bloxdb.measures import EPOCH
 from tests.helpers import SEEDS
 
+OF_RUNS = ("runs", "epochs", "leaderboard")
+"""Frames of runs; `test_lookups.py` has the others."""
+
 
 def test_a_frame_has_the_rows_of_the_database(tiny_db: Database) -> None:
     found = bloxdb.to_arrow("leaderboard", tiny_db).to_pylist()
@@ -37,7 +40,7 @@ def test_a_frame_has_the_rows_of_the_database(tiny_db: Database) -> None:
     assert epochs.to_pylist() == tiny_db.rows(query)
 
 
-@pytest.mark.parametrize("what", frames.FRAMES)
+@pytest.mark.parametrize("what", OF_RUNS)
 def test_pandas_and_polars_have_the_same_values(tiny_db: Database, what: str) -> None:
     arrow = bloxdb.to_arrow(what, tiny_db)
     pandas, polars = bloxdb.to_pandas(what, tiny_db), bloxdb.to_polars(what, tiny_db)
@@ -58,7 +61,7 @@ def test_fields_have_types_and_units(tiny_db: Database) -> None:
 def test_recipes_and_seeds_can_be_chosen_and_nothing_is_an_empty_frame(
     tiny_db: Database, empty_db: Database
 ) -> None:
-    for what in frames.FRAMES:
+    for what in OF_RUNS:
         whole = bloxdb.to_arrow(what, tiny_db)
         assert bloxdb.to_arrow(what, tiny_db, recipe="cifar100-10", seeds=[3]).equals(whole)
         assert bloxdb.to_arrow(what, tiny_db, seeds=3).equals(whole)
@@ -67,7 +70,7 @@ def test_recipes_and_seeds_can_be_chosen_and_nothing_is_an_empty_frame(
         with pytest.raises(bloxdb.QueryError, match="no run with seed 4; choose of: 3"):
             bloxdb.to_arrow(what, tiny_db, seeds=[4])
     with pytest.raises(bloxdb.QueryError, match="choose one of: runs, epochs, leaderboard"):
-        bloxdb.to_arrow("archs", tiny_db)
+        bloxdb.to_arrow("archives", tiny_db)
     with pytest.raises(bloxdb.QueryError, match="choose one of: cifar100-10"):
         bloxdb.to_arrow("runs", tiny_db, recipe="x")
 
@@ -93,7 +96,7 @@ def every(what: str, seeds: Any) -> dict[str, Any]:
     return {"what": what, "seeds": seeds, **({"recipe": "cifar100-200"} if isinstance(seeds, str) else {})}
 
 
-TABLES = [every(what, seeds) for what in frames.FRAMES for seeds in (None, 0, "mean", "median")]
+TABLES = [every(what, seeds) for what in OF_RUNS for seeds in (None, 0, "mean", "median")]
 TABLES = [table for table in TABLES if table["what"] != "runs" or not isinstance(table["seeds"], str)]
 SEVERAL = {
     "a list": list,
@@ -235,7 +238,7 @@ def test_a_missing_library_names_the_extra() -> None:
 
 
 @pytest.mark.parametrize("spelling", SEEDS.values(), ids=SEEDS)
-@pytest.mark.parametrize("what", frames.FRAMES)
+@pytest.mark.parametrize("what", OF_RUNS)
 def test_seeds_can_be_written_in_many_ways(
     tiny_db: Database, what: str, spelling: Callable[[int], Any]
 ) -> None:

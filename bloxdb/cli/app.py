@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
 from importlib import import_module
+from traceback import walk_tb
 from typing import Any, NoReturn
 
 import click
 from sqlalchemy.exc import DBAPIError
 
 from bloxdb.cli.signals import ended_by_signals
-from bloxdb.cli.terminal import end_by_sigpipe, note, streams
+from bloxdb.cli.terminal import STDOUT, end_by_sigpipe, note, streams
 from bloxdb.errors import BloxError
 
 _HOMES = {
@@ -97,7 +98,14 @@ def _told() -> Iterator[None]:
     except BrokenPipeError:
         end_by_sigpipe()
     except OSError as error:
-        _fail(f"{error.filename or 'a file'}: {error.strerror or error}")
+        _fail(f"{error.filename or _unnamed(error)}: {error.strerror or error}")
+
+
+def _unnamed(error: OSError) -> str:
+    """What an error is about that names no file: click, which prints help, writes to nothing but stdout."""
+    frames = list(walk_tb(error.__traceback__))
+    module = frames[-1][0].f_globals.get("__name__", "") if frames else ""
+    return STDOUT if module.partition(".")[0] == "click" else "a file"
 
 
 def _fail(error: object) -> NoReturn:

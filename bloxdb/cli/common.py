@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bloxdb.cli.terminal import clean, console, is_terminal, note, width, write
+from bloxdb.cli.terminal import clean, console, is_terminal, note, width, write, write_data
 from bloxdb.files import expanded
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 _VEC = re.compile(r"vec(_\d+)?")
+_FORM = "bloxdb.cli.form"  # where click's context keeps the one that is asked for
 
 
 class _Home(click.Path):
@@ -39,9 +40,20 @@ PATH = _Home(path_type=Path)
 db_option = click.option(
     "--db", metavar="PATH|URL", help="The database: a file, or a URL such as postgresql://host/name."
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
-csv_option = click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a header line.")
+
+def _one_form(ctx: click.Context, param: click.Parameter, is_given: bool) -> bool:
+    """An answer has one form: whoever asks for two must have made a mistake."""
+    if is_given and ctx.meta.setdefault(_FORM, param.name) != param.name:
+        raise click.UsageError("--json and --csv are two forms of one answer; give one of them", ctx)
+    return is_given
+
+
+json_option = click.option("--json", "as_json", is_flag=True, callback=_one_form, help="Print JSON.")
+
+csv_option = click.option(
+    "--csv", "as_csv", is_flag=True, callback=_one_form, help="Print CSV with a header line."
+)
 
 
 def show_rows(
@@ -66,7 +78,10 @@ def show_rows(
         writer = csv.writer(out, lineterminator="\n")
         writer.writerows([columns, *(map(_field, row.values()) for row in rows)] if columns else [])
         text = out.getvalue()
-        write("\n".join(map(clean, text.split("\n"))) if is_terminal() else text)
+        if is_terminal():
+            write("\n".join(map(clean, text.split("\n"))))
+        else:
+            write_data(text)
     elif not rows:
         note("(no rows)")
     elif is_terminal():

@@ -138,7 +138,7 @@ def verify(folder: Path) -> None:
         say(f"{file.path.name}\t{file.seconds:.3f} s\t{outcome}")
 
     loaded, checks = verify_release(folder, on_file=show)
-    _print_notes(left_out([folder]))
+    _print_notes(left_out([folder], results=False))
     for check in checks:
         if check.differences:
             say(f".{check.format}: not equal")

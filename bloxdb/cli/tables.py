@@ -59,6 +59,7 @@ def as_text(columns: Sequence[str], rows: Sequence[Sequence[Any]], width: int) -
     width
         The columns of the terminal.
     """
+    rows = list(zip(*(_aligned_fractions(column) for column in zip(*rows, strict=True)), strict=True))
     for layout in _LAYOUTS:
         text, needed = _table(columns, rows, layout)
         if needed <= width:
@@ -83,7 +84,7 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], layout: _Layou
     height = max(map(len, headings), default=1)
     for heading, size in zip(headings, widths, strict=True):
         heading[:0] = [" " * size] * (height - len(heading))
-    above = ", ".join(f"{columns[at]} {value}" for at, value in once.items())
+    above = ", ".join(once.values())
     space = " " * layout.gap
     text = [above] if above else []
     text += [bold(space.join(parts).rstrip()) for parts in zip(*headings, strict=True)]
@@ -92,11 +93,47 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], layout: _Layou
 
 
 def _same_in_all(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[int, str]:
+    """What stands above the table, by the place of its column."""
     found = {}
     for at, name in enumerate(columns):
         if name in _SAID_ONCE and rows and all(row[at] == rows[0][at] for row in rows):
-            found[at] = _cell(name, rows[0][at], short=True)
+            value = _cell(name, rows[0][at], short=True)
+            is_count = name == "seeds" and isinstance(rows[0][at], int)
+            found[at] = f"over {value} seed{'s' * (value != '1')}" if is_count else f"{name} {value}"
     return found if len(found) < len(columns) else {}
+
+
+class _Fraction(float):
+    """A number that is shown with so many decimals as all in its column."""
+
+    text: str
+
+
+def _aligned_fractions(column: Sequence[Any]) -> list[Any]:
+    """A column whose fractions have one number of decimals, so that they compare at a glance.
+
+    Those that were measured keep all of theirs; averages, which have any number of them, get as many.
+    """
+    texts = [_digits(value) if type(value) is float else "" for value in column]
+    decimals = max((len(text.partition(".")[2]) for text in texts), default=0)
+    shown = []
+    for value, text in zip(column, texts, strict=True):
+        if text:
+            value = _Fraction(value)
+            is_long = len(repr(float(value))) > _LONG
+            value.text = (
+                f"{value:.{decimals}f}" if is_long else text.ljust(text.index(".") + decimals + 1, "0")
+            )
+        shown.append(value)
+    return shown
+
+
+def _digits(value: float) -> str:
+    """A fraction as it is, or with a few decimals if it is long; '' where it has an exponent."""
+    text = repr(value)
+    if len(text) > _LONG:
+        text = f"{value:.{_DECIMALS}f}" if _is_middling(value) else ""
+    return text if "." in text and "e" not in text else ""
 
 
 def _records(columns: Sequence[str], rows: Sequence[Sequence[Any]], width: int) -> str:
@@ -149,6 +186,8 @@ def _cell(name: str, value: Any, short: bool) -> str:
         return bytes(value).hex()
     if name in COSTS and isinstance(value, int):
         return f"{value:,}"
+    if isinstance(value, _Fraction):
+        return value.text
     if isinstance(value, float) and len(repr(value)) > _LONG:
         return _shortened(value)
     if isinstance(value, str):
@@ -161,7 +200,11 @@ def _cell(name: str, value: Any, short: bool) -> str:
 
 def _shortened(value: float) -> str:
     """A long fraction, as averages are, with so many decimals as a person compares by."""
-    return f"{value:.{_DECIMALS}f}" if 1e-3 <= abs(value) < 1e12 else f"{value:.{_DECIMALS}g}"
+    return f"{value:.{_DECIMALS}f}" if _is_middling(value) else f"{value:.{_DECIMALS}g}"
+
+
+def _is_middling(value: float) -> bool:
+    return 1e-3 <= abs(value) < 1e12
 
 
 def _blocks(vec: str, shown: Callable[[BlockKind], str]) -> str:

@@ -25,6 +25,9 @@ _PIECE = 1_000
 Of more, a pipe whose reader leaves takes a part, and with $PYTHONUNBUFFERED Python does not notice.
 """
 
+STDOUT, STDERR = "standard output", "standard error"
+"""What errors call the streams."""
+
 _LOOKALIKES = {
     **dict(zip("▁▂▃▄▅▆▇█", "__--==##", strict=True)),
     **{"…": "...", "±": "+-", "×": "x", "–": "-", "—": "-", "━": "-", "╸": "-", "╺": "-"},
@@ -82,11 +85,25 @@ def note(text: object) -> None:
 
 
 def write(text: str, stream: IO[str] | None = None) -> None:
-    """A text as it is, on stdout or another stream, at once."""
+    """A text as it is, on stdout or another stream, at once; an `OSError` names the stream."""
     stream = stream or sys.stdout
-    for start in range(0, len(text), _PIECE):
-        stream.write(text[start : start + _PIECE])
-    stream.flush()
+    try:
+        for start in range(0, len(text), _PIECE):
+            stream.write(text[start : start + _PIECE])
+        stream.flush()
+    except OSError as error:
+        error.filename = error.filename or (STDERR if stream is sys.stderr else STDOUT)
+        raise
+
+
+def write_data(text: str) -> None:
+    """A text that a program reads from a file or a pipe: every character as it is, in UTF-8.
+
+    A lookalike would be another value, and nobody could tell.
+    """
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(encoding="utf-8", errors=sys.stdout.errors)
+    write(text)
 
 
 def is_terminal() -> bool:

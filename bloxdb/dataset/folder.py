@@ -16,11 +16,12 @@ import numpy.typing as npt
 from bloxdb import codecs, space, warn
 from bloxdb.codecs import Table
 from bloxdb.codecs.columns import BASE, measure_of
+from bloxdb.dataset.cover import check_cover, mask
 from bloxdb.db.references import Seeds, listed_seeds
 from bloxdb.errors import QueryError, ReleaseError
 from bloxdb.files import expanded
 from bloxdb.measures import COSTS, ENVIRONMENT, EPOCH, LATENCY, Measure, to_floats
-from bloxdb.release.folder import check_agreement, left_out, release_files
+from bloxdb.release.folder import check_agreement, check_packings, left_out, release_files
 from bloxdb.release.names import check_name
 from bloxdb.release.overwritten import first_epoch_is_best
 from bloxdb.space.keys import Ids
@@ -148,7 +149,7 @@ class FolderSource:
     @cached_property
     def _arch_ids(self) -> Ids:
         all_ids = np.concatenate([parts[BASE[1]].ids for parts in self.training.values()])
-        return np.flatnonzero(_mask(all_ids))
+        return np.flatnonzero(mask(all_ids))
 
     def result(self, name: str, arch_id: int, seed: int) -> float | int | None:
         """One value of a run."""
@@ -327,7 +328,7 @@ def source_of(tables: Iterable[Part], validate: bool) -> FolderSource:
         raise ReleaseError("there is no base file, so no run")
     if validate:
         check_agreement({Path(part.source): part.table.header for part in parts.values()})
-        _check_cover(parts, seeds)
+        check_cover({stem: part.ids for stem, part in parts.items()}, seeds)
     training: dict[int, dict[str, Part]] = {}
     columns = list(heads[f"blox-base-{seeds[0]}"].columns)
     extended = any(head.part == "ext" for head in heads.values())
@@ -360,7 +361,7 @@ class _Files:
 
     def __init__(self, folder: Path, formats: Sequence[str]) -> None:
         self.folder = folder
-        self.left_out = left_out([folder])
+        self.left_out = left_out([folder], results=False)
         self._endings = ", ".join(f".{name}" for name in formats)
         self._paths: dict[str, Path] = {}
         for stem, there in release_files(folder).items():
@@ -409,43 +410,6 @@ class _Files:
 
 
 def _read_part(path: Path) -> Part:
-    table = codecs.read(path)
+    table = codecs.read(check_packings(path))
     check_name(path, table.header)
     return Part(table, str(path))
-
-
-def _check_cover(parts: dict[str, Part], seeds: list[int]) -> None:
-    """Files that extend a base file must be of architectures that it has; what they lack is said."""
-    every = _mask(np.concatenate([parts[f"blox-base-{seed}"].ids for seed in seeds]))
-    for seed in seeds:
-        base = _mask(parts[f"blox-base-{seed}"].ids)
-        _say_what_is_missing(f"blox-base-{seed}", base, every, "that another seed has")
-        for kind in ("ext", "env"):
-            part = parts.get(f"blox-{kind}-{seed}")
-            if part is None:
-                continue
-            there = _mask(part.ids)
-            strange = np.flatnonzero(there & ~base)
-            if strange.size:
-                raise ReleaseError(
-                    f"blox-{kind}-{seed} has architecture {strange[0]}, which blox-base-{seed} lacks"
-                )
-            _say_what_is_missing(f"blox-{kind}-{seed}", there, base, f"that blox-base-{seed} has")
-
-
-def _mask(ids: Ids) -> npt.NDArray[np.bool_]:
-    """Which of all architectures these are: NumPy's own sets take a hundred times as long."""
-    is_there = np.zeros(space.NUM_ARCHS, dtype=bool)
-    is_there[ids] = True
-    return is_there
-
-
-def _say_what_is_missing(
-    stem: str, there: npt.NDArray[np.bool_], wanted: npt.NDArray[np.bool_], which: str
-) -> None:
-    missing = np.flatnonzero(wanted & ~there)
-    if missing.size:
-        warn.caller(
-            f"{stem} lacks {missing.size:,} of {wanted.sum():,} architectures {which}, as {missing[0]}; "
-            "they have no value there"
-        )

@@ -22,6 +22,9 @@ from bloxdb.measures import ENVIRONMENT
 Seeds = int | Iterable[int] | str | None
 """Which seeds: one, several, or all that there are; where averages can be asked for, the name of one."""
 
+ALL_RECIPES = "*"
+"""What stands for the runs of all recipes together, so that no recipe is called so."""
+
 AVERAGES = ("mean", "median")
 """What can be asked for instead of seeds, where a row or a value is to be one of an architecture."""
 
@@ -164,10 +167,12 @@ def recipe_for(session: Session, facts: RecipeFacts, advice: str) -> Recipe:
     ------
     ReleaseError
         It has: the results of two recipes would be mixed.
+    QueryError
+        It would be a new one, of a name that nothing can be asked for by.
     """
     found = known_recipe(session, facts.name, facts.digest)
     if found is None:
-        found = Recipe(name=facts.name, dataset=facts.dataset, epochs=facts.epochs)
+        found = Recipe(name=new_name(facts.name), dataset=facts.dataset, epochs=facts.epochs)
         session.add(found)
         images = facts.images or DATASETS.get(facts.dataset)
     else:
@@ -182,6 +187,32 @@ def recipe_for(session: Session, facts: RecipeFacts, advice: str) -> Recipe:
     found.first_epoch_is_best = found.first_epoch_is_best or facts.first_epoch_is_best
     session.flush()
     return found
+
+
+def new_name(name: str) -> str:
+    """The name of a recipe that is made, by whichever way in.
+
+    Parameters
+    ----------
+    name
+        What it is to be called.
+
+    Returns
+    -------
+    str
+        The name as it is.
+
+    Raises
+    ------
+    QueryError
+        It is no text, blank, or what stands for all recipes.
+    """
+    if not isinstance(name, str) or name.strip() in ("", ALL_RECIPES):
+        raise QueryError(
+            f"a recipe's name is a text that is not blank, and not {ALL_RECIPES!r}, which stands for all "
+            f"recipes; {name!r} is none: choose another, such as 'cifar100-200'"
+        )
+    return str(name)
 
 
 def known_recipe(session: Session, name: str, digest: str | None) -> Recipe | None:

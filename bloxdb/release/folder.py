@@ -10,14 +10,15 @@ from bloxdb import codecs
 from bloxdb.codecs import Header
 from bloxdb.errors import ReleaseError
 from bloxdb.files import expanded
-from bloxdb.release.names import EXPECTED, parse_name, why_left_out
+from bloxdb.release.names import EXPECTED, parse_name, why_left_out, why_results_are_left_out
+from bloxdb.release.packings import check_same, others_of
 from bloxdb.release.results import results_in
 
 
 def release_files(folder: str | PathLike[str]) -> dict[str, dict[str, Path]]:
     """The release files of a folder: stem to format to path, formats in order of preference.
 
-    Of one format, a file as it is comes before a packed one.
+    Of one format, a file as it is comes before a packed one; whoever reads one calls `check_packings`.
 
     Raises
     ------
@@ -45,13 +46,46 @@ def _by_format(paths: dict[str, Path]) -> dict[str, Path]:
     return chosen
 
 
-def left_out(places: Iterable[str | PathLike[str]]) -> list[str]:
-    """What looks like a release file in these folders and is not taken: a sentence each, which says why."""
+def packings(path: Path) -> list[Path]:
+    """The other packings of a release file that are beside it."""
+    return others_of(path, parse_name)
+
+
+def check_packings(path: Path) -> Path:
+    """A release file as it is, whose other packings beside it hold the same table.
+
+    Raises
+    ------
+    ReleaseError
+        One holds another, or is damaged; the error names both.
+    """
+    for other in packings(path):
+        check_same(path, other, _difference)
+    return path
+
+
+def _difference(path: Path, other: Path) -> str | None:
+    """Where the tables of two files differ; the order of rows does not count."""
+    return codecs.read(path).sorted().difference(codecs.read(other).sorted())
+
+
+def left_out(places: Iterable[str | PathLike[str]], *, results: bool = True) -> list[str]:
+    """What looks like a file to read in these folders and is not taken: a sentence each, which says why.
+
+    Parameters
+    ----------
+    places
+        Folders; anything else has nothing left out.
+    results
+        Whether training results would be read, too.
+    """
     sentences = []
     for place in dict.fromkeys(map(expanded, places)):
         if place.is_dir():
             others = (path for path in sorted(place.iterdir()) if not (parse_name(path) and path.is_file()))
-            sentences += [sentence for path in others if (sentence := why_left_out(path))]
+            for path in others:
+                sentence = why_left_out(path) or (why_results_are_left_out(path) if results else None)
+                sentences += [sentence] if sentence else []
     return sentences
 
 
@@ -75,7 +109,7 @@ def _expand(paths: Iterable[str | PathLike[str]]) -> Iterator[Path]:
             if results and not any(map(parse_name, place.iterdir())):
                 continue
             for formats in release_files(place).values():
-                yield next(iter(formats.values()))
+                yield check_packings(next(iter(formats.values())))
         elif place.exists():
             if not place.name.endswith(tuple(f".{extension}" for extension in codecs.EXTENSIONS)) and (
                 sentence := why_left_out(place)

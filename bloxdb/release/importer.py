@@ -14,7 +14,7 @@ from bloxdb.arguments import integer
 from bloxdb.codecs import Header, Table
 from bloxdb.db.database import Database, asked
 from bloxdb.db.epochs import EpochWriter
-from bloxdb.db.references import Environments, RecipeFacts, device_id, recipe_for
+from bloxdb.db.references import Environments, RecipeFacts, device_id, new_name, recipe_for
 from bloxdb.db.schema import Latency, Recipe, Run, StaticInfo
 from bloxdb.errors import BloxFormatError, ReleaseError
 from bloxdb.measures import ENVIRONMENT, LATENCY, SEEDS, Array
@@ -72,6 +72,8 @@ def import_release(
 
     Raises
     ------
+    QueryError
+        No recipe can have this name.
     BloxFormatError
         A file is damaged.
     ReleaseError
@@ -81,6 +83,7 @@ def import_release(
     """
     db = asked(db)
     places = [paths] if isinstance(paths, str | PathLike) else list(paths)
+    recipe = None if recipe is None else new_name(recipe)
     seed = None if seed is None else integer(seed, "a seed", low=SEEDS[0])
     files = expand(places)
     results = [path for path in files if is_results(path)]

@@ -1,4 +1,4 @@
-"""What release files are called: what a name says, whether the header agrees, and what is nearly a name."""
+"""What release files and training results are called, whether headers agree, and what is nearly a name."""
 
 from __future__ import annotations
 
@@ -9,13 +9,18 @@ from pathlib import Path
 from bloxdb import codecs
 from bloxdb.codecs import Header
 from bloxdb.codecs.header import PLAIN_DEVICE
+from bloxdb.codecs.packed import PACKINGS
 from bloxdb.errors import BloxFormatError, ReleaseError
+from bloxdb.release.packings import contents
 
 EXPECTED = (
     "blox-info, blox-base-SEED, blox-ext-SEED, blox-env-SEED or blox-bench-DEVICE, ending in "
     f".{', .'.join(codecs.EXTENSIONS)}"
 )
 """How release files are named, for messages."""
+
+RESULTS_EXPECTED = "results_FIRST_END.pickle or results_random.pickle"
+"""How the original names its training results."""
 
 _ENDING = rf"\.(?P<extension>{'|'.join(map(re.escape, codecs.EXTENSIONS))})"
 _SEED = r"(?:0|[1-9][0-9]*)"
@@ -39,6 +44,16 @@ _PACKED = re.compile(
     r".*\.(?:gz|xz|zip|bz2|zst|zstd|lz4|lzma|7z|rar|tar|tgz|txz|z|br)", re.IGNORECASE | re.DOTALL
 )
 _AFTER = re.compile(r"(?:\.txt|\.bak|\.old|\.orig|\.[0-9]+|~)+$", re.IGNORECASE)  # editors, Windows, wget
+_PICKLE = r"\.pickle(?:\.(?:" + "|".join(PACKINGS) + "))?"
+_RESULTS = re.compile(rf"results_(?:[0-9]+_[0-9]+|random){_PICKLE}")
+_NEARLY_RESULTS = re.compile(
+    r"(?:^|(?<= ))results[-_. ]?(?P<which>[0-9]+[-_. ][0-9]+|random)"
+    r"(?P<rest>(?=.*\.(?:pickle|pkl|pck|p)(?![^\W_]))\W.*)",
+    re.IGNORECASE | re.DOTALL,
+)
+_SOME_RESULTS = re.compile(
+    rf"(?:.*[\W_])?(?:results|combined)(?:[\W_].*)?(?:\.pkl|\.pck|\.p|{_PICKLE})", re.IGNORECASE | re.DOTALL
+)
 _KINDS = {"base": "seed", "ext": "seed", "env": "seed", "bench": "device"}
 
 
@@ -88,27 +103,62 @@ def read_header(path: Path) -> Header:
 
 def why_left_out(path: Path) -> str | None:
     """Why something that looks like a release file is not taken, and what to do; None for anything else."""
+    nearly = _NEARLY.search(path.name)
+    if nearly is None or _is_of_others(path, _NAME):
+        return None
+    return (
+        f"{path.name} is not taken: {_reason(path, _repaired(nearly), f'release files are named {EXPECTED}')}"
+    )
+
+
+def is_results_name(path: Path) -> bool:
+    """Whether a file is named as the original names its training results, packed or not."""
+    return _RESULTS.fullmatch(path.name) is not None
+
+
+def why_results_are_left_out(path: Path) -> str | None:
+    """Why something that looks like training results is not taken, and what to do; None for anything else.
+
+    Pickles may be of anything: what is named as no trainer names them counts only if it begins as they do.
+    """
+    if _is_of_others(path, _RESULTS) or (is_results_name(path) and path.is_file()):
+        return None
+    expected = f"training results are named {RESULTS_EXPECTED}"
+    if nearly := _NEARLY_RESULTS.search(path.name):
+        return f"{path.name} is not taken: {_reason(path, _repaired_results(nearly), expected)}"
+    if path.is_file() and _SOME_RESULTS.fullmatch(path.name) and begins_as_pickle(path):
+        return (
+            f"{path.name} is not taken: {expected}; to import it, name the file itself, with --recipe and "
+            "--seed if it is a combined one"
+        )
+    return None
+
+
+def begins_as_pickle(path: Path) -> bool:
+    """Whether a file, unpacked, is a pickle from its first byte on, as no release file is."""
+    try:
+        return contents(path, 1) == b"\x80"
+    except BloxFormatError:  # whoever reads the file says what is wrong
+        return False
+
+
+def _is_of_others(path: Path, names: re.Pattern[str]) -> bool:
+    """Whether a file is what people keep beside such files, or what some program keeps for itself."""
     name = path.name
-    nearly = _NEARLY.search(name)
-    if (
-        nearly is None or _BESIDE.fullmatch(name) or name.startswith(".")
-    ):  # a hidden file is what some program keeps for itself
-        return None
-    if path.is_dir() and not _NAME.fullmatch(name):
-        return None
-    return f"{name} is not taken: {_reason(path, nearly)}"
+    is_folder = path.is_dir() and not names.fullmatch(name)
+    return bool(_BESIDE.fullmatch(name)) or name.startswith(".") or is_folder
 
 
-def _reason(path: Path, nearly: re.Match[str]) -> str:
+def _reason(path: Path, right: str | None, expected: str) -> str:
+    """Why a file is not taken whose right name may be known."""
     if not path.is_file():
         return "it is a folder" if path.is_dir() else "it is a link to nothing"
     if _UNFINISHED.fullmatch(path.name):
         return "it is an unfinished download; get the whole file"
-    right = _repaired(nearly)
     if right is None and _PACKED.fullmatch(path.name):
         return "it is packed; unpack it"
     if right is None:
-        return f"release files are named {EXPECTED}"
+        return expected
     if right == path.name:
         return "its header does not name this device"
     if (path.parent / right).exists():
@@ -118,8 +168,7 @@ def _reason(path: Path, nearly: re.Match[str]) -> str:
 
 def _repaired(nearly: re.Match[str]) -> str | None:
     """The name of a release file that somebody may have meant."""
-    rest = _AFTER.sub("", nearly["rest"])
-    rest = re.sub(r"\.pkl(?=$|\.)|\.p$|\.pck$", ".pickle", rest, flags=re.IGNORECASE)
+    rest = _with_right_ending(nearly)
     match = re.fullmatch(rf"(?P<middle>.*?){_COPY}?(?:{_ENDING})", rest, re.IGNORECASE | re.DOTALL)
     if match is None:
         return None
@@ -128,6 +177,21 @@ def _repaired(nearly: re.Match[str]) -> str | None:
         middle = re.sub(r"^-?0*(?=[0-9])", "-", middle)
     right = f"blox-{nearly['kind'].lower()}{middle}.{match['extension'].lower()}"
     return right if _NAME.fullmatch(right) else None
+
+
+def _repaired_results(nearly: re.Match[str]) -> str | None:
+    """The name of training results that somebody may have meant."""
+    match = re.fullmatch(rf"{_COPY}?(?P<ending>{_PICKLE})", _with_right_ending(nearly), re.IGNORECASE)
+    if match is None:
+        return None
+    which = re.sub(r"\W", "_", nearly["which"])
+    return f"results_{which}{match['ending']}".lower()
+
+
+def _with_right_ending(nearly: re.Match[str]) -> str:
+    """The end of a name without what editors add, and with .pickle as it is written here."""
+    rest = _AFTER.sub("", nearly["rest"])
+    return re.sub(r"\.pkl(?=$|\.)|\.p$|\.pck$", ".pickle", rest, flags=re.IGNORECASE)
 
 
 def _says(path: Path, stem: str) -> bool:

@@ -28,11 +28,12 @@ from bloxdb.codecs.opcodes import CutOffError, Span
 from bloxdb.db.schema import EPOCH_MEASURES
 from bloxdb.errors import BloxFormatError
 from bloxdb.measures import ENVIRONMENT, MISSING, RUN, nearest_stored
+from bloxdb.release.names import begins_as_pickle, is_results_name
+from bloxdb.release.packings import check_same, contents, packing_of
 from bloxdb.release.unpickling import Arguments, build, scan
 from bloxdb.space.keys import DIGEST_SIZE, find_arch
 
 _HASH = re.compile(f"[0-9a-fA-F]{{{2 * DIGEST_SIZE}}}")
-_NAME = re.compile(r"results_(?:\d+_\d+|random)\.pickle")
 _TIME = re.compile(r"(?:(\d{1,6}) days?, )?(\d{1,6}):([0-5]\d):([0-5]\d)(?:\.(\d{1,6}))?")
 _METRICS = ("top1", "top5", "loss")
 _PARTS = {"train": "train", "valid": "val"}  # theirs and ours
@@ -116,16 +117,31 @@ class ResultsFile:
 
 
 def is_results(path: Path) -> bool:
-    """Whether a file is a pickle from its first byte on, as no release file is."""
-    with path.open("rb") as stream:
-        start = stream.read(1)
-    return start == b"\x80" or (not start and _NAME.fullmatch(path.name) is not None)
+    """Whether a file is a pickle from its first byte on, or an empty one of such a name."""
+    return begins_as_pickle(path) or (is_results_name(path) and _is_empty(path))
+
+
+def _is_empty(path: Path) -> bool:
+    try:
+        return not contents(path, 1)
+    except BloxFormatError:
+        return True  # not even its packing can be read, which is told as it is read
 
 
 def results_in(folder: Path) -> list[Path]:
-    """The files of a folder that are named as the original's trainer names them."""
-    found = (path for path in folder.iterdir() if _NAME.fullmatch(path.name) and path.is_file())
-    return sorted(found, key=lambda path: [int(n) for n in re.findall(r"\d+", path.name)])
+    """The files of a folder that are named as the original's trainer names them, of each one packing.
+
+    Raises
+    ------
+    ReleaseError
+        Packings of one file differ.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(path for path in folder.iterdir() if is_results_name(path) and path.is_file()):
+        taken = found.setdefault(path.name.partition(".")[0], path)  # first comes the one that is not packed
+        if taken is not path:
+            check_same(taken, path, lambda one, other: "their bytes are not the same")
+    return sorted(found.values(), key=lambda path: [int(n) for n in re.findall(r"\d+", path.name)])
 
 
 def read_results(path: Path, tell: Callable[[int, int], None] = lambda done, total: None) -> ResultsFile:
@@ -143,16 +159,18 @@ def read_results(path: Path, tell: Callable[[int, int], None] = lambda done, tot
     BloxFormatError
         The file is damaged, cut off, or holds something else; the error says where.
     """
-    data = path.read_bytes()
+    data = contents(path)
     try:
-        return _Reading(path, data, tell).file(_spans(data))
+        return _Reading(path, data, tell).file(
+            _spans(data, "a copy" if packing_of(path) is None else "an unpacked copy")
+        )
     except BloxFormatError as error:
         error.source = error.source or str(path)
         raise
 
 
-def _spans(data: bytes) -> list[Span]:
-    """The pickles of a file; a sentence that helps if it is cut off."""
+def _spans(data: bytes, copy: str) -> list[Span]:
+    """The pickles of a file; a sentence that helps if it is cut off, and says of which copy to cut more."""
     if not data:
         raise BloxFormatError("the file is empty")
     spans: list[Span] = []
@@ -165,7 +183,7 @@ def _spans(data: bytes) -> list[Span]:
         if whole:
             advice = (
                 f"the {whole // 2} pairs of arguments and results before that are whole, and "
-                f"`truncate -s {spans[whole - 1].end}` on a copy leaves them"
+                f"`truncate -s {spans[whole - 1].end}` on {copy} leaves them"
             )
         raise BloxFormatError(f"{error.problem}: {advice}", offset=error.offset) from error
     return spans

@@ -12,7 +12,7 @@ from bloxdb import codecs
 from bloxdb.codecs import Table
 from bloxdb.counts import Counts
 from bloxdb.errors import BloxFormatError, ReleaseError
-from bloxdb.release.folder import release_files
+from bloxdb.release.folder import packings, release_files
 from bloxdb.release.names import check_name
 from bloxdb.release.tally import counts_of
 
@@ -47,8 +47,8 @@ def verify_release(
 ) -> tuple[list[LoadedFile], list[FormatCheck]]:
     """Load every file of a folder, and compare each format with the others.
 
-    Row order does not matter. `on_file` is called as each file is loaded. At the most one table of each
-    format is in memory.
+    Row order does not matter. Packings of one file are each loaded, and compared too. `on_file` is called as
+    each file is loaded. At the most one table of each format is in memory, and one more.
 
     Raises
     ------
@@ -63,14 +63,18 @@ def verify_release(
         present |= set(paths)
         tables: dict[str, Table] = {}
         for name, path in paths.items():
-            file, table = _load(path)
-            loaded.append(file)
-            if on_file is not None:
-                on_file(file)
-            if table is None:
-                differences[name].append(f"{path.name} does not load")
-            else:
-                tables[name] = table.sorted()
+            for one in (path, *packings(path)):
+                file, table = _load(one)
+                loaded.append(file)
+                if on_file is not None:
+                    on_file(file)
+                if table is None:
+                    differences[name].append(f"{one.name} does not load")
+                    continue
+                table = table.sorted()
+                difference = tables.setdefault(name, table).difference(table)
+                if difference is not None:
+                    differences[name].append(f"{path.name} and {one.name} differ: {difference}")
         for name, table in tables.items():
             others = [other for other in tables if other != name]
             compared[name] += bool(others)

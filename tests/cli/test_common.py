@@ -13,12 +13,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bloxdb.cli import main
 from bloxdb.cli.common import show_json, show_rows
-from tests.cli.helpers import on_terminal
+from tests.cli.helpers import bloxdb, on_terminal
 
 
 def test_a_terminal_gets_a_table(tiny_file: Path) -> None:
@@ -133,3 +135,18 @@ def test_lines_of_a_pipe_have_a_field_for_each_column_whatever_is_in_it(
 ) -> None:
     show_rows([{"a": "1\t2\n3\x1b[1m", "b\tc": b"\xff", "d": None}])
     assert capsys.readouterr().out == "a\tb\\tc\td\n1\\t2\\n3\\x1b[1m\tff\t\n"
+
+
+@pytest.mark.parametrize("name", main.list_commands(click.Context(main)))
+@pytest.mark.parametrize("order", [["--json", "--csv"], ["--csv", "--json"]])
+def test_an_answer_has_one_form(name: str, order: list[str]) -> None:
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    options = {option for param in command.params for option in param.opts}
+    if not options >= set(order):
+        assert not options & set(order), "a command with one of them has both"
+        return
+    arguments = ["x" for param in command.params if isinstance(param, click.Argument) and param.required]
+    done = bloxdb(name, *arguments, *order, code=2)
+    assert "--json and --csv are two forms of one answer; give one of them" in done.stderr
+    assert done.stdout == ""

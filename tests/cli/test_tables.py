@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -27,15 +28,14 @@ def table(rows: list[dict[str, Any]], width: int) -> str:
     return as_text(list(rows[0]), [list(row.values()) for row in rows], width)
 
 
-def words_of(rows: list[dict[str, Any]]) -> set[str]:
-    """Every number of rows as it has to be shown."""
-    costs = ("flops", "params")
-    return {
-        f"{value:,}" if name in costs else str(value)
-        for row in rows
-        for name, value in row.items()
-        if isinstance(value, int | float)
-    }
+def numbers_of(rows: list[dict[str, Any]]) -> set[float]:
+    """Every number of rows."""
+    return {value for row in rows for value in row.values() if isinstance(value, int | float)}
+
+
+def numbers_in(shown: str) -> set[float]:
+    """Every number that a table shows."""
+    return {float(word.replace(",", "")) for word in re.findall(r"(?<!\S)[\d.,]+\b", shown)}
 
 
 @pytest.mark.parametrize("width", [200, 120, 100, 80, 72, 60, 50, 40])
@@ -44,7 +44,7 @@ def test_the_best_fit_every_width_and_numbers_stay_whole(by: str, width: int, ti
     rows = queries.top(10, tiny_db, by=by)
     shown = table(rows, width)
     assert max(map(cell_len, shown.splitlines())) <= width
-    assert words_of(rows) <= set(re.split(r"[\s]+|, |$", shown.replace(", ", " ")))
+    assert numbers_of(rows) <= numbers_in(shown)
     for row in rows:
         assert row["hash"][:8] in shown
 
@@ -79,7 +79,7 @@ def test_a_field_a_line_has_every_field_of_every_row(tiny_db: Database) -> None:
     for part, row in zip((one, two), rows, strict=True):
         shown = dict(line.split(None, 1) for line in part.splitlines())
         assert list(shown) == ["blocks" if name == "vec" else name for name in row]
-        assert shown["test_top1"] == str(row["test_top1"])
+        assert float(shown["test_top1"]) == row["test_top1"]
 
 
 VALUES = st.one_of(
@@ -104,7 +104,7 @@ def test_anything_is_shown_without_control_characters_and_numbers_whole(data: st
     for row in rows:
         for name, value in zip(columns, row, strict=True):
             if isinstance(value, float) and len(str(value)) > 12:
-                assert f"{value:.4f}" in shown or f"{value:.4g}" in shown
+                assert f"{value:.4g}" in shown or any(f"{value:.{n}f}" in shown for n in range(4, 12))
             elif isinstance(value, int | float):
                 assert (f"{value:,}" if name == "flops" and isinstance(value, int) else str(value)) in shown
 
@@ -168,3 +168,58 @@ def test_long_fractions_are_shortened_and_measured_values_never(value: float, sh
 def test_a_column_may_have_lists() -> None:
     text = as_text(["seeds", "recipe"], [[[1, 2], "a"], [[1, 2], "a"]], 60)
     assert "[1, 2]" in text
+
+
+@pytest.mark.parametrize(
+    ("column", "shown"),
+    [
+        ([76.27000000000001, 75.89, 5.0, None, 0.0], ["76.2700", "75.8900", "5.0000", "-", "0.0000"]),
+        ([72.3, 72.38, 8.0], ["72.30", "72.38", "8.00"]),
+        ([0.565685424949236, 8.432324], ["0.565685", "8.432324"]),
+        ([12345678.9, 0.00012345678], ["12345678.9", "0.0001235"]),
+        ([1e-07, 1e300, float("inf"), 2.5], ["1e-07", "1e+300", "inf", "2.5"]),
+        ([1, 2.25, 2.5], ["1", "2.25", "2.50"]),
+        ([True, "x", 1.5], ["True", "x", "1.5"]),
+    ],
+)
+@pytest.mark.parametrize("width", [80, 1])
+def test_fractions_of_a_column_have_one_number_of_decimals(
+    width: int, column: list[Any], shown: list[str]
+) -> None:
+    lines = as_text(["a", "b" * 20], [[value, "x" * 9] for value in column], width).splitlines()
+    places = lines[1:] if width == 80 else [line.split(None, 1)[1] for line in lines if line.startswith("a ")]
+    assert [line.split()[0] for line in places] == shown
+
+
+@pytest.mark.parametrize(
+    ("seeds", "above"),
+    [(2, "over 2 seeds"), (1, "over 1 seed"), ([1, 2], "seeds [1, 2]")],
+)
+def test_a_number_of_seeds_above_a_table_is_no_seed(seeds: Any, above: str) -> None:
+    row = {"recipe": "r" * 20, "seeds": seeds, "mean": "m" * 30}
+    assert table([row, row], 50).splitlines()[0] == f"recipe {'r' * 20}, {above}"
+
+
+@pytest.mark.parametrize("columns", [80, 40])
+def test_averages_are_aligned_on_a_terminal_and_exact_in_json(columns: int, tiny_db: Database) -> None:
+    with tiny_db.transaction() as session:
+        copied = (
+            "arch_id, recipe_id, 4, status, flops, params, test_top1 + 0.1, test_top5, test_loss, val_top1"
+        )
+        session.execute(
+            text(
+                "INSERT INTO runs (arch_id, recipe_id, seed, status, flops, params, test_top1, test_top5, "
+                f"test_loss, val_top1) SELECT {copied} FROM runs WHERE id % 2"
+            )
+        )
+    path = str(tiny_db.path)
+    rows = json.loads(bloxdb("top", "12", "--seed", "mean", "--json", "--db", path).stdout)
+    for row in rows:
+        row["vec"] = space.vec_text(row["vec"])
+    assert rows == queries.top(12, tiny_db, seeds="mean")
+    shown = as_text(list(rows[0]), [list(row.values()) for row in rows], columns)
+    terminal = on_terminal("top", "12", "--seed", "mean", "--db", path, COLUMNS=str(columns), TERM="dumb")
+    assert shown in terminal
+    for name in ("test_top1", "val_top1"):
+        texts = [f"{row[name]}" for row in rows]
+        assert any(len(one) > 12 for one in texts) == (name == "test_top1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -102,10 +103,11 @@ def test_a_file_that_is_written_is_never_mistaken_for_a_closed_stream(
         assert db.rows("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
 
 
-@pytest.mark.parametrize("name", ["version", "top json", "show"])
-def test_a_full_disk_is_one_line(name: str, filled: Any) -> None:
-    done = in_shell(filled(READING[name]), "> /dev/full")
-    assert (done.returncode, done.stderr) == (1, "Error: a file: No space left on device\n")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("name", READING)
+def test_a_full_disk_is_one_line_that_names_the_stream(name: str, unbuffered: str, filled: Any) -> None:
+    done = in_shell(filled(READING[name]), "> /dev/full", PYTHONUNBUFFERED=unbuffered)
+    assert (done.returncode, done.stderr) == (1, "Error: standard output: No space left on device\n")
 
 
 ENCODINGS = {
@@ -132,6 +134,21 @@ def test_every_encoding_gets_what_it_can_show(name: str, encoding: str, filled: 
 def test_what_an_encoding_has_not_is_spelled_out_and_the_rest_stays(tmp_path: Path) -> None:
     done = bloxdb("import", "é…€", "--db", tmp_path / "new.db", PYTHONIOENCODING="ascii", code=1)
     assert r"there is no file or folder \xe9...\u20ac" in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_csv_in_a_file_is_utf_8_with_every_character(encoding: str, tiny_file: Path) -> None:
+    texts = "é…€ ▁ × 木 \U0001f600 \x1b \u202e"
+    statement = f"SELECT char({', '.join(str(ord(char)) for char in texts)}) AS a"
+    environment = {**ENVIRONMENT, "PYTHONUTF8": "1", **ENCODINGS[encoding]}
+    command = [*COMMAND, "sql", statement, "--db", str(tiny_file)]
+    for option, expected in (("--csv", f"a\n{texts}\n"), ("--json", None)):
+        done = subprocess.run([*command, option], capture_output=True, check=False, env=environment)
+        assert (done.returncode, done.stderr) == (0, b"")
+        if expected is None:
+            assert json.loads(done.stdout) == [{"a": texts}]
+        else:
+            assert done.stdout.decode() == expected
 
 
 @pytest.mark.parametrize(
