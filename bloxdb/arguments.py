@@ -218,6 +218,6 @@ def _item(value: Any) -> Any:
 
 def _shown(value: object) -> str:
     """A value as a message has it; Python refuses to write thousands of digits."""
-    if isinstance(value, int | Fraction) and abs(value) > LARGEST:
+    if isinstance(value, int | Fraction) and not -LARGEST <= value <= LARGEST:
         return f"a number of {int(value).bit_length()} bits"
     return f"{value!r:.100}"

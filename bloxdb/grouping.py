@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -41,7 +43,7 @@ class Groups:
     def __len__(self) -> int:
         return len(self.first)
 
-    def counts(self, known: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    def counts(self, known: Any) -> npt.NDArray[np.int64]:
         """How many rows of each group are known.
 
         Parameters
@@ -140,6 +142,6 @@ def average(how: str, values: Floats) -> Floats:
     return Groups(np.tile(np.arange(n), seeds)).averages(how, values.ravel())
 
 
-def _ratios(sums: Floats, counts: npt.NDArray[np.int64]) -> Floats:
+def _ratios(sums: npt.NDArray[Any], counts: npt.NDArray[Any]) -> Floats:
     ratios: Floats = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
     return ratios

@@ -18,7 +18,7 @@ from bloxdb import space
 from bloxdb.db import revisions
 from bloxdb.db.access import beside
 from bloxdb.db.connection import check_file, file_url, locate, make_engine, path_of, rest
-from bloxdb.db.database import Database, check_known, open_url, revision_of
+from bloxdb.db.database import Database, open_url, revision_of
 from bloxdb.db.schema import Arch, Block, StaticInfo
 from bloxdb.errors import DatabaseError, DatabaseExistsError, NotADatabaseError
 from bloxdb.files import appearing
@@ -179,7 +179,7 @@ def upgrade_url(url: URL, scripts: Path | None = None) -> UpgradeReport:
         newest = revisions.head(scripts)
         if revision == newest:
             return UpgradeReport(revision, newest)
-        check_known(db, revision, scripts)
+        revisions.check_known(db.name, revision, scripts)
         copy = _keep_copy(db, revision)
         _migrate(db, scripts)
         return UpgradeReport(revision, newest, copy)

@@ -17,9 +17,9 @@ from bloxdb.db import forking, passwords, revisions
 from bloxdb.db.access import check_access, is_on_read_only_medium, refusal
 from bloxdb.db.connection import check_file, locate, make_engine, path_of, query_engine, rest, share
 from bloxdb.db.dialects import engines_of
-from bloxdb.db.opened import Currents, close_at_end
+from bloxdb.db.opened import Currents, close_at_end, no_database
 from bloxdb.db.reading import Answer, ask
-from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError, QueryError, RevisionError
+from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError
 from bloxdb.files import workspace
 
 _TRIES = 20  # at catching a moment in which nobody writes
@@ -358,12 +358,7 @@ def opened(db: object) -> Database:
     """The database that a caller gave as ``db`` where one is needed; `QueryError` for whatever is none."""
     if isinstance(db, Database):
         return db
-    if isinstance(db, str | bytes | os.PathLike | URL):
-        given = os.fspath(db) if isinstance(db, os.PathLike) else db
-        what = "a URL" if "://" in str(given) else f"the path {given!r}"  # a URL may have a password
-        raise QueryError(f"db is a database that bloxdb.open gives, not {what}: write db=bloxdb.open(…)")
-    what = "None" if db is None else f"an object of type {type(db).__name__}"
-    raise QueryError(f"db is a database that bloxdb.open gives, not {what}")
+    raise no_database(db)
 
 
 def open(
@@ -444,24 +439,6 @@ def revision_of(db: Database) -> str | None:
 
 
 def _check_revision(db: Database, scripts: Path | None) -> None:
-    revision = revision_of(db)
-    if revision == revisions.head(scripts):
-        with db.autocommit() as connection:
-            db.engines.check(connection, db.name)
-        return
-    if revision is None:
-        raise NotADatabaseError(f"{db.name} is not a bloxdb database; create one with `bloxdb init --db …`")
-    check_known(db, revision, scripts)
-    raise RevisionError(
-        f"{db.name} has the older revision {revision}; bring it up to date with "
-        f"`bloxdb upgrade --db {db.name}` (it keeps a copy)"
-    )
-
-
-def check_known(db: Database, revision: str, scripts: Path | None) -> None:
-    """`RevisionError` for a revision that a newer bloxdb made."""
-    if not revisions.is_known(revision, scripts):
-        raise RevisionError(
-            f"{db.name} has revision {revision}, which this bloxdb does not know: a newer bloxdb wrote it; "
-            "update with `pip install -U bloxdb`"
-        )
+    revisions.check(db.name, revision_of(db), scripts)
+    with db.autocommit() as connection:
+        db.engines.check(connection, db.name)

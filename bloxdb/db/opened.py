@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 from typing import Generic, Protocol, TypeVar
 from weakref import WeakSet
 
+from sqlalchemy import URL
+
 from bloxdb.db import forking
-from bloxdb.errors import DatabaseError
+from bloxdb.errors import DatabaseError, QueryError
 
 
 class Closable(Protocol):
@@ -40,6 +43,16 @@ def close_at_end(db: Closable) -> None:
 def _close_all() -> None:
     for db in list(_to_close):
         db.disconnect()
+
+
+def no_database(db: object) -> QueryError:
+    """What to tell whoever gave something else where a database is needed."""
+    if isinstance(db, str | bytes | os.PathLike | URL):
+        given = os.fspath(db) if isinstance(db, os.PathLike) else db
+        what = "a URL" if "://" in str(given) else f"the path {given!r}"  # a URL may have a password
+        return QueryError(f"db is a database that bloxdb.open gives, not {what}: write db=bloxdb.open(…)")
+    what = "None" if db is None else f"an object of type {type(db).__name__}"
+    return QueryError(f"db is a database that bloxdb.open gives, not {what}")
 
 
 class Currents(Generic[_T]):

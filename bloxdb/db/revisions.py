@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
+from bloxdb.errors import NotADatabaseError, RevisionError
+
 if TYPE_CHECKING:
     from alembic.config import Config
     from alembic.script import ScriptDirectory
@@ -45,6 +47,35 @@ def is_known(revision: str, scripts: Path | None = None) -> bool:
         return script_directory(scripts).get_revision(revision) is not None
     except CommandError:
         return False
+
+
+def check(name: str, revision: str | None, scripts: Path | None = None) -> None:
+    """Whether a database can be used as it is.
+
+    Raises
+    ------
+    NotADatabaseError
+        It has no revision.
+    RevisionError
+        It is older, or a newer bloxdb wrote it.
+    """
+    if revision is None:
+        raise NotADatabaseError(f"{name} is not a bloxdb database; create one with `bloxdb init --db …`")
+    if revision != head(scripts):
+        check_known(name, revision, scripts)
+        raise RevisionError(
+            f"{name} has the older revision {revision}; bring it up to date with "
+            f"`bloxdb upgrade --db {name}` (it keeps a copy)"
+        )
+
+
+def check_known(name: str, revision: str, scripts: Path | None = None) -> None:
+    """`RevisionError` for a revision that a newer bloxdb made."""
+    if not is_known(revision, scripts):
+        raise RevisionError(
+            f"{name} has revision {revision}, which this bloxdb does not know: a newer bloxdb wrote it; "
+            "update with `pip install -U bloxdb`"
+        )
 
 
 def run(connection: Connection, scripts: Path | None = None) -> None:
