@@ -147,6 +147,6 @@ def verify(folder: Path) -> None:
         elif check.compared:
             say(f".{check.format}: all {check.compared} files equal those of the other formats")
         else:
-            say(f".{check.format}: nothing to compare with")
+            say(f".{check.format}: there is no other format to compare with")
     if any(file.problem for file in loaded) or not all(check.equal for check in checks):
         sys.exit(1)

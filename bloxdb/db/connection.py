@@ -41,7 +41,7 @@ _CACHE_KIB = 65_536  # of pages; the index that ranks runs has 5 MB, and 64 MiB 
 def locate(path_or_url: str | os.PathLike[str] | None) -> URL:
     """The URL that `open` means; a file's path in it is absolute, so that `os.chdir` changes nothing.
 
-    An empty text is as None, and so is an empty ``$BLOXDB_URL``: that is how a shell tells what is not set.
+    A blank text is as None, and so is a blank ``$BLOXDB_URL``: that is how a shell tells what is not set.
 
     Raises
     ------
@@ -55,8 +55,9 @@ def locate(path_or_url: str | os.PathLike[str] | None) -> URL:
         raise DatabaseNotFoundError(
             f"a database is named by a text, not by an object of type {kind}; {_FORMS}"
         )
-    place = os.fspath(path_or_url or os.environ.get("BLOXDB_URL") or "")
-    if not place:
+    given = "" if path_or_url is None else os.fspath(path_or_url)
+    place = given if given.strip() else os.environ.get("BLOXDB_URL", "")
+    if not place.strip():
         import platformdirs
 
         return file_url(platformdirs.user_data_path("bloxdb") / "blox.db")

@@ -96,13 +96,19 @@ def test_a_server_has_one_url_however_it_is_written(scheme: str) -> None:
     assert url.render_as_string(hide_password=False) == "postgresql+psycopg://me:secret@host:5433/name"
 
 
-@pytest.mark.parametrize("unset", ["", None])
-def test_an_empty_environment_is_as_none(
-    unset: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+BLANKS = ["", " ", "  \t", "\n"]
+
+
+@pytest.mark.parametrize("unset", [*BLANKS, None])
+@pytest.mark.parametrize("variable", BLANKS)
+def test_a_blank_text_and_a_blank_environment_are_as_none(
+    variable: str, unset: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    monkeypatch.setenv("BLOXDB_URL", "")
+    monkeypatch.setenv("BLOXDB_URL", variable)
     assert locate(unset).database == str(tmp_path / "bloxdb" / "blox.db")
+    monkeypatch.setenv("BLOXDB_URL", str(tmp_path / "mine.db"))
+    assert locate(unset).database == str(tmp_path / "mine.db")
 
 
 @pytest.mark.parametrize("form", ["{}", "sqlite:///{}", "sqlite+pysqlite:///{}"])

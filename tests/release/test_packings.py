@@ -111,6 +111,7 @@ def test_equal_packings_are_one_file(
     loaded, checks = verify_release(folder)
     assert len(loaded) == 3 * len(report.files)
     assert all(check.equal for check in checks)
+    assert f".{format}: there is no other format to compare with\n" in command("verify", folder).stdout
 
 
 def test_a_format_that_is_not_asked_for_is_not_looked_at(folder: Path, golden: Path) -> None:
