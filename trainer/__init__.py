@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .recipe import TrainingRecipe as TrainingRecipe
     from .recipe import default_recipe as default_recipe
     from .recipe import make_recipe as make_recipe
+    from .weights import load_network as load_network
     from .worker import Job as Job
 
 _HOMES = {
@@ -26,6 +27,7 @@ _HOMES = {
     "TrainingRecipe": "recipe",
     "default_recipe": "recipe",
     "load_data": "data",
+    "load_network": "weights",
     "make_recipe": "recipe",
 }
 """Where each public name is at home."""

@@ -26,6 +26,7 @@ from bloxdb.errors import MissingExtraError, QueryError
 from bloxdb.runs.heartbeat import Intervals
 from bloxdb.runs.status import finished_archs, unfinished_count
 from bloxdb.trainer.estimate import estimate
+from bloxdb.trainer.identity import KEPT
 from bloxdb.trainer.recipe import PRECISIONS, VARIANTS, TrainingRecipe, default_recipe, make_recipe
 from bloxdb.trainer.threads import wait_passively
 
@@ -158,6 +159,12 @@ def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
     default=None,
     help="Record a GPU's steps and replay them, which is the default, or not; the numbers are the same.",
 )
+@click.option(
+    "--keep-weights",
+    type=click.Choice(KEPT),
+    help="Keep the trained weights of each run's best epoch, of its last one, or of all.",
+)
+@click.option("--weights-dir", type=PATH, help="Where weights are; beside the database if not given.")
 @click.option("--tensorboard", type=PATH, metavar="DIR", help="Write scalars there.")
 def train(
     db: str | None, dataset: str | None, config: Path | None, download: bool, seed: int, **options: Any
@@ -172,6 +179,8 @@ def train(
     recipe.
     """
     chosen = taken(options)
+    if options["weights_dir"] and not options["keep_weights"]:
+        raise click.UsageError("--weights-dir is where --keep-weights puts them; say which are kept")
     fields = ("epochs", "batch", "lr", "precision", "variant", "augment")
     changes = {name: options.pop(name) for name in fields}
     changes |= {

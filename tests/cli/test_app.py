@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 import pytest
+from bloxdb.trainer.identity import KEPT
 from bloxdb.trainer.recipe import PRECISIONS, VARIANTS
 from click.testing import CliRunner
 
@@ -174,6 +175,7 @@ CHOICES = {
     ("train", "dataset"): list(DATASETS),
     ("train", "precision"): list(PRECISIONS),
     ("train", "variant"): list(VARIANTS),
+    ("train", "keep_weights"): list(KEPT),
     ("export", "format_name"): [*codecs.FORMATS, "parquet"],
     ("merge", "prefer"): list(merging.PREFERENCES),
 }
