@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .data import DataSet as DataSet
     from .data import load_data as load_data
+    from .images import DataSet as DataSet
     from .loop import Training as Training
     from .model import Network as Network
     from .recipe import TrainingRecipe as TrainingRecipe
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .worker import Job as Job
 
 _HOMES = {
-    "DataSet": "data",
+    "DataSet": "images",
     "Job": "worker",
     "Network": "model",
     "Training": "loop",

@@ -18,16 +18,23 @@ import torch
 from bloxdb.db.database import open
 from bloxdb.errors import BloxError, QueryError
 
-from .data import load_data
 from .devices import Place, threads_for
 from .graphs import are_used
+from .images import DataSet
 from .threads import wait_passively
-from .worker import Event, Job, Stop, prepare, work
+from .worker import Event, Job, Stop, data_of, prepare, work
 
 _LOOK = 0.5  # seconds between two looks at signals
 
 
-def train(job: Job, where: Sequence[Place], tell: Callable[[Event], None], *, download: bool = False) -> bool:
+def train(
+    job: Job,
+    where: Sequence[Place],
+    tell: Callable[[Event], None],
+    *,
+    download: bool = False,
+    data: DataSet | None = None,
+) -> bool:
     """Train a job at some places, each with a worker.
 
     Parameters
@@ -41,6 +48,8 @@ def train(job: Job, where: Sequence[Place], tell: Callable[[Event], None], *, do
         Called here with the events of all workers.
     download
         Get the data set first if it is not there.
+    data
+        The data set of the job, on the CPU, where it is there already.
 
     Returns
     -------
@@ -57,7 +66,7 @@ def train(job: Job, where: Sequence[Place], tell: Callable[[Event], None], *, do
         are_used(device, job.recipe, job.graphs)
         if job.recipe.compile and device.type == "cpu":
             raise QueryError("compiling takes minutes on a CPU and gains nothing there; leave --compile out")
-    data = load_data(job.recipe.dataset, job.data_dir, download=download)
+    data = data or data_of(job, download=download)
     threads = threads_for(data.train.images, len(where))
     shared = Counter(place.device for place in where)
     where = [

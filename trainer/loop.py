@@ -18,8 +18,8 @@ from bloxdb.measures import EPOCH
 from bloxdb.runs.results import EpochResult, Metrics, RunResult
 
 from .augment import plain_batches, training_batches
-from .data import DataSet, Split
 from .graphs import Recorder, Replayed, Step
+from .images import DataSet, Split
 from .model import Network
 from .recipe import TrainingRecipe
 from .regions import Regions
@@ -274,7 +274,7 @@ class _Sums:
         self._arrived.zero_()
 
     def add(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
-        best = logits.detach().topk(5, dim=1).indices == labels[:, None]
+        best = logits.detach().topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]
         self.sums += torch.stack([best[:, 0].sum(), best.sum(), loss.detach() * len(labels)])
 
     def send(self) -> None:

@@ -22,12 +22,14 @@ from bloxdb.files import expanded
 from bloxdb.runs import EpochResult, Heartbeat, Intervals, RunQueue, RunRecord, environment_id, worker_name
 
 from .checkpoint import Checkpoint, DamagedCheckpointError
-from .data import DataSet, load_data
+from .data import load_data
 from .devices import Place, is_of_a_device, is_out_of_memory, kind_of
 from .environment import environment
 from .graphs import recorder_for
 from .identity import KEPT
+from .images import DataSet
 from .loop import Training, kept
+from .naming import check_recipe
 from .recipe import TrainingRecipe
 from .scalars import Scalars
 from .weights import Keeper
@@ -49,6 +51,8 @@ class Job:
         The folder of checkpoints.
     data_dir
         The folder of the data set; None for its usual place.
+    source
+        A data set of one's own, an ``.npz`` file or ``module:function``; None for one that is known.
     checkpoint_every
         Epochs between two checkpoints; None for no matter how many.
     checkpoint_seconds
@@ -78,6 +82,7 @@ class Job:
     seed: int
     checkpoints: Path
     data_dir: Path | None = None
+    source: str | None = None
     checkpoint_every: int | None = None
     checkpoint_seconds: float | None = 60.0
     intervals: Intervals = field(default_factory=Intervals)
@@ -158,8 +163,29 @@ class Stop:
         self.asked = True
 
 
+def data_of(job: Job, *, download: bool = False) -> DataSet:
+    """The data set of a job, on the CPU.
+
+    Raises
+    ------
+    MissingDataError
+        It is not there.
+    QueryError
+        It is not the one that the recipe was made for.
+    """
+    recipe, source = job.recipe, job.source or job.recipe.dataset
+    data = load_data(source, job.data_dir, download=download)
+    if (data.name, data.digest) != (recipe.dataset, recipe.data_digest):
+        raise QueryError(
+            f"{source} is not the data set that the recipe was made for: {data.name} with digest "
+            f"{data.digest}, not {recipe.dataset} with {recipe.data_digest}; has the file changed?"
+        )
+    return data
+
+
 def prepare(db: Database, job: Job, data: DataSet) -> RunQueue:
     """The runs of a job, with a pending row for each that is new."""
+    check_recipe(db.reader, job.recipe)
     queue = RunQueue(db, job.arch_ids, job.recipe.facts(data.sizes), job.seed)
     queue.fill()
     return queue
@@ -175,7 +201,7 @@ def work(job: Job, place: Place, tell: Callable[[Event], None], stop: Stop) -> N
     """
     device = torch.device(place.device)
     with open(job.db, current=False) as db:
-        data = load_data(job.recipe.dataset, job.data_dir).to(device)
+        data = data_of(job).to(device)
         queue = prepare(db, job, data)
         env_id = environment_id(environment(device), db)
         worker = Worker(job, data, tell, stop, place.workers)
