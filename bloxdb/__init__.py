@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from bloxdb.errors import RevisionError as RevisionError
     from bloxdb.errors import RunLostError as RunLostError
     from bloxdb.errors import TrainingError as TrainingError
+    from bloxdb.errors import WeightsError as WeightsError
     from bloxdb.files import ExportReport as ExportReport
     from bloxdb.frames import to_arrow as to_arrow
     from bloxdb.frames import to_pandas as to_pandas
@@ -107,6 +108,7 @@ _HOMES = {
     "RunLostError": "errors",
     "TrainingError": "errors",
     "UpgradeReport": "db.creation",
+    "WeightsError": "errors",
     "arch_index": "space.keys",
     "arch_vec": "space.cells",
     "canonical": "space.keys",

@@ -14,7 +14,8 @@
     │   └── RevisionError                    an older or a newer database
     ├── TrainingError         (RuntimeError) a run that cannot be trained
     ├── RunLostError          (RuntimeError) a run that another worker has taken over
-    ├── MissingDataError      (FileNotFoundError) a data set that is not there
+    ├── WeightsError          (ValueError)   a file of weights that is damaged, or of another run
+    ├── MissingDataError      (FileNotFoundError) a data set, or weights, that are not there
     ├── DatabaseNotFoundError (FileNotFoundError)
     ├── DatabaseExistsError   (FileExistsError)
     └── MissingExtraError     (ImportError)  an optional part that is not installed
@@ -108,8 +109,12 @@ class RunLostError(BloxError, RuntimeError):
     """Another worker has taken a run over, because this one gave no sign of life for too long."""
 
 
+class WeightsError(BloxError, ValueError):
+    """A file of weights is damaged, of another run, or cannot be written."""
+
+
 class MissingDataError(BloxError, FileNotFoundError):
-    """A data set to train on is not there, or damaged."""
+    """A data set to train on is not there, or damaged; or weights are not there."""
 
 
 class DatabaseNotFoundError(BloxError, FileNotFoundError):

@@ -86,7 +86,7 @@ def test_exported_files_are_told_where_they_are(home: Path) -> None:
 
 
 def test_folders_of_a_job_know_home(home: Path) -> None:
-    names = ("checkpoints", "data_dir", "tensorboard")
+    names = ("checkpoints", "data_dir", "tensorboard", "weights_dir")
     job = Job("a.db", (), default_recipe("digits"), 0, **dict.fromkeys(names, "~/folder"))
     assert {getattr(job, name) for name in names} == {home / "folder"}
 

@@ -9,23 +9,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .data import DataSet as DataSet
     from .data import load_data as load_data
+    from .images import DataSet as DataSet
     from .loop import Training as Training
     from .model import Network as Network
     from .recipe import TrainingRecipe as TrainingRecipe
     from .recipe import default_recipe as default_recipe
     from .recipe import make_recipe as make_recipe
+    from .weights import load_network as load_network
     from .worker import Job as Job
 
 _HOMES = {
-    "DataSet": "data",
+    "DataSet": "images",
     "Job": "worker",
     "Network": "model",
     "Training": "loop",
     "TrainingRecipe": "recipe",
     "default_recipe": "recipe",
     "load_data": "data",
+    "load_network": "weights",
     "make_recipe": "recipe",
 }
 """Where each public name is at home."""

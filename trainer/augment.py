@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .data import DataSet, Split
+from .images import DataSet, Split
 from .randaugment import Choices, apply, choices, sent
 from .recipe import TrainingRecipe
 

@@ -1,94 +1,35 @@
-"""Data sets as tensors: images as they are in the files, split once and for all."""
+"""The data sets that are known by name: images as they are in the files, split once and for all."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import platformdirs
 import torch
-from torch import Tensor
 
-from bloxdb.db.references import DATASETS, Images
+from bloxdb.db.references import DATASETS
 from bloxdb.errors import MissingDataError, MissingExtraError
 from bloxdb.files import expanded
 
+from .images import DataSet as DataSet
+from .images import Split as Split
+from .own_data import load_own
+from .sources import name_of
 from .vision import torchvision
 
 VALIDATION_SHARE = 10
 """One training image in so many of CIFAR validates: 5,000 of 50,000."""
 
 
-@dataclass(frozen=True)
-class Split:
-    """Images uint8 (N, 3, H, W), and labels int64 (N,)."""
-
-    images: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def to(self, device: torch.device) -> Split:
-        """A copy on a device."""
-        return Split(self.images.to(device), self.labels.to(device))
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """Three splits of one data set.
-
-    Attributes
-    ----------
-    name
-        A key of `LOADERS`.
-    classes
-        The number of classes.
-    mean, std
-        Mean and standard deviation of each channel, where 255 is 1.
-    train, val, test
-        The splits.
-    """
-
-    name: str
-    classes: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    train: Split
-    val: Split
-    test: Split
-
-    @property
-    def sizes(self) -> Images:
-        """How many images the splits have."""
-        return Images(len(self.train), len(self.val), len(self.test))
-
-    def to(self, device: torch.device) -> DataSet:
-        """A copy on a device.
-
-        Parameters
-        ----------
-        device
-            The torch device.
-
-        Returns
-        -------
-        DataSet
-            The data set, all splits there.
-        """
-        splits = (split.to(device) for split in (self.train, self.val, self.test))
-        return DataSet(self.name, self.classes, self.mean, self.std, *splits)
-
-
 def load_data(name: str, folder: Path | None = None, *, download: bool = False) -> DataSet:
-    """A data set by its name.
+    """A data set by its name, or one of one's own.
 
     Parameters
     ----------
     name
-        A key of `LOADERS`.
+        A key of `LOADERS`; or an ``.npz`` file or ``module:function``, as docs/training.md describes them.
     folder
         The folder of the files; ``data`` in the user's data folder of bloxdb if not given.
     download
@@ -103,7 +44,11 @@ def load_data(name: str, folder: Path | None = None, *, download: bool = False) 
     ------
     MissingDataError
         They are not there, or damaged; the error says how to get them.
+    QueryError
+        There is no such data set, or one's own is not as it must be.
     """
+    if name_of(name) not in LOADERS:
+        return load_own(name)
     place = expanded(folder) if folder else platformdirs.user_data_path("bloxdb") / "data"
     return LOADERS[name](place, download)
 

@@ -67,7 +67,10 @@ def estimate(
     Estimate or None
         None where nothing of this recipe has finished on such a device, and it is in no table.
     """
-    images = recipe.epochs * DATASETS[recipe.dataset].train
+    train = _train_images(db, recipe)
+    if train is None:
+        return None
+    images = recipe.epochs * train
     finished, seconds = _finished(db, recipe, gpu)
     if finished and seconds:
         speed = workers * images * finished / seconds
@@ -76,6 +79,13 @@ def estimate(
         return None
     speed = devices * MEASURED[gpu, recipe.precision]
     return Estimate(speed, runs * images / speed, "what benchmarks/train.py measured")
+
+
+def _train_images(db: Database, recipe: TrainingRecipe) -> int | None:
+    """How many images train; of a data set of one's own None before the database knows it."""
+    if recipe.data_digest is None:
+        return DATASETS[recipe.dataset].train
+    return db.reader.scalar(select(Recipe.train_images).where(Recipe.digest == recipe.digest))
 
 
 def _is_measured(recipe: TrainingRecipe) -> bool:

@@ -18,11 +18,11 @@ import torch
 from bloxdb.db.database import open
 from bloxdb.errors import BloxError, QueryError
 
-from .data import load_data
 from .devices import Place, threads_for
 from .graphs import are_used
+from .images import DataSet
 from .threads import wait_passively
-from .worker import Event, Job, Stop, prepare, work
+from .worker import Event, Job, Stop, data_of, prepare, work
 
 _LOOK = 0.5  # seconds between two looks at signals
 
@@ -33,7 +33,7 @@ def train(
     tell: Callable[[Event], None],
     *,
     download: bool = False,
-    first: str = "",
+    data: DataSet | None = None,
 ) -> bool:
     """Train a job at some places, each with a worker.
 
@@ -48,8 +48,8 @@ def train(
         Called here with the events of all workers.
     download
         Get the data set first if it is not there.
-    first
-        A sentence that is told when all that is needed is there; empty for none.
+    data
+        The data set of the job, on the CPU, where it is there already.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def train(
         are_used(device, job.recipe, job.graphs)
         if job.recipe.compile and device.type == "cpu":
             raise QueryError("compiling takes minutes on a CPU and gains nothing there; leave --compile out")
-    data = load_data(job.recipe.dataset, job.data_dir, download=download)
+    data = data or data_of(job, download=download)
     threads = threads_for(data.train.images, len(where))
     shared = Counter(place.device for place in where)
     where = [
@@ -74,8 +74,6 @@ def train(
     ]
     with open(job.db, current=False) as db:
         queue = prepare(db, job, data)
-        if first:
-            tell(Event("", "note", message=first))
         with Stop().on_signals() as stop:
             if len(where) == 1:
                 _work_here(job, where[0], tell, stop)

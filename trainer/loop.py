@@ -18,8 +18,8 @@ from bloxdb.measures import EPOCH
 from bloxdb.runs.results import EpochResult, Metrics, RunResult
 
 from .augment import plain_batches, training_batches
-from .data import DataSet, Split
 from .graphs import Recorder, Replayed, Step
+from .images import DataSet, Split
 from .model import Network
 from .recipe import TrainingRecipe
 from .regions import Regions
@@ -47,8 +47,8 @@ class Training:
     ----------
     epoch
         How many epochs are done.
-    best
-        The best of these epochs.
+    best, best_weights
+        The best of these epochs, and the network's state after it.
     train_time
         Seconds that these epochs took.
     device_workers
@@ -85,7 +85,7 @@ class Training:
         self.best: EpochResult | None = None
         self.train_time = 0.0
         self.device_workers: int | None = None
-        self._best_weights = _copied(self.network)
+        self.best_weights = _copied(self.network)
         self._recorder = recorder
         self._replayed = None if recorder is None else Replayed(recorder)
         self._trained, self._measured = _Sums(self.device), _Sums(self.device)
@@ -104,7 +104,7 @@ class Training:
         if result.is_finite:
             self.epoch += 1
             if result.is_better_than(self.best):
-                self.best, self._best_weights = result, _copied(self.network)
+                self.best, self.best_weights = result, _copied(self.network)
         self.train_time += time.perf_counter() - start
         return result
 
@@ -188,7 +188,7 @@ class Training:
         return RunResult(True, self.best, test, self.train_time, device_workers=self.device_workers)
 
     def _test(self) -> Metrics:
-        self.network.load_state_dict(self._best_weights)
+        self.network.load_state_dict(self.best_weights)
         return kept(self.evaluate(self.data.test))
 
     def state(self) -> dict[str, Any]:
@@ -204,7 +204,7 @@ class Training:
             "generator": self.generator.get_state(),
             "best": None if self.best is None else asdict(self.best),
             # None where they are those of the network, so that they are not written twice
-            "best_weights": None if self.epoch == best_epoch else self._best_weights,
+            "best_weights": None if self.epoch == best_epoch else self.best_weights,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -229,7 +229,7 @@ class Training:
             parts = {name: Metrics(**best[name]) for name in ("train", "val")}
             self.best = EpochResult(**best | parts)
         best_weights = state["best_weights"]
-        self._best_weights = _copied(self.network) if best_weights is None else best_weights
+        self.best_weights = _copied(self.network) if best_weights is None else best_weights
         self.epoch, self.train_time = state["epoch"], state["train_time"]
         known = [n for n in (self.device_workers, state.get("device_workers")) if n is not None]
         self.device_workers = max(known, default=None)
@@ -274,7 +274,7 @@ class _Sums:
         self._arrived.zero_()
 
     def add(self, logits: Tensor, labels: Tensor, loss: Tensor) -> None:
-        best = logits.detach().topk(5, dim=1).indices == labels[:, None]
+        best = logits.detach().topk(min(5, logits.shape[1]), dim=1).indices == labels[:, None]
         self.sums += torch.stack([best[:, 0].sum(), best.sum(), loss.detach() * len(labels)])
 
     def send(self) -> None:

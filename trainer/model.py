@@ -1,12 +1,10 @@
 """The network of an architecture vector.
 
 `C` is 32, 64, 128 in the three stages. `G(i, o, k)` is a convolution with bias and 'same' padding, BatchNorm
-and ReLU.
+and ReLU. All of it is written so that `torch.jit.script`, `torch.fx` and `torch.export` take it.
 """
 
 from __future__ import annotations
-
-from typing import cast
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -57,7 +55,8 @@ class SqueezeExcite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same shape."""
-        return x * cast(Tensor, self.gate(x))
+        scale: Tensor = self.gate(x)
+        return x * scale
 
 
 class Residual(nn.Module):
@@ -69,7 +68,8 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same shape."""
-        return x + cast(Tensor, self.layers(x))
+        out: Tensor = self.layers(x)
+        return x + out
 
 
 def conv_op(c: int) -> nn.Sequential:
@@ -108,20 +108,25 @@ class SearchedCell(nn.Module):
 
     def __init__(self, cell: tuple[int, int, int, int, int], channels: int, variant: str = "public") -> None:
         super().__init__()
+        op1, op2, *wires = cell
+        self.prev, self.input, self.skip = (wire == 1 for wire in wires)
         self.doubles = variant == "paper"
-        op1, op2, self.prev, self.input, self.skip = cell
         # an operation that nothing reads is not built
         self.op1 = _MAKERS[OPS[op1]](channels) if self.prev or self.skip else None
         self.op2 = _MAKERS[OPS[op2]](channels) if self.prev or self.input else None
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same shape."""
-        h1 = self.op1(x + x if self.doubles else x) if self.op1 is not None else None
+        h1 = x
+        if self.op1 is not None:
+            h1 = self.op1(x + x if self.doubles else x)
         if self.op2 is None:
-            return cast(Tensor, h1)
-        joined = [h for h, used in ((h1, self.prev), (x, self.input)) if used and h is not None]
-        out = self.op2(joined[0] + joined[1] if len(joined) == 2 else joined[0])
-        return cast(Tensor, out + h1 if self.skip else out)
+            return h1
+        given = x
+        if self.prev:
+            given = h1 + x if self.input else h1
+        out: Tensor = self.op2(given)
+        return out + h1 if self.skip else out
 
 
 class Reduction(nn.Module):
@@ -141,10 +146,10 @@ class Reduction(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, 2C, H // 2, W // 2); of an odd size the larger branch is cropped."""
-        a, b = self.long(x), self.short(x)
-        height, width = min(a.shape[2], b.shape[2]), min(a.shape[3], b.shape[3])
-        return cast(Tensor, a[:, :, :height, :width] + b[:, :, :height, :width])
+        """(N, C, H, W) to (N, 2C, H // 2, W // 2); of an odd size `long` is cropped by one."""
+        long: Tensor = self.long(x)
+        short: Tensor = self.short(x)
+        return long[:, :, : short.shape[2], : short.shape[3]] + short
 
 
 class Network(nn.Module):
@@ -153,7 +158,8 @@ class Network(nn.Module):
     Parameters
     ----------
     vec
-        A vector, a model hash or an index; of a vector that is not canonical, its own cells are built.
+        Whatever names an architecture: a vector, a model hash or its beginning, an index, a `bloxdb.Arch`; of
+        a vector that is not canonical, its own cells are built.
     classes
         Outputs of the head.
     init_order
@@ -198,6 +204,7 @@ class Network(nn.Module):
             Shape (N, classes).
         """
         x = self.stem(images)
-        for cell, reduction in zip(self.cells, self.reductions, strict=True):
+        for cell, reduction in zip(self.cells, self.reductions):  # noqa: B905 - a script has no strict
             x = reduction(cell(x))
-        return cast(Tensor, self.head(x))
+        logits: Tensor = self.head(x)
+        return logits

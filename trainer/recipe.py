@@ -6,7 +6,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,13 @@ from bloxdb.codecs.header import MAX_EPOCHS
 from bloxdb.db.references import DATASETS, RELEASED, Images, RecipeFacts
 from bloxdb.errors import QueryError
 from bloxdb.files import expanded
+from bloxdb.selection import ALL_RECIPES
 
 PRECISIONS = ("fp32", "tf32", "bf16")
 SHEARS = ("corner", "centre")
 INIT_ORDERS = ("cells", "stages")
 VARIANTS = ("public", "paper")
+_LONGEST_NAME = 200  # as the column has room for
 OWN_SEED = "run"
 """What a TOML file says for a `data_seed` that is the run's."""
 
@@ -30,7 +32,7 @@ class TrainingRecipe:
     Attributes
     ----------
     dataset
-        A key of `bloxdb.db.DATASETS`.
+        A key of `bloxdb.db.DATASETS`, or the name of a data set of one's own.
     epochs
         The number of epochs; the learning rate goes to 0 over them on a cosine, stepped per epoch.
     batch
@@ -69,6 +71,10 @@ class TrainingRecipe:
     variant
         ``'public'`` for the networks of the public release; ``'paper'`` for those of the first one, which the
         paper's numbers are of, where a cell's first operation is given x + x in place of x by mistake.
+    data_digest
+        The digest of a data set of one's own, as `DataSet.digest`; None of those that are known.
+    called
+        What the recipe is called, of your choice; no part of what it says.
 
     Notes
     -----
@@ -102,8 +108,12 @@ class TrainingRecipe:
     init_order: str = "cells"
     data_seed: int | None = None
     variant: str = "public"
+    data_digest: str | None = None
+    called: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
+        if self.called is not None:
+            check_name(self.called)
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             if not (value is None and name == "data_seed") and not low <= value <= high:
@@ -115,10 +125,14 @@ class TrainingRecipe:
 
     @property
     def name(self) -> str:
-        """``DATASET-EPOCHS`` of the default recipe; with another variant its name follows, with other changes
-        the start of the digest.
+        """What it is called; else ``DATASET-EPOCHS`` of the default recipe; with another variant its name
+        follows, with other changes the start of the digest.
         """
-        plain, default = f"{self.dataset}-{self.epochs}", default_recipe(self.dataset, self.epochs)
+        if self.called is not None:
+            return self.called
+        plain = f"{self.dataset}-{self.epochs}"
+        own = None if self.dataset in DATASETS else self.data_digest
+        default = default_recipe(self.dataset, self.epochs, data_digest=own)
         if self == default:
             return plain
         is_variant = self == replace(default, variant=self.variant)
@@ -131,8 +145,9 @@ class TrainingRecipe:
 
     def config(self) -> dict[str, Any]:
         """The fields as JSON values, without those that came later where they are what runs did before."""
-        values = asdict(self).items()
-        return {name: value for name, value in values if name not in _LATER or value != _LATER[name]}
+        values = asdict(self)
+        del values["called"]
+        return {name: value for name, value in values.items() if name not in _LATER or value != _LATER[name]}
 
     def facts(self, images: Images) -> RecipeFacts:
         """What the database keeps of a recipe.
@@ -169,9 +184,9 @@ CHOICES = {"precision": PRECISIONS, "shear": SHEARS, "init_order": INIT_ORDERS, 
 """Fields that are one of a few texts, and which."""
 
 _LATER = {
-    field.name: field.default
-    for field in fields(TrainingRecipe)
-    if field.name in ("shear", "init_order", "data_seed", "variant")
+    one.name: one.default
+    for one in fields(TrainingRecipe)
+    if one.name in ("shear", "init_order", "data_seed", "variant", "data_digest")
 }
 """Fields that came after the first runs. Add yours here, and as its default what runs did until then."""
 
@@ -197,15 +212,28 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 """What a data set has otherwise than the release."""
 
 
-def default_recipe(dataset: str, epochs: int | None = None) -> TrainingRecipe:
-    """The recipe of a data set: for CIFAR-100 that of the release.
+def check_name(name: str) -> None:
+    """Make sure that a recipe can be called so; `QueryError` if not."""
+    if not name.strip() or name == ALL_RECIPES or len(name) > _LONGEST_NAME or not name.isprintable():
+        raise QueryError(
+            f"a recipe's name has 1 … {_LONGEST_NAME} characters that can be printed, is not blank, and not "
+            f"{ALL_RECIPES!r}, which means all recipes; {name!r:.100} is no name"
+        )
+
+
+def default_recipe(
+    dataset: str, epochs: int | None = None, *, data_digest: str | None = None
+) -> TrainingRecipe:
+    """The recipe of a data set: for CIFAR-100, and for data sets of one's own, that of the release.
 
     Parameters
     ----------
     dataset
-        A key of `bloxdb.db.DATASETS`.
+        A key of `bloxdb.db.DATASETS`, or the name of a data set of one's own.
     epochs
         The number of epochs; that of the data set's recipe if None.
+    data_digest
+        The digest of a data set of one's own.
 
     Returns
     -------
@@ -217,10 +245,13 @@ def default_recipe(dataset: str, epochs: int | None = None) -> TrainingRecipe:
     QueryError
         There is no such data set.
     """
-    if dataset not in DATASETS:
-        raise QueryError(f"there is no data set {dataset!r}; choose one of: {', '.join(DATASETS)}")
+    if dataset not in DATASETS and data_digest is None:
+        raise QueryError(
+            f"there is no data set {dataset!r}; choose one of: {', '.join(DATASETS)}; one of your own is "
+            "given by --dataset NAME.npz or --dataset MODULE:FUNCTION"
+        )
     values = _RELEASE | _DEFAULTS.get(dataset, {}) | ({} if epochs is None else {"epochs": epochs})
-    return TrainingRecipe(dataset, **values)
+    return TrainingRecipe(dataset, **values, data_digest=data_digest)
 
 
 def make_recipe(dataset: str | None, toml: Path | None, changes: Mapping[str, Any]) -> TrainingRecipe:
@@ -231,7 +262,7 @@ def make_recipe(dataset: str | None, toml: Path | None, changes: Mapping[str, An
     dataset
         The data set; that of the file, or CIFAR-100, if not given.
     toml
-        A file whose top-level keys are fields of `TrainingRecipe`.
+        A file whose top-level keys are fields of `TrainingRecipe`, `called` as `name`.
     changes
         Fields of `TrainingRecipe`.
 
@@ -250,7 +281,8 @@ def make_recipe(dataset: str | None, toml: Path | None, changes: Mapping[str, An
     if dataset is not None and named not in (None, dataset):
         raise QueryError(f"{toml} is a recipe for {named!r}, not for {dataset!r}")
     given.update(changes)
-    return replace(default_recipe(dataset or named or RELEASED), **given)
+    digest = given.pop("data_digest", None)
+    return replace(default_recipe(dataset or named or RELEASED, data_digest=digest), **given)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -258,15 +290,19 @@ def _read(path: Path) -> dict[str, Any]:
         given = tomllib.loads(expanded(path).read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise QueryError(f"{path} is not TOML: {error}") from error
-    types = {field.name: str(field.type) for field in fields(TrainingRecipe)}
+    types = {one.name: str(one.type) for one in fields(TrainingRecipe)}
+    types["name"] = types.pop("called")
     for name, value in given.items():
         if name not in types:
             raise QueryError(f"{path}: a recipe has no {name!r}; it has {', '.join(types)}")
         if types[name] == "float" and type(value) is int:
             given[name] = float(value)
-        elif "None" in types[name] and value == OWN_SEED:
+        elif name == "data_seed" and value == OWN_SEED:
             given[name] = None
         elif type(value).__name__ not in types[name].split(" | "):
-            wanted = types[name].replace("None", repr(OWN_SEED))
+            instead = repr(OWN_SEED) if name == "data_seed" else ""
+            wanted = types[name].replace("None", instead).removesuffix(" | ")
             raise QueryError(f"{path}: {name} must be of type {wanted}, not {value!r}")
+    if "name" in given:
+        given["called"] = given.pop("name")
     return given

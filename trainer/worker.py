@@ -16,18 +16,23 @@ import torch
 
 from bloxdb import space
 from bloxdb.db.database import Database, open
-from bloxdb.errors import BloxError, RunLostError, TrainingError
+from bloxdb.db.schema import Run
+from bloxdb.errors import BloxError, QueryError, RunLostError, TrainingError
 from bloxdb.files import expanded
 from bloxdb.runs import EpochResult, Heartbeat, Intervals, RunQueue, RunRecord, environment_id, worker_name
 
 from .checkpoint import Checkpoint, DamagedCheckpointError
-from .data import DataSet, load_data
+from .data import load_data
 from .devices import Place, is_of_a_device, is_out_of_memory, kind_of
 from .environment import environment
 from .graphs import recorder_for
+from .identity import KEPT
+from .images import DataSet
 from .loop import Training, kept
+from .naming import check_recipe
 from .recipe import TrainingRecipe
 from .scalars import Scalars
+from .weights import Keeper
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,8 @@ class Job:
         The folder of checkpoints.
     data_dir
         The folder of the data set; None for its usual place.
+    source
+        A data set of one's own, an ``.npz`` file or ``module:function``; None for one that is known.
     checkpoint_every
         Epochs between two checkpoints; None for no matter how many.
     checkpoint_seconds
@@ -58,6 +65,15 @@ class Job:
     graphs
         Whether a GPU's steps are recorded and replayed, which changes no number; None for
         `graphs.BY_DEFAULT`.
+    keep_weights
+        Which epochs' weights are kept, of `identity.KEPT`; None for none.
+    weights_dir
+        The folder of weights; None for ``DATABASE.weights`` beside the database.
+
+    Raises
+    ------
+    QueryError
+        There is no such choice of weights.
     """
 
     db: str
@@ -66,14 +82,21 @@ class Job:
     seed: int
     checkpoints: Path
     data_dir: Path | None = None
+    source: str | None = None
     checkpoint_every: int | None = None
     checkpoint_seconds: float | None = 60.0
     intervals: Intervals = field(default_factory=Intervals)
     tensorboard: Path | None = None
     graphs: bool | None = None
+    keep_weights: str | None = None
+    weights_dir: Path | None = None
 
     def __post_init__(self) -> None:
-        for name in ("checkpoints", "data_dir", "tensorboard"):
+        if self.keep_weights not in (None, *KEPT):
+            raise QueryError(
+                f"keep_weights is {self.keep_weights!r}; choose one of: {', '.join(KEPT)}, or None"
+            )
+        for name in ("checkpoints", "data_dir", "tensorboard", "weights_dir"):
             if (path := getattr(self, name)) is not None:
                 object.__setattr__(self, name, expanded(path))
 
@@ -140,8 +163,29 @@ class Stop:
         self.asked = True
 
 
+def data_of(job: Job, *, download: bool = False) -> DataSet:
+    """The data set of a job, on the CPU.
+
+    Raises
+    ------
+    MissingDataError
+        It is not there.
+    QueryError
+        It is not the one that the recipe was made for.
+    """
+    recipe, source = job.recipe, job.source or job.recipe.dataset
+    data = load_data(source, job.data_dir, download=download)
+    if (data.name, data.digest) != (recipe.dataset, recipe.data_digest):
+        raise QueryError(
+            f"{source} is not the data set that the recipe was made for: {data.name} with digest "
+            f"{data.digest}, not {recipe.dataset} with {recipe.data_digest}; has the file changed?"
+        )
+    return data
+
+
 def prepare(db: Database, job: Job, data: DataSet) -> RunQueue:
     """The runs of a job, with a pending row for each that is new."""
+    check_recipe(db.reader, job.recipe)
     queue = RunQueue(db, job.arch_ids, job.recipe.facts(data.sizes), job.seed)
     queue.fill()
     return queue
@@ -157,7 +201,7 @@ def work(job: Job, place: Place, tell: Callable[[Event], None], stop: Stop) -> N
     """
     device = torch.device(place.device)
     with open(job.db, current=False) as db:
-        data = load_data(job.recipe.dataset, job.data_dir).to(device)
+        data = data_of(job).to(device)
         queue = prepare(db, job, data)
         env_id = environment_id(environment(device), db)
         worker = Worker(job, data, tell, stop, place.workers)
@@ -240,7 +284,10 @@ class Worker:
         recorder = recorder_for(self.data.train.images.device, recipe, self.job.graphs)
         training = Training(space.arch_vec(record.arch_id), recipe, self.data, seed, recorder)
         training.device_workers = self.device_workers
+        run = record.db.reader.get_one(Run, record.run_id, populate_existing=True)
+        keeper = Keeper(run, self.job.keep_weights, self.job.weights_dir)
         self._resume(record, training, checkpoint)
+        keeper.begin(training.epoch)
         self._say(record, "start", epoch=training.epoch)
         saved, saved_at = training.epoch, time.monotonic()
         with Scalars(self.job.tensorboard, recipe.name, record.arch_id, seed) as scalars:
@@ -254,18 +301,22 @@ class Worker:
                 before = training.train_time
                 result = training.train_epoch()
                 if not result.is_finite:
-                    record.finish(training.diverged())
+                    final = training.diverged()
+                    keeper.end(final, training.best_weights)
+                    record.finish(final)
                     checkpoint.remove()
                     message = f"diverged in epoch {result.epoch}"
                     self._say(record, "end", epoch=result.epoch, message=message)
                     return
                 record.epoch(replace(result, train=kept(result.train), val=kept(result.val)))
                 scalars.epoch(result)
+                keeper.epoch(result.epoch, training.network)
                 if result.epoch < recipe.epochs and self._is_due(result.epoch, time.monotonic() - saved_at):
                     checkpoint.save(training.state())
                     saved, saved_at = result.epoch, time.monotonic()
                 self._say_epoch(record, result, training.train_time - before)
             final = training.finish()
+            keeper.end(final, training.best_weights)
             record.finish(final)
             checkpoint.remove()
             scalars.end(final)

@@ -68,7 +68,7 @@ def duration(seconds: float) -> str:
 
 def sentence(event: Event) -> str:
     """An event as a log line."""
-    run = f"architecture {event.arch_id}: " if event.arch_id >= 0 else f"{event.worker} ".lstrip()
+    run = f"architecture {event.arch_id}: " if event.arch_id >= 0 else f"{event.worker} "
     if event.kind == "start":
         after = f" after epoch {event.epoch}" if event.epoch else ""
         return f"{run}{event.worker} goes on{after}" if event.epoch else f"{run}{event.worker} begins"

@@ -20,13 +20,16 @@ from bloxdb.cli.live import Board, duration, shown
 from bloxdb.cli.terminal import note
 from bloxdb.codecs.header import MAX_EPOCHS
 from bloxdb.counts import Counts
-from bloxdb.db import DATASETS, RELEASED, Database, open
+from bloxdb.db import DATASETS, RELEASED, Database, open, open_or_create
 from bloxdb.db.references import known_recipe
-from bloxdb.errors import MissingExtraError, QueryError
+from bloxdb.errors import DatabaseExistsError, MissingExtraError, QueryError
 from bloxdb.runs.heartbeat import Intervals
 from bloxdb.runs.status import finished_archs, unfinished_count
 from bloxdb.trainer.estimate import estimate
+from bloxdb.trainer.identity import KEPT
+from bloxdb.trainer.naming import check_recipe
 from bloxdb.trainer.recipe import PRECISIONS, VARIANTS, TrainingRecipe, default_recipe, make_recipe
+from bloxdb.trainer.sources import is_own, name_of
 from bloxdb.trainer.threads import wait_passively
 
 Pause = tuple[int | None, float | None]
@@ -53,6 +56,18 @@ def pause(context: click.Context | None, option: click.Parameter | None, text: s
 
 
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+
+
+def data_source(
+    context: click.Context | None, option: click.Parameter | None, text: str | None
+) -> str | None:
+    """What names a data set, as it was given, if it can be one."""
+    if text is not None:
+        try:
+            name_of(text)
+        except QueryError as error:
+            raise click.BadParameter(str(error)) from error
+    return text
 
 
 def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -89,7 +104,12 @@ def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @db_option
-@click.option("--dataset", type=click.Choice(list(DATASETS)), help="What to train on.")
+@click.option(
+    "--dataset",
+    callback=data_source,
+    metavar="NAME|FILE.npz|MODULE:FUNCTION",
+    help=f"What to train on: {', '.join(DATASETS)}, or images of your own.",
+)
 @arch_options
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The runs' seed.")
 @click.option("--epochs", type=click.IntRange(1, MAX_EPOCHS), help=f"Epochs a run; {_default('epochs')}.")
@@ -111,6 +131,7 @@ def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
     type=PATH,
     help="A TOML file with fields of a recipe; options override it.",
 )
+@click.option("--recipe-name", "called", metavar="NAME", help="What to call the recipe in the database.")
 @click.option("--data-dir", type=PATH, help="Where data sets are.")
 @click.option("--download", is_flag=True, help="Get the data set first if it is not there.")
 @click.option("--gpus", metavar="all|none|N,N", help="Which GPUs; all if there are any, else the CPU.")
@@ -158,6 +179,12 @@ def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
     default=None,
     help="Record a GPU's steps and replay them, which is the default, or not; the numbers are the same.",
 )
+@click.option(
+    "--keep-weights",
+    type=click.Choice(KEPT),
+    help="Keep the trained weights of each run's best epoch, of its last one, or of all.",
+)
+@click.option("--weights-dir", type=PATH, help="Where weights are; beside the database if not given.")
 @click.option("--tensorboard", type=PATH, metavar="DIR", help="Write scalars there.")
 def train(
     db: str | None, dataset: str | None, config: Path | None, download: bool, seed: int, **options: Any
@@ -168,11 +195,13 @@ def train(
     What is finished is passed over, so the same command goes on after an interruption. Ctrl-C finishes the
     epoch and gives the runs back; Ctrl-C twice stops at once.
 
-    Without other options, CIFAR-100 is trained as in the release. Options that change results make another
-    recipe.
+    The database is created if there is none. Without other options, CIFAR-100 is trained as in the release.
+    Options that change results make another recipe.
     """
     chosen = taken(options)
-    fields = ("epochs", "batch", "lr", "precision", "variant", "augment")
+    if options["weights_dir"] and not options["keep_weights"]:
+        raise click.UsageError("--weights-dir is where --keep-weights puts them; say which are kept")
+    fields = ("epochs", "batch", "lr", "precision", "variant", "augment", "called")
     changes = {name: options.pop(name) for name in fields}
     changes |= {
         "deterministic": False if options.pop("fast") else None,
@@ -180,14 +209,31 @@ def train(
     }
     given = {name: value for name, value in changes.items() if value is not None}
     options["checkpoint_every"], options["checkpoint_seconds"] = options.pop("checkpoint_every")
+    source = dataset if dataset is not None and is_own(dataset) else None
+    if source is not None:
+        data = trainer("data").load_data(source)
+        dataset, given["data_digest"] = data.name, data.digest
     recipe = make_recipe(dataset, config, given)
-    with open(db) as opened:
-        name = _name_in(opened, recipe)
-        arch_ids = chosen_archs(opened, chosen, seed, lambda: finished_archs(name, seed, opened))
-        if not arch_ids:
-            note("nothing is missing")
-            return
-        if not train_shown(opened, arch_ids, recipe, seed, download=download, **options):
+
+    def what_is_left() -> list[int]:
+        with open_or_create(db) as (opened, is_new):  # for no longer: workers need it under its own name
+            check_recipe(opened.reader, recipe)
+            name = _name_in(opened, recipe)
+            found = chosen_archs(opened, dict(chosen), seed, lambda: finished_archs(name, seed, opened))
+        if is_new:
+            note(f"created {opened.name}")
+        return found
+
+    try:
+        arch_ids = what_is_left()
+    except DatabaseExistsError as error:
+        note(f"{error}; training into it")
+        arch_ids = what_is_left()
+    if not arch_ids:
+        note("nothing is missing")
+        return
+    with open(db) as again:
+        if not train_shown(again, arch_ids, recipe, seed, download=download, source=source, **options):
             note("not all runs have ended; the same command goes on with them")
             sys.exit(INTERRUPTED)
 
@@ -222,9 +268,10 @@ def train_shown(
     )
     name = _name_in(db, recipe)
     board = Board(len(arch_ids), lambda: unfinished_count(arch_ids, name, seed, db))
-    first = expected(db, recipe, board.left, [place.device for place in where])
+    data = worker.data_of(job, download=download)
+    say(expected(db, recipe, board.left, [place.device for place in where]))
     with shown(board) as tell:
-        finished: bool = fleet.train(job, where, tell, download=download, first=first)
+        finished: bool = fleet.train(job, where, tell, data=data)
     return finished
 
 

@@ -7,9 +7,11 @@ millionths of a loss), and shows the natural numbers through virtual generated c
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from datetime import datetime
 from functools import cache
+from importlib import import_module
 from typing import Any, Self
 
 from sqlalchemy import (
@@ -35,6 +37,7 @@ from bloxdb import space
 from bloxdb.db.base import Base as Base
 from bloxdb.db.base import known
 from bloxdb.db.database import Database, asked
+from bloxdb.errors import MissingExtraError
 from bloxdb.measures import COSTS, ENVIRONMENT, EPOCH, RUN, Measure
 
 PENDING, RUNNING, FINISHED, FAILED, DIVERGED = "pending", "running", "finished", "failed", "diverged"
@@ -323,6 +326,38 @@ class Run(Base):
     recipe: Mapped[Recipe] = relationship()
     env: Mapped[Env | None] = relationship()
     epochs: Mapped[list[Epoch]] = relationship(order_by="Epoch.epoch", viewonly=True)
+
+    def load_network(self, folder: str | os.PathLike[str] | None = None, *, epoch: int | None = None) -> Any:
+        """The trained network, where its weights were kept (`bloxdb train --keep-weights`).
+
+        Parameters
+        ----------
+        folder
+            The folder of weights; ``DATABASE.weights`` beside the database if not given.
+        epoch
+            The epoch whose weights are meant; the best one, which was tested, if not given.
+
+        Returns
+        -------
+        torch.nn.Module
+            The network on the CPU, in eval mode.
+
+        Raises
+        ------
+        MissingDataError
+            The weights of this epoch are not there.
+        WeightsError
+            They are damaged, or of another run.
+        QueryError
+            The run has no best epoch, or a server's database was given no folder.
+        MissingExtraError
+            torch is not installed.
+        """
+        try:
+            weights = import_module("bloxdb.trainer.weights")  # by its name: nothing here imports upwards
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(f"a network needs {error.name}: pip install 'bloxdb[train]'") from error
+        return weights.load_network(self, folder, epoch=epoch)
 
     def _told(self) -> str:
         accuracy = "" if self.test_top1 is None else f", test_top1 {self.test_top1:.2f} %"

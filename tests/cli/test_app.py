@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 import pytest
+from bloxdb.trainer.identity import KEPT
 from bloxdb.trainer.recipe import PRECISIONS, VARIANTS
 from click.testing import CliRunner
 
 from bloxdb import codecs, merging
 from bloxdb.cli import main
-from bloxdb.db import DATASETS
 from bloxdb.db.schema import UNSUCCESSFUL
 from tests.cli.helpers import README, bloxdb
 
@@ -171,10 +171,10 @@ def test_a_damaged_database_is_a_sentence(tmp_path: Path, tiny_file: Path, argum
 
 
 CHOICES = {
-    ("train", "dataset"): list(DATASETS),
     ("train", "precision"): list(PRECISIONS),
-    ("train", "variant"): list(VARIANTS),
     ("bench", "precision"): list(PRECISIONS),
+    ("train", "variant"): list(VARIANTS),
+    ("train", "keep_weights"): list(KEPT),
     ("export", "format_name"): [*codecs.FORMATS, "parquet"],
     ("merge", "prefer"): list(merging.PREFERENCES),
 }

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 import pytest
 from sqlalchemy import update
 
@@ -107,3 +109,57 @@ def test_a_pause_between_checkpoints_is_of_epochs_or_of_time(
 def test_what_is_no_pause_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter, match="neither a number of epochs nor a time such as 60s"):
         pause(None, None, text)
+
+
+ONE = ("--arch", 405, "--epochs", 1, "--dataset", "digits", "--batch", 256)
+
+
+def test_train_makes_the_database_if_there_is_none_and_keeps_a_network_that_is_loaded_again(
+    tmp_path: Path,
+) -> None:
+    done = command(
+        "train", "--db", "new.db", *ONE, "--recipe-name", "mine", "--keep-weights", "last", cwd=tmp_path
+    )
+    assert "created" in done.stderr
+    assert done.stdout.startswith("mine in fp32 on cpu")
+    with bloxdb.open(tmp_path / "new.db") as db:
+        (run,) = db.reader.query(bloxdb.Run)
+        assert (run.status, run.recipe.name) == ("finished", "mine")
+        assert not run.load_network().training
+    refused = command(
+        "train", "--db", "new.db", *ONE, "--lr", 0.5, "--recipe-name", "mine", code=1, cwd=tmp_path
+    )
+    assert "another recipe named mine already (lr 0.01 there, 0.5 here)" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "told"),
+    [
+        (("--dataset", "flowers"), 2, "choose one of: cifar100, cifar10, digits, or a file NAME.npz"),
+        (("--dataset", "flowers.npz"), 1, "there is no file flowers.npz to train on"),
+        (("--dataset", "digits", "--recipe-name", "*"), 1, "'*' is no name"),
+        (("--dataset", "digits", "--arch", "nobody"), 1, "nobody"),
+        (("--dataset", "digits", "--weights-dir", "d"), 2, "say which are kept"),
+    ],
+)
+def test_a_mistake_leaves_no_database(tmp_path: Path, more: tuple[str, ...], code: int, told: str) -> None:
+    done = command("train", "--db", "new.db", "--arch", 405, *more, code=code, cwd=tmp_path)
+    assert told in " ".join(done.stderr.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_images_of_ones_own_are_trained_on_by_two_workers(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    np.savez(
+        tmp_path / "flowers.npz",
+        images=draw.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8),
+        labels=np.arange(40) % 3,
+        splits=np.array(["train", "train", "val", "test"])[np.arange(40) % 4],
+    )
+    arguments = ("train", "--db", "new.db", "--dataset", "flowers.npz", "--range", 404, 406, "--epochs", 1)
+    command(*arguments, "--per-gpu", 2, cwd=tmp_path)
+    with bloxdb.open(tmp_path / "new.db") as db:
+        found = [(run.status, run.recipe.name, run.test_top5) for run in db.reader.query(bloxdb.Run)]
+        assert found == [("finished", "flowers-1", 100.0)] * 2  # of three classes, the right one is in five
+    again = command(*arguments, "--missing", cwd=tmp_path)
+    assert "nothing is missing" in again.stderr

@@ -193,8 +193,8 @@ def test_a_state_has_the_best_weights_only_where_they_are_not_the_last(data: Dat
         again = Training(VEC, digits_recipe(5, batch=16), data, 2)
         again.restore(state)
         assert again.best == training.best
-        for name, value in training._best_weights.items():
-            assert torch.equal(value, again._best_weights[name])
+        for name, value in training.best_weights.items():
+            assert torch.equal(value, again.best_weights[name])
             assert value.data_ptr() != again.network.state_dict()[name].data_ptr()
     assert seen == {True, False}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from bloxdb.trainer.loop import seed_everything
 from bloxdb.trainer.model import Network, Reduction, SearchedCell, conv_bn_relu
 from torch import nn
 
-from bloxdb import InvalidArchError, space
+from bloxdb import Arch, Database, InvalidArchError, space
 from tests.conftest import GOLDEN
 
 RECIPE = json.loads((GOLDEN / "recipe.json").read_text())
@@ -190,3 +191,81 @@ def test_a_vector_without_a_path_is_refused() -> None:
 
 def test_golden_files_are_read_from_the_tests_own_data() -> None:
     assert Path(__file__).parents[1] in GOLDEN.parents
+
+
+KEYS = {
+    "a vector": space.arch_vec(53_215),
+    "its text": space.vec_text(space.arch_vec(53_215)),
+    "an array": np.concatenate([part for cell in space.arch_vec(53_215) for part in cell]),
+    "a tensor": torch.tensor([op for cell in space.arch_vec(53_215) for part in cell for op in part]),
+    "a hash": space.model_hash(53_215),
+    "the beginning of a hash": space.model_hash(53_215)[:8].upper(),
+    "an index": np.int64(53_215),
+    "the text of an index": "53215",
+}
+
+
+def test_whatever_names_an_architecture_makes_its_network(empty_db: Database) -> None:
+    def weights(key: object) -> dict[str, torch.Tensor]:
+        torch.manual_seed(0)
+        return Network(key, 10).state_dict()
+
+    expected = weights(53_215)
+    for what, key in {**KEYS, "an Arch": Arch.get(53_215, empty_db)}.items():
+        found = weights(key)
+        assert list(found) == list(expected), what
+        assert all(torch.equal(found[name], value) for name, value in expected.items()), what
+
+
+@pytest.mark.parametrize("key", [True, 1.0, None, "ffffffff", space.NUM_ARCHS])
+def test_what_names_no_architecture_is_refused(key: object) -> None:
+    with pytest.raises(InvalidArchError):
+        Network(key)
+
+
+def exported(network: nn.Module, images: torch.Tensor) -> nn.Module:
+    return torch.export.export(network, (images,)).module()
+
+
+def scripted(network: nn.Module, images: torch.Tensor) -> nn.Module:
+    script: nn.Module = torch.jit.script(network)
+    return script
+
+
+def traced(network: nn.Module, images: torch.Tensor) -> nn.Module:
+    return torch.fx.symbolic_trace(network)
+
+
+# between them they have each way to wire a cell; the last one has a cell without a first operation
+ARCHS = [0, 405, 62_000, space.NUM_ARCHS - 1, [0, 1, 1, 1, 0, 0, 1, 0, 0, 1, 2, 1, 0, 1, 0]]
+WAYS = [(make, key) for make in (scripted, traced) for key in ARCHS] + [
+    (exported, key) for key in (405, 62_000)
+]
+
+
+@pytest.mark.parametrize(("make", "key"), WAYS)
+@pytest.mark.parametrize("variant", ["public", "paper"])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch is about to leave scripts behind
+def test_scripts_graphs_and_exported_programs_compute_what_the_network_does(
+    key: object, variant: str, make: Callable[[nn.Module, torch.Tensor], nn.Module]
+) -> None:
+    network = Network(key, 10, variant=variant).eval()
+    images = torch.randn(2, 3, 9, 9, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(make(network, images)(images), network(images))
+
+
+@pytest.mark.parametrize("make", [scripted, traced])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_script_and_a_graph_can_be_trained(
+    make: Callable[[nn.Module, torch.Tensor], nn.Module],
+) -> None:
+    images, found = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0)), []
+    for change in (lambda network, images: network, make):
+        torch.manual_seed(0)
+        network = change(Network(405, 10), images)
+        network(images).square().sum().backward()
+        gradients = {name: weights.grad for name, weights in network.named_parameters()}
+        found.append(gradients | dict(network.named_buffers()))
+    for name, value in found[1].items():  # a graph has no buffer that nothing reads
+        torch.testing.assert_close(value, found[0][name], msg=name)

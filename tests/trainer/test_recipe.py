@@ -13,7 +13,7 @@ import bloxdb
 from bloxdb import Database
 from bloxdb.db import DATASETS
 from bloxdb.runs.queue import RunQueue
-from tests.trainer.helpers import QUICK, digits_recipe, some_digits
+from tests.trainer.helpers import QUICK, digits_recipe, job, some_digits, train
 
 
 def test_the_default_is_the_releases_recipe() -> None:
@@ -29,7 +29,7 @@ def test_the_default_is_the_releases_recipe() -> None:
 
 
 @pytest.mark.parametrize(
-    "field", [f.name for f in fields(TrainingRecipe) if f.name not in ("dataset", "epochs")]
+    "field", [f.name for f in fields(TrainingRecipe) if f.name not in ("dataset", "epochs", "called")]
 )
 def test_every_change_makes_another_name_and_digest(field: str) -> None:
     recipe = default_recipe("cifar100")
@@ -38,6 +38,8 @@ def test_every_change_makes_another_name_and_digest(field: str) -> None:
         other = next(choice for choice in CHOICES[field] if choice != value)
     elif field == "data_seed":
         other = 7
+    elif field == "data_digest":
+        other = "0" * 64
     else:
         other = not value if isinstance(value, bool) else type(value)(value / 2)
     changed = replace(recipe, **{field: other})
@@ -91,6 +93,37 @@ def test_both_releases_stand_side_by_side_in_one_database(empty_db: Database) ->
     images = DATASETS["cifar100"]
     ids = {RunQueue(empty_db, [QUICK], recipe.facts(images), 0).recipe_id for recipe in (public, paper)}
     assert len(ids) == 2
+
+
+def test_a_recipe_can_be_called_something_and_is_the_same_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text('name = "mine"\ndataset = "digits"\n')
+    recipe = make_recipe(None, path, {})
+    assert (recipe.name, recipe.digest) == ("mine", default_recipe("digits").digest)
+    assert recipe == default_recipe("digits")
+    assert "called" not in recipe.config()
+    assert make_recipe(None, path, {"called": "yours"}).name == "yours"
+
+
+@pytest.mark.parametrize("name", ["", "  ", "*", "a\nb", "x" * 201])
+def test_a_name_that_is_none_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(bloxdb.QueryError, match="a recipe's name has 1 … 200 characters that can be printed"):
+        make_recipe("digits", None, {"called": name})
+
+
+def test_a_name_belongs_to_its_settings_and_settings_to_their_name(empty_db: Database) -> None:
+    called = digits_recipe(1, called="mine")
+    assert train(job(empty_db, [QUICK], called))[0]
+    with pytest.raises(
+        bloxdb.ReleaseError, match=r"another recipe named mine already \(lr 0.01 there, 0.5 here\); .*name"
+    ):
+        train(job(empty_db, [QUICK], replace(called, lr=0.5)))
+    with pytest.raises(
+        bloxdb.QueryError, match="settings are called mine in this database; leave the name yours"
+    ):
+        train(job(empty_db, [QUICK], replace(called, called="yours")))
+    assert train(job(empty_db, [QUICK], digits_recipe(1))) == (True, [])  # they go on under their name
+    assert empty_db.rows("SELECT name FROM recipes") == [{"name": "mine"}]
 
 
 def test_epochs_are_in_the_name_and_alone_make_a_plain_one() -> None:
