@@ -17,7 +17,7 @@ import platformdirs
 from bloxdb import space
 from bloxdb.cli.common import PATH, db_option
 from bloxdb.cli.live import Board, duration, shown
-from bloxdb.cli.terminal import note
+from bloxdb.cli.terminal import note, say
 from bloxdb.codecs.header import MAX_EPOCHS
 from bloxdb.counts import Counts
 from bloxdb.db import DATASETS, RELEASED, Database, open, open_or_create
@@ -219,7 +219,7 @@ def train(
         with open_or_create(db) as (opened, is_new):  # for no longer: workers need it under its own name
             check_recipe(opened.reader, recipe)
             name = _name_in(opened, recipe)
-            found = chosen_archs(opened, dict(chosen), seed, lambda: finished_archs(name, seed, opened))
+            found = chosen_archs(opened, chosen, seed, lambda: finished_archs(name, seed, opened))
         if is_new:
             note(f"created {opened.name}")
         return found
