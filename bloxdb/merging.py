@@ -18,7 +18,7 @@ from bloxdb.counts import Counts
 from bloxdb.db.conflicts import Conflicts
 from bloxdb.db.database import Database, asked, open
 from bloxdb.db.epochs import EpochWriter, read_epochs
-from bloxdb.db.references import Environments, RecipeFacts, device_id, recipe_for
+from bloxdb.db.references import Environments, RecipeFacts, device_id, differing, recipe_for
 from bloxdb.db.schema import ENDED, EPOCH_MEASURES, FAILED, Device, Env, Epoch, Latency, Recipe, Run
 from bloxdb.errors import QueryError, ReleaseError
 from bloxdb.measures import ENVIRONMENT, RUN, Array
@@ -297,17 +297,30 @@ class _Source:
         theirs = _epoch_digests(self.theirs, [other for _, other in pairs])
         return {one for one, other in pairs if ours.get(one) == theirs.get(other)}
 
+    def _device(self, name: str, settings: dict[str, Any] | None) -> int:
+        """Our id of a device; that it was measured otherwise is a conflict like any other."""
+        found = device_id(self.ours, name, settings)
+        device = self.ours.get_one(Device, found)
+        differs = differing(settings, device.settings)
+        if differs and self.preference.takes_theirs(
+            f"how device {name} was measured, in {self.name}: {differs}", None, None
+        ):
+            device.settings = settings
+        return found
+
     def _latencies(self) -> None:
         devices: dict[str, int] = {}
         here = {
             (row.arch_id, row.device_id): row.latency_ms
             for row in self.ours.execute(select(Latency.__table__))
         }
-        query = select(Latency.__table__, Device.name).join(Device, Device.id == Latency.device_id)
+        query = select(Latency.__table__, Device.name, Device.settings).join(
+            Device, Device.id == Latency.device_id
+        )
         added, changed = [], []
         for row in self.theirs.execute(query):
             if row.name not in devices:
-                devices[row.name] = device_id(self.ours, row.name)
+                devices[row.name] = self._device(row.name, row.settings)
             key = (row.arch_id, devices[row.name])
             values = {
                 "arch_id": key[0],

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Boolean, DateTime, Double, Integer, Select, insert, select
+from sqlalchemy import JSON, Boolean, DateTime, Double, Integer, Select, insert, select
 from sqlalchemy.orm import Session
 
 from bloxdb.db.creation import create
@@ -44,7 +44,7 @@ _MEASURED = {measure.column: measure for measure in MEASURES if measure.of != "e
 _EPOCH_COLUMNS = ("arch_id", "run_id", "epoch", *EPOCH_MEASURES)
 
 
-_LATER = ("device_workers",)
+_LATER = ("device_workers", "settings")
 """Columns that came after the first files; NULL where one lacks them."""
 
 
@@ -206,7 +206,7 @@ def _plain(session: Session, model: type[Base], chosen: list[Any]) -> Any:
     rows = session.execute(query).all()
     values = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in columns]
     for c, column in enumerate(columns):
-        if column.name == "config":
+        if isinstance(column.type, JSON):
             values[c] = [None if value is None else json.dumps(value) for value in values[c]]
     return arrow.table(values, schema=_schema([(column.name, column.type) for column in columns]))
 
@@ -281,9 +281,11 @@ def _insert(session: Session, model: type[Base], path: Path) -> None:
         if strange:
             raise ReleaseError(f"{path}: a run has seed {strange[0]!r}; seeds are 0 … 2^63 - 1")
     rows = table.to_pylist()
+    texts = [column.name for column in _columns(model) if isinstance(column.type, JSON)]
     for row in rows:
-        if row.get("config") is not None:
-            row["config"] = json.loads(row["config"])
+        for name in texts:
+            if row.get(name) is not None:
+                row[name] = json.loads(row[name])
     if rows:
         session.execute(insert(model.__table__), rows)  # type: ignore[arg-type]
 

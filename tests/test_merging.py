@@ -222,3 +222,24 @@ def test_latencies_that_differ_contradict_too(make: MakeDb, ours: Database) -> N
 def test_an_unknown_preference_is_refused(ours: Database) -> None:
     with pytest.raises(bloxdb.QueryError, match="choose one of: newest, first, last"):
         bloxdb.merge([], ours, prefer="best")
+
+
+def test_a_device_that_was_measured_otherwise_is_a_conflict(tiny_db: Database, empty_db: Database) -> None:
+    def measured(db: Database, batch: int) -> None:
+        with db.transaction() as session:
+            session.execute(update(bloxdb.Device).values(settings={"batch": batch}))
+
+    def known(db: Database) -> list[object]:
+        return [device.settings["batch"] for device in db.reader.query(bloxdb.Device)]
+
+    assert tiny_db.path is not None
+    measured(tiny_db, 1)
+    bloxdb.merge([tiny_db.path], empty_db)
+    assert set(known(empty_db)) == {1}
+    measured(empty_db, 2)
+    with pytest.raises(
+        bloxdb.ConflictError, match=r"how device .* was measured, in .*: batch 1 there, 2 here"
+    ):
+        bloxdb.merge([tiny_db.path], empty_db)
+    bloxdb.merge([tiny_db.path], empty_db, prefer="first")
+    assert set(known(empty_db)) == {2}

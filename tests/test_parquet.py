@@ -143,6 +143,21 @@ def test_how_many_shared_a_device_is_kept_and_unknown_in_older_files(
     assert empty_db.rows("SELECT DISTINCT device_workers AS n FROM runs") == [{"n": 3 if known else None}]
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_how_a_device_was_measured_is_kept_and_unknown_in_older_files(
+    tiny_db: Database, empty_db: Database, tmp_path: Path, known: bool
+) -> None:
+    with tiny_db.transaction() as session:
+        session.execute(update(bloxdb.Device).values(settings={"batch": 1}))
+    bloxdb.export_parquet(tmp_path, tiny_db)
+    if not known:
+        path = tmp_path / "devices.parquet"
+        pq.write_table(pq.read_table(path).drop(["settings"]), path)
+    bloxdb.import_parquet(tmp_path, empty_db)
+    found = {str(device.settings) for device in empty_db.reader.query(bloxdb.Device)}
+    assert found == {"{'batch': 1}" if known else "None"}
+
+
 @pytest.mark.parametrize("spelling", SEEDS.values(), ids=SEEDS)
 def test_seeds_can_be_written_in_many_ways(
     tiny_db: Database, tmp_path: Path, spelling: Callable[[int], Any]

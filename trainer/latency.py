@@ -6,14 +6,16 @@ import statistics
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from sqlalchemy import delete, insert
 
 from bloxdb import space
 from bloxdb.db.database import Database
-from bloxdb.db.references import RELEASED, device_id
-from bloxdb.db.schema import Latency
+from bloxdb.db.references import RELEASED, device_id, differing
+from bloxdb.db.schema import Device, Latency
+from bloxdb.errors import QueryError
 from bloxdb.measures import LATENCY
 
 from . import devices
@@ -61,6 +63,18 @@ class Setting:
     def __post_init__(self) -> None:
         devices.kind_of(self.torch_device)
         are_used(torch.device(self.torch_device), default_recipe(RELEASED), self.graphs)
+
+    def facts(self) -> dict[str, Any]:
+        """What a latency depends on beside the device, as JSON values."""
+        return {
+            "on": self.torch_device,
+            "batch": self.batch,
+            "threads": torch.get_num_threads(),
+            "precision": self.precision,
+            "layout": "channels_last",
+            "graphs": self.graphs,
+            "torch": str(torch.__version__),
+        }
 
 
 @dataclass(frozen=True)
@@ -135,9 +149,21 @@ def measure_all(
     setting: Setting,
     on_each: Callable[[int, Measured], None],
 ) -> None:
-    """Measure architectures, and store each as it is measured, over what the device had before."""
+    """Measure architectures, and store each as it is measured, over what the device had before.
+
+    Raises
+    ------
+    QueryError
+        What is there of this device was measured otherwise.
+    """
+    settings = setting.facts()
     with db.transaction() as session:
-        device = device_id(session, device_name)
+        device = device_id(session, device_name, settings)
+        differs = differing(session.get_one(Device, device).settings, settings)
+        if differs:
+            raise QueryError(
+                f"latencies of {device_name} were measured otherwise ({differs}); use another --device-name"
+            )
     for arch_id in arch_ids:
         found = measure(space.arch_vec(arch_id), setting)
         with db.transaction() as session:

@@ -136,14 +136,7 @@ class RecipeFacts:
 
     def _settings(self, other: RecipeFacts) -> str:
         """The settings in which two recipes differ; empty if those of one are not known."""
-        ours, theirs = self.config or {}, other.config or {}
-        differ = [name for name in sorted({*ours, *theirs}) if ours.get(name) != theirs.get(name)]
-        if not (ours and theirs):
-            return ""
-        return "; ".join(
-            f"{name} {ours.get(name, 'left out')} there, {theirs.get(name, 'left out')} here"
-            for name in differ
-        )
+        return differing(self.config or None, other.config or None)
 
 
 def _shown(value: object) -> str:
@@ -381,14 +374,34 @@ def environment_id(facts: Mapping[str, str], db: Database | None = None) -> int:
         return Environments(session).id_of([facts.get(name, "") for name in ENVIRONMENT])
 
 
-def device_id(session: Session, name: str) -> int:
-    """The id of a device, which is added if it is new."""
+def device_id(session: Session, name: str, settings: Mapping[str, Any] | None = None) -> int:
+    """The id of a device, which is added if it is new.
+
+    Parameters
+    ----------
+    session
+        The session that reads and adds.
+    name
+        What the device is called.
+    settings
+        How its latencies are measured, if it is new; of one that is there it would say too much.
+    """
     device = session.scalar(select(Device).where(Device.name == name))
     if device is None:
-        device = Device(name=name)
+        device = Device(name=name, settings=None if settings is None else dict(settings))
         session.add(device)
         session.flush()
     return device.id
+
+
+def differing(ours: Mapping[str, Any] | None, theirs: Mapping[str, Any] | None) -> str:
+    """Where settings that are both known differ, as a phrase; empty if nowhere."""
+    if ours is None or theirs is None:
+        return ""
+    names = [name for name in sorted({*ours, *theirs}) if ours.get(name) != theirs.get(name)]
+    return "; ".join(
+        f"{name} {ours.get(name, 'left out')} there, {theirs.get(name, 'left out')} here" for name in names
+    )
 
 
 def find_device(db: Database, name: str) -> int:

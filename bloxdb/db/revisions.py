@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
-REVISION = "0004"
+REVISION = "0005"
 """The schema revision that this code reads and writes; alembic's."""
 
 

@@ -426,6 +426,10 @@ class Device(Base):
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True, doc="the device's number")
     name: Mapped[str] = mapped_column(String(200), unique=True, doc="what it is called by")
+    settings: Mapped[dict[str, Any] | None] = mapped_column(
+        JSON(none_as_null=True),
+        doc="how latencies were measured: batch, threads, precision, torch's version, …; NULL if not known",
+    )
 
     def _told(self) -> str:
         return f"Device {self.name}"

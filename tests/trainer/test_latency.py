@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from bloxdb.trainer import switches
 from bloxdb.trainer.latency import Measured, Setting, measure, measure_all
 from bloxdb.trainer.recipe import PRECISIONS
+from sqlalchemy import update
 
 import bloxdb
 from bloxdb import Database, space
@@ -58,3 +61,26 @@ def test_a_device_that_is_unknown_is_refused_before_anything_is_measured() -> No
 def test_graphs_are_refused_where_there_are_none() -> None:
     with pytest.raises(bloxdb.QueryError, match="graphs are of GPUs"):
         Setting(torch_device="cpu", graphs=True)
+
+
+def test_a_device_knows_how_it_was_measured_and_is_measured_so_again(empty_db: Database) -> None:
+    def ignored(arch: int, found: Measured) -> None:
+        """Nobody looks at these."""
+
+    measure_all(empty_db, "mine", [QUICK], FAST, ignored)
+    (device,) = empty_db.reader.query(bloxdb.Device)
+    assert device.settings == {
+        "on": "cpu",
+        "batch": 1,
+        "threads": torch.get_num_threads(),
+        "precision": "fp32",
+        "layout": "channels_last",
+        "graphs": False,
+        "torch": torch.__version__,
+    }
+    with pytest.raises(bloxdb.QueryError, match=r"of mine were measured otherwise \(batch 1 there, 2 here\)"):
+        measure_all(empty_db, "mine", [QUICK], replace(FAST, batch=2), ignored)
+    with empty_db.transaction() as session:  # as in a database of before
+        session.execute(update(bloxdb.Device).values(settings=None))
+    measure_all(empty_db, "mine", [QUICK], replace(FAST, batch=2), ignored)
+    assert empty_db.rows("SELECT settings FROM devices") == [{"settings": None}]  # not all are known
