@@ -10,7 +10,8 @@ import numpy.typing as npt
 from sqlalchemy import select
 
 from bloxdb import space
-from bloxdb.db.schema import LEADERBOARD_COLUMNS, RUN_MEASURES, Recipe, Run
+from bloxdb.db.leaderboard import LEADERBOARD_COLUMNS
+from bloxdb.db.schema import RUN_MEASURES, Recipe, Run
 from bloxdb.grouping import Groups
 from bloxdb.measures import COSTS, RUN
 from bloxdb.selection import Selection

@@ -20,17 +20,10 @@ from bloxdb.arguments import LARGEST, listed_epochs
 from bloxdb.averages import Averages
 from bloxdb.db.database import Database, asked
 from bloxdb.db.epochs import EpochBlock, read_epochs
+from bloxdb.db.leaderboard import LEADERBOARD_COLUMNS, leaderboard
 from bloxdb.db.references import ALL_RECIPES, Seeds, average_of, find_recipe, find_seeds
-from bloxdb.db.schema import (
-    EPOCH_MEASURES,
-    FINISHED,
-    LEADERBOARD_COLUMNS,
-    RUN_MEASURES,
-    STATUSES,
-    Recipe,
-    Run,
-    leaderboard,
-)
+from bloxdb.db.schema import EPOCH_MEASURES, RUN_MEASURES, Recipe, Run
+from bloxdb.db.statuses import FINISHED, STATUSES
 from bloxdb.errors import MissingExtraError, QueryError
 from bloxdb.fields import field, schema
 from bloxdb.grouping import Groups

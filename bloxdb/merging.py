@@ -19,7 +19,8 @@ from bloxdb.db.conflicts import Conflicts
 from bloxdb.db.database import Database, asked, open
 from bloxdb.db.epochs import EpochWriter, read_epochs
 from bloxdb.db.references import Environments, RecipeFacts, device_id, differing, recipe_for
-from bloxdb.db.schema import ENDED, EPOCH_MEASURES, FAILED, Device, Env, Epoch, Latency, Recipe, Run
+from bloxdb.db.schema import EPOCH_MEASURES, Device, Env, Epoch, Latency, Recipe, Run
+from bloxdb.db.statuses import ENDED, FAILED
 from bloxdb.errors import QueryError, ReleaseError
 from bloxdb.measures import ENVIRONMENT, RUN, Array
 from bloxdb.progress import Meter, Progress

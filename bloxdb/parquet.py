@@ -26,7 +26,8 @@ from bloxdb.db.database import Database, asked
 from bloxdb.db.dialects import broken_references
 from bloxdb.db.epochs import EpochBlock, EpochWriter, read_epochs
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
-from bloxdb.db.schema import ENDED, EPOCH_MEASURES, Base, Device, Env, Latency, Recipe, Run
+from bloxdb.db.schema import EPOCH_MEASURES, Base, Device, Env, Latency, Recipe, Run
+from bloxdb.db.statuses import ENDED
 from bloxdb.errors import MissingExtraError, ReleaseError
 from bloxdb.fields import UNITS
 from bloxdb.files import ExportReport, expanded, replacing_all

@@ -14,7 +14,8 @@ from sqlalchemy import text, update
 
 import bloxdb
 from bloxdb import Database
-from bloxdb.db.schema import STATUSES, Base
+from bloxdb.db.schema import Base
+from bloxdb.db.statuses import STATUSES
 from tests.helpers import SEEDS
 
 EVERYTHING = {

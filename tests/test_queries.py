@@ -12,7 +12,9 @@ from sqlalchemy import text
 
 import bloxdb
 from bloxdb import Database, codecs
-from bloxdb.db.schema import LEADERBOARD_COLUMNS, RUN_MEASURES, STATUSES
+from bloxdb.db.leaderboard import LEADERBOARD_COLUMNS
+from bloxdb.db.schema import RUN_MEASURES
+from bloxdb.db.statuses import STATUSES
 from bloxdb.measures import COSTS
 from tests.helpers import SEEDS
 

@@ -9,7 +9,8 @@ from sqlalchemy import func, select
 from bloxdb.counts import Counts
 from bloxdb.db.database import Database
 from bloxdb.db.references import DATASETS, RELEASED
-from bloxdb.db.schema import FINISHED, Env, Recipe, Run
+from bloxdb.db.schema import Env, Recipe, Run
+from bloxdb.db.statuses import FINISHED
 
 from .recipe import TrainingRecipe, default_recipe
 

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from bloxdb.codecs.header import MAX_EPOCHS
-from bloxdb.db.references import DATASETS, RELEASED, Images, RecipeFacts
+from bloxdb.db.references import ALL_RECIPES, DATASETS, RELEASED, Images, RecipeFacts
 from bloxdb.errors import QueryError
 from bloxdb.files import expanded
-from bloxdb.selection import ALL_RECIPES
 
 PRECISIONS = ("fp32", "tf32", "bf16")
 SHEARS = ("corner", "centre")

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from bloxdb import space
 from bloxdb.arguments import integer
-from bloxdb.db.schema import DIVERGED, FINISHED, Run
+from bloxdb.db.schema import Run
+from bloxdb.db.statuses import DIVERGED, FINISHED
 from bloxdb.errors import MissingDataError, WeightsError
 from bloxdb.files import expanded, replacing
 from bloxdb.measures import RUN

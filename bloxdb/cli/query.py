@@ -12,8 +12,9 @@ from bloxdb.cli.common import csv_option, db_option, json_option, show_json, sho
 from bloxdb.cli.curve import WIDTH, draw_curve
 from bloxdb.cli.terminal import is_terminal, note, say, tell, width
 from bloxdb.db import Arch, Database, Run, open
+from bloxdb.db.leaderboard import LEADERBOARD_COLUMNS
 from bloxdb.db.references import ALL_RECIPES, AVERAGES, Seeds, average_of, find_recipe, find_seeds
-from bloxdb.db.schema import LEADERBOARD_COLUMNS, RUN_MEASURES
+from bloxdb.db.schema import RUN_MEASURES
 from bloxdb.measures import COSTS, LATENCY, RANKED_BY, RUN
 from bloxdb.space import arch_index
 

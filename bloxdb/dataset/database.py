@@ -16,7 +16,8 @@ from bloxdb.dataset.source import COLUMNS, RESULTS
 from bloxdb.db.arrays import plainly, read_numbers
 from bloxdb.db.database import Database, opened
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
-from bloxdb.db.schema import EPOCH_MEASURES, FINISHED, Device, Epoch, Latency, Run
+from bloxdb.db.schema import EPOCH_MEASURES, Device, Epoch, Latency, Run
+from bloxdb.db.statuses import FINISHED
 from bloxdb.measures import COSTS, ENVIRONMENT, LATENCY, to_floats
 from bloxdb.selection import parts_of
 from bloxdb.space.cells import NUM_ARCHS

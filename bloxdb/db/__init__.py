@@ -6,8 +6,10 @@ table.
 
 from bloxdb.db.creation import UpgradeReport, create, open_or_create, upgrade
 from bloxdb.db.database import Database, current, open
+from bloxdb.db.leaderboard import leaderboard
 from bloxdb.db.references import DATASETS, RELEASED, Images, RecipeFacts, Seeds
-from bloxdb.db.schema import (
+from bloxdb.db.schema import Arch, Base, Block, Device, Env, Epoch, Latency, Recipe, Run, StaticInfo
+from bloxdb.db.statuses import (
     DIVERGED,
     ENDED,
     FAILED,
@@ -17,17 +19,6 @@ from bloxdb.db.schema import (
     STATUSES,
     UNFINISHED,
     UNSUCCESSFUL,
-    Arch,
-    Base,
-    Block,
-    Device,
-    Env,
-    Epoch,
-    Latency,
-    Recipe,
-    Run,
-    StaticInfo,
-    leaderboard,
 )
 
 __all__ = [

@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 
 from bloxdb.arguments import integer
 from bloxdb.db.database import Database, asked
-from bloxdb.db.schema import FINISHED, Device, Env, Recipe, Run
+from bloxdb.db.schema import Device, Env, Recipe, Run
+from bloxdb.db.statuses import FINISHED
 from bloxdb.errors import QueryError, ReleaseError
 from bloxdb.measures import ENVIRONMENT
 

@@ -1,4 +1,4 @@
-"""The ORM classes: one a table of the database, and the statuses of runs.
+"""The ORM classes: one a table of the database.
 
 Accuracies read as percent and losses as they are. `Epoch` stores them as integers (thousandths of a percent,
 millionths of a loss), and shows the natural numbers through virtual generated columns.
@@ -18,15 +18,12 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     CheckConstraint,
-    Column,
     Computed,
     Double,
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     String,
-    Table,
     Text,
     UniqueConstraint,
     false,
@@ -37,25 +34,9 @@ from bloxdb import space
 from bloxdb.db.base import Base as Base
 from bloxdb.db.base import known
 from bloxdb.db.database import Database, asked
+from bloxdb.db.statuses import STATUSES
 from bloxdb.errors import MissingExtraError
 from bloxdb.measures import COSTS, ENVIRONMENT, EPOCH, RUN, Measure
-
-PENDING, RUNNING, FINISHED, FAILED, DIVERGED = "pending", "running", "finished", "failed", "diverged"
-
-STATUSES = (PENDING, RUNNING, FINISHED, FAILED, DIVERGED)
-"""What a run can be: it waits, is trained, has its results, cannot be trained, or its loss was not finite.
-
-`bloxdb.runs` has the ways from one to another.
-"""
-
-UNFINISHED = (PENDING, RUNNING)
-"""Of a run that somebody has yet to train to its end."""
-
-ENDED = (FINISHED, DIVERGED, FAILED)
-"""Of a run that nobody trains any more."""
-
-UNSUCCESSFUL = (FAILED, DIVERGED)
-"""Of a run that did not come to its end, and can be tried again."""
 
 
 class Block(Base):
@@ -456,20 +437,3 @@ class Latency(Base):
     def _told(self) -> str:
         device = known(lambda: self.device.name, f"device {self.device_id}")
         return f"Latency on {device}: {self.latency_ms} ms"
-
-
-LEADERBOARD_COLUMNS = (
-    "arch_id",
-    "hash",
-    "vec",
-    "recipe",
-    "seed",
-    "flops",
-    "params",
-    "val_top1",
-    "test_top1",
-    "train_time_s",
-)
-
-leaderboard = Table("leaderboard", MetaData(), *(Column(name) for name in LEADERBOARD_COLUMNS))
-"""The view of finished runs, for queries; its definition is a migration."""

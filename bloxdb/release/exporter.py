@@ -21,9 +21,7 @@ from bloxdb.db.epochs import read_epochs
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
 from bloxdb.db.schema import (
     EPOCH_MEASURES,
-    FINISHED,
     RUN_MEASURES,
-    STATUSES,
     Device,
     Env,
     Epoch,
@@ -32,6 +30,7 @@ from bloxdb.db.schema import (
     Run,
     StaticInfo,
 )
+from bloxdb.db.statuses import FINISHED, STATUSES
 from bloxdb.errors import BloxFormatError, ReleaseError
 from bloxdb.files import ExportReport, expanded, replacing_all
 from bloxdb.measures import ENVIRONMENT, LATENCY, Array, from_stored

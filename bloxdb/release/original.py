@@ -18,7 +18,8 @@ from bloxdb.codecs.header import MAX_EPOCHS
 from bloxdb.counts import Counts
 from bloxdb.db.epochs import EpochWriter
 from bloxdb.db.references import DATASETS, RELEASED, Environments, Images, RecipeFacts, recipe_for
-from bloxdb.db.schema import DIVERGED, FINISHED, Recipe, Run, StaticInfo
+from bloxdb.db.schema import Recipe, Run, StaticInfo
+from bloxdb.db.statuses import DIVERGED, FINISHED
 from bloxdb.errors import ReleaseError
 from bloxdb.measures import RUN, SEEDS, from_stored
 from bloxdb.progress import Meter

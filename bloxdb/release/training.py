@@ -13,7 +13,8 @@ from sqlalchemy import delete, func, insert, select, update
 from bloxdb.codecs import Table
 from bloxdb.codecs.columns import is_list
 from bloxdb.db.epochs import EpochWriter, read_epochs
-from bloxdb.db.schema import EPOCH_MEASURES, FINISHED, Epoch, Recipe, Run, StaticInfo
+from bloxdb.db.schema import EPOCH_MEASURES, Epoch, Recipe, Run, StaticInfo
+from bloxdb.db.statuses import FINISHED
 from bloxdb.errors import ReleaseError
 from bloxdb.measures import MISSING, RUN, Array, from_stored, to_stored
 from bloxdb.release.changes import Changes

@@ -17,7 +17,8 @@ from bloxdb.arguments import integer
 from bloxdb.db.database import Database, opened
 from bloxdb.db.dialects import utc_now
 from bloxdb.db.references import RecipeFacts, recipe_for
-from bloxdb.db.schema import PENDING, RUNNING, UNFINISHED, Run
+from bloxdb.db.schema import Run
+from bloxdb.db.statuses import PENDING, RUNNING, UNFINISHED
 from bloxdb.measures import SEEDS
 from bloxdb.runs.heartbeat import Intervals, may_live, worker_name
 from bloxdb.runs.record import RunRecord, is_held

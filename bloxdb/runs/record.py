@@ -13,17 +13,8 @@ from sqlalchemy.orm import Session
 from bloxdb.arguments import integer, number
 from bloxdb.db.database import Database, opened
 from bloxdb.db.dialects import utc_now
-from bloxdb.db.schema import (
-    DIVERGED,
-    EPOCH_MEASURES,
-    FAILED,
-    FINISHED,
-    PENDING,
-    RUN_MEASURES,
-    RUNNING,
-    Epoch,
-    Run,
-)
+from bloxdb.db.schema import EPOCH_MEASURES, RUN_MEASURES, Epoch, Run
+from bloxdb.db.statuses import DIVERGED, FAILED, FINISHED, PENDING, RUNNING
 from bloxdb.errors import QueryError, RunLostError
 from bloxdb.measures import Measure
 from bloxdb.runs.results import EpochResult, RunResult

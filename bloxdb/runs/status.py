@@ -12,19 +12,8 @@ from bloxdb.arguments import integer
 from bloxdb.db.database import Database, asked
 from bloxdb.db.dialects import utc_now
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
-from bloxdb.db.schema import (
-    ENDED,
-    FINISHED,
-    PENDING,
-    RUN_MEASURES,
-    RUNNING,
-    STATUSES,
-    UNSUCCESSFUL,
-    Arch,
-    Epoch,
-    Recipe,
-    Run,
-)
+from bloxdb.db.schema import RUN_MEASURES, Arch, Epoch, Recipe, Run
+from bloxdb.db.statuses import ENDED, FINISHED, PENDING, RUNNING, STATUSES, UNSUCCESSFUL
 from bloxdb.errors import QueryError
 from bloxdb.measures import COSTS, RANKED_BY
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from bloxdb import codecs, merging
 from bloxdb.cli import main
-from bloxdb.db.schema import UNSUCCESSFUL
+from bloxdb.db.statuses import UNSUCCESSFUL
 from tests.cli.helpers import README, bloxdb
 
 

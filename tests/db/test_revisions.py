@@ -13,8 +13,9 @@ from sqlalchemy import text
 
 import bloxdb
 from bloxdb import Database
-from bloxdb.db import creation, revisions, schema
+from bloxdb.db import creation, revisions
 from bloxdb.db.connection import locate
+from bloxdb.db.leaderboard import LEADERBOARD_COLUMNS
 from tests.db.helpers import NEXT_REVISION, next_scripts
 
 
@@ -33,7 +34,7 @@ def test_models_and_migrations_agree(empty_db: Database) -> None:
         command.check(config)  # raises if autogenerate would find something to do
     assert revisions.script_directory().get_current_head() == revisions.REVISION
     columns = [row["name"] for row in empty_db.rows("PRAGMA table_info(leaderboard)")]
-    assert tuple(columns) == schema.LEADERBOARD_COLUMNS
+    assert tuple(columns) == LEADERBOARD_COLUMNS
 
 
 def test_a_database_of_revision_0002_is_upgraded(tmp_path: Path, tiny_file: Path) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from bloxdb import Database, Run, runs
 from bloxdb.db.dialects import utc_now
-from bloxdb.db.schema import STATUSES
+from bloxdb.db.statuses import STATUSES
 from bloxdb.runs import EpochResult, RunLostError, RunQueue, RunRecord, RunResult
 from tests.runs.helpers import INTERVALS, RESULT, claim, finish, queue_of
 

@@ -1,0 +1,20 @@
+"""What a run can be, from waiting to its end."""
+
+from __future__ import annotations
+
+PENDING, RUNNING, FINISHED, FAILED, DIVERGED = "pending", "running", "finished", "failed", "diverged"
+
+STATUSES = (PENDING, RUNNING, FINISHED, FAILED, DIVERGED)
+"""What a run can be: it waits, is trained, has its results, cannot be trained, or its loss was not finite.
+
+`bloxdb.runs` has the ways from one to another.
+"""
+
+UNFINISHED = (PENDING, RUNNING)
+"""Of a run that somebody has yet to train to its end."""
+
+ENDED = (FINISHED, DIVERGED, FAILED)
+"""Of a run that nobody trains any more."""
+
+UNSUCCESSFUL = (FAILED, DIVERGED)
+"""Of a run that did not come to its end, and can be tried again."""
