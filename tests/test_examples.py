@@ -18,6 +18,7 @@ import pytest
 
 import bloxdb
 from bloxdb import space
+from tests.cli.helpers import bloxdb as command_line
 
 ROOT = Path(__file__).parents[1]
 
@@ -91,6 +92,10 @@ def test_the_code_of_a_document_runs(
     monkeypatch.chdir(tmp_path)
     blocks = code_of(document)
     assert blocks
+    for command in re.findall(
+        r"^    bloxdb (.*--keep-weights.*)$", (ROOT / "docs" / document).read_text(), re.M
+    ):
+        command_line(*command.split(), "--epochs", 1, cwd=tmp_path)
     names: dict[str, Any] = {}
     for block in blocks:
         if "syne_tune" not in block:  # which is no part of `[dev]`; the next test has it
