@@ -33,7 +33,9 @@ _TYPES = {
     "epochs": "int32",
     **dict.fromkeys(("env_id", "block_id", "block1_id", "block2_id", "block3_id"), "int32"),
     **dict.fromkeys(("train_images", "val_images", "test_images"), "int64"),
-    **dict.fromkeys(("scheme", "op1", "op2", "cell", "dataset", "config", "digest", *ENVIRONMENT), "string"),
+    **dict.fromkeys(
+        ("scheme", "op1", "op2", "cell", "dataset", "config", "settings", "digest", *ENVIRONMENT), "string"
+    ),
     "first_epoch_is_best": "bool_",
 }
 """The Arrow types of columns that are not float64."""

@@ -84,12 +84,14 @@ LOOKUPS = {
         (Recipe.name,),
         ("recipe",),
     ),
-    "devices": _Lookup("a device", {"device": Device.name}, (Device.name,)),
+    "devices": _Lookup("a device", {"device": Device.name, "settings": Device.settings}, (Device.name,)),
     "blocks": _Lookup(
         "a block", {"block_id": Block.id, **_of(Block, "scheme", "op1", "op2", "cell")}, (Block.id,)
     ),
 }
 """Tables by name. A row of the first three is of an architecture."""
+
+_JSON = ("config", "settings")  # columns that have JSON, which is a text in a table
 
 
 def lookup(
@@ -213,7 +215,7 @@ def rows_of(arrow: Any, session: Session, queries: Iterable[Select[Any]], names:
     """
     rows = [row for query in queries for row in session.execute(query)]
     columns = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in names]
-    if "config" in names:
-        at = names.index("config")
-        columns[at] = [None if config is None else json.dumps(config) for config in columns[at]]
+    for at, name in enumerate(names):
+        if name in _JSON:
+            columns[at] = [None if value is None else json.dumps(value) for value in columns[at]]
     return arrow.table(columns, schema=schema(arrow, names))

@@ -29,7 +29,7 @@ QUERIES = {
     "envs": f"SELECT id AS env_id, {', '.join(ENVIRONMENT)} FROM envs ORDER BY id",
     "recipes": "SELECT name AS recipe, dataset, epochs, train_images, val_images, test_images, config, "
     "digest, first_epoch_is_best FROM recipes ORDER BY name",
-    "devices": "SELECT name AS device FROM devices ORDER BY name",
+    "devices": "SELECT name AS device, settings FROM devices ORDER BY name",
     "blocks": "SELECT id AS block_id, scheme, op1, op2, cell FROM blocks ORDER BY id",
 }
 
@@ -44,6 +44,8 @@ def db(tmp_path_factory: pytest.TempPathFactory, golden: Path) -> Iterator[Datab
         with made.transaction() as session:
             session.execute(text("UPDATE latencies SET spread_ms = 0.5 WHERE arch_id % 2"))
             session.execute(text("UPDATE recipes SET config = '{\"lr\": 0.1}' WHERE name = 'cifar100-10'"))
+            settings = '{"batch": 1, "torch": "2"}'
+            session.execute(text("UPDATE devices SET settings = :s WHERE id = 1"), {"s": settings})
             session.execute(text("UPDATE recipes SET first_epoch_is_best = 1 WHERE name = 'cifar100-10'"))
         yield made
 

@@ -210,6 +210,7 @@ LEFT_OUT = {
     r"Header\(": "tests/codecs/test_header.py",
     r"RunRecord\(": "RunQueue.claim makes it of what the database has",
     r"(BlockKind|Cost|Cost\.times|Graph|block_of_stage|vec_text)\(": "computes, and asks nothing",
+    r"(Run\.)?load_network\(": "tests/trainer/test_weights.py, with the weights that it needs",
     r"(DataSet|Job|Network|Training|TrainingRecipe|default_recipe)\(": "tests/trainer, where they are checked",
 }
 """Public numbers that need no test here, and why."""

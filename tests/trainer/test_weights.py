@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from bloxdb.trainer import Training, load_data, load_network
@@ -127,6 +128,12 @@ def test_all_keeps_each_epochs_weights_of_the_very_training(db: Database) -> Non
         found = run.load_network(epoch=epoch).state_dict()
         for name, value in training.network.state_dict().items():
             assert torch.equal(found[name], value), (epoch, name)
+        for number in (np.int8(epoch), np.uint64(epoch), torch.tensor(epoch)):
+            again = load_network(run, epoch=number).state_dict()  # type: ignore[arg-type]
+            assert all(torch.equal(again[name], value) for name, value in found.items())
+    for wrong in (True, 1.0, "1", np.float64(1)):
+        with pytest.raises(bloxdb.QueryError, match="an epoch is an integer, not "):
+            run.load_network(epoch=wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("which", KEPT)
