@@ -53,7 +53,8 @@ class PlainLoop:
     def __init__(self, vec: object, recipe: TrainingRecipe, data: DataSet, device: str) -> None:
         torch.manual_seed(0)
         torch.use_deterministic_algorithms(False)
-        torch.backends.cudnn.conv.fp32_precision = "ieee"
+        if device != "cpu":  # it is a switch of the whole process
+            torch.backends.cudnn.conv.fp32_precision = "ieee"
         self.device = device
         self.network = Network(vec, data.classes).to(device)
         self.criterion = nn.CrossEntropyLoss()

@@ -38,4 +38,7 @@ def ended_by_signals() -> Iterator[None]:
         for one in before:
             signal.signal(one, signal.SIG_DFL)
         if got:
+            from bloxdb.db.opened import close_all
+
+            close_all()  # what follows leaves Python no time for it
             os.kill(os.getpid(), got[0])

@@ -40,7 +40,8 @@ def close_at_end(db: Closable) -> None:
 
 
 @atexit.register
-def _close_all() -> None:
+def close_all() -> None:
+    """Disconnect from all databases of this process, as at its end."""
     for db in list(_to_close):
         db.disconnect()
 
