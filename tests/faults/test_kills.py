@@ -158,6 +158,11 @@ def test_a_signal_ends_it_as_cleanly_as_ctrl_c(name: str, number: int, seeds: Se
     ending = draw.choice([signal.SIGTERM, signal.SIGHUP])
     code = run(whole.case, folder, after=whole.seconds * draw.uniform(0.6, 1), number=ending)
     assert code in (0, -ending)
+    # a thread that reads until the process ends leaves its database's WAL switched on, with nothing in need of it
+    left = list(map(str, leftovers(folder)))
+    assert all(name.endswith(("-wal", "-shm")) for name in left)
+    for path in sorted({name.rpartition("-")[0] for name in left}):
+        run(Case([*COMMAND, "status", "--db", path]), folder)
     assert leftovers(folder) == []
     check(folder, whole.before, whole.after)
     shutil.rmtree(folder)
