@@ -191,7 +191,8 @@ def train(
 ) -> None:
     """Train architectures and write each epoch into the database as it ends.
 
-    Any number of these commands, on any number of machines, can share a database: each run is trained once.
+    Any number of these commands on one machine can share a file, and those of many machines a PostgreSQL
+    database: each run is trained once.
     What is finished is passed over, so the same command goes on after an interruption. Ctrl-C finishes the
     epoch and gives the runs back; Ctrl-C twice stops at once.
 

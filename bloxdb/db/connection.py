@@ -245,16 +245,15 @@ def share(path: Path) -> None:
 def application_id(path: Path) -> int | None:
     """What an SQLite file says of the program that it belongs to; `sqlite3.DatabaseError` if it is none.
 
-    That never changes, so no lock is taken, and nothing is made beside the file. It is None where a process
-    was killed while it wrote the first page: the file is whole when it has been opened for reading.
+    That never changes, so no lock is taken, and nothing is made beside the file. Without a lock it can be
+    seen half-written, by a process that writes now or that was killed as it did. It is None then: whether the
+    file is whole shows when it is opened for reading.
     """
     with closing(sqlite3.connect(f"{path.as_uri()}?{access.UNCHANGING}", uri=True)) as connection:
         try:
             return int(connection.execute("PRAGMA application_id").fetchone()[0])
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_CORRUPT and access.has_content(
-                access.beside(path, "-journal")
-            ):
+            if error.sqlite_errorcode == sqlite3.SQLITE_CORRUPT:
                 return None
             raise
 
