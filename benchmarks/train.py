@@ -29,6 +29,7 @@ from bloxdb.trainer.recipe import PRECISIONS, TrainingRecipe, default_recipe
 from bloxdb.trainer.switches import configure
 from harness import markdown, processor, today, write_between
 from plain_loop import PlainLoop, Reference
+from speed_ups import ratios
 from torch import Tensor
 
 from bloxdb import space
@@ -129,6 +130,17 @@ def measure_arch(
             for what, fast, slow in zip(("step", "epoch"), ours, launches, strict=True)
         ]
     return lines, ours[1]
+
+
+def speed_ups(arch_id: int, recipe: TrainingRecipe, data: DataSet, repeats: int) -> list[Line]:
+    """Each speed-up by itself, over a few steps of one architecture; the reference is ours without it."""
+    images, labels = (part.to(data.train.images.device) for part in some_batch(recipe))
+    batches = [(images.contiguous(memory_format=torch.channels_last), labels)] * 2
+    seen, device = len(batches) * len(labels), images.device.type
+    found = ratios(arch_id, recipe, data, batches, repeats, lambda: settle(device))
+    return [
+        Line(f"{what}, by ours without", seen / ours, seen / without, None) for what, ours, without in found
+    ]
 
 
 def some_batch(recipe: TrainingRecipe) -> tuple[Tensor, Tensor]:
@@ -239,10 +251,10 @@ def main(
     count, repeats = images or (11_250 if on_gpu else 512), repeats or (1 if on_gpu else 3)
     precisions = precisions or (PRECISIONS if on_gpu else PRECISIONS[:1])
     recipe = replace(default_recipe("cifar100"), batch=batch)
-    lines = [augmentation(repeats)]
-    click.echo(lines[0])
-    notes = []
     data = random_data(count, device)
+    lines = [augmentation(repeats), *speed_ups(three_archs()["median"], recipe, data, repeats)]
+    click.echo("\n".join(map(str, lines)))
+    notes = []
     plain = {
         arch_id: plain_speeds(arch_id, recipe, data, device, repeats) for arch_id in three_archs().values()
     }

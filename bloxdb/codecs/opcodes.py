@@ -316,16 +316,13 @@ class Machine(ABC):
 
 
 def _argument(data: Data, at: int) -> tuple[int, int]:
-    """Where the argument of the opcode at a byte begins and ends."""
+    """Where the argument of the opcode at a byte begins and ends; in a file that is cut off, beyond its end."""
     code, first = data[at], at + 1
     if code in _SIZES:
         return first, first + _SIZES[code]
     if code in _COUNTS:
         first += _COUNTS[code]
-        end = first + int.from_bytes(data[at + 1 : first], "little")
-        if end > len(data):
-            raise CutOffError("the file is cut off", offset=len(data))
-        return first, end
+        return first, first + int.from_bytes(data[at + 1 : first], "little")
     end = first
     for _ in range(_LINES[code]):
         line = _LINE.match(data, end)

@@ -81,7 +81,7 @@ class _Results(Machine):
 
     def enter(self, found: dict[Any, Any], entries: Iterable[tuple[Any, Any]]) -> None:
         if len(self.stack) > 1:
-            found.update(entries)
+            super().enter(found, entries)
             return
         self._has_taken = True
         for key, value in entries:

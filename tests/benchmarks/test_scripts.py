@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.benchmarks.conftest import BENCHMARKS
 
@@ -44,3 +45,22 @@ def test_training_is_measured_on_few_images(benchmarks: Path) -> None:
     assert str(step).startswith("| step, cheapest (")
     assert str(epoch).endswith(("| 1.5 | yes |", "| 1.5 | **no** |"))
     assert min(step.ours, step.reference, epoch.ours, epoch.reference) > 0
+
+
+def test_each_speed_up_of_the_trainer_is_measured_and_changes_no_number(
+    benchmarks: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, speed_ups = (importlib.import_module(name) for name in ("train", "speed_ups"))
+    recipe = replace(train.default_recipe("cifar100"), batch=4)
+    arch_id, data = train.three_archs()["cheapest"], train.random_data(18, "cpu")
+    lines = train.speed_ups(arch_id, recipe, data, 1)
+    assert [line.what.split(", by")[0] for line in lines] == [one.what for one in speed_ups.SPEED_UPS]
+    assert min(min(line.ours, line.reference) for line in lines) > 0
+
+    def half(network: torch.nn.Module) -> None:
+        with torch.no_grad():
+            network.head[2].weight.mul_(0.5)
+
+    monkeypatch.setattr(speed_ups, "SPEED_UPS", [speed_ups.SpeedUp("half of it", half)])
+    with pytest.raises(RuntimeError, match="half of it changes numbers"):
+        train.speed_ups(arch_id, recipe, data, 1)

@@ -25,6 +25,7 @@ from bloxdb import codecs
 from bloxdb.codecs import Header, Table
 from bloxdb.codecs.columns import ENV
 from bloxdb.errors import BloxFormatError
+from bloxdb.space import NUM_ARCHS
 from tests.codecs.reference import same
 from tests.codecs.strategies import HEAD, base, peak_of, tables
 
@@ -238,6 +239,49 @@ def test_an_odd_pickle_that_names_one_row_many_times_stays_small() -> None:
     row = ["0" * 32, [np.float64(1.0)] * 60_000]
     data = head + pickle.dumps([row] * 50_000)
     assert peak_of(lambda: codecs.decode(data)) < 30_000_000
+
+
+def test_an_odd_pickle_has_no_more_rows_than_there_are_architectures() -> None:
+    row = ["0" * 32, [np.float64(1.0)], 3.0, 4]
+    data = HEAD_OF_ONE + pickle.dumps([row] * (NUM_ARCHS + 1) + ["x" * 2_000_000])
+    with pytest.raises(BloxFormatError, match="a row is a list"):
+        codecs.decode(data)
+    data = HEAD_OF_ONE + pickle.dumps([row] * (NUM_ARCHS + 1))
+    with pytest.raises(BloxFormatError, match=f"{NUM_ARCHS + 1} rows are more than the {NUM_ARCHS}"):
+        codecs.decode(data)
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (b"(cos\nsystem\nK\1o", "os.system"),  # a class of Python 2
+        (b"(o", "an object"),
+        (b"c_codecs\nencode\n(K\1X\6\0\0\0latin1tR", "_codecs.encode"),
+    ],
+)
+def test_what_old_opcodes_make_is_refused_by_its_name(value: bytes, name: str) -> None:
+    with pytest.raises(BloxFormatError, match=rf"column test_top1: {name} does not belong"):
+        codecs.decode(
+            HEAD_OF_ONE
+            + b"\x80\x02](](X\x20\0\0\0"
+            + b"0" * 32
+            + b"]G"
+            + b"\0" * 8
+            + b"a"
+            + value
+            + b"K\1ee."
+        )
+
+
+def test_a_whole_number_that_is_spelt_has_31_digits_at_the_most() -> None:
+    def read(digits: int) -> None:
+        row = b"](X\x20\0\0\0" + b"0" * 32 + b"]G" + b"\0" * 8 + b"aI" + b"1" * digits + b"\nK\1e"
+        codecs.decode(HEAD_OF_ONE + b"\x80\x02](" + row + b"e.")
+
+    with pytest.raises(BloxFormatError, match="column test_top1"):
+        read(31)
+    with pytest.raises(BloxFormatError, match="a whole number of so many digits"):
+        read(32)
 
 
 def test_lists_in_lists_of_an_odd_pickle_are_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import lzma
 import os
 import random
@@ -18,7 +19,7 @@ import bloxdb
 from bloxdb import Database, codecs
 from bloxdb.codecs import Table
 from bloxdb.codecs.formats import EXTENSIONS
-from bloxdb.codecs.packed import ALWAYS, MOST_PER_BYTE
+from bloxdb.codecs.packed import ALWAYS, MOST_PER_BYTE, unpacked
 from bloxdb.errors import BloxFormatError
 from bloxdb.release import release_files, verify_release
 from tests.codecs.strategies import few_rows, peak_of, tables
@@ -107,6 +108,19 @@ def test_a_bomb_stays_folded(extension: str, megabytes: int, golden: Path, tmp_p
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 3_000_000
+
+
+def test_a_packed_file_unpacks_to_a_mebibyte_and_a_hundred_times_its_size() -> None:
+    size = 10_000
+    for more in (0, 1):
+        whole = bytes((1 << 20) + 100 * size + more)
+        data = gzip.compress(whole).ljust(size, b"\0")
+        assert len(data) == size
+        if more:
+            with pytest.raises(BloxFormatError, match="unpack to more than"):
+                unpacked(io.BytesIO(data), "gz", size)
+        else:
+            assert unpacked(io.BytesIO(data), "gz", size).read() == whole
 
 
 def test_an_unpacker_that_asks_for_very_much_memory_is_refused(golden: Path, tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from sqlalchemy import bindparam, select, text
 
 import bloxdb
 from bloxdb import Database, space
-from bloxdb.db import database
 
 
 def test_opening_nothing_says_how_to_create(tmp_path: Path) -> None:
@@ -98,44 +97,6 @@ def test_snapshots_all_see_one_state(empty_db: Database) -> None:
 def test_rows_of_a_query_are_dicts(empty_db: Database) -> None:
     query = select(bloxdb.Block.id, bloxdb.Block.scheme).where(bloxdb.Block.id == bindparam("which"))
     assert empty_db.rows_of(query, which=0) == [{"id": 0, "scheme": space.BLOCKS[0].scheme}]
-
-
-def test_closing_makes_the_one_before_current_again(empty_file: Path, tiny_file: Path) -> None:
-    first, second = bloxdb.open(empty_file, read_only=True), bloxdb.open(tiny_file, read_only=True)
-    assert database.current() is second
-    second.close()
-    assert database.current() is first
-    first.close()
-
-
-def test_databases_may_be_closed_in_any_order(empty_file: Path, tiny_file: Path) -> None:
-    first, second, third = (bloxdb.open(path, read_only=True) for path in (empty_file, tiny_file, empty_file))
-    second.close()
-    assert database.current() is third
-    second.close()  # once more is no error
-    third.close()
-    assert database.current() is first
-    first.close()
-
-
-def test_one_opened_aside_is_not_asked(empty_file: Path, tiny_file: Path) -> None:
-    with bloxdb.open(empty_file, read_only=True) as first:
-        with bloxdb.open(tiny_file, read_only=True, current=False) as aside:
-            assert database.current() is first
-            assert aside.rows("SELECT count(*) AS n FROM runs") == [{"n": 40}]
-        assert database.current() is first
-
-
-def test_a_closed_one_is_named_and_no_other_is_opened_in_its_place(
-    empty_file: Path, tiny_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("BLOXDB_URL", str(tiny_file))
-    bloxdb.open(empty_file, read_only=True).close()
-    for ask in (database.current, lambda: bloxdb.top(1), lambda: bloxdb.Arch.get(0)):
-        with pytest.raises(
-            bloxdb.DatabaseError, match=rf"{empty_file} was closed, and no other database is current"
-        ):
-            ask()
 
 
 def test_changing_the_folder_changes_nothing(
