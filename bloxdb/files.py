@@ -186,18 +186,23 @@ def replacing_all(folder: Path) -> Iterator[Path]:
 
     Files of other names stay. After an error nothing is left, nor folders that were not there before.
     """
-    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    with made(folder), workspace(folder) as staging:
+        yield staging
+        for path in sorted(staging.iterdir()):
+            path.replace(folder / path.name)
+
+
+@contextmanager
+def made(folder: Path) -> Iterator[None]:
+    """A folder, which is made with those above it; those that are new and empty at the end are removed."""
+    new = [place for place in (folder, *folder.parents) if not place.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with workspace(folder) as staging:
-            yield staging
-            for path in sorted(staging.iterdir()):
-                path.replace(folder / path.name)
+        yield
     finally:
-        for place in made:
-            if any(place.iterdir()):
-                break
-            place.rmdir()
+        for place in new:
+            with suppress(OSError):  # there is something in it, or somebody removed it
+                place.rmdir()
 
 
 @dataclass

@@ -316,7 +316,7 @@ class Machine(ABC):
 
 
 def _argument(data: Data, at: int) -> tuple[int, int]:
-    """Where the argument of the opcode at a byte begins and ends; in a file that is cut off, beyond its end."""
+    """Where the argument of an opcode begins and ends: beyond the end of a file that is cut off."""
     code, first = data[at], at + 1
     if code in _SIZES:
         return first, first + _SIZES[code]

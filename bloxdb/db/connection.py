@@ -168,13 +168,15 @@ def query_engine(url: URL, *, is_new: bool = False) -> Engine:
     return engine
 
 
-def _connect(path: Path, read_only: bool, is_new: bool = False) -> forking.Connection:
+def _connect(
+    path: Path, read_only: bool, is_new: bool = False, patience: float = BUSY_MS / 1000
+) -> forking.Connection:
     """A connection to a file; only SQLite ever opens one, since closing any other handle ends our locks."""
     if is_new and not path.exists():
         path.touch()  # SQLite alone would give it another mode than the umask says
     if is_new or not read_only or access.is_writable(path):
         # who reads, too: whoever closes a database last removes its WAL, if he may write
-        connection = _opened(path, "mode=rw")
+        connection = _opened(path, "mode=rw", patience)
     else:
         connection = _opened_for_reading(path)
     connection.is_new = is_new
@@ -191,12 +193,12 @@ def _connect(path: Path, read_only: bool, is_new: bool = False) -> forking.Conne
     return connection
 
 
-def _opened(path: Path, mode: str) -> forking.Connection:
+def _opened(path: Path, mode: str, patience: float = BUSY_MS / 1000) -> forking.Connection:
     connection = sqlite3.connect(
         f"{path.as_uri()}?{mode}",
         uri=True,
         isolation_level=None,
-        timeout=BUSY_MS / 1000,
+        timeout=patience,
         check_same_thread=False,
         factory=forking.Connection,
     )
@@ -222,9 +224,9 @@ def rest(path: Path) -> None:
     """Leave a file without a WAL, if this process may do that and nobody has it open."""
     if not access.is_writable(path):
         return
-    with suppress(sqlite3.Error), closing(_connect(path, read_only=False)) as connection:
+    # without patience from the first word on: to ask for the mode already waits for whoever has the file
+    with suppress(sqlite3.Error), closing(_connect(path, read_only=False, patience=0)) as connection:
         if connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
-            connection.execute("PRAGMA busy_timeout = 0")
             connection.execute("PRAGMA journal_mode = DELETE")
 
 
@@ -237,8 +239,10 @@ def share(path: Path) -> None:
     if access.beside(path, "-wal").exists():
         return
     if access.is_writable(path) and path.stat().st_uid == os.geteuid():
-        with suppress(sqlite3.OperationalError), closing(_connect(path, read_only=False)) as connection:
-            connection.execute("PRAGMA busy_timeout = 0")
+        with (
+            suppress(sqlite3.OperationalError),
+            closing(_connect(path, read_only=False, patience=0)) as connection,
+        ):
             connection.execute("PRAGMA journal_mode = WAL")
 
 

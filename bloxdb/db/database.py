@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from sqlalchemy import URL, Connection, Executable, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IllegalStateChangeError
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
 from bloxdb.arguments import plain
@@ -62,7 +63,8 @@ class Database:
         # what was loaded can be read after the end of a transaction
         self._write = sessionmaker(self.engine, expire_on_commit=False)
         self._autocommit = self.engine.execution_options(**self.engines.AUTOCOMMIT)
-        self._readers = scoped_session(sessionmaker(self._autocommit, class_=forking.Reader))
+        self._sessions: WeakValueDictionary[int, forking.Reader] = WeakValueDictionary()
+        self._readers = scoped_session(self._new_reader)
         close_at_end(self)
 
     def __repr__(self) -> str:
@@ -302,10 +304,20 @@ class Database:
         if self._is_closed:
             return
         self._readers.remove()
+        for found in self._sessions.valuerefs():  # of threads that may outlive the database
+            session = found()
+            if session is not None:
+                with suppress(IllegalStateChangeError):  # it asks at this moment, and keeps its connection
+                    session.close()
         self._queries.dispose()
         self.engine.dispose()
         if self.path is not None and self._new is None:
             rest(self.path)
+
+    def _new_reader(self) -> forking.Reader:
+        session = forking.Reader(self._autocommit)
+        self._sessions[id(session)] = session
+        return session
 
     def _check_open(self) -> None:
         if self._is_closed:

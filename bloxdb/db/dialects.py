@@ -352,8 +352,8 @@ def foreign_keys_off(connection: Connection) -> Iterator[None]:
     Files that were attached meanwhile are detached at its end. The connection must be in autocommit.
     """
     connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
-    connection.exec_driver_sql("BEGIN EXCLUSIVE")  # without a WAL, readers would stop it at its end
     try:
+        connection.exec_driver_sql("BEGIN EXCLUSIVE")  # without a WAL, readers would stop it at its end
         yield
         connection.exec_driver_sql("COMMIT")
     except BaseException:

@@ -34,7 +34,14 @@ def start(
     message = json.dumps([list(arguments), str(folder), dict(environment)]).encode() + _END
     sent = socket.send_fds(server, [message], list(streams))
     server.sendall(message[sent:])
-    return lambda: int.from_bytes(server.recv(4), "big", signed=True)
+    return lambda: _code(server.recv(4, socket.MSG_WAITALL))
+
+
+def _code(answer: bytes) -> int:
+    """The exit code that the other end tells; if it has ended itself, there is none."""
+    if len(answer) != 4:
+        raise EOFError("the process that forks has ended")
+    return int.from_bytes(answer, "big", signed=True)
 
 
 @cache

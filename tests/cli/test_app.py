@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from bloxdb import codecs, merging
 from bloxdb.cli import main
 from bloxdb.db.statuses import UNSUCCESSFUL
+from tests.cli import forks
 from tests.cli.helpers import README, bloxdb
 
 
@@ -207,3 +208,10 @@ def test_a_choice_that_there_is_not_lists_those_that_there_are(command: str, opt
     done = bloxdb(command, flag, "nothing", *rest, code=2)
     for choice in CHOICES[command, option]:
         assert f"'{choice}'" in done.stderr
+
+
+def test_a_command_whose_forking_process_has_died_has_no_exit_code() -> None:
+    assert [forks._code(n.to_bytes(4, "big", signed=True)) for n in (0, 1, -15)] == [0, 1, -15]
+    for short in (b"", b"\0\0"):
+        with pytest.raises(EOFError, match="has ended"):
+            forks._code(short)

@@ -79,3 +79,26 @@ def test_a_column_can_be_asked_twice_and_groups_are_rows(session: Session) -> No
 
 def test_no_rows_are_no_numbers(session: Session, tmp_path: Path) -> None:
     assert ask(session, [])[0].shape == (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "ways"),
+    [
+        ([(1, 2.5, None), (2, 73.14, 0.25)], ["group_concat"]),  # integers of millionths: in one pass
+        ([], ["group_concat"]),
+        ([(1, 2.5, None), (2, 1 / 3, 0.25)], ["group_concat", "plain"]),
+        ([(1.5, 2.5, 1.0)], ["group_concat", "plain"]),
+    ],
+)
+def test_numbers_come_as_texts_and_one_by_one_only_where_a_text_would_not_hold_them(
+    session: Session, rows: list[tuple[Any, Any, Any]], ways: list[str]
+) -> None:
+    said: list[str] = []
+    driver: Any = session.connection().connection.driver_connection
+    driver.set_trace_callback(said.append)
+    try:
+        ask(session, rows)
+    finally:
+        driver.set_trace_callback(None)
+    asked = [statement for statement in said if "AS n0" in statement]
+    assert ["group_concat" if "group_concat" in statement else "plain" for statement in asked] == ways

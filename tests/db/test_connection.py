@@ -8,7 +8,10 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ import pytest
 
 import bloxdb
 from bloxdb import Database
+from bloxdb.db import access
 from bloxdb.db.connection import locate
 
 # another process is the last to close the file, if it sees no lock of ours, and then removes WAL and index
@@ -244,3 +248,52 @@ def test_readers_see_what_a_writer_that_was_killed_had_committed(tmp_path: Path,
     with bloxdb.open(path, read_only=True) as db:
         assert db.rows("SELECT name FROM devices WHERE name = 'late'") == [{"name": "late"}]
     assert [found.name for found in tmp_path.iterdir()] == ["blox.db"]
+
+
+HOLDER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN EXCLUSIVE")
+print("held", flush=True)
+sys.stdin.readline()
+"""
+
+
+@contextmanager
+def held(path: Path | None) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has the file to itself, until its input ends."""
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.communicate()
+
+
+def test_to_close_waits_for_nobody(tiny_db: Database) -> None:
+    assert tiny_db.rows("SELECT count(*) AS n FROM runs") == [{"n": 40}]
+    with held(tiny_db.path) as holder:
+        watchdog = threading.Timer(15, holder.kill)  # of 30 seconds that others are waited for
+        watchdog.start()
+        tiny_db.close()
+        watchdog.cancel()
+        assert holder.poll() is None
+
+
+def test_what_threads_have_open_that_live_on_is_closed_too(tiny_db: Database) -> None:
+    path = tiny_db.path
+    assert path is not None
+
+    def write() -> None:
+        with tiny_db.transaction() as session:
+            session.add(bloxdb.Device(name="of a thread"))
+
+    with ThreadPoolExecutor(3) as threads:
+        threads.submit(write).result()
+        for _ in range(9):
+            assert len(threads.submit(bloxdb.top, 2, tiny_db).result()) == 2
+        assert access.has_wal(path)
+        tiny_db.close()
+        assert not access.has_wal(path)
+        with pytest.raises(bloxdb.DatabaseError, match="was closed"):
+            threads.submit(bloxdb.top, 2, tiny_db).result()

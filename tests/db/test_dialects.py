@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 import bloxdb
 from bloxdb import Database
+from bloxdb.db import dialects
 from bloxdb.db.dialects import APPLICATION_ID, begins_to_read, engines_of, for_psycopg, utc_now
 
 DIALECTS = {"sqlite": sqlite.dialect(), "postgresql": postgresql.dialect()}
@@ -103,6 +104,19 @@ def test_a_bulk_transaction_that_fails_leaves_nothing(empty_db: Database) -> Non
         write()
     assert empty_db.rows("SELECT * FROM devices") == []
     assert empty_db.rows("PRAGMA journal_mode") == [{"journal_mode": "delete"}]
+
+
+def test_a_bulk_transaction_that_never_began_leaves_the_references_checked(
+    empty_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialects, "BUSY_MS", 1)
+    with closing(sqlite3.connect(empty_db.path or "", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(bloxdb.DatabaseError, match="lock"), empty_db.bulk_transaction():
+            pass
+    for _ in range(3):  # whichever connection of the pool it is
+        with empty_db.transaction() as session:
+            assert session.scalar(text("PRAGMA foreign_keys")) == 1
 
 
 def test_a_bulk_transaction_goes_on_where_sqlite_has_rolled_back(empty_db: Database) -> None:

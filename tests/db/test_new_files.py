@@ -156,7 +156,7 @@ def test_a_signal_ends_an_import_and_leaves_nothing(
         time.sleep(moment)
         process.send_signal(number)
         _, errors = process.communicate(timeout=100)
-    assert list(path.parent.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
     assert "Traceback" not in errors, errors
     assert process.returncode == (1 if number == signal.SIGINT else -number)
 
@@ -171,3 +171,10 @@ def test_under_nohup_a_hangup_ends_nothing(tmp_path: Path) -> None:
         process.send_signal(signal.SIGHUP)
         assert process.wait(100) == 0
     assert [found.name for found in tmp_path.iterdir()] == ["blox.db"]
+
+
+def test_folders_of_a_new_file_that_was_not_made_are_gone(tmp_path: Path) -> None:
+    with command("import", tmp_path / "nothere.blox", "--db", tmp_path / "a" / "b" / "c.db") as process:
+        _, errors = process.communicate()
+    assert process.returncode == 1, errors
+    assert list(tmp_path.iterdir()) == []
