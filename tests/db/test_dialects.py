@@ -6,14 +6,17 @@ import sqlite3
 import time
 from contextlib import closing
 from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import column, make_url, select, text
+from sqlalchemy import Connection, column, make_url, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 import bloxdb
 from bloxdb import Database
 from bloxdb.db import dialects
+from bloxdb.db.connection import file_url
 from bloxdb.db.dialects import APPLICATION_ID, begins_to_read, engines_of, for_psycopg, utc_now
 
 DIALECTS = {"sqlite": sqlite.dialect(), "postgresql": postgresql.dialect()}
@@ -75,6 +78,47 @@ def test_the_version_changes_when_another_writes_and_only_then(empty_db: Databas
             session.add(bloxdb.Device(name="another"))
         assert SQLITE.version(watcher) != before
         assert SERVER.version(watcher) is None
+
+
+def test_a_writer_begins_and_switches_the_wal_on_and_who_commits_at_once_does_neither(
+    empty_db: Database,
+) -> None:
+    def state(connection: Connection) -> tuple[bool, str]:
+        driver: Any = connection.connection.driver_connection
+        return driver.in_transaction, driver.execute("PRAGMA journal_mode").fetchone()[0]
+
+    with empty_db.autocommit() as connection:
+        assert state(connection) == (False, "delete")
+    with empty_db.engine.execution_options(**SQLITE.SNAPSHOT).connect() as connection:
+        connection.exec_driver_sql("SELECT 1")
+        assert state(connection) == (True, "delete")
+    for _ in range(2):  # the second finds it on
+        with empty_db.transaction() as session:
+            assert state(session.connection()) == (True, "wal")
+
+
+def test_a_file_that_is_being_made_has_no_wal(tmp_path: Path) -> None:
+    with Database(file_url(tmp_path / "new.db"), new=tmp_path / "blox.db") as db:
+        with db.transaction() as session:
+            session.execute(text("CREATE TABLE t (a)"))
+        assert db.rows("PRAGMA journal_mode") == [{"journal_mode": "memory"}]
+    assert [path.name for path in tmp_path.iterdir()] == ["new.db"]
+
+
+def test_each_engine_knows_its_own_refusals() -> None:
+    refused, odd = (
+        sqlite3.OperationalError("no"),
+        sqlite3.OperationalError("not authorized to use function: f"),
+    )
+    refused.sqlite_errorcode = sqlite3.SQLITE_AUTH  # type: ignore[misc]
+    assert SQLITE.is_refusal(refused)
+    assert SQLITE.is_refusal(odd)  # has no code of its own
+    assert not SQLITE.is_refusal(sqlite3.OperationalError("no such table: t"))
+    assert not SQLITE.is_refusal(None)
+    server = Exception("cannot execute DELETE in a read-only transaction")
+    server.sqlstate = "25006"  # type: ignore[attr-defined]
+    assert SERVER.is_refusal(server)
+    assert not SERVER.is_refusal(Exception("anything else"))
 
 
 def test_a_bulk_transaction_checks_no_references_and_puts_all_back(empty_db: Database) -> None:
