@@ -16,8 +16,8 @@ from bloxdb.runs import RecipeFacts, RunQueue
 from tests.cli.helpers import bloxdb as command
 from tests.release.helpers import RAW, TINY
 
-NAMES = ["*", " * ", "", " ", "\t\n", "\u2003"]
-ANSWER = "a recipe's name is a text that is not blank, and not '*'"
+NAMES = ["*", " * ", "", " ", "\t\n", "\u2003", "one\ntwo", "\x1b[31m", "x" * 201]
+ANSWER = "a recipe's name is a text of at most 200 characters that can be printed, not blank, and not '*'"
 
 
 def renamed(name: str, tiny_file: Path, folder: Path) -> Path:

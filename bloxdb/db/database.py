@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
 
 from sqlalchemy import URL, Connection, Executable, text
-from sqlalchemy.exc import DBAPIError, IllegalStateChangeError
-from sqlalchemy.orm import Session, scoped_session, sessionmaker
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session, sessionmaker
 
 from bloxdb.arguments import plain
-from bloxdb.db import forking, passwords, revisions
+from bloxdb.db import passwords, revisions
 from bloxdb.db.access import check_access, is_on_read_only_medium, refusal
-from bloxdb.db.connection import check_file, locate, make_engine, path_of, query_engine, rest, share
+from bloxdb.db.connection import check_file, locate, path_of, share
+from bloxdb.db.connections import Connections
 from bloxdb.db.dialects import engines_of
 from bloxdb.db.opened import Currents, close_at_end, no_database
 from bloxdb.db.reading import Answer, ask
@@ -56,16 +56,12 @@ class Database:
         self.url = url
         self.read_only = read_only
         self._new = new
-        self._is_closed = False
-        self._queries = query_engine(url, is_new=new is not None)
-        self.engine = make_engine(url, read_only=read_only, is_new=new is not None)
+        self._connections = Connections(url, read_only=read_only, is_new=new is not None)
+        self.engine = self._connections.engine
         self.engines = engines_of(url)
         # what was loaded can be read after the end of a transaction
         self._write = sessionmaker(self.engine, expire_on_commit=False)
-        self._autocommit = self.engine.execution_options(**self.engines.AUTOCOMMIT)
-        self._sessions: WeakValueDictionary[int, forking.Reader] = WeakValueDictionary()
-        self._readers = scoped_session(self._new_reader)
-        close_at_end(self)
+        close_at_end(self, self._connections)
 
     def __repr__(self) -> str:
         mode = ", read only" if self.read_only else ""
@@ -106,7 +102,7 @@ class Database:
     def reader(self) -> Session:
         """This thread's session for reading; it holds no transaction, so it never sees old data twice."""
         self._check_open()
-        return self._readers()
+        return self._connections.reader()
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
@@ -151,7 +147,7 @@ class Database:
             A connection of SQLAlchemy.
         """
         self._check_open()
-        with self._translated(), self._autocommit.connect() as connection:
+        with self._translated(), self._connections.autocommit.connect() as connection:
             yield connection
 
     @contextmanager
@@ -270,7 +266,7 @@ class Database:
         self._check_open()
         given = {name: plain(value) for name, value in values.items()}
         try:
-            return ask(self._queries, sql, given)
+            return ask(self._connections.queries, sql, given)
         except DatabaseError as error:
             cause = error.__cause__
             said = refusal(getattr(cause, "orig", cause), self.path)
@@ -295,32 +291,15 @@ class Database:
 
     def close(self) -> None:
         """Close all connections of this object; the database that was current before it is so again."""
-        self.disconnect()
-        self._is_closed = True
+        self._connections.close()
         _currents.remove(self)
 
     def disconnect(self) -> None:
         """Close all connections of this object, which the next question opens again."""
-        if self._is_closed:
-            return
-        self._readers.remove()
-        for found in self._sessions.valuerefs():  # of threads that may outlive the database
-            session = found()
-            if session is not None:
-                with suppress(IllegalStateChangeError):  # it asks at this moment, and keeps its connection
-                    session.close()
-        self._queries.dispose()
-        self.engine.dispose()
-        if self.path is not None and self._new is None:
-            rest(self.path)
-
-    def _new_reader(self) -> forking.Reader:
-        session = forking.Reader(self._autocommit)
-        self._sessions[id(session)] = session
-        return session
+        self._connections.disconnect()
 
     def _check_open(self) -> None:
-        if self._is_closed:
+        if self._connections.is_closed:
             raise DatabaseError(f"{self.name} was closed; open it again with bloxdb.open")
 
     def _check_writable(self) -> None:

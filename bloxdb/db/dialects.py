@@ -277,7 +277,7 @@ class PostgreSQL(Engines):
     def fetch(self, driver: Any, sql: str, values: Sequence[Any]) -> list[Any]:
         """psycopg's placeholder is ``%s``."""
         with driver.cursor() as cursor:
-            found: list[Any] = cursor.execute(sql.replace("?", "%s"), values).fetchall()
+            found: list[Any] = cursor.execute(sql.replace("?", "%s") if values else sql, values).fetchall()
             return found
 
     def query(self, driver: Any, sql: str, values: dict[str, Any]) -> Any:

@@ -98,7 +98,7 @@ class Reader(Session):
         watch(self)
 
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # a database that is collected while it is held opens its file once more
 _watched: WeakSet[Connection | Engine | Reader] = WeakSet()
 _held: list[
     Any
@@ -148,7 +148,7 @@ def _after_in_parent() -> None:
 
 def _after_in_child() -> None:
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     for renew in _renewals:
         renew()
     if not _held:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
+import itertools
 import os
 import threading
+import weakref
 from typing import Generic, Protocol, TypeVar
-from weakref import WeakSet
 
 from sqlalchemy import URL
 
@@ -14,36 +14,46 @@ from bloxdb.db import forking
 from bloxdb.errors import DatabaseError, QueryError
 
 
-class Closable(Protocol):
-    """What of a database matters here."""
+class Named(Protocol):
+    """What of a database matters where one is current."""
 
     @property
     def name(self) -> str:
         """What to call it."""
         ...
 
+
+class Closable(Protocol):
+    """What a database has open."""
+
     def disconnect(self) -> None:
-        """Close its connections; once more is no error."""
+        """Close all; once more is no error."""
         ...
 
 
-_T = TypeVar("_T", bound=Closable)
-_to_close: WeakSet[Closable] = WeakSet()
+_T = TypeVar("_T", bound=Named)
+_numbers = itertools.count()
+_to_close: dict[int, Closable] = {}
 
 
-def close_at_end(db: Closable) -> None:
-    """Disconnect from a database at the end of the process, if nobody closed it before.
+def close_at_end(db: object, connections: Closable) -> None:
+    """Disconnect a database that nobody closes: when nobody refers to it any more, or at the process's end.
 
     Whoever closes an SQLite file last removes its WAL, so that a script without ``close`` would leave it.
     """
-    _to_close.add(db)
+    number = next(_numbers)
+    _to_close[number] = connections
+    weakref.finalize(db, _end, number)
 
 
-@atexit.register
+def _end(number: int) -> None:
+    _to_close.pop(number).disconnect()
+
+
 def close_all() -> None:
     """Disconnect from all databases of this process, as at its end."""
-    for db in list(_to_close):
-        db.disconnect()
+    for connections in list(_to_close.values()):
+        connections.disconnect()
 
 
 def no_database(db: object) -> QueryError:

@@ -23,6 +23,8 @@ from bloxdb.measures import ENVIRONMENT
 Seeds = int | Iterable[int] | str | None
 """Which seeds: one, several, or all that there are; where averages can be asked for, the name of one."""
 
+_LONGEST_NAME = 200  # as the column has room for
+
 ALL_RECIPES = "*"
 """What stands for the runs of all recipes together, so that no recipe is called so."""
 
@@ -199,12 +201,14 @@ def new_name(name: str) -> str:
     Raises
     ------
     QueryError
-        It is no text, blank, or what stands for all recipes.
+        It is no text, blank, too long, not printable, or what stands for all recipes.
     """
-    if not isinstance(name, str) or name.strip() in ("", ALL_RECIPES):
+    is_text = isinstance(name, str) and len(name) <= _LONGEST_NAME and name.isprintable()
+    if not is_text or name.strip() in ("", ALL_RECIPES):
         raise QueryError(
-            f"a recipe's name is a text that is not blank, and not {ALL_RECIPES!r}, which stands for all "
-            f"recipes; {name!r} is none: choose another, such as 'cifar100-200'"
+            f"a recipe's name is a text of at most {_LONGEST_NAME} characters that can be printed, not "
+            f"blank, and not {ALL_RECIPES!r}, which stands for all recipes; {name!r:.100} is none: choose another, "
+            "such as 'cifar100-200'"
         )
     return str(name)
 

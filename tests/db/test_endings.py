@@ -15,10 +15,16 @@ from tests.db.programs import IMPORT, killed, needs_two_users, run, shared_folde
 __all__ = ["shared_folder"]
 
 WRITE = """
-import bloxdb, os, signal, sys
+import bloxdb, copy, os, pickle, signal, sys, time
+from concurrent.futures import ThreadPoolExecutor
 db = bloxdb.open(sys.argv[1])
 with db.transaction() as session:
     session.add(bloxdb.Device(name="whole"))
+def aside(use):
+    use(bloxdb.open(sys.argv[1], current=False))
+def write(db):
+    with db.transaction() as session:
+        session.add(bloxdb.Device(name="of somebody"))
 """
 
 ENDINGS = {
@@ -26,6 +32,15 @@ ENDINGS = {
     "end": "",
     "error": "raise RuntimeError",
     "forgotten": "db = None",
+    "forgotten aside": "db.close(); aside(write)",
+    "a copy": "copy.copy(db).rows('SELECT 1'); db.close()",
+    "a pickle's copy": "pickle.loads(pickle.dumps(db)).rows('SELECT 1'); db.close()",
+    "a snapshot aside": "db.close(); aside(lambda db: bloxdb.to_arrow('runs', db))",
+    "threads that live on": """
+threads = ThreadPoolExecutor(2)
+threads.submit(bloxdb.top, 2, db).result()
+db.close()
+""",
     "os._exit": "os._exit(1)",
     "SIGKILL": "os.kill(os.getpid(), signal.SIGKILL)",
     "in a transaction": """

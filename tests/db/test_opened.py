@@ -17,14 +17,10 @@ from bloxdb.db.opened import Currents, close_all, no_database
 
 
 class Named:
-    """What can be made current, and counts how often it is closed."""
+    """What can be made current."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.disconnected = 0
-
-    def disconnect(self) -> None:
-        self.disconnected += 1
 
 
 @pytest.mark.parametrize(

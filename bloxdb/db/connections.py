@@ -1,0 +1,77 @@
+"""All that one database has open: neither its threads nor whoever forgets to close it keep it open."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from weakref import WeakValueDictionary
+
+from sqlalchemy import URL
+from sqlalchemy.exc import IllegalStateChangeError
+from sqlalchemy.orm import Session, scoped_session
+
+from bloxdb.db import forking
+from bloxdb.db.connection import make_engine, path_of, query_engine, rest
+from bloxdb.db.dialects import engines_of
+
+
+class Connections:
+    """The engines of a database, and the sessions of the threads that read from it.
+
+    Parameters
+    ----------
+    url
+        The SQLAlchemy URL of the database.
+    read_only
+        Refuse writing.
+    is_new
+        Whether it is a file that is being made, and nobody else knows it.
+
+    Attributes
+    ----------
+    engine
+        The engine that all but queries of a caller's own use.
+    queries
+        The engine of those queries, on which nothing can be written.
+    autocommit
+        `engine`, with each statement a transaction of its own.
+    is_closed
+        Whether they were closed for ever.
+    """
+
+    def __init__(self, url: URL, *, read_only: bool, is_new: bool) -> None:
+        self.queries = query_engine(url, is_new=is_new)
+        self.engine = make_engine(url, read_only=read_only, is_new=is_new)
+        self.autocommit = self.engine.execution_options(**engines_of(url).AUTOCOMMIT)
+        self.is_closed = False
+        self._path = None if is_new else path_of(url)
+        self._sessions: WeakValueDictionary[int, forking.Reader] = WeakValueDictionary()
+        self._readers = scoped_session(self._new_reader)
+
+    def reader(self) -> Session:
+        """This thread's session for reading."""
+        return self._readers()
+
+    def _new_reader(self) -> forking.Reader:
+        session = forking.Reader(self.autocommit)
+        self._sessions[id(session)] = session
+        return session
+
+    def disconnect(self) -> None:
+        """Close all, which the next question opens again; a file is left without a WAL."""
+        if self.is_closed:
+            return
+        self._readers.remove()
+        for found in self._sessions.valuerefs():  # of threads that may outlive the database
+            session = found()
+            if session is not None:
+                with suppress(IllegalStateChangeError):  # it asks at this moment, and keeps its connection
+                    session.close()
+        self.queries.dispose()
+        self.engine.dispose()
+        if self._path is not None:
+            rest(self._path)
+
+    def close(self) -> None:
+        """Close all for ever; once more is no error."""
+        self.disconnect()
+        self.is_closed = True
