@@ -77,17 +77,27 @@ def tiny_db(tmp_path: Path, tiny_file: Path) -> Iterator[Database]:
         yield db
 
 
-@pytest.fixture
-def seeds_db(empty_db: Database, golden: Path) -> Database:
-    """Two seeds of 60 architectures, but that some lack a seed, and some a value."""
-    bloxdb.import_release(golden / "release-small", empty_db)
+@pytest.fixture(scope="session")
+def seeds_file(tmp_path_factory: pytest.TempPathFactory, empty_file: Path, golden: Path) -> Path:
+    """A database with two seeds of 60 architectures, but that some lack a seed, and some a value."""
+    path = tmp_path_factory.mktemp("databases") / "seeds.db"
+    shutil.copy(empty_file, path)
     lacking = "seed = 1 AND arch_id % 5 = 0"
-    with empty_db.transaction() as session:
-        for change in (
-            f"DELETE FROM epochs WHERE run_id IN (SELECT id FROM runs WHERE {lacking})",
-            f"DELETE FROM runs WHERE {lacking}",
-            "UPDATE runs SET test_top5 = NULL WHERE arch_id % 7 = 0 AND seed = 0",
-            "UPDATE runs SET test_loss = NULL WHERE arch_id % 3 = 0",
-        ):
-            session.execute(text(change))
-    return empty_db
+    with bloxdb.open(path) as db:
+        bloxdb.import_release(golden / "release-small", db)
+        with db.transaction() as session:
+            for change in (
+                f"DELETE FROM epochs WHERE run_id IN (SELECT id FROM runs WHERE {lacking})",
+                f"DELETE FROM runs WHERE {lacking}",
+                "UPDATE runs SET test_top5 = NULL WHERE arch_id % 7 = 0 AND seed = 0",
+                "UPDATE runs SET test_loss = NULL WHERE arch_id % 3 = 0",
+            ):
+                session.execute(text(change))
+    return path
+
+
+@pytest.fixture
+def seeds_db(tmp_path: Path, seeds_file: Path) -> Iterator[Database]:
+    """A database of one's own with what is in `seeds_file`."""
+    with bloxdb.open(shutil.copy(seeds_file, tmp_path / "seeds.db")) as db:
+        yield db

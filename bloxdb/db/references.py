@@ -207,8 +207,8 @@ def new_name(name: str) -> str:
     if not is_text or name.strip() in ("", ALL_RECIPES):
         raise QueryError(
             f"a recipe's name is a text of at most {_LONGEST_NAME} characters that can be printed, not "
-            f"blank, and not {ALL_RECIPES!r}, which stands for all recipes; {name!r:.100} is none: choose another, "
-            "such as 'cifar100-200'"
+            f"blank, and not {ALL_RECIPES!r}, which stands for all recipes; {name!r:.100} is none: choose "
+            "another, such as 'cifar100-200'"
         )
     return str(name)
 
