@@ -35,10 +35,13 @@ def ended_by_signals() -> Iterator[None]:
     try:
         yield
     finally:
-        for one in before:
-            signal.signal(one, signal.SIG_DFL)
-        if got:
-            from bloxdb.db.opened import close_all
+        try:
+            if got:
+                from bloxdb.db.opened import close_all
 
-            close_all()  # what follows leaves Python no time for it
-            os.kill(os.getpid(), got[0])
+                close_all()  # what follows leaves Python no time for it
+        finally:
+            for one in before:  # not earlier: batch systems send a signal more than once
+                signal.signal(one, signal.SIG_DFL)
+            if got:
+                os.kill(os.getpid(), got[0])
