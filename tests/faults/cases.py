@@ -26,30 +26,50 @@ UPGRADE = [
     "creation.upgrade_url(locate('blox.db'), Path('scripts'))",
 ]
 
-_CONTENT = (
-    "SELECT name FROM devices ORDER BY name",
-    "SELECT name, epochs FROM recipes ORDER BY name",
-    "SELECT arch_id, seed, status, test_top1, best_epoch, env_id IS NULL FROM runs ORDER BY arch_id, seed",
-    "SELECT arch_id, seed, e.* FROM epochs e JOIN runs ON runs.id = run_id ORDER BY arch_id, seed, epoch",
-    "SELECT arch_id, name, latency_ms FROM latencies JOIN devices ON id = device_id ORDER BY arch_id, name",
-    "SELECT count(*), sum(flops) FROM static_info",
-    "SELECT version_num FROM alembic_version",
-)
+NUMBERED = {"recipes": ["name"], "envs": None, "devices": ["name"], "runs": ["recipe_id", "arch_id", "seed"]}
+"""Tables whose rows are numbered as they come, and what stands for a number; None for all of the row."""
+
+CLOCKS = {"started_at", "finished_at", "heartbeat_at", "worker"}
 
 State = dict[str, object]
+Row = tuple[object, ...]
+Numbers = dict[str, dict[object, Row]]
 
 
-def content(path: Path) -> list[list[tuple[object, ...]]]:
-    """All that a database holds, without ids of ours; nothing of it may be broken."""
+def content(path: Path) -> dict[str, list[Row]]:
+    """All that a database holds, without numbers of ours and clocks; nothing of it may be broken."""
     with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
-        found = []
-        for query in _CONTENT:
-            cursor = connection.execute(query)
-            at = [n for n, column in enumerate(cursor.description) if column[0] != "run_id"]
-            found.append([tuple(row[n] for n in at) for row in cursor])
-        return found
+        numbers: Numbers = {}
+        return {table: rows(connection, table, numbers) for table in tables(connection)}
+
+
+def tables(connection: sqlite3.Connection) -> list[str]:
+    """The tables of a database, those first whose numbers others have."""
+    query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    return list(dict.fromkeys([*NUMBERED, *(name for (name,) in connection.execute(query))]))
+
+
+def rows(connection: sqlite3.Connection, table: str, numbers: Numbers) -> list[Row]:
+    """The rows of a table; in `numbers`, what stands for each of them in those that come later."""
+    refers = {row[3]: row[2] for row in connection.execute(f"PRAGMA foreign_key_list({table})")}
+    cursor = connection.execute(f"SELECT * FROM {table}")
+    names = [column[0] for column in cursor.description]
+    kept, mine = [], {}
+    for values in cursor:
+        row = {
+            name: numbers[refers[name]].get(value) if refers.get(name) in numbers else value
+            for name, value in zip(names, values, strict=True)
+            if name not in CLOCKS
+        }
+        if table in NUMBERED:
+            number = row.pop("id")
+            mine[number] = tuple(row[name] for name in NUMBERED[table] or row)
+        kept.append(tuple(row.values()))
+    if table in NUMBERED:
+        numbers[table] = mine
+    return sorted(kept, key=repr) if table in NUMBERED or set(refers.values()) & numbers.keys() else kept
 
 
 def state(folder: Path) -> State:
