@@ -12,6 +12,7 @@ import torch
 from sqlalchemy import delete, insert
 
 from bloxdb import space
+from bloxdb.arguments import integer
 from bloxdb.db.database import Database
 from bloxdb.db.references import RELEASED, device_id, differing
 from bloxdb.db.schema import Device, Latency
@@ -21,7 +22,7 @@ from bloxdb.measures import LATENCY
 from . import devices
 from .graphs import CudaGraphs, Work, are_used
 from .model import Network
-from .recipe import default_recipe
+from .recipe import checked, default_recipe
 from .switches import configure
 
 _SIDE = 32  # pixels
@@ -49,7 +50,7 @@ class Setting:
     Raises
     ------
     QueryError
-        There is no such device, or it has no graphs.
+        There is no such device or precision, the device has no graphs, or a number is too small.
     """
 
     torch_device: str = "cpu"
@@ -61,6 +62,9 @@ class Setting:
     graphs: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "precision", checked("precision", self.precision))
+        for name, low in (("batch", 1), ("runs", 1), ("warmup", 0), ("classes", 1)):
+            object.__setattr__(self, name, integer(getattr(self, name), f"{name} of a setting", low=low))
         devices.kind_of(self.torch_device)
         are_used(torch.device(self.torch_device), default_recipe(RELEASED), self.graphs)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -56,6 +57,21 @@ def test_what_is_measured_again_takes_the_place_of_what_was(empty_db: Database) 
 def test_a_device_that_is_unknown_is_refused_before_anything_is_measured() -> None:
     with pytest.raises(bloxdb.QueryError, match="there is no device 'tpu'; choose one of: cpu"):
         Setting(torch_device="tpu")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        *(({"precision": wrong}, "there is no precision") for wrong in ("fp16", "FP32", "")),
+        ({"precision": None}, "precision of a recipe is a text, not None"),
+        *(({name: 0}, f"{name} of a setting is 1 or more, not 0") for name in ("batch", "runs", "classes")),
+        ({"warmup": -1}, "warmup of a setting is 0 or more, not -1"),
+        *(({name: 1.5}, "is an integer, not 1.5") for name in ("batch", "runs", "warmup", "classes")),
+    ],
+)
+def test_a_setting_that_cannot_be_measured_is_refused(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(bloxdb.QueryError, match=told):
+        Setting(**given)
 
 
 def test_graphs_are_refused_where_there_are_none() -> None:
