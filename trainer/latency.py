@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from sqlalchemy import delete, insert
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
 
 from bloxdb import space
 from bloxdb.arguments import integer
@@ -155,22 +156,19 @@ def measure_all(
 ) -> None:
     """Measure architectures, and store each as it is measured, over what the device had before.
 
+    The device is added with its first latency.
+
     Raises
     ------
     QueryError
         What is there of this device was measured otherwise.
     """
-    settings = setting.facts()
-    with db.transaction() as session:
-        device = device_id(session, device_name, settings)
-        differs = differing(session.get_one(Device, device).settings, settings)
-        if differs:
-            raise QueryError(
-                f"latencies of {device_name} were measured otherwise ({differs}); use another --device-name"
-            )
+    check_device(db, device_name, setting)
     for arch_id in arch_ids:
         found = measure(space.arch_vec(arch_id), setting)
         with db.transaction() as session:
+            device = device_id(session, device_name, setting.facts())
+            _refuse_others(session, device_name, setting)
             session.execute(delete(Latency).where(Latency.arch_id == arch_id, Latency.device_id == device))
             session.execute(
                 insert(Latency).values(
@@ -181,3 +179,32 @@ def measure_all(
                 )
             )
         on_each(arch_id, found)
+
+
+def check_device(db: Database, device_name: str, setting: Setting) -> None:
+    """Make sure that latencies of a device, if there are any, were measured so.
+
+    Parameters
+    ----------
+    db
+        The database.
+    device_name
+        What the device is called.
+    setting
+        How it is to be measured.
+
+    Raises
+    ------
+    QueryError
+        They were measured otherwise.
+    """
+    _refuse_others(db.reader, device_name, setting)
+
+
+def _refuse_others(session: Session, device_name: str, setting: Setting) -> None:
+    settings = session.scalar(select(Device.settings).where(Device.name == device_name))
+    differs = differing(settings, setting.facts())
+    if differs:
+        raise QueryError(
+            f"latencies of {device_name} were measured otherwise ({differs}); use another --device-name"
+        )
