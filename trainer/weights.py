@@ -164,7 +164,7 @@ def load_network(
     MissingDataError
         There is no such file.
     WeightsError
-        It is damaged, or of another run.
+        It is damaged, of another run or epoch, or of no network of bloxdb.
     QueryError
         The run has no best epoch, or a server's database was given no folder.
     """
