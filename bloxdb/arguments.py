@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 import sys
 from collections.abc import Iterable
 from decimal import Decimal
@@ -56,6 +57,27 @@ def integer(value: object, what: str, *, low: int = -LARGEST - 1, high: int = LA
         allowed = f"{low} or more" if found < low and high == LARGEST else f"in {low} … {high}"
         raise QueryError(f"{what} is {allowed}, not {_shown(found)}")
     return found
+
+
+def digits(text: str) -> int | None:
+    """The number that a text of ASCII digits is; None of any other text.
+
+    `str.isdigit` says yes to digits that `int` takes for none, and `int` takes signs, spaces and underscores.
+
+    Parameters
+    ----------
+    text
+        Any text; of more than 18 digits, which a number of 64 bits always has room for, it is no number.
+
+    Examples
+    --------
+    >>> digits("12"), digits("²"), digits("-1")
+    (12, None, None)
+    """
+    return int(text) if _DIGITS.fullmatch(text) else None
+
+
+_DIGITS = re.compile(r"[0-9]{1,18}")
 
 
 def number(value: object, what: str, *, finite: bool = True) -> float | int:

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
-from bloxdb.arguments import LARGEST, integer, number, plain
+from bloxdb.arguments import LARGEST, digits, integer, number, plain
 from bloxdb.errors import QueryError
 
 NO_NUMBERS = [
@@ -100,3 +100,15 @@ def test_what_is_no_value_of_a_query_is_refused(value: Any) -> None:
 @pytest.mark.parametrize("value", [None, "text", b"bytes", True, 2**70, np.ma.array(3)], ids=str)
 def test_other_values_go_to_the_driver(value: Any) -> None:
     assert plain(value) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "²", "١", "１", "½", "-1", "+1", "1_0", "1 ", "\n1", "1\n", "0x1", "1.0", "9" * 19]
+)
+def test_a_text_that_is_no_number_of_ascii_digits_is_none(text: str) -> None:
+    assert digits(text) is None
+
+
+@pytest.mark.parametrize("number", [0, 7, 405, 10**18 - 1])
+def test_a_text_of_digits_is_its_number(number: int) -> None:
+    assert digits(str(number)) == digits(f"{number:018}") == number

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from bloxdb.arguments import digits
 from bloxdb.errors import QueryError
 
 # Pixels of an image. The layers of 8x8 images are so short that threads find each other when the work is
@@ -152,14 +153,13 @@ def threads_for(images: Tensor, workers: int) -> int:
 
 
 def _numbers(gpus: str, there: int) -> list[int]:
-    if gpus == "all":
-        chosen = list(range(there))
-    elif all(part.strip().isdigit() for part in gpus.split(",")):
-        chosen = [int(part) for part in gpus.split(",")]
-    else:
-        raise QueryError(f"--gpus is all, none, or numbers such as 0,2, not {gpus!r}")
-    missing = [number for number in chosen if number >= there]
-    if missing or not chosen:
+    given = range(there) if gpus == "all" else (digits(part.strip()) for part in gpus.split(","))
+    chosen = []
+    for number in given:
+        if number is None:
+            raise QueryError(f"--gpus is all, none, or numbers such as 0,2, not {gpus!r:.100}")
+        chosen.append(number)
+    if not chosen or max(chosen) >= there:
         raise QueryError(
             f"this machine has {there} GPUs that torch can use; train on the CPU with --gpus none"
         )

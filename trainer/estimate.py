@@ -72,9 +72,9 @@ def estimate(
     if train is None:
         return None
     images = recipe.epochs * train
-    finished, seconds = _finished(db, recipe, gpu)
+    finished, seconds = _finished(db, recipe, gpu, workers / devices)
     if finished and seconds:
-        speed = workers * images * finished / seconds
+        speed = devices * images * finished / seconds
         return Estimate(speed, runs * images / speed, f"{Counts(runs=finished)} that finished on one")
     if (gpu, recipe.precision) not in MEASURED or not _is_measured(recipe):
         return None
@@ -95,13 +95,22 @@ def _is_measured(recipe: TrainingRecipe) -> bool:
     return replace(recipe, precision=usual.precision) == usual
 
 
-def _finished(db: Database, recipe: TrainingRecipe, gpu: str) -> tuple[int, int]:
-    """How many runs of a recipe have finished on such a device, and the seconds that they took."""
+def _finished(db: Database, recipe: TrainingRecipe, gpu: str, sharing: float) -> tuple[int, float]:
+    """How many runs of a recipe have finished on such a device, and the seconds of a whole device for them.
+
+    Of a run that shared its device with others, its part of the time. Those that shared it with as many as
+    now will are the ones that tell, if there are any; else all do, since workers of one device mostly share
+    what it can do.
+    """
     query = (
-        select(func.count(), func.sum(Run.train_time_s))
+        select(Run.device_workers, func.count(), func.sum(Run.train_time_s))
         .join(Recipe, Run.recipe_id == Recipe.id)
         .join(Env, Run.env_id == Env.id)
         .where(Recipe.digest == recipe.digest, Env.gpu == gpu, Run.status == FINISHED)
+        .where(Run.train_time_s.is_not(None))
+        .group_by(Run.device_workers)
     )
-    count, seconds = db.reader.execute(query).one()
-    return int(count), int(seconds or 0)
+    found = ((workers or 1, runs, took) for workers, runs, took in db.reader.execute(query))
+    rows = [(workers, runs, float(took or 0) / workers) for workers, runs, took in found]
+    told = [row for row in rows if row[0] == sharing] or rows
+    return sum(runs for _, runs, _ in told), sum(seconds for *_, seconds in told)

@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy import URL
 from sqlalchemy.orm import object_session
 
+from bloxdb.arguments import digits
 from bloxdb.db.connection import path_of
 from bloxdb.db.passwords import hidden
 from bloxdb.db.schema import Run
@@ -105,14 +106,15 @@ def weights_file(folder: Path, arch_id: int, seed: int, epoch: int) -> Path:
 
 
 def weights_files(folder: Path, arch_id: int, seed: int) -> dict[int, Path]:
-    """The files that there are of a run, by epoch."""
+    """The files that there are of a run, in the order of epochs; no others that are called nearly so."""
     start = f"{arch_id}-seed{seed}-epoch"
-    found = {path.name[len(start) : -len(SUFFIX)]: path for path in folder.glob(f"{start}*{SUFFIX}")}
-    return {int(epoch): found[epoch] for epoch in sorted(found, key=len) if epoch.isdigit()}
+    found = (digits(path.name[len(start) : -len(SUFFIX)]) for path in folder.glob(f"{start}*{SUFFIX}"))
+    files = {epoch: weights_file(folder, arch_id, seed, epoch) for epoch in found if epoch is not None}
+    return {epoch: files[epoch] for epoch in sorted(files) if files[epoch].exists()}
 
 
-def chosen_file(run: Run, folder: Path | None, epoch: int | None) -> Path:
-    """The file of an epoch of a run, of the best one if None.
+def chosen_file(run: Run, folder: Path | None, epoch: int | None) -> tuple[int, Path]:
+    """The epoch that is meant of a run, which is the best one if None, and its file.
 
     Raises
     ------
@@ -130,7 +132,7 @@ def chosen_file(run: Run, folder: Path | None, epoch: int | None) -> Path:
     if wanted not in files:
         advice = there or "weights are kept by `bloxdb train --keep-weights best`"
         raise MissingDataError(f"{place} has no weights of epoch {wanted} of run {run.id}; {advice}")
-    return files[wanted]
+    return wanted, files[wanted]
 
 
 def _url_of(run: Run) -> URL:

@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from sqlalchemy import delete, insert
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
 
 from bloxdb import space
+from bloxdb.arguments import integer
 from bloxdb.db.database import Database
 from bloxdb.db.references import RELEASED, device_id, differing
 from bloxdb.db.schema import Device, Latency
@@ -21,7 +23,7 @@ from bloxdb.measures import LATENCY
 from . import devices
 from .graphs import CudaGraphs, Work, are_used
 from .model import Network
-from .recipe import default_recipe
+from .recipe import checked, default_recipe
 from .switches import configure
 
 _SIDE = 32  # pixels
@@ -49,7 +51,7 @@ class Setting:
     Raises
     ------
     QueryError
-        There is no such device, or it has no graphs.
+        There is no such device or precision, the device has no graphs, or a number is too small.
     """
 
     torch_device: str = "cpu"
@@ -61,6 +63,9 @@ class Setting:
     graphs: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "precision", checked("precision", self.precision))
+        for name, low in (("batch", 1), ("runs", 1), ("warmup", 0), ("classes", 1)):
+            object.__setattr__(self, name, integer(getattr(self, name), f"{name} of a setting", low=low))
         devices.kind_of(self.torch_device)
         are_used(torch.device(self.torch_device), default_recipe(RELEASED), self.graphs)
 
@@ -151,22 +156,19 @@ def measure_all(
 ) -> None:
     """Measure architectures, and store each as it is measured, over what the device had before.
 
+    The device is added with its first latency.
+
     Raises
     ------
     QueryError
         What is there of this device was measured otherwise.
     """
-    settings = setting.facts()
-    with db.transaction() as session:
-        device = device_id(session, device_name, settings)
-        differs = differing(session.get_one(Device, device).settings, settings)
-        if differs:
-            raise QueryError(
-                f"latencies of {device_name} were measured otherwise ({differs}); use another --device-name"
-            )
+    check_device(db, device_name, setting)
     for arch_id in arch_ids:
         found = measure(space.arch_vec(arch_id), setting)
         with db.transaction() as session:
+            device = device_id(session, device_name, setting.facts())
+            _refuse_others(session, device_name, setting)
             session.execute(delete(Latency).where(Latency.arch_id == arch_id, Latency.device_id == device))
             session.execute(
                 insert(Latency).values(
@@ -177,3 +179,32 @@ def measure_all(
                 )
             )
         on_each(arch_id, found)
+
+
+def check_device(db: Database, device_name: str, setting: Setting) -> None:
+    """Make sure that latencies of a device, if there are any, were measured so.
+
+    Parameters
+    ----------
+    db
+        The database.
+    device_name
+        What the device is called.
+    setting
+        How it is to be measured.
+
+    Raises
+    ------
+    QueryError
+        They were measured otherwise.
+    """
+    _refuse_others(db.reader, device_name, setting)
+
+
+def _refuse_others(session: Session, device_name: str, setting: Setting) -> None:
+    settings = session.scalar(select(Device.settings).where(Device.name == device_name))
+    differs = differing(settings, setting.facts())
+    if differs:
+        raise QueryError(
+            f"latencies of {device_name} were measured otherwise ({differs}); use another --device-name"
+        )

@@ -9,7 +9,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bloxdb.arguments import integer
 from bloxdb.space import OPS, STAGES, cells_of
+
+from .recipe import checked
 
 STEM_CHANNELS = 32
 
@@ -171,12 +174,16 @@ class Network(nn.Module):
     ------
     InvalidArchError
         The vector is malformed or a cell has no path.
+    QueryError
+        There is no such order or variant, or it would have no outputs.
     """
 
     def __init__(
         self, vec: object, classes: int = 100, *, init_order: str = "stages", variant: str = "public"
     ) -> None:
         super().__init__()
+        variant, init_order = checked("variant", variant), checked("init_order", init_order)
+        classes = integer(classes, "the number of classes", low=1)
         self.stem = conv_bn_relu(3, STEM_CHANNELS, 3)
         self.cells, self.reductions = nn.ModuleList(), nn.ModuleList()
         channels = [STEM_CHANNELS << stage for stage in range(STAGES)]

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import lzma
+import struct
 import sys
+import tokenize
+import traceback
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bloxdb.errors import MissingDataError, QueryError
+from bloxdb.errors import BloxError, MissingDataError, QueryError
 from bloxdb.files import expanded
 
 from .images import DataSet, Split
@@ -24,6 +30,13 @@ ARRAYS = ("images", "labels", "splits")
 SPLITS = ("train", "val", "test")
 LEAST_SIDE = 8  # pixels: each of three reductions halves an image
 _LONGEST = 1_000  # classes; more are labels of something else
+
+_UNREADABLE = (
+    *(OSError, EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(ValueError, TypeError, KeyError, OverflowError, SyntaxError, tokenize.TokenError),
+    *(RuntimeError, MemoryError),  # an encrypted file, and an array of more bytes than there are
+)
+"""What NumPy and the readers of zip files raise of a file that is damaged."""
 
 Array = npt.NDArray[Any]
 
@@ -54,7 +67,7 @@ def load_own(source: str) -> DataSet:
     missing = [name for name in ARRAYS if name not in found]
     if missing:
         raise QueryError(f"{source} has no {' and no '.join(missing)}; it must give {', '.join(ARRAYS)}")
-    images, labels, splits = (np.asarray(found[name]) for name in ARRAYS)
+    images, labels, splits = (_array(found[name], name, source) for name in ARRAYS)
     images = _images(images, source)
     labels, classes = _labels(labels, len(images), source)
     parts = _parts(splits, len(images), source)
@@ -74,15 +87,17 @@ def load_own(source: str) -> DataSet:
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        opened = np.load(path, allow_pickle=False)
-        found = None
-        if isinstance(opened, np.lib.npyio.NpzFile):
-            with opened:
-                found = {name: opened[name] for name in ARRAYS if name in opened}
+        with path.open("rb") as file:  # NumPy does not close one that is damaged
+            opened, found = np.load(file, allow_pickle=False), None
+            if isinstance(opened, np.lib.npyio.NpzFile):
+                with opened:
+                    found = {name: opened[name] for name in ARRAYS if name in opened}
     except FileNotFoundError as error:
         raise MissingDataError(f"there is no file {path} to train on") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise MissingDataError(f"{path} cannot be read as an {FILE} file of NumPy: {error}") from error
+    except _UNREADABLE as error:
+        raise MissingDataError(
+            f"{path} cannot be read as an {FILE} file of NumPy: {_one_line(error)}"
+        ) from error
     if found is None:
         raise MissingDataError(f"{path} is a single array; write it with numpy.savez")
     return found
@@ -95,20 +110,55 @@ def _call(source: str) -> Mapping[str, Any]:
     if added:
         sys.path.insert(0, here)
     try:
-        function = getattr(importlib.import_module(module), name)
-    except ModuleNotFoundError as error:
-        raise MissingDataError(
-            f"{source}: there is no module {error.name!r} in {here} or installed"
-        ) from error
-    except AttributeError as error:
-        raise MissingDataError(f"{source}: the module {module!r} has no {name!r}") from error
+        with _told(source, f"the module {module!r} cannot be imported"):
+            found = importlib.import_module(module)
     finally:
         if added:
             sys.path.remove(here)
-    found = function()
-    if not isinstance(found, Mapping):
-        raise QueryError(f"{source} must give a dict of {', '.join(ARRAYS)}, not {type(found).__name__}")
-    return found
+    if not hasattr(found, name):
+        raise MissingDataError(f"{source}: the module {module!r} has no {name!r}")
+    function = getattr(found, name)
+    if not callable(function):
+        raise MissingDataError(f"{source}: {name!r} of the module {module!r} is no function")
+    with _told(source, f"{name!r} fails"):
+        given = function()
+    if not isinstance(given, Mapping):
+        raise QueryError(f"{source} must give a dict of {', '.join(ARRAYS)}, not {type(given).__name__}")
+    return given
+
+
+@contextmanager
+def _told(source: str, what: str) -> Iterator[None]:
+    """Let whatever somebody's own code raises say what failed where."""
+    module = source.partition(":")[0]
+    try:
+        yield
+    except BloxError:
+        raise
+    except ModuleNotFoundError as error:
+        raise MissingDataError(
+            f"{source}: there is no module {error.name!r} in {Path.cwd()} or installed"
+        ) from error
+    except Exception as error:
+        frames = traceback.walk_tb(error.__traceback__)
+        own = [(frame, line) for frame, line in frames if frame.f_globals.get("__name__") == module]
+        where = f" ({own[-1][0].f_code.co_filename}, line {own[-1][1]})" if own else ""
+        told = f"{type(error).__name__}: {_one_line(error)}"
+        raise MissingDataError(f"{source}: {what}: {told}{where}") from error
+
+
+def _array(given: object, name: str, source: str) -> Array:
+    """An array of one's own, whatever has one; `QueryError` where there is none."""
+    try:
+        if np.ma.is_masked(given):
+            raise ValueError("some of its values are masked")
+        return np.asarray(given)
+    except (ValueError, TypeError, RuntimeError) as error:  # of a list of lists, of a tensor on a GPU
+        raise QueryError(f"{name} of {source} cannot be made an array: {_one_line(error)}") from error
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def _images(images: Array, source: str) -> Array:
@@ -122,7 +172,9 @@ def _images(images: Array, source: str) -> Array:
         raise QueryError(
             f"images of {source} must have {LEAST_SIDE} x {LEAST_SIDE} pixels or more, not {height} x {width}"
         )
-    return images
+    return np.require(
+        images, requirements=("C", "W")
+    )  # as torch wants them; views and read-only ones are not
 
 
 def _labels(labels: Array, count: int, source: str) -> tuple[npt.NDArray[np.int64], int]:

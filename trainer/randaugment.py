@@ -187,14 +187,17 @@ _SIGNED = {
     "Contrast": 0.9,
     "Sharpness": 0.9,
 }
-"""Operations that go both ways, and their strength in the last bin; translations as a share of the side."""
+"""Operations that go both ways, and their strength in the last bin; translations as a share of `_SIDES`."""
+
+_SIDES = {"TranslateX": -1, "TranslateY": -2}
+"""Operations whose strength is a share of a side of the image, and which of (height, width) it is."""
 
 
-def magnitude(name: str, strength: int, side: int, edition: str = "corner") -> tuple[float, bool]:
-    """What an operation gets at a strength of 0 … 30 on images of a side, and whether its sign is drawn."""
+def magnitude(name: str, strength: int, size: tuple[int, int], edition: str = "corner") -> tuple[float, bool]:
+    """What an operation gets at a strength of 0 … 30 on (height, width), and whether its sign is drawn."""
     share = strength / (BINS - 1)
     if name in _SIGNED:
-        return share * _SIGNED[name] * (side if name.startswith("Translate") else 1), True
+        return share * _SIGNED[name] * (size[_SIDES[name]] if name in _SIDES else 1), True
     if name == "Posterize":
         return 8 - round(strength / ((BINS - 1) / 4)), False
     return (_SOLARIZED_FROM[edition] * (1 - share) if name == "Solarize" else 0.0), False
@@ -251,9 +254,10 @@ def apply(images: Tensor, chosen: Choices, strength: int, edition: str = "corner
     signs = sent(chosen.signs[order], images.device)
     changed = images[sent(order, images.device)]
     parts = zip(EDITIONS[edition].items(), changed.split(sizes), signs.split(sizes), strict=True)
+    height, width = images.shape[2:]
     for (name, op), part, sign in parts:
         if len(part):
-            value, signed = magnitude(name, strength, images.shape[3], edition)
+            value, signed = magnitude(name, strength, (height, width), edition)
             part.copy_(op(part, value * sign if signed else torch.full_like(sign, value)))
     return changed[sent(order.argsort(), images.device)]
 

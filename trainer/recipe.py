@@ -10,6 +10,9 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from bloxdb.arguments import integer, number
 from bloxdb.codecs.header import MAX_EPOCHS
 from bloxdb.db.references import ALL_RECIPES, DATASETS, RELEASED, Images, RecipeFacts
 from bloxdb.errors import QueryError
@@ -84,7 +87,7 @@ class TrainingRecipe:
     Raises
     ------
     QueryError
-        A value is out of range.
+        A value is of a wrong type or out of range.
     """
 
     dataset: str
@@ -111,16 +114,8 @@ class TrainingRecipe:
     called: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        if self.called is not None:
-            check_name(self.called)
-        for name, (low, high) in _RANGES.items():
-            value = getattr(self, name)
-            if not (value is None and name == "data_seed") and not low <= value <= high:
-                raise QueryError(f"{name} of a recipe is in {low} … {high}, not {value}")
-        for name, choices in CHOICES.items():
-            value = getattr(self, name)
-            if value not in choices:
-                raise QueryError(f"there is no {name} {value!r}; choose one of: {', '.join(choices)}")
+        for one in fields(self):
+            object.__setattr__(self, one.name, checked(one.name, getattr(self, one.name)))
 
     @property
     def name(self) -> str:
@@ -209,6 +204,52 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     },
 }
 """What a data set has otherwise than the release."""
+
+
+def checked(name: str, value: Any) -> Any:
+    """What a field of a recipe is given, as the recipe keeps it: equal recipes have one digest.
+
+    Parameters
+    ----------
+    name
+        A field of `TrainingRecipe`.
+    value
+        A value of any type.
+
+    Returns
+    -------
+    Any
+        An int, float, bool or str of Python's, as the field has it, or None where that can be.
+
+    Raises
+    ------
+    QueryError
+        It is of a wrong type or out of range, or none of the field's choices.
+    """
+    what = f"{name} of a recipe"
+    kind, _, without = _TYPES[name].partition(" | ")
+    if value is None and without:
+        return None
+    if kind == "int":
+        value = integer(value, what)
+    elif kind == "float":
+        value = float(number(value, what)) + 0.0  # of -0.0 that is 0.0, which it is equal to
+    elif not isinstance(value, _PLAIN[kind]):
+        raise QueryError(f"{what} is {'a text' if kind == 'str' else 'True or False'}, not {value!r:.100}")
+    else:
+        value = str(value) if kind == "str" else bool(value)
+    if name in CHOICES and value not in CHOICES[name]:
+        raise QueryError(f"there is no {name} {value!r:.100}; choose one of: {', '.join(CHOICES[name])}")
+    low, high = _RANGES.get(name, (value, value))
+    if not low <= value <= high:
+        raise QueryError(f"{what} is in {low} … {high}, not {value}")
+    if name == "called":
+        check_name(value)
+    return value
+
+
+_TYPES = {one.name: str(one.type) for one in fields(TrainingRecipe)}
+_PLAIN: dict[str, Any] = {"str": str, "bool": bool | np.bool_}
 
 
 def check_name(name: str) -> None:

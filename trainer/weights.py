@@ -20,7 +20,7 @@ from bloxdb import space
 from bloxdb.arguments import integer
 from bloxdb.db.schema import Run
 from bloxdb.db.statuses import DIVERGED, FINISHED
-from bloxdb.errors import MissingDataError, WeightsError
+from bloxdb.errors import InvalidArchError, MissingDataError, QueryError, WeightsError
 from bloxdb.files import expanded, replacing
 from bloxdb.measures import RUN
 from bloxdb.runs.results import RunResult
@@ -37,6 +37,7 @@ from .identity import (
 from .model import Network
 
 State = dict[str, Tensor]
+_OUTPUTS = "head.2.bias"  # what has a number for each class in the state_dict of a network
 
 
 class Keeper:
@@ -71,12 +72,12 @@ class Keeper:
         Raises
         ------
         WeightsError
-            There are another run's.
+            There are another run's, all of which stay; or one cannot be read or removed.
         """
         if self._which is None:
             return
-        files = weights_files(self._folder, *self._run)
-        for path in files.values():
+        given_up = []
+        for epoch, path in weights_files(self._folder, *self._run).items():
             theirs = metadata_of(path)
             other = differs(self._identity, theirs)
             if other and not is_given_up(self._identity, theirs):
@@ -84,8 +85,13 @@ class Keeper:
                     f"{path} has the weights of another run ({other}), which stay; move them away, or keep "
                     "these elsewhere with --weights-dir DIR"
                 )
-            if other or int(theirs.get("epoch", 0)) > done:
-                path.unlink()
+            if other or epoch > done:
+                given_up.append(path)
+        for path in given_up:  # not before all were looked at: one may show whose the others are
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise WeightsError(f"{path} is in the way and cannot be removed: {error}") from error
 
     def epoch(self, epoch: int, network: torch.nn.Module) -> None:
         """Keep an epoch that has just ended, if it is to be kept whatever follows."""
@@ -158,21 +164,26 @@ def load_network(
     MissingDataError
         There is no such file.
     WeightsError
-        It is damaged, or of another run.
+        It is damaged, of another run or epoch, or of no network of bloxdb.
     QueryError
         The run has no best epoch, or a server's database was given no folder.
     """
     if not isinstance(where, Run):
         return _network(expanded(where))
     place = None if folder is None else expanded(folder)
-    path = chosen_file(where, place, None if epoch is None else integer(epoch, "an epoch", low=1))
+    wanted, path = chosen_file(where, place, None if epoch is None else integer(epoch, "an epoch", low=1))
     theirs, expected = metadata_of(path), identity_of(where)
     other = differs(expected, theirs)
-    is_best = theirs.get("epoch") == str(where.best_epoch) and "test_top1" in theirs
-    if not other and is_best and where.test_top1 not in (None, float(theirs["test_top1"])):
+    is_best = wanted == where.best_epoch and "test_top1" in theirs
+    if not other and is_best and where.test_top1 not in (None, _number(theirs["test_top1"])):
         other = f"test_top1 {theirs['test_top1']}, not {where.test_top1}"
     if other:
         raise WeightsError(f"{path} has the weights of another run ({other}) than run {where.id}")
+    if theirs["epoch"] != str(wanted):
+        raise WeightsError(
+            f"{path} has the weights of epoch {theirs['epoch']}, not of epoch {wanted} as its name says; "
+            "load_network(path) takes a file by whatever name"
+        )
     return _network(path)
 
 
@@ -191,15 +202,45 @@ def metadata_of(path: Path) -> dict[str, str]:
 
 def _network(path: Path) -> Network:
     metadata, tensors = _read(path, whole=True)
+    try:
+        if space.find_arch(metadata["vec"]) != space.find_arch(metadata["hash"]):
+            raise WeightsError(f"{path} contradicts itself: its vector is not the architecture of its hash")
+        with torch.device("meta"):  # nothing is drawn, so no generator moves
+            network = Network(metadata["vec"], _classes(tensors), variant=metadata["variant"])
+    except (InvalidArchError, QueryError) as error:
+        raise WeightsError(f"{path} is of no network of bloxdb: {error}") from error
+    wanted, found = _layout(network.state_dict()), _layout(tensors)
+    for name in sorted({*wanted, *found}):
+        if wanted.get(name) != found.get(name):
+            raise WeightsError(
+                f"{path} has not the weights of its architecture: {name} is {found.get(name, 'missing')}, "
+                f"where its network has {wanted.get(name, 'none of that name')}"
+            )
     if _digest(tensors) != metadata["sha256"]:
         raise WeightsError(f"{path} is damaged: its weights are not those that were written")
-    if space.find_arch(metadata["vec"]) != space.find_arch(metadata["hash"]):
-        raise WeightsError(f"{path} contradicts itself: its vector is not the architecture of its hash")
-    classes = len(tensors["head.2.bias"])
-    with torch.device("meta"):  # nothing is drawn, so no generator moves
-        network = Network(metadata["vec"], classes, variant=metadata["variant"])
     network.load_state_dict(tensors, assign=True)
     return network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def _classes(tensors: State) -> int:
+    """How many outputs the network of some weights has; `QueryError` where they have no head."""
+    bias = tensors.get(_OUTPUTS)
+    if bias is None or bias.dim() != 1:
+        raise QueryError(f"there are no weights {_OUTPUTS} with a number for each class")
+    return len(bias)
+
+
+def _layout(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """What each of some tensors is but for its numbers."""
+    return {name: f"{value.dtype} of shape {tuple(value.shape)}" for name, value in tensors.items()}
+
+
+def _number(text: str) -> float | None:
+    """The number that a text of metadata is; None of another."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _read(path: Path, *, whole: bool = False) -> tuple[dict[str, str], State]:
@@ -210,7 +251,7 @@ def _read(path: Path, *, whole: bool = False) -> tuple[dict[str, str], State]:
             tensors = {name: file.get_tensor(name) for name in names}
     except FileNotFoundError as error:
         raise MissingDataError(f"there are no weights at {path}") from error
-    except (OSError, SafetensorError) as error:
+    except (OSError, UnicodeError, SafetensorError) as error:  # it takes names of UTF-8 only
         raise WeightsError(f"{path} is damaged, or no file of safetensors: {error}") from error
     missing = [name for name in ("vec", "variant", "hash", "epoch", "sha256") if name not in metadata]
     if missing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -149,8 +150,10 @@ class Stop:
 
     @contextmanager
     def on_signals(self) -> Iterator[Stop]:
-        """Let Ctrl-C and SIGTERM ask."""
-        before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        """Let Ctrl-C and SIGTERM ask; in a thread nobody does, since signals are the main one's."""
+        is_main = threading.current_thread() is threading.main_thread()
+        asking = (signal.SIGINT, signal.SIGTERM) if is_main else ()
+        before = {number: signal.signal(number, self._ask) for number in asking}
         try:
             yield self
         finally:

@@ -46,7 +46,7 @@ from bloxdb.trainer.recipe import PRECISIONS
 @click.option(
     "--graphs", is_flag=True, help="Replay a GPU's passes, timed by its own clock and not Python's."
 )
-@click.option("--threads", type=click.IntRange(1), help="CPU threads; all cores if not given.")
+@click.option("--threads", type=click.IntRange(1), help="CPU threads; as many as torch takes if not given.")
 @click.option(
     "--runs", type=click.IntRange(2), default=30, show_default=True, help="Forward passes that count."
 )
@@ -66,9 +66,11 @@ def bench(db: str | None, device_name: str, seed: int, threads: int | None, **op
     latency.use_threads(threads)
     done = select(Latency.arch_id).join(Device).where(Device.name == device_name)
     with open(db) as opened, progress_bar("measuring") as progress:
+        latency.check_device(opened, device_name, setting)
         arch_ids = chosen_archs(opened, chosen, seed, lambda: opened.reader.scalars(done))
         if not arch_ids:
             note("nothing is missing")
+            return
         ready = 0
 
         def on_each(arch_id: int, found: Any) -> None:

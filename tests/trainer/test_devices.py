@@ -70,6 +70,14 @@ print(places(None, 1, 3) == places("none", 1, 3) == [Place("cpu", 3)])
 """
 
 
+@pytest.mark.parametrize(
+    "gpus", ["²", "0,²", "१", "-1", "+0", "0,,1", ",", "1_0", "0x0", "9" * 30, "9" * 5000, "first", " "]
+)
+def test_what_is_no_number_of_a_gpu_is_refused_with_what_can_be_said(gpus: str) -> None:
+    with pytest.raises(bloxdb.QueryError, match="--gpus is all, none, or numbers such as 0,2, not '"):
+        devices.places(gpus, 1, None)
+
+
 def test_gpus_that_are_not_there_are_refused_and_the_cpu_is_taken_where_nothing_is_said() -> None:
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_GPUS],

@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from bloxdb import Database
 from tests.trainer.helpers import (
+    QUICK,
     ask,
+    digits_recipe,
     ended,
+    job,
     path_of,
     start,
+    train,
     wait_for,
 )
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_thread_can_train_and_leaves_signals_to_the_main_one(empty_db: Database, workers: int) -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    what = job(empty_db, [QUICK], digits_recipe(1))
+    with ThreadPoolExecutor(1) as pool:
+        finished, events = pool.submit(train, what, workers).result()
+    assert finished
+    assert [event.message for event in events if event.kind == "end"] == ["finished"]
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -58,6 +59,21 @@ def test_a_device_that_is_unknown_is_refused_before_anything_is_measured() -> No
         Setting(torch_device="tpu")
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        *(({"precision": wrong}, "there is no precision") for wrong in ("fp16", "FP32", "")),
+        ({"precision": None}, "precision of a recipe is a text, not None"),
+        *(({name: 0}, f"{name} of a setting is 1 or more, not 0") for name in ("batch", "runs", "classes")),
+        ({"warmup": -1}, "warmup of a setting is 0 or more, not -1"),
+        *(({name: 1.5}, "is an integer, not 1.5") for name in ("batch", "runs", "warmup", "classes")),
+    ],
+)
+def test_a_setting_that_cannot_be_measured_is_refused(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(bloxdb.QueryError, match=told):
+        Setting(**given)
+
+
 def test_graphs_are_refused_where_there_are_none() -> None:
     with pytest.raises(bloxdb.QueryError, match="graphs are of GPUs"):
         Setting(torch_device="cpu", graphs=True)
@@ -84,3 +100,33 @@ def test_a_device_knows_how_it_was_measured_and_is_measured_so_again(empty_db: D
         session.execute(update(bloxdb.Device).values(settings=None))
     measure_all(empty_db, "mine", [QUICK], replace(FAST, batch=2), ignored)
     assert empty_db.rows("SELECT settings FROM devices") == [{"settings": None}]  # not all are known
+
+
+def test_a_device_of_nothing_is_not_added(empty_db: Database) -> None:
+    def failing(arch: int, found: Measured) -> None:
+        raise KeyboardInterrupt
+
+    measure_all(empty_db, "mine", [], FAST, failing)
+    with pytest.raises(bloxdb.InvalidArchError):
+        measure_all(empty_db, "mine", [-1], FAST, failing)
+    assert empty_db.rows("SELECT name FROM devices") == []
+    with pytest.raises(KeyboardInterrupt):  # with its first latency it is
+        measure_all(empty_db, "mine", [QUICK, 406], FAST, failing)
+    assert empty_db.rows("SELECT name, arch_id FROM devices JOIN latencies ON device_id = id") == [
+        {"name": "mine", "arch_id": QUICK}
+    ]
+
+
+def test_what_another_measured_otherwise_meanwhile_is_left_alone(empty_db: Database) -> None:
+    """Two begin to measure a device that is new, each in its own way."""
+    told: list[int] = []
+
+    def other(arch: int, found: Measured) -> None:
+        told.append(arch)
+        with empty_db.transaction() as session:
+            session.execute(update(bloxdb.Device).values(settings=replace(FAST, batch=2).facts()))
+
+    with pytest.raises(bloxdb.QueryError, match=r"measured otherwise \(batch 2 there, 1 here\)"):
+        measure_all(empty_db, "mine", [QUICK, 406], FAST, other)
+    assert told == [QUICK]
+    assert empty_db.rows("SELECT arch_id FROM latencies") == [{"arch_id": QUICK}]

@@ -14,6 +14,7 @@ from bloxdb.trainer.loop import seed_everything
 from bloxdb.trainer.model import Network, Reduction, SearchedCell, conv_bn_relu
 from torch import nn
 
+import bloxdb
 from bloxdb import Arch, Database, InvalidArchError, space
 from tests.conftest import GOLDEN
 
@@ -87,6 +88,26 @@ def test_weights_can_be_drawn_as_runs_of_the_first_version_drew_them() -> None:
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=False))
     shapes = [parameter.shape for parameter in Network([*CELL] * 3).parameters()]
     assert shapes == [parameter.shape for parameter in found]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        *(
+            ({"variant": wrong}, "there is no variant .* choose one of: public, paper")
+            for wrong in ("Paper", "")
+        ),
+        *(
+            ({"init_order": wrong}, "there is no init_order .*: cells, stages")
+            for wrong in ("stage", "CELLS")
+        ),
+        *(({name: None}, f"{name} of a recipe is a text, not None") for name in ("variant", "init_order")),
+        *(({"classes": wrong}, "the number of classes is ") for wrong in (0, -1, 2.0, "10", True)),
+    ],
+)
+def test_a_network_that_there_is_not_is_refused(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(bloxdb.QueryError, match=told):
+        Network([*CELL] * 3, **given)
 
 
 def test_a_network_of_the_paper_is_one_whose_first_operations_are_given_twice_as_much() -> None:

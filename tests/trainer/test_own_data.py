@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +142,96 @@ def test_what_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     }.items():
         with pytest.raises(BloxError, match=told):
             load_data(source)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize("part", range(4))
+def test_a_damaged_file_is_told_wherever_it_is_damaged(tmp_path: Path, save: Any, part: int) -> None:
+    path, draw, told = tmp_path / "flowers.npz", np.random.default_rng(part), 0
+    save(path, **some(side=16) | {"images": some(side=16)["images"] // 64})
+    whole = path.read_bytes()
+    around = [place.start() for place in re.finditer(b"PK", whole)]  # what a zip says of its files
+    places = [start + offset for start in around for offset in range(60)]
+    for at in [*places, *draw.integers(0, len(whole), 100).tolist()][part::4]:
+        if at < len(whole):
+            path.write_bytes(whole[:at] + bytes([draw.integers(256)]) + whole[at + 1 :])
+            try:
+                load_data(str(path))
+            except BloxError as error:
+                assert str(path) in str(error)
+                told += 1
+    path.write_bytes(whole[: draw.integers(1, len(whole) - 1)])
+    with pytest.raises(bloxdb.MissingDataError, match="cannot be read as an .npz file of NumPy: ."):
+        load_data(str(path))
+    assert told > 20
+
+
+VIEWS: dict[str, Callable[[Any], Any]] = {
+    "with negative strides": lambda array: np.flip(np.flip(array).copy()),
+    "in Fortran's order": np.asfortranarray,
+    "read-only": lambda array: np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape),
+    "every other one": lambda array: np.repeat(array, 2, axis=0)[::2],
+    "of the other byte order": lambda array: array.astype(array.dtype.newbyteorder()),
+    "a list": lambda array: array.tolist() if array.dtype != np.uint8 else array,
+    "a masked array without masks": np.ma.asarray,
+    "a subclass": lambda array: array.view(Subclass),
+    "a tensor": lambda array: torch.from_numpy(array) if array.dtype.kind != "U" else array,
+}
+
+
+class Subclass(np.ndarray[Any, Any]):
+    """An array of a library."""
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_whatever_array_a_function_gives_is_the_same_data_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Subclass, "given", {}, raising=False)
+    given = some()
+    shown = {key: VIEWS[name](array) for key, array in given.items()}
+    Subclass.given = shown  # type: ignore[attr-defined]
+    Path("of_views.py").write_text(
+        "from tests.trainer.test_own_data import Subclass\ndef load(): return Subclass.given\n"
+    )
+    found, expected = load_data("of_views:load"), load_data(saved(tmp_path / "flowers.npz", **given))
+    assert found.digest == expected.digest
+    assert torch.equal(found.train.images, expected.train.images)
+    assert torch.equal(found.test.labels, expected.test.labels)
+
+
+OF_ONES_OWN = {
+    "import numpy\nnumpy.no_such_thing": "the module 'own_code' cannot be imported: AttributeError: .*own_code.py, line 2",
+    "1 / 0": "cannot be imported: ZeroDivisionError: division by zero .*own_code.py, line 1",
+    "def load(:": "the module 'own_code' cannot be imported: SyntaxError",
+    "import no_such_module": "there is no module 'no_such_module' in ",
+    "from os import no_such_thing": "cannot be imported: ImportError: .*own_code.py, line 1",
+    "load = 3": "'load' of the module 'own_code' is no function",
+    "other = 3": "the module 'own_code' has no 'load'",
+    "def load(folder): return {}": "'load' fails: TypeError: .*missing 1 required",
+    "def load():\n  return {}['images']": "'load' fails: KeyError: 'images' .*own_code.py, line 2",
+    "def load(): raise ValueError": "'load' fails: ValueError: ValueError",
+    "def load(): import no_such_module": "there is no module 'no_such_module' in ",
+    "def load(): return dict(images=[[1], [1, 2]], labels=1, splits=1)": "images of .* cannot be made an array: ",
+    "import torch\ndef load(): return dict(images=torch.zeros(1, device='meta'), labels=1, splits=1)": "images of .* cannot be made an array: ",
+    "import numpy\ndef load(): return dict(images=numpy.ma.array([1, 2], mask=[1, 0]), labels=1, splits=1)": "images of .*: some of its values are masked",
+    "def load(): return dict(images=object(), labels=1, splits=1)": "images of .* must be uint8 .*, not object",
+}
+
+
+@pytest.mark.parametrize("code", OF_ONES_OWN)
+def test_what_fails_in_code_of_ones_own_is_said_with_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_code", raising=False)
+    Path("own_code.py").write_text(code + "\n")
+    before = [*sys.path]
+    with pytest.raises(BloxError, match=OF_ONES_OWN[code]) as caught:
+        load_data("own_code:load")
+    assert "own_code:load" in str(caught.value)
+    assert sys.path == before
 
 
 def test_two_files_of_one_name_are_two_recipes_and_a_changed_one_is_refused(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import fields, replace
+from dataclasses import Field, fields, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from bloxdb.trainer.recipe import CHOICES, TrainingRecipe, default_recipe, make_recipe
 
 import bloxdb
@@ -159,6 +163,95 @@ def test_what_is_wrong_in_a_file_is_said(tmp_path: Path, text: str, message: str
     path.write_text(text)
     with pytest.raises(bloxdb.QueryError, match=re.escape(message)):
         make_recipe(None, path, {})
+
+
+OF_A_TYPE = {
+    "int": [0, 1, 30, np.int8(3), np.uint64(3), np.array(3), torch.tensor(3)],
+    "float": [
+        0,
+        1,
+        0.5,
+        -0.0,
+        2**-20,
+        True,
+        np.float64(0.5),
+        np.float16(0.5),
+        np.int64(1),
+        torch.tensor(0.5),
+    ],
+    "bool": [True, False, np.bool_(True), 0, 1],
+    "str": ["fp32", np.str_("fp32"), "centre", "cells", "paper", "0" * 64, b"fp32"],
+}
+"""What is, or might be taken for, a value of a type."""
+FOREIGN = [
+    "3",
+    3,
+    2.5,
+    float("nan"),
+    float("inf"),
+    True,
+    None,
+    [],
+    [3],
+    np.array([3]),
+    {},
+    object(),
+    b"3",
+    1j,
+]
+
+
+@pytest.mark.parametrize("field", fields(TrainingRecipe), ids=lambda field: field.name)
+def test_whatever_a_field_is_given_becomes_its_type_or_is_refused_with_its_name(field: Field[Any]) -> None:
+    """And recipes that are equal are one: of one digest, and of one text in a database."""
+    recipe, (kind, *_) = default_recipe("cifar100"), str(field.type).split(" | ")
+    types, taken = {"int": int, "float": float, "bool": bool, "str": str}, []
+    for value in [*OF_A_TYPE[kind], *FOREIGN]:
+        try:
+            made = replace(recipe, **{field.name: value})
+        except bloxdb.QueryError as error:
+            assert field.name in str(error) or (field.name == "called" and "a recipe's name" in str(error))
+            continue
+        found = getattr(made, field.name)
+        assert type(found) is types[kind] or (found is None and "None" in str(field.type))
+        assert found == value
+        taken.append((made, json.dumps(made.config(), sort_keys=True)))
+    assert taken
+    for made, text in taken:
+        assert TrainingRecipe(**json.loads(text)) == made
+        for other, others_text in taken:
+            assert (made == other) == (made.digest == other.digest) == (text == others_text)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": "3"}, "epochs of a recipe is an integer, not '3'"),
+        ({"epochs": 2.5}, "epochs of a recipe is an integer, not 2.5"),
+        ({"batch": True}, "batch of a recipe is an integer, not True"),
+        ({"lr": "fast"}, "lr of a recipe is a number, not 'fast'"),
+        ({"lr": float("nan")}, "lr of a recipe is a finite number"),
+        ({"augment": 1}, "augment of a recipe is True or False, not 1"),
+        ({"called": 3}, "called of a recipe is a text, not 3"),
+        ({"dataset": 3}, "dataset of a recipe is a text, not 3"),
+        ({"data_seed": -1}, "data_seed of a recipe is in 0 … 9223372036854775807, not -1"),
+        ({"variant": "Paper"}, "there is no variant 'Paper'; choose one of: public, paper"),
+        ({"variant": ["paper"]}, "variant of a recipe is a text, not ['paper']"),
+    ],
+)
+def test_what_is_wrong_in_python_is_said(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(bloxdb.QueryError, match=re.escape(message)):
+        replace(default_recipe("digits"), **changes)
+    with pytest.raises(bloxdb.QueryError, match=re.escape(message)):
+        make_recipe(None, None, changes)
+
+
+@pytest.mark.parametrize("zero", [0, -0.0, np.float32(0)])
+def test_a_recipe_that_is_another_s_equal_is_gone_on_with(empty_db: Database, zero: Any) -> None:
+    first, second = digits_recipe(1), digits_recipe(1, flip=zero)
+    images = DATASETS["digits"]
+    ids = {RunQueue(empty_db, [QUICK], recipe.facts(images), 0).recipe_id for recipe in (first, second)}
+    assert len(ids) == 1
 
 
 def test_a_file_can_say_what_runs_of_the_first_version_did(tmp_path: Path) -> None:

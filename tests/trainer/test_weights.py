@@ -136,6 +136,18 @@ def test_all_keeps_each_epochs_weights_of_the_very_training(db: Database) -> Non
             run.load_network(epoch=wrong)  # type: ignore[arg-type]
 
 
+def test_weights_of_a_run_whose_database_was_made_anew_stay(db: Database) -> None:
+    assert db.path is not None
+    before, path = files(db), db.path
+    db.close()
+    path.unlink()
+    with bloxdb.create(path, current=False) as anew:
+        with pytest.raises(bloxdb.WeightsError, match="which stay; move them away"):
+            trained(anew, "all")
+        assert files(anew) == before
+        assert anew.rows("SELECT status FROM runs") == [{"status": "pending"}]
+
+
 @pytest.mark.parametrize("which", KEPT)
 def test_what_is_kept_is_what_was_asked_for(empty_db: Database, which: str) -> None:
     (run,) = trained(empty_db, which)
