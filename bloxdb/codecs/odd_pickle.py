@@ -39,6 +39,8 @@ _TEXT = re.compile("U([0-9]{1,9})")
 class _Thing:
     """Stands for an object, a function or a class that is no plain data."""
 
+    __slots__ = ("name",)
+
     def __init__(self, name: str) -> None:
         for before, now in _CALLED.items():
             if name.startswith(before):
@@ -49,6 +51,8 @@ class _Thing:
 
 class _DType(_Thing):
     """Stands for one of NumPy's types."""
+
+    __slots__ = ("code", "order")
 
     def __init__(self, code: str) -> None:
         super().__init__("numpy.dtype")

@@ -54,6 +54,16 @@ _ONE_NUMBER = re.compile(rb"\]\x94G.{8}a", re.DOTALL)  # EMPTY_LIST, MEMOIZE, BI
 _ONE_NUMBER_SIZE = 12
 _MEMOIZE, _LIST, _STOP, _PROTO = (_CODES[name] for name in ("MEMOIZE", "EMPTY_LIST", "STOP", "PROTO"))
 _KEYS = frozenset({str, int, float})
+_MAKERS = {
+    _CODES[name]
+    for name in (
+        *("EMPTY_LIST", "EMPTY_DICT", "EMPTY_SET", "FROZENSET", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"),
+        *("GLOBAL", "STACK_GLOBAL", "REDUCE", "NEWOBJ", "NEWOBJ_EX", "OBJ", "BINPERSID", "BYTEARRAY8"),
+        *("EXT1", "EXT2", "EXT4"),
+    )
+}
+_BYTES_EACH = 4  # one of NumPy's truth values, the shortest that needs two, takes nine
+_ALWAYS = 10_000  # objects, however small the file is
 _GETS = {_CODES["BINGET"], _CODES["LONG_BINGET"]}
 
 Data = bytes | memoryview
@@ -148,6 +158,7 @@ class Machine(ABC):
             raise BloxFormatError(f"protocol {data[start + 1]} is not read, only 2 to 5", offset=start)
         at, size, known = start, len(data), cls.STEPS
         wanted: set[int] = set()
+        left = _ALWAYS + size // _BYTES_EACH
         while at < size:
             code = data[at]
             if code == _LIST and _ONE_NUMBER.match(data, at):
@@ -162,7 +173,11 @@ class Machine(ABC):
             if length is None:
                 _, at = _argument(data, at)
                 continue
-            if code in _GETS:
+            if code in _MAKERS:
+                left -= 1
+                if left < 0:
+                    raise BloxFormatError("more objects than so few bytes can honestly tell", offset=at)
+            elif code in _GETS:
                 wanted.add(int.from_bytes(data[at + 1 : at + 1 + length], "little"))
             at += 1 + length
         raise CutOffError("the file is cut off", offset=size)
