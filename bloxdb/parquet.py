@@ -30,7 +30,7 @@ from bloxdb.db.schema import EPOCH_MEASURES, Base, Device, Env, Latency, Recipe,
 from bloxdb.db.statuses import ENDED
 from bloxdb.errors import MissingExtraError, ReleaseError
 from bloxdb.fields import UNITS
-from bloxdb.files import ExportReport, expanded, replacing_all
+from bloxdb.files import ExportReport, check_file, expanded, replacing_all
 from bloxdb.measures import MEASURES, MISSING, SEEDS, check, from_stored, to_stored
 from bloxdb.merging import MergeReport, merge
 from bloxdb.progress import Meter, Progress
@@ -248,6 +248,7 @@ def _epoch_table(arrow: Any, schema: Any, block: EpochBlock, arch_of: dict[int, 
 def _read(path: Path, names: Iterable[str]) -> Any:
     """A file of a table, with its columns checked."""
     arrow, parquet = _libraries()
+    check_file(path, ReleaseError)
     try:
         opened = parquet.ParquetFile(path, page_checksum_verification=True)
     except FileNotFoundError as error:

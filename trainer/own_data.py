@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 
 from bloxdb.errors import MissingDataError, QueryError
-from bloxdb.files import expanded
+from bloxdb.files import check_file, expanded
 
 from .images import DataSet, Split
 from .sources import FILE, is_function, name_of
@@ -73,6 +73,7 @@ def load_own(source: str) -> DataSet:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
+    check_file(path, MissingDataError)
     try:
         opened = np.load(path, allow_pickle=False)
         found = None

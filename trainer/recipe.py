@@ -10,15 +10,17 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from bloxdb.arguments import LARGEST
 from bloxdb.codecs.header import MAX_EPOCHS
 from bloxdb.db.references import ALL_RECIPES, DATASETS, RELEASED, Images, RecipeFacts
 from bloxdb.errors import QueryError
-from bloxdb.files import expanded
+from bloxdb.files import expanded, open_file
 
 PRECISIONS = ("fp32", "tf32", "bf16")
 SHEARS = ("corner", "centre")
 INIT_ORDERS = ("cells", "stages")
 VARIANTS = ("public", "paper")
+_LONGEST_FILE = 1 << 16  # bytes: all fields with their values, and many comments
 _LONGEST_NAME = 200  # as the column has room for
 OWN_SEED = "run"
 """What a TOML file says for a `data_seed` that is the run's."""
@@ -284,24 +286,34 @@ def make_recipe(dataset: str | None, toml: Path | None, changes: Mapping[str, An
     return replace(default_recipe(dataset or named or RELEASED, data_digest=digest), **given)
 
 
+def _shown(value: object) -> str:
+    """A value as a message has it; Python refuses to write thousands of digits."""
+    is_huge = isinstance(value, int) and abs(value) > LARGEST
+    return "a number of so many digits" if is_huge else f"{value!r:.100}"
+
+
 def _read(path: Path) -> dict[str, Any]:
+    with open_file(expanded(path), QueryError) as stream:
+        data = stream.read(_LONGEST_FILE + 1)
+    if len(data) > _LONGEST_FILE:
+        raise QueryError(f"{path} has more than the {_LONGEST_FILE:,} bytes of any recipe; is it one?")
     try:
-        given = tomllib.loads(expanded(path).read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise QueryError(f"{path} is not TOML: {error}") from error
+        given = tomllib.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:  # among them: a whole number of thousands of digits
+        raise QueryError(f"{path} is not TOML: {str(error) or 'too much is nested':.200}") from error
     types = {one.name: str(one.type) for one in fields(TrainingRecipe)}
     types["name"] = types.pop("called")
     for name, value in given.items():
         if name not in types:
-            raise QueryError(f"{path}: a recipe has no {name!r}; it has {', '.join(types)}")
-        if types[name] == "float" and type(value) is int:
+            raise QueryError(f"{path}: a recipe has no {name!r:.100}; it has {', '.join(types)}")
+        if types[name] == "float" and type(value) is int and abs(value) <= LARGEST:
             given[name] = float(value)
         elif name == "data_seed" and value == OWN_SEED:
             given[name] = None
         elif type(value).__name__ not in types[name].split(" | "):
             instead = repr(OWN_SEED) if name == "data_seed" else ""
             wanted = types[name].replace("None", instead).removesuffix(" | ")
-            raise QueryError(f"{path}: {name} must be of type {wanted}, not {value!r}")
+            raise QueryError(f"{path}: {name} must be of type {wanted}, not {_shown(value)}")
     if "name" in given:
         given["called"] = given.pop("name")
     return given

@@ -12,6 +12,7 @@ from bloxdb.trainer.recipe import CHOICES, TrainingRecipe, default_recipe, make_
 import bloxdb
 from bloxdb import Database
 from bloxdb.db import DATASETS
+from bloxdb.errors import QueryError
 from bloxdb.runs.queue import RunQueue
 from tests.trainer.helpers import QUICK, digits_recipe, job, some_digits, train
 
@@ -213,3 +214,35 @@ def test_a_recipe_that_came_with_release_files_is_gone_on_with(empty_db: Databas
     recipe_id = RunQueue(empty_db, [], digits_recipe(2).facts(some_digits(256).sizes), 0).recipe_id
     (row,) = empty_db.reader.query(bloxdb.Recipe)
     assert (row.id, row.digest) == (recipe_id, digits_recipe(2).digest)
+
+
+BAD_TOML: dict[str, str] = {
+    "a list": "epochs = [1, 2]",
+    "a table": "[epochs]\nx = 1",
+    "a text": "lr = 'fast'",
+    "a truth value": "lr = true",
+    "a date": "epochs = 2026-01-02",
+    "infinity": "lr = inf",
+    "no number": "momentum = nan",
+    "huge": "epochs = 1" + "0" * 400,
+    "very huge": "epochs = 1" + "0" * 9000,
+    "huge for a float": "lr = 1" + "0" * 400,
+    "nested": "x = " + "[" * 5000 + "]" * 5000,
+    "unknown": f"{'x' * 5000} = 1",
+    "twice": "epochs = 1\nepochs = 2",
+    "no UTF-8": "epochs = '\udcff'",
+    "long": "# " + "x" * 100_000,
+    "a name of lines": 'name = "x\\n"',
+    "a data set": "dataset = 3",
+    "a digest": "data_digest = 3",
+}
+
+
+@pytest.mark.parametrize("name", BAD_TOML)
+def test_a_recipe_that_is_none_is_a_sentence(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "r.toml"
+    path.write_bytes(BAD_TOML[name].encode("utf-8", "surrogateescape"))
+    with pytest.raises(QueryError) as caught:
+        make_recipe("digits", path, {})
+    assert 0 < len(str(caught.value)) < 800
+    assert "\n" not in str(caught.value).strip()
