@@ -118,11 +118,11 @@ class TrainingRecipe:
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             if not (value is None and name == "data_seed") and not low <= value <= high:
-                raise QueryError(f"{name} of a recipe is in {low} … {high}, not {value}")
+                raise QueryError(f"{name} of a recipe is in {low} … {high}, not {_shown(value)}")
         for name, choices in CHOICES.items():
             value = getattr(self, name)
             if value not in choices:
-                raise QueryError(f"there is no {name} {value!r}; choose one of: {', '.join(choices)}")
+                raise QueryError(f"there is no {name} {value!r:.100}; choose one of: {', '.join(choices)}")
 
     @property
     def name(self) -> str:

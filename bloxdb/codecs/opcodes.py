@@ -317,12 +317,22 @@ class Machine(ABC):
             raise self.error("the name of a class is a text")
         self.push(self.named(f"{module}.{name}"))
 
+    def _arguments(self) -> tuple[Any, ...]:
+        found = self.pop()
+        if type(found) is not tuple:
+            raise self.error("the arguments of a call are a tuple")
+        return found
+
+    def _protocol(self, argument: Data) -> None:
+        if argument[0] not in PROTOCOLS:
+            raise self.error(f"protocol {argument[0]} is not read, only 2 to 5")
+
     def _reduce(self, _: Data) -> None:
-        arguments, called = self.pop(), self.pop()
+        arguments, called = self._arguments(), self.pop()
         self.push(self.called(called, arguments))
 
     def _new(self, _: Data) -> None:
-        arguments, made = self.pop(), self.pop()
+        arguments, made = self._arguments(), self.pop()
         self.push(self.made(made, arguments))
 
     def _build(self, _: Data) -> None:
@@ -366,7 +376,7 @@ def unsigned(argument: Data) -> int:
 
 
 _PLAIN: dict[str, Step] = {
-    "PROTO": lambda machine, _: None,
+    "PROTO": Machine._protocol,
     "FRAME": lambda machine, _: None,  # how what follows is packed
     "MARK": Machine.mark,
     "NONE": pushing(lambda _: None),
