@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from bloxdb import codecs
+from bloxdb.codecs import Table
 from tests.fuzz.lie import HOSTILE, attempt, case
-from tests.fuzz.targets import Target, targets
+from tests.fuzz.oracles import WrongError
+from tests.fuzz.seeds import seeds
+from tests.fuzz.targets import Reader, Target, targets
 
 FILES = sorted(HOSTILE.glob("*-*"))
 
@@ -35,3 +39,17 @@ def test_lies_of_each_kind_end_in_an_error_or_in_what_the_file_says(name: str, c
         assert not fault, f"case {number} of seed 1: {fault}"
         taken += was_taken
     assert 0 < taken < cases
+
+
+@pytest.mark.parametrize("format", codecs.FORMATS)
+def test_honest_files_are_taken_and_a_wrong_value_of_one_is_seen(format: str) -> None:
+    reader = Reader(format)
+    for seed in seeds(format):
+        assert reader.judge(seed.head + seed.body)
+        if not seed.rows:
+            continue
+        header = seed.header.header
+        other = [[*row] for row in seed.rows]
+        other[0][0] = "0" * 32
+        with pytest.raises(WrongError):
+            reader._check(Table.from_rows(header, other), seed.header, seed.body)

@@ -148,8 +148,8 @@ def test_a_column_of_another_type_is_told_as_one_of_our_errors(
     index = read.schema.get_field_index(column)
     changed = read.set_column(index, column, TYPES[kind](read[column]))
     assert len(read)
-    if changed[column].to_pylist() == read[column].to_pylist():
-        return  # texts are what is due here
+    if changed[column].type == read[column].type:
+        pytest.skip("this is the type that is due")
     pq.write_table(changed, path)
     with pytest.raises((BloxFormatError, ReleaseError)) as caught:
         bloxdb.import_parquet(tmp_path / "out", taking)

@@ -19,6 +19,7 @@ from bloxdb.errors import BloxError
 from bloxdb.files import open_file, replacing
 
 _DIGEST = 32  # bytes
+_MOST_THREADS = 1 << 12  # far more than a machine has cores, and than torch would start
 _LATER = ("device_workers",)  # what states have that were not written from the start
 
 
@@ -128,8 +129,11 @@ def misfit(state: dict[str, Any], fresh: dict[str, Any], parameters: Sequence[to
     numbers = (state["train_time"], state["threads"])
     if not all(type(number) in (int, float) and 0 <= number < math.inf for number in numbers):
         return f"a time or a number of threads is {numbers!r:.40}"
-    if type(state["threads"]) is not int or state["threads"] < 1:
+    if type(state["threads"]) is not int or not 1 <= state["threads"] <= _MOST_THREADS:
         return f"it was trained by {state['threads']!r:.40} threads"
+    workers = state.get("device_workers")
+    if workers is not None and (type(workers) is not int or workers < 1):
+        return f"it shared its device with {workers!r:.40} workers"
     return _optimiser_misfit(state["optimiser"], fresh["optimiser"], parameters)
 
 
@@ -146,12 +150,15 @@ def _unlike(found: object, like: object) -> str:
 def _optimiser_misfit(found: object, fresh: dict[str, Any], parameters: Sequence[torch.Tensor]) -> str:
     if not isinstance(found, dict) or not isinstance(found.get("state"), dict):
         return "optimiser: it has no state"
-    groups = found.get("param_groups")
-    like = [(group.keys(), group["params"]) for group in fresh["param_groups"]]
+    groups, like = found.get("param_groups"), fresh["param_groups"]
     if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
         return "optimiser: it has no groups"
-    if [(group.keys(), group.get("params")) for group in groups] != like:
+    if [group.get("params") for group in groups] != [group["params"] for group in like]:
         return "optimiser: its groups are others"
+    for group, ours in zip(groups, like, strict=True):
+        for name in ours.keys() - {"lr", "params"}:  # the rate is that of the epoch
+            if name in group and (type(group[name]), group[name]) != (type(ours[name]), ours[name]):
+                return f"optimiser: its {name} is another"
     shapes = {number: parameter.shape for number, parameter in enumerate(parameters)}
     for number, kept in found["state"].items():
         momentum = kept.get("momentum_buffer") if isinstance(kept, dict) else ()
