@@ -283,7 +283,9 @@ def make_recipe(dataset: str | None, toml: Path | None, changes: Mapping[str, An
         raise QueryError(f"{toml} is a recipe for {named!r}, not for {dataset!r}")
     given.update(changes)
     digest = given.pop("data_digest", None)
-    return replace(default_recipe(dataset or named or RELEASED, data_digest=digest), **given)
+    if named is None:
+        named = RELEASED
+    return replace(default_recipe(dataset or named, data_digest=digest), **given)
 
 
 def _shown(value: object) -> str:
