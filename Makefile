@@ -14,7 +14,7 @@ hashes:   ## compute all 91,125 model hashes and compare them with the data (hal
 	python tests/space/check_hashes.py
 docs:     ## write anew what documents take from the code
 	cog -r docs/cli.md docs/from-blox.md docs/schema.md
-fuzz:     ## fuzz each reader for twenty seconds; needs `pip install -e '.[fuzz]'`
+fuzz:     ## lie to each reader for a minute in all; HOURS=8 for longer; needs `pip install -e '.[fuzz]'`
 	.ci/fuzz
 faults:   ## kill each command a hundred times in two ways, and training (hours; BLOXDB_FAULTS=10 for fewer)
 	BLOXDB_FAULTS=$${BLOXDB_FAULTS:-100} pytest -n auto tests/faults

@@ -7,9 +7,11 @@ import fcntl
 import math
 import mmap
 import os
+import re
 import secrets
 import shutil
 import socket
+import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -18,15 +20,27 @@ from hashlib import blake2b
 from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import unquote_to_bytes
 
 import numpy as np
 import numpy.typing as npt
 
 from bloxdb.counts import Counts
+from bloxdb.errors import BloxError
 
 _WORTH_THREADS = 1 << 24  # bytes
 _NO_LOCKS = (errno.ENOLCK, errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.ENOTSUP)
 _WORKSPACE = ".bloxdb-"
+_KINDS = {
+    stat.S_IFREG: "",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+_UNSAFE = frozenset('%/\\<>:"|?*')
+_RESERVED = re.compile(r"con|prn|aux|nul|(?:com|lpt)[0-9¹²³]", re.IGNORECASE)
 _LARGE = 1 << 22  # bytes from which NumPy asks for huge pages
 
 
@@ -37,6 +51,128 @@ def expanded(path: str | os.PathLike[str]) -> Path:
         return place.expanduser()
     except RuntimeError:  # nobody is called so: it is a name like any other
         return place
+
+
+def what_is(path: Path) -> str:
+    """What stands at a path in place of a file, as ``'a folder'``; empty for a file, and where nothing is.
+
+    Parameters
+    ----------
+    path
+        The path; a link is what it leads to.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # who opens it says what is wrong
+        return ""
+    return _KINDS.get(stat.S_IFMT(mode), "no file")
+
+
+def check_file(path: Path, error: type[BloxError]) -> None:
+    """Refuse what is no ordinary file: to open a pipe would wait for ever, a device may have no end.
+
+    Parameters
+    ----------
+    path
+        What will be opened; that nothing is there is left to whoever opens it.
+    error
+        The kind of error that the caller's file has.
+
+    Raises
+    ------
+    BloxError
+        It is a folder, a pipe, a device or a socket; of the kind that is given.
+    """
+    if what := what_is(path):
+        raise error(f"{path} is {what}, and only a file can be read here; name a file, or a copy that is one")
+
+
+def open_file(path: Path, error: type[BloxError]) -> BufferedReader:
+    """A file, open for reading: the one place where files that somebody named are opened.
+
+    Parameters
+    ----------
+    path
+        The file.
+    error
+        The kind of error for what is no file.
+
+    Returns
+    -------
+    BufferedReader
+        The file, at its start.
+
+    Raises
+    ------
+    BloxError
+        It is a folder, a pipe, a device or a socket; of the kind that is given.
+    OSError
+        There is none, or it may not be read.
+    """
+    check_file(path, error)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # it may have become a pipe
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise error(f"{path} was changed while it was opened; try again")
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def as_name(text: str) -> str:
+    """A text as part of a file's name, whatever it is: the only way from a name in a file to a path.
+
+    Most texts stay as they are. In others ``%`` and two hex digits stand for bytes of UTF-8: separators of
+    folders, what cannot be printed or means something to a shell of Windows, a dash, dot or space at the
+    start, a dot or space at the end, the first letter of names that Windows keeps for devices, and ``%``.
+
+    Parameters
+    ----------
+    text
+        Any text.
+
+    Returns
+    -------
+    str
+        A name within one folder; empty for an empty text only. `from_name` gives the text back.
+
+    Examples
+    --------
+    >>> as_name("jetson-nano"), as_name("../x"), as_name("con.1")
+    ('jetson-nano', '%2E.%2Fx', '%63on.1')
+    """
+    told = {i for i, letter in enumerate(text) if letter in _UNSAFE or not letter.isprintable()}
+    if text[:1] in ("-", ".", " ") or _RESERVED.fullmatch(text.partition(".")[0].rstrip()):
+        told.add(0)
+    if text[-1:] in (".", " "):
+        told.add(len(text) - 1)
+    return "".join(_percent(letter) if i in told else letter for i, letter in enumerate(text))
+
+
+def _percent(letter: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in letter.encode("utf-8", "surrogatepass"))
+
+
+def from_name(name: str) -> str:
+    """The text that `as_name` made a name of.
+
+    Parameters
+    ----------
+    name
+        The name; what was not made by `as_name` is given back as it is where it has no ``%``.
+
+    Returns
+    -------
+    str
+        The text.
+
+    Examples
+    --------
+    >>> from_name("%2E.%2Fx")
+    '../x'
+    """
+    return unquote_to_bytes(name.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
 
 @contextmanager

@@ -21,17 +21,18 @@ import numpy.typing as npt
 from sqlalchemy import JSON, Boolean, DateTime, Double, Integer, Select, insert, select
 from sqlalchemy.orm import Session
 
+from bloxdb.arrow_checks import EpochChecks, Tables, damaged, integers_of, rows_of, stored_of
 from bloxdb.db.creation import create
 from bloxdb.db.database import Database, asked
 from bloxdb.db.dialects import broken_references
 from bloxdb.db.epochs import EpochBlock, EpochWriter, read_epochs
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
-from bloxdb.db.schema import EPOCH_MEASURES, Base, Device, Env, Latency, Recipe, Run
+from bloxdb.db.schema import EPOCH_MEASURES, Base, Device, Env, Latency, Recipe, Run, StaticInfo
 from bloxdb.db.statuses import ENDED
-from bloxdb.errors import MissingExtraError, ReleaseError
+from bloxdb.errors import BloxFormatError, MissingExtraError, ReleaseError
 from bloxdb.fields import UNITS
-from bloxdb.files import ExportReport, expanded, replacing_all
-from bloxdb.measures import MEASURES, MISSING, SEEDS, check, from_stored, to_stored
+from bloxdb.files import ExportReport, check_file, expanded, replacing_all
+from bloxdb.measures import MISSING, from_stored
 from bloxdb.merging import MergeReport, merge
 from bloxdb.progress import Meter, Progress
 
@@ -41,7 +42,6 @@ _ARCHS_A_GROUP = 500
 _PLAIN = (Recipe, Env, Device, Run, Latency)
 _TABLES = ("epochs", *(model.__tablename__ for model in _PLAIN))
 _WRITING: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
-_MEASURED = {measure.column: measure for measure in MEASURES if measure.of != "epoch"}
 _EPOCH_COLUMNS = ("arch_id", "run_id", "epoch", *EPOCH_MEASURES)
 
 
@@ -136,27 +136,44 @@ def import_parquet(
     ReleaseError
         A file is missing or damaged, or does not have the columns of its table.
     BloxFormatError
-        A value is not one that the database keeps.
+        A value is of another type or not one that its column may have, refers to nothing, or contradicts what
+        it is a copy of: FLOPs and parameters of the architecture, the best of the run's epochs; the error
+        names file, row and column.
     ConflictError
         Values contradict the database.
     """
     db = asked(db)
     place = expanded(folder)
-    for model in _PLAIN:
-        _read(place / f"{model.__tablename__}{SUFFIX}", _needed(model))
     _read(place / f"epochs{SUFFIX}", _EPOCH_COLUMNS)
+    rows: dict[type[Base], list[dict[str, Any]]] = {}
+    for model in _PLAIN:
+        path = place / f"{model.__tablename__}{SUFFIX}"
+        names = [column.name for column in _columns(model)]
+        rows[model] = rows_of(model, _table(path, names, _needed(model)), path)
+    tables = Tables(rows, place)
+    tables.check(_costs(db))
     with _scratch(db) as scratch:
-        path = scratch / "parquet.db"
-        with create(path, current=False) as made, made.bulk_transaction() as session:
+        made_of = scratch / "parquet.db"
+        with create(made_of, current=False) as made, made.bulk_transaction() as session:
             for model in _PLAIN:
-                _insert(session, model, place / f"{model.__tablename__}{SUFFIX}")
+                _insert(session, model, rows[model])
             with EpochWriter(session, scratch, Meter(None, 0)) as writer:
-                for run_ids, measures in _epochs(place / f"epochs{SUFFIX}"):
+                for run_ids, measures in _epochs(place / f"epochs{SUFFIX}", EpochChecks(tables)):
                     writer.write(run_ids, measures)
                 writer.flush()
             if broken_references(session.connection()):
                 raise ReleaseError(f"{place}: a row refers to one that is in none of the files")
-        return merge(path, db, prefer="last" if replace else None, progress=progress)
+        try:
+            return merge(made_of, db, prefer="last" if replace else None, progress=progress)
+        except ReleaseError as error:  # which names what the user has never seen
+            raise type(error)(str(error).replace(str(made_of), str(place))) from error
+
+
+def _costs(db: Database) -> dict[int, tuple[int, int]]:
+    """FLOPs and parameters of each architecture, as the database has them."""
+    with db.snapshot() as session:
+        query = select(StaticInfo.arch_id, StaticInfo.flops, StaticInfo.params)
+        return {row.arch_id: (row.flops, row.params) for row in session.execute(query)}
 
 
 @contextmanager
@@ -248,12 +265,13 @@ def _epoch_table(arrow: Any, schema: Any, block: EpochBlock, arch_of: dict[int, 
 def _read(path: Path, names: Iterable[str]) -> Any:
     """A file of a table, with its columns checked."""
     arrow, parquet = _libraries()
+    check_file(path, ReleaseError)
     try:
         opened = parquet.ParquetFile(path, page_checksum_verification=True)
     except FileNotFoundError as error:
         raise ReleaseError(f"there is no {path}") from error
-    except (arrow.ArrowException, OSError) as error:
-        raise ReleaseError(f"{path} is damaged: {error}") from error
+    except (arrow.ArrowException, OSError, ValueError) as error:
+        raise damaged(path, error) from error
     lacking = [name for name in names if name not in opened.schema_arrow.names]
     if lacking:
         raise ReleaseError(f"{path} lacks the column {lacking[0]}")
@@ -266,62 +284,57 @@ def _needed(model: type[Base]) -> list[str]:
     return [column.name for column in columns if column.name not in _LATER]
 
 
-def _insert(session: Session, model: type[Base], path: Path) -> None:
+def _table(path: Path, names: Iterable[str], needed: Iterable[str]) -> Any:
+    """All of a file, of which some columns are needed and others may be there."""
     arrow, _ = _libraries()
-    opened = _read(path, _needed(model))
-    names = [column.name for column in _columns(model) if column.name in opened.schema_arrow.names]
+    opened = _read(path, needed)
     try:
-        table = opened.read(columns=names)
-    except (arrow.ArrowException, OSError) as error:
-        raise ReleaseError(f"{path} is damaged: {error}") from error
-    for name in names:
-        if name in _MEASURED:
-            check(_natural(table, name, path), _MEASURED[name], str(path))
-    if model is Run:
-        strange = [seed for seed in table["seed"].to_pylist() if seed not in SEEDS]
-        if strange:
-            raise ReleaseError(f"{path}: a run has seed {strange[0]!r}; seeds are 0 … 2^63 - 1")
-    rows = table.to_pylist()
-    texts = [column.name for column in _columns(model) if isinstance(column.type, JSON)]
-    for row in rows:
-        for name in texts:
-            if row.get(name) is not None:
-                row[name] = json.loads(row[name])
+        return opened.read(columns=[name for name in names if name in opened.schema_arrow.names])
+    except (arrow.ArrowException, OSError, ValueError) as error:
+        raise damaged(path, error) from error
+
+
+def _insert(session: Session, model: type[Base], rows: list[dict[str, Any]]) -> None:
     if rows:
         session.execute(insert(model.__table__), rows)  # type: ignore[arg-type]
 
 
-def _epochs(path: Path) -> Iterator[tuple[npt.NDArray[np.int64], dict[str, npt.NDArray[np.int64]]]]:
+def _epochs(
+    path: Path, checks: EpochChecks
+) -> Iterator[tuple[npt.NDArray[np.int64], dict[str, npt.NDArray[np.int64]]]]:
     """Stored integers of runs that have the same number of epochs, some at once."""
     arrow, _ = _libraries()
     opened = _read(path, _EPOCH_COLUMNS)
+    first = 0
     for group in range(opened.num_row_groups):
         try:
-            table = opened.read_row_group(group).sort_by([("run_id", "ascending"), ("epoch", "ascending")])
-        except (arrow.ArrowException, OSError) as error:
-            raise ReleaseError(f"{path} is damaged: {error}") from error
-        run_ids, starts, counts = np.unique(table["run_id"].to_numpy(), return_index=True, return_counts=True)
-        epochs = table["epoch"].to_numpy()
-        stored = {name: _stored(table, name, path) for name in EPOCH_MEASURES}
-        for count in np.unique(counts).tolist():
-            chosen = counts == count
-            places = starts[chosen][:, None] + np.arange(count)
-            if np.any(epochs[places] != np.arange(1, count + 1)):
-                raise ReleaseError(f"{path}: a run lacks some of its epochs")
-            yield run_ids[chosen], {name: values[places] for name, values in stored.items()}
+            table = opened.read_row_group(group, columns=list(_EPOCH_COLUMNS))
+        except (arrow.ArrowException, OSError, ValueError) as error:
+            raise damaged(path, error) from error
+        try:
+            yield from _groups(table, path, checks)
+        except BloxFormatError as error:
+            if error.source == str(path) and error.row is not None:
+                error.row += first
+            raise
+        first += len(table)
+    checks.finish()
 
 
-def _stored(table: Any, name: str, path: Path) -> npt.NDArray[np.int64]:
-    """Natural values of an epoch's measure as the integers that the database keeps."""
-    values = _natural(table, name, path)
-    check(values, EPOCH_MEASURES[name], str(path))
-    return to_stored(values, EPOCH_MEASURES[name], str(path))
-
-
-def _natural(table: Any, name: str, path: Path) -> npt.NDArray[np.float64]:
-    """A column of numbers, NaN for null."""
-    try:
-        values: npt.NDArray[np.float64] = table[name].to_numpy(zero_copy_only=False).astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ReleaseError(f"{path}: the column {name} does not hold numbers") from error
-    return values
+def _groups(
+    table: Any, path: Path, checks: EpochChecks
+) -> Iterator[tuple[npt.NDArray[np.int64], dict[str, npt.NDArray[np.int64]]]]:
+    runs, epochs, archs = (integers_of(table, name, path) for name in ("run_id", "epoch", "arch_id"))
+    stored = {name: stored_of(table, measure, path) for name, measure in EPOCH_MEASURES.items()}
+    order = np.lexsort((epochs, runs))
+    run_ids, starts, counts = np.unique(runs[order], return_index=True, return_counts=True)
+    for count in np.unique(counts).tolist():
+        chosen = counts == count
+        places = order[starts[chosen][:, None] + np.arange(count)]
+        if np.any(epochs[places] != np.arange(1, count + 1)):
+            raise ReleaseError(f"{path}: a run lacks some of its epochs")
+        some = {name: values[places] for name, values in stored.items()}
+        if np.any(archs[places] != archs[places[:, :1]]):
+            raise ReleaseError(f"{path}: the epochs of a run are of several architectures")
+        checks.look(run_ids[chosen].tolist(), archs[places[:, 0]].tolist(), some["val_top1"], path)
+        yield run_ids[chosen], some

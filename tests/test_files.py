@@ -11,10 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bloxdb.files import (
     appearing,
+    as_name,
     expanded,
+    from_name,
     is_workspace,
     new_array,
     replacing,
@@ -180,3 +184,15 @@ def test_a_file_that_appears_has_the_mode_that_the_umask_says(tmp_path: Path, um
         os.umask(before)
     assert target.stat().st_mode & 0o777 == 0o666 & ~umask
     assert target.stat().st_nlink == 1
+
+
+@given(st.text())
+def test_any_text_is_a_name_within_one_folder_and_comes_back(text: str) -> None:
+    name = as_name(text)
+    assert from_name(name) == text
+    assert not set(name) & set('/\\<>:"|?*')
+    assert all(letter.isprintable() for letter in name)
+    assert name not in (".", "..")
+    assert not name.startswith(("-", ".", " "))
+    assert not name.endswith((".", " "))
+    assert name.partition(".")[0].rstrip().upper() not in {"CON", "PRN", "AUX", "NUL", "COM1", "LPT9"}

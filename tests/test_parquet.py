@@ -37,7 +37,7 @@ def change(db: Database) -> None:
     with db.transaction() as session:
         for sql in (
             "DELETE FROM epochs WHERE run_id = 2 AND epoch > 3",
-            "UPDATE runs SET status = 'diverged', test_top1 = NULL, message = 'NaN' WHERE id = 2",
+            "UPDATE runs SET status = 'diverged', test_top1 = NULL, message = 'NaN', best_epoch = NULL, val_top1 = NULL WHERE id = 2",
             "UPDATE runs SET started_at = '2026-01-02 03:04:05.678901', worker = 'a:1' WHERE id = 3",
             "UPDATE epochs SET val_loss_micro = NULL WHERE run_id = 4",
             "UPDATE recipes SET config = '{\"lr\": 0.1}', digest = 'abc'",

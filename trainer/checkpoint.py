@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from bloxdb.errors import BloxError
-from bloxdb.files import replacing
+from bloxdb.files import open_file, replacing
 
 _DIGEST = 32  # bytes
+_MOST_THREADS = 1 << 12  # far more than a machine has cores, and than torch would start
+_LATER = ("device_workers",)  # what states have that were not written from the start
 
 
 class DamagedCheckpointError(BloxError, ValueError):
     """A checkpoint is not what was written, or of another run."""
+
+
+class ForeignCheckpointError(BloxError, ValueError):
+    """A checkpoint is whole, and not what this version of this program writes."""
 
 
 class Checkpoint:
@@ -54,19 +62,109 @@ class Checkpoint:
         ------
         DamagedCheckpointError
             The file is damaged or belongs to another run.
+        ForeignCheckpointError
+            It is no file, or whole, but not what this version writes.
         """
         try:
-            data = self.path.read_bytes()
+            with open_file(self.path, ForeignCheckpointError) as stream:
+                data = stream.read()
         except FileNotFoundError:
             return None
         if hashlib.sha256(data[_DIGEST:]).digest() != data[:_DIGEST]:
             raise DamagedCheckpointError(f"{self.path} is damaged")
-        loaded = torch.load(io.BytesIO(data[_DIGEST:]), map_location=device, weights_only=True)
+        try:
+            loaded = torch.load(io.BytesIO(data[_DIGEST:]), map_location=device, weights_only=True)
+        except Exception as error:  # of whatever kind: torch has a dozen for what it did not write
+            raise self.foreign(error) from error
+        if not isinstance(loaded, dict) or not isinstance(loaded.get("state"), dict) or "key" not in loaded:
+            raise self.foreign("it has no state of a run")
         if loaded["key"] != self.key:
             raise DamagedCheckpointError(f"{self.path} is the checkpoint of another run")
         state: dict[str, Any] = loaded["state"]
+        epoch = state.get("epoch")
+        if type(epoch) is not int or epoch < 0:
+            raise self.foreign(f"its epoch is {epoch!r:.40}")
         return state
+
+    def foreign(self, why: object) -> ForeignCheckpointError:
+        """The error for a whole file that this version of this program did not write.
+
+        Parameters
+        ----------
+        why
+            What shows that.
+        """
+        told = f"{type(why).__name__}: {why}" if isinstance(why, Exception) else why
+        return ForeignCheckpointError(
+            f"{self.path} is whole, but another program, or another version of bloxdb, wrote it "
+            f"({' '.join(str(told).split()):.100})"
+        )
 
     def remove(self) -> None:
         """Forget it; the run is finished, or begins anew."""
         self.path.unlink(missing_ok=True)
+
+
+def misfit(state: dict[str, Any], fresh: dict[str, Any], parameters: Sequence[torch.Tensor]) -> str:
+    """Why a run cannot go on from a state that was loaded, as a phrase; empty where it can.
+
+    Parameters
+    ----------
+    state
+        What `Checkpoint.load` gave.
+    fresh
+        The state of the same run before its first epoch.
+    parameters
+        Its network's parameters, in the order in which the optimiser has them.
+    """
+    lacking = [name for name in fresh if name not in state and name not in _LATER]
+    if lacking:
+        return f"it lacks {lacking[0]}"
+    parts = {"network": "network", "generator": "generator", "best_weights": "network"}
+    if state["best_weights"] is None:  # they are those of the network
+        del parts["best_weights"]
+    for name, like in parts.items():
+        if problem := _unlike(state[name], fresh[like]):
+            return f"{name}: {problem}"
+    numbers = (state["train_time"], state["threads"])
+    if not all(type(number) in (int, float) and 0 <= number < math.inf for number in numbers):
+        return f"a time or a number of threads is {numbers!r:.40}"
+    if type(state["threads"]) is not int or not 1 <= state["threads"] <= _MOST_THREADS:
+        return f"it was trained by {state['threads']!r:.40} threads"
+    workers = state.get("device_workers")
+    if workers is not None and (type(workers) is not int or workers < 1):
+        return f"it shared its device with {workers!r:.40} workers"
+    return _optimiser_misfit(state["optimiser"], fresh["optimiser"], parameters)
+
+
+def _unlike(found: object, like: object) -> str:
+    """How tensors, or dicts of them, differ in what they must have in common."""
+    if isinstance(like, torch.Tensor):
+        is_like = isinstance(found, torch.Tensor) and (found.shape, found.dtype) == (like.shape, like.dtype)
+        return "" if is_like else "a tensor has another shape or type"
+    if not isinstance(like, dict) or not isinstance(found, dict) or found.keys() != like.keys():
+        return "it has other names"
+    return next((f"{name}: {told}" for name in like if (told := _unlike(found[name], like[name]))), "")
+
+
+def _optimiser_misfit(found: object, fresh: dict[str, Any], parameters: Sequence[torch.Tensor]) -> str:
+    if not isinstance(found, dict) or not isinstance(found.get("state"), dict):
+        return "optimiser: it has no state"
+    groups, like = found.get("param_groups"), fresh["param_groups"]
+    if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
+        return "optimiser: it has no groups"
+    if [group.get("params") for group in groups] != [group["params"] for group in like]:
+        return "optimiser: its groups are others"
+    for group, ours in zip(groups, like, strict=True):
+        for name in ours.keys() - {"lr", "params"}:  # the rate is that of the epoch
+            if name in group and (type(group[name]), group[name]) != (type(ours[name]), ours[name]):
+                return f"optimiser: its {name} is another"
+    shapes = {number: parameter.shape for number, parameter in enumerate(parameters)}
+    for number, kept in found["state"].items():
+        momentum = kept.get("momentum_buffer") if isinstance(kept, dict) else ()
+        is_fine = momentum is None or (
+            isinstance(momentum, torch.Tensor) and momentum.shape == shapes.get(number)
+        )
+        if not is_fine:
+            return "optimiser: a momentum has another shape"
+    return ""

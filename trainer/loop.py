@@ -18,6 +18,7 @@ from bloxdb.measures import EPOCH
 from bloxdb.runs.results import EpochResult, Metrics, RunResult
 
 from .augment import plain_batches, training_batches
+from .checkpoint import misfit
 from .graphs import Recorder, Replayed, Step
 from .images import DataSet, Split
 from .model import Network
@@ -207,6 +208,24 @@ class Training:
             "best_weights": None if self.epoch == best_epoch else self.best_weights,
         }
 
+    def misfit(self, state: dict[str, Any]) -> str:
+        """Why this run cannot go on from a state, as a phrase; empty where it can.
+
+        Parameters
+        ----------
+        state
+            What was loaded, from this version's `state` or from any other file.
+        """
+        problem = misfit(state, self.state(), list(self.network.parameters()))
+        if problem or not 0 <= state["epoch"] <= self.recipe.epochs:
+            return problem or f"it is of epoch {state['epoch']}"
+        try:
+            best = _best_in(state)
+            is_later = best is not None and best.epoch > state["epoch"]
+        except (KeyError, TypeError) as error:
+            return f"its best epoch is no result: {error}"
+        return "its best epoch comes later" if is_later else ""
+
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to a state; numbers go on as if nothing had happened.
 
@@ -224,10 +243,7 @@ class Training:
         if self._recorder is not None:  # the momentum lies elsewhere now
             self._replayed = Replayed(self._recorder)
         self.generator.set_state(state["generator"].cpu())
-        best = state["best"]
-        if best is not None:
-            parts = {name: Metrics(**best[name]) for name in ("train", "val")}
-            self.best = EpochResult(**best | parts)
+        self.best = _best_in(state)
         best_weights = state["best_weights"]
         self.best_weights = _copied(self.network) if best_weights is None else best_weights
         self.epoch, self.train_time = state["epoch"], state["train_time"]
@@ -313,3 +329,12 @@ def seed_everything(seed: int) -> None:
 
 def _copied(network: nn.Module) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def _best_in(state: dict[str, Any]) -> EpochResult | None:
+    """The best epoch of a state that was loaded."""
+    best = state["best"]
+    if best is None:
+        return None
+    parts = {name: Metrics(**best[name]) for name in ("train", "val")}
+    return EpochResult(**best | parts)

@@ -21,7 +21,7 @@ import numpy.typing as npt
 import torch
 
 from bloxdb.errors import BloxError, MissingDataError, QueryError
-from bloxdb.files import expanded
+from bloxdb.files import check_file, expanded
 
 from .images import DataSet, Split
 from .sources import FILE, is_function, name_of
@@ -86,6 +86,7 @@ def load_own(source: str) -> DataSet:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
+    check_file(path, MissingDataError)
     try:
         with path.open("rb") as file:  # NumPy does not close one that is damaged
             opened, found = np.load(file, allow_pickle=False), None

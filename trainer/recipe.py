@@ -14,15 +14,15 @@ import numpy as np
 
 from bloxdb.arguments import integer, number
 from bloxdb.codecs.header import MAX_EPOCHS
-from bloxdb.db.references import ALL_RECIPES, DATASETS, RELEASED, Images, RecipeFacts
+from bloxdb.db.references import DATASETS, RELEASED, Images, RecipeFacts, new_name
 from bloxdb.errors import QueryError
-from bloxdb.files import expanded
+from bloxdb.files import expanded, open_file
 
 PRECISIONS = ("fp32", "tf32", "bf16")
 SHEARS = ("corner", "centre")
 INIT_ORDERS = ("cells", "stages")
 VARIANTS = ("public", "paper")
-_LONGEST_NAME = 200  # as the column has room for
+_LONGEST_FILE = 1 << 16  # bytes: all fields with their values, and many comments
 OWN_SEED = "run"
 """What a TOML file says for a `data_seed` that is the run's."""
 
@@ -244,21 +244,12 @@ def checked(name: str, value: Any) -> Any:
     if not low <= value <= high:
         raise QueryError(f"{what} is in {low} … {high}, not {value}")
     if name == "called":
-        check_name(value)
+        new_name(value)
     return value
 
 
 _TYPES = {one.name: str(one.type) for one in fields(TrainingRecipe)}
 _PLAIN: dict[str, Any] = {"str": str, "bool": bool | np.bool_}
-
-
-def check_name(name: str) -> None:
-    """Make sure that a recipe can be called so; `QueryError` if not."""
-    if not name.strip() or name == ALL_RECIPES or len(name) > _LONGEST_NAME or not name.isprintable():
-        raise QueryError(
-            f"a recipe's name has 1 … {_LONGEST_NAME} characters that can be printed, is not blank, and not "
-            f"{ALL_RECIPES!r}, which means all recipes; {name!r:.100} is no name"
-        )
 
 
 def default_recipe(
@@ -322,27 +313,30 @@ def make_recipe(dataset: str | None, toml: Path | None, changes: Mapping[str, An
         raise QueryError(f"{toml} is a recipe for {named!r}, not for {dataset!r}")
     given.update(changes)
     digest = given.pop("data_digest", None)
-    return replace(default_recipe(dataset or named or RELEASED, data_digest=digest), **given)
+    if named is None:
+        named = RELEASED
+    return replace(default_recipe(dataset or named, data_digest=digest), **given)
 
 
 def _read(path: Path) -> dict[str, Any]:
+    with open_file(expanded(path), QueryError) as stream:
+        data = stream.read(_LONGEST_FILE + 1)
+    if len(data) > _LONGEST_FILE:
+        raise QueryError(f"{path} has more than the {_LONGEST_FILE:,} bytes of any recipe; is it one?")
     try:
-        given = tomllib.loads(expanded(path).read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise QueryError(f"{path} is not TOML: {error}") from error
-    types = {one.name: str(one.type) for one in fields(TrainingRecipe)}
-    types["name"] = types.pop("called")
+        given = tomllib.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:  # among them: a whole number of thousands of digits
+        raise QueryError(f"{path} is not TOML: {str(error) or 'too much is nested':.200}") from error
+    names = ["name" if one.name == "called" else one.name for one in fields(TrainingRecipe)]
+    found = {}
     for name, value in given.items():
-        if name not in types:
-            raise QueryError(f"{path}: a recipe has no {name!r}; it has {', '.join(types)}")
-        if types[name] == "float" and type(value) is int:
-            given[name] = float(value)
-        elif name == "data_seed" and value == OWN_SEED:
-            given[name] = None
-        elif type(value).__name__ not in types[name].split(" | "):
-            instead = repr(OWN_SEED) if name == "data_seed" else ""
-            wanted = types[name].replace("None", instead).removesuffix(" | ")
-            raise QueryError(f"{path}: {name} must be of type {wanted}, not {value!r}")
-    if "name" in given:
-        given["called"] = given.pop("name")
-    return given
+        if name not in names:
+            raise QueryError(f"{path}: a recipe has no {name!r:.100}; it has {', '.join(names)}")
+        known = "called" if name == "name" else name
+        is_own = name == "data_seed" and value == OWN_SEED
+        try:
+            found[known] = None if is_own else checked(known, value)
+        except QueryError as error:
+            also = f"; {OWN_SEED!r} means the run's" if name == "data_seed" else ""
+            raise QueryError(f"{path}: {error}{also}") from error
+    return found

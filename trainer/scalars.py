@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from bloxdb.errors import MissingExtraError
+from bloxdb.files import as_name
 from bloxdb.runs.results import EpochResult, RunResult
 
 
@@ -34,7 +35,7 @@ class Scalars:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise MissingExtraError("--tensorboard needs: pip install 'bloxdb[tensorboard]'") from error
-        self._writer = SummaryWriter(str(folder / recipe / f"{arch_id}-seed{seed}"))
+        self._writer = SummaryWriter(str(folder / as_name(recipe) / f"{arch_id}-seed{seed}"))
 
     def __enter__(self) -> Scalars:
         return self

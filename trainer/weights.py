@@ -21,7 +21,7 @@ from bloxdb.arguments import integer
 from bloxdb.db.schema import Run
 from bloxdb.db.statuses import DIVERGED, FINISHED
 from bloxdb.errors import InvalidArchError, MissingDataError, QueryError, WeightsError
-from bloxdb.files import expanded, replacing
+from bloxdb.files import check_file, expanded, replacing
 from bloxdb.measures import RUN
 from bloxdb.runs.results import RunResult
 
@@ -244,6 +244,7 @@ def _number(text: str) -> float | None:
 
 
 def _read(path: Path, *, whole: bool = False) -> tuple[dict[str, str], State]:
+    check_file(path, WeightsError)
     try:
         with safe_open(path, framework="pt") as file:
             metadata: dict[str, str] = file.metadata() or {}

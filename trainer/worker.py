@@ -22,7 +22,7 @@ from bloxdb.errors import BloxError, QueryError, RunLostError, TrainingError
 from bloxdb.files import expanded
 from bloxdb.runs import EpochResult, Heartbeat, Intervals, RunQueue, RunRecord, environment_id, worker_name
 
-from .checkpoint import Checkpoint, DamagedCheckpointError
+from .checkpoint import Checkpoint, DamagedCheckpointError, ForeignCheckpointError
 from .data import load_data
 from .devices import Place, is_of_a_device, is_out_of_memory, kind_of
 from .environment import environment
@@ -335,7 +335,9 @@ class Worker:
         """Go on from the checkpoint, if there is a good one whose epochs the database has."""
         try:
             state = checkpoint.load(self.data.train.images.device)
-        except DamagedCheckpointError as error:
+            if state and (problem := training.misfit(state)):
+                raise checkpoint.foreign(problem)
+        except (DamagedCheckpointError, ForeignCheckpointError) as error:
             self._say(record, "note", message=f"{error}; the run starts from its first epoch")
             state = None
         if not record.begin(state["epoch"] if state else 0):

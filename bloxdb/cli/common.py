@@ -114,13 +114,14 @@ def _jsonable(value: Any, name: str = "") -> Any:
     if isinstance(value, list | tuple):
         return [_jsonable(part) for part in value]
     if isinstance(value, float | Decimal):
-        return float(value) if math.isfinite(value) else None
+        number = float(value)  # of a decimal of PostgreSQL that is too large, infinite
+        return number if math.isfinite(number) else None
     if isinstance(value, bytes | memoryview):
         return bytes(value).hex()
     if isinstance(value, str) and _VEC.fullmatch(name):
-        with suppress(ValueError):
-            found = json.loads(value)
-            return found if isinstance(found, list) else value
+        with suppress(ValueError, RecursionError):
+            found = json.loads(value)  # which takes NaN and Infinity, as JSON does not
+            return _jsonable(found) if isinstance(found, list) else value
     return value
 
 

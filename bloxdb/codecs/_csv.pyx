@@ -155,10 +155,8 @@ cdef const uint8_t* number(const uint8_t* at, const uint8_t* end, int decimals, 
             return NULL
         mantissa //= 10
         shift += 1
-    while shift > 0:
+    while mantissa <= 2147483647 and shift > 0:
         mantissa *= 10
-        if mantissa > 2147483647:
-            return NULL
         shift -= 1
     if mantissa > 2147483647:
         return NULL

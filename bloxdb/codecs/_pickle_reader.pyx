@@ -17,7 +17,10 @@ cdef enum:
 
 cdef enum:
     FINE, CUT_OFF, BAD_OPCODE, NO_LIST, NO_ITEM, NO_MARK, NO_MEMO, SPARSE_MEMO, LONG_INT, BAD_FRAME, NO_MEMORY
-    BAD_START, TRAILING, NOT_ONE
+    BAD_START, TRAILING, NOT_ONE, TOO_MANY
+
+cdef enum:
+    ALWAYS = 65536  # values, however small the file is
 
 FLOAT_SIZE = 9  # G and eight bytes
 
@@ -32,10 +35,13 @@ cdef class Machine:
 
     cdef const uint8_t[::1] data
     cdef Pile stack, memo, lists, items  # a list's a, b, kind are its start in items, its length, its room
+    cdef int64_t left
     cdef readonly int64_t at
 
     def __cinit__(self, const uint8_t[::1] data):
         self.data = data
+        self.left = ALWAYS + data.shape[0]  # of what picklers write, a byte has 0.7 values at the most
+        self.stack.left = self.memo.left = self.lists.left = self.items.left = &self.left
 
     def __dealloc__(self):
         free(self.stack.values)
@@ -51,7 +57,7 @@ cdef class Machine:
         self.at = 2
         with nogil:
             code = self.loop()
-        return code
+        return TOO_MANY if code == NO_MEMORY and self.left < 0 else code
 
     cdef int loop(self) noexcept nogil:
         cdef int64_t end = self.data.shape[0], start

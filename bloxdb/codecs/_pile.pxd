@@ -15,15 +15,20 @@ cdef struct Pile:
     Value* values
     int64_t count
     int64_t room
+    int64_t* left  # how many values more all piles may have room for; -1 once that was too few
 
 
 cdef inline bint make_room(Pile* pile, int64_t count) noexcept nogil:
-    cdef int64_t room = pile.room * 2 + 64
+    cdef int64_t room = pile.room + pile.room // 2 + 64
     cdef Value* grown
     if count <= pile.room:
         return True
     if room < count:
         room = count
+    if room - pile.room > pile.left[0]:
+        pile.left[0] = -1
+        return False
+    pile.left[0] -= room - pile.room
     grown = <Value*>realloc(pile.values, room * sizeof(Value))
     if grown == NULL:
         return False

@@ -6,7 +6,8 @@ Inflated: u64 bit count of all that follows, u32 row count, then the rows, each 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -61,8 +62,9 @@ def _decode_columns(inflater: Inflater, types: dict[str, FieldType], epochs: int
     least = rows * sum(kind.least_size(epochs) for kind in types.values())
     if least > most:
         raise BloxFormatError(f"the compressed body is cut off: {rows} rows cannot be in it", offset=8)
+    inflater.hold(rows * sum(kind.array_size(epochs) for kind in types.values()))
     inflater.expect(least)
-    columns = [Column(name, kind, rows, epochs) for name, kind in types.items()]
+    columns = [Column(name, kind, rows, epochs, inflater.hold) for name, kind in types.items()]
     blocks = _blocks(inflater, rows, list(types.values()), epochs)
     if least < _BLOCK:
         for block in blocks:
@@ -137,7 +139,9 @@ def _cut_off(row: int, inflater: Inflater) -> BloxFormatError:
 class Column:
     """A column that is filled block by block."""
 
-    def __init__(self, name: str, kind: FieldType, rows: int, epochs: int) -> None:
+    def __init__(
+        self, name: str, kind: FieldType, rows: int, epochs: int, hold: Callable[[int], None]
+    ) -> None:
         self.name = name
         self.kind = kind
         self.epochs = epochs
@@ -149,6 +153,7 @@ class Column:
         if kind.base in ("str", "utf8"):
             self.values: Array = np.empty(rows, dtype=object)
             self.seen: dict[bytes, str] = {}
+            self.hold = hold
         elif kind.is_bits:
             self.values = new_array((rows, self.count), np.int32)
         else:
@@ -235,6 +240,7 @@ class Column:
                     raise self._error(
                         f"the text is not {encoding}: {error.reason}", block, starts, row
                     ) from error
+                self.hold(len(data) + sys.getsizeof(self.seen[data]))
             out[row] = self.seen[data]
 
 

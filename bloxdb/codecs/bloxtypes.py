@@ -75,6 +75,11 @@ class FieldType:
             return self.prefix + (count * self.bits + 7) // 8
         return self.prefix + count * _BYTES[self.base]
 
+    def array_size(self, epochs: int) -> int:
+        """Bytes that a field takes in a `Table`, or, of a text, a reference to it."""
+        count = epochs if self.prefix else 1
+        return {"hash": 16, "arch": 15}.get(self.base) or count * (4 if self.is_bits else 8)
+
     def least_size(self, epochs: int) -> int:
         """Bytes that the smallest field of this type has."""
         return {"str": 1, "utf8": 4}.get(self.base) or self.field_size(epochs)

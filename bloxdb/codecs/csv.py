@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
+import sys
 from collections.abc import Mapping
+from decimal import Context, Decimal
 from typing import Any, BinaryIO, cast
 
 import numpy as np
@@ -30,9 +33,10 @@ _BAD, _WIDTH, _CUT_OFF = 1, 2, 3  # what _csv.split says
 _BLOCK = 50  # rows that are written at once: they fit into the cache
 _LONG = 1000  # bytes of a field that is not worth remembering
 
-_NUMBER = r"-?(?:[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?|inf|nan)"
+_NUMBER = r"-?(?:[0-9]{1,400}(?:\.[0-9]{1,1100})?(?:e[+-]?[0-9]{1,4})?|inf|nan)"  # as long as a float can be
 _FLOAT = re.compile(_NUMBER)
 _FLOATS = re.compile(rf"\[{_NUMBER}(?:, {_NUMBER})*\]")
+_EXACTLY = Context(prec=2000)
 _WHOLE = re.compile(r"[0-9]{1,19}")
 _ARCH = re.compile(r"\[[0-9, \[\]]{1,100}\]")
 
@@ -41,7 +45,10 @@ def decode(header: Header, column_types: Mapping[str, str] | None, body: BinaryI
     """The table in the body of a `.csv` file; `BloxFormatError` says where it is damaged."""
     text = rest_of(body)
     width = len(header.columns)
-    fields = np.empty((NUM_ARCHS + 1, width, 3), dtype=np.int64)  # one more is refused as too many
+    most = (
+        min(NUM_ARCHS, len(text) // width) + 1
+    )  # a field has a separator; one row more is refused as too many
+    fields = np.empty((most, width, 3), dtype=np.int64)
     code, rows, offset, found = _csv.split(text, width, fields)
     if code == _BAD:
         raise BloxFormatError(_bad_line(text, offset), row=rows, offset=offset)
@@ -129,10 +136,24 @@ def _parse(name: str, field: str, row: int) -> Any:
             raise BloxFormatError(f"not a list: {error}", row=row, column=name) from error
     if is_list(name):
         if _FLOATS.fullmatch(field):
-            return [float(item) for item in field[1:-1].split(", ")]
-    elif kind in (Kind.ACCURACY, Kind.FLOAT) and _FLOAT.fullmatch(field):
-        return float(field)
+            return [_float(item, name, row) for item in field[1:-1].split(", ")]
+    elif kind in MEASURED and _FLOAT.fullmatch(field):
+        return _float(field, name, row)
     raise BloxFormatError(f"{field[:40]!r} is not the text of a {kind.value}", row=row, column=name)
+
+
+def _float(text: str, name: str, row: int) -> float:
+    """The float that a text stands for: the text has no digit that the float has not."""
+    value = float(text)
+    if not text[-1].isdigit() or (len(text) <= sys.float_info.dig and "e" not in text):
+        return value  # inf, nan, and as few digits as every float has
+    said = Decimal(text)
+    digits = len(said.normalize(_EXACTLY).as_tuple().digits)
+    if not math.isfinite(value) or Decimal(f"{value:.{digits - 1}e}") != said:
+        raise BloxFormatError(
+            f"{text[:40]!r} is no number that a float holds; the nearest is {value!r}", row=row, column=name
+        )
+    return value
 
 
 def encode(table: Table) -> tuple[None, list[bytes]]:

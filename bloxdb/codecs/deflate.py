@@ -19,6 +19,9 @@ except ImportError:
     pass  # no wheel for this machine; the standard library reads and writes the same streams
 
 _MOST_PER_BYTE = 1032  # deflate's limit: 258 bytes from two bits
+ALWAYS = 1 << 24
+"""Bytes that a stream may inflate to, and that arrays of what is in it may take, however short it is."""
+
 _STEP = 1 << 18  # compressed bytes a call, so that what a call leaves over stays small
 _AHEAD = 1 << 20  # bytes that a thread inflates at once
 
@@ -46,6 +49,8 @@ class Inflater:
         self._pending: bytes = b""
         self._inflated = 0
         self._expected = 0
+        self._held = 0
+        self._limit = ALWAYS + self.most()
         self._thread = ThreadPoolExecutor(1)
         self._ahead: Future[list[bytes]] | None = None
         self.data = bytearray()
@@ -60,6 +65,20 @@ class Inflater:
     def most(self) -> int:
         """Bytes that all of the stream can inflate to at the most."""
         return _MOST_PER_BYTE * _left(self._stream)
+
+    def hold(self, size: int) -> None:
+        """Refuse what would take `size` bytes more than a stream of this length honestly says.
+
+        Bits that are all alike become four bytes each, so that 15 KB could ask for 441 MB. A hash in each row
+        and what was measured take far more of a stream than an array's 1032nd part: curves of 200 epochs of
+        which nothing was measured, as 64-bit NaN, are the shortest that were written, and take a 285th.
+        """
+        self._held += size
+        if self._held > self._limit:
+            raise BloxFormatError(
+                f"its values would take more than {self._limit} bytes of memory, which so short a body does "
+                "not honestly say; a table whose values are all alike can be told in .csv or .pickle"
+            )
 
     def expect(self, size: int) -> None:
         """Let `size` bytes more than are taken be inflated ahead: there are more, or the file is damaged."""

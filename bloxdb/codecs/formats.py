@@ -13,7 +13,7 @@ from bloxdb.codecs.bloxtypes import parse_types
 from bloxdb.codecs.header import FileHeader, Header
 from bloxdb.codecs.table import Table
 from bloxdb.errors import BloxFormatError
-from bloxdb.files import expanded, replacing
+from bloxdb.files import expanded, open_file, replacing
 
 
 class Format(Protocol):
@@ -132,7 +132,7 @@ def read(path: str | PathLike[str]) -> Table:
     """
     file = expanded(path)
     codec, packing = _format_of(file)
-    with file.open("rb") as stream:
+    with open_file(file, BloxFormatError) as stream:
         return _decode(stream, str(file), codec, packing)
 
 
@@ -198,7 +198,7 @@ def read_file_header(path: str | PathLike[str]) -> FileHeader:
     file = expanded(path)
     codec, packing = _format_of(file)
     try:
-        with file.open("rb") as stream:
+        with open_file(file, BloxFormatError) as stream:
             start: BinaryIO = stream
             if packing:
                 start = packed.unpacked(stream, packing, file.stat().st_size, header.LOOK)

@@ -16,6 +16,7 @@ import yaml
 from bloxdb.codecs.columns import COLUMNS, is_list
 from bloxdb.codecs.others import refuse_others
 from bloxdb.errors import BloxFormatError
+from bloxdb.files import as_name
 from bloxdb.measures import SEEDS
 from bloxdb.space.cells import LIMITS, NODES, OPS, STAGES, nested
 from bloxdb.space.keys import KEY
@@ -108,13 +109,13 @@ class Header:
 
     @property
     def stem(self) -> str:
-        """The file name that the release gives such a file, without its extension."""
+        """The file name that the release gives such a file, without its extension; of a device `as_name`."""
         if self.dataset_type == "static":
             return "blox-info"
         if self.dataset_type == "env":
             return f"blox-env-{self.seed}"
         if self.dataset_type == "benchmarking":
-            return f"blox-bench-{self.device}"
+            return f"blox-bench-{as_name(self.device or '')}"
         return f"blox-{self.part}-{self.seed}"
 
 
@@ -132,7 +133,8 @@ class FileHeader:
     size: int
 
 
-DEVICE_NAMES = "it has printable characters, no /, no \\ and no space at its ends"
+_LONGEST_DEVICE = 200  # bytes; a file's name has 255, and three for each byte that it cannot have as it is
+DEVICE_NAMES = "it has printable characters, is not blank, and is not longer than a file's name can tell"
 """What `is_device_name` asks for, in words."""
 
 
@@ -153,7 +155,7 @@ def is_device_name(name: str) -> bool:
     bool
         Whether it is one.
     """
-    return bool(name) and name.isprintable() and name == name.strip() and not set(name) & set("/\\")
+    return bool(name.strip()) and name.isprintable() and len(as_name(name).encode()) <= _LONGEST_DEVICE
 
 
 def search_space() -> dict[str, Any]:

@@ -39,6 +39,8 @@ _TEXT = re.compile("U([0-9]{1,9})")
 class _Thing:
     """Stands for an object, a function or a class that is no plain data."""
 
+    __slots__ = ("name",)
+
     def __init__(self, name: str) -> None:
         for before, now in _CALLED.items():
             if name.startswith(before):
@@ -47,8 +49,16 @@ class _Thing:
         self.name = shown if len(shown) <= 100 else f"{shown[:99]}…"
 
 
+class _OldText(str):
+    """A text of Python 2, which has no bytes: what is not ASCII is in an encoding that nobody says."""
+
+    __slots__ = ()
+
+
 class _DType(_Thing):
     """Stands for one of NumPy's types."""
+
+    __slots__ = ("code", "order")
 
     def __init__(self, code: str) -> None:
         super().__init__("numpy.dtype")
@@ -84,6 +94,12 @@ def read_columns(header: Header, data: memoryview) -> dict[str, Array]:
 
 def _plain(value: Any, row: int, lists: Unfolding, depth: int = 0) -> Any:
     """A value, if there is nothing but plain data in it."""
+    if isinstance(value, _OldText):
+        if not value.isascii():
+            raise BloxFormatError(
+                "a text of Python 2 is not ASCII, and nothing says what it is", row=row, column=lists.column
+            )
+        return str(value)
     if isinstance(value, str | int | float) and not isinstance(value, bool):
         return value
     if not isinstance(value, list):
@@ -140,7 +156,14 @@ class _Odd(Machine):
         return [] if isinstance(self.top(), _Thing) else super().list_on_top()
 
     def fill(self, pairs: list[Any]) -> None:
-        self.top()
+        if not isinstance(self.top(), _Thing):
+            raise self.error("there is no dict to fill")
+
+    def add(self, _: Data) -> None:
+        """ADDITEMS: what a set gets."""
+        self.since_mark()
+        if not isinstance(self.top(), _Thing):
+            raise self.error("there is no set to fill")
 
     def frozen(self, _: Data) -> None:
         """FROZENSET"""
@@ -170,7 +193,7 @@ class _Odd(Machine):
 
 
 _ORDERS = [("<",), (">",), ("|",), ("=",)]
-_STRING: Any = pushing(lambda argument: str(argument, "latin-1"))  # Python 2's, which has no other bytes
+_STRING: Any = pushing(lambda argument: _OldText(argument, "latin-1"))
 _BYTES: Any = pushing(bytes)
 _EXTENSION: Any = pushing(lambda argument: _Thing(f"the extension {unsigned(argument)}"))
 
@@ -190,7 +213,7 @@ _Odd.STEPS = steps(
         "BYTEARRAY8": _standing_for("an object of type bytearray"),
         "EMPTY_DICT": _standing_for("an object of type dict"),
         "EMPTY_SET": _standing_for("an object of type set"),
-        "ADDITEMS": _Odd.since_mark,
+        "ADDITEMS": _Odd.add,
         "FROZENSET": _Odd.frozen,
         "POP": lambda machine, _: machine.pop(),
         "POP_MARK": _Odd.since_mark,

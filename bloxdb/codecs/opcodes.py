@@ -54,6 +54,16 @@ _ONE_NUMBER = re.compile(rb"\]\x94G.{8}a", re.DOTALL)  # EMPTY_LIST, MEMOIZE, BI
 _ONE_NUMBER_SIZE = 12
 _MEMOIZE, _LIST, _STOP, _PROTO = (_CODES[name] for name in ("MEMOIZE", "EMPTY_LIST", "STOP", "PROTO"))
 _KEYS = frozenset({str, int, float})
+_MAKERS = {
+    _CODES[name]
+    for name in (
+        *("EMPTY_LIST", "EMPTY_DICT", "EMPTY_SET", "FROZENSET", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"),
+        *("GLOBAL", "STACK_GLOBAL", "REDUCE", "NEWOBJ", "NEWOBJ_EX", "OBJ", "BINPERSID", "BYTEARRAY8"),
+        *("EXT1", "EXT2", "EXT4"),
+    )
+}
+_BYTES_EACH = 4  # one of NumPy's truth values, the shortest that needs two, takes nine
+_ALWAYS = 10_000  # objects, however small the file is
 _GETS = {_CODES["BINGET"], _CODES["LONG_BINGET"]}
 
 Data = bytes | memoryview
@@ -148,6 +158,7 @@ class Machine(ABC):
             raise BloxFormatError(f"protocol {data[start + 1]} is not read, only 2 to 5", offset=start)
         at, size, known = start, len(data), cls.STEPS
         wanted: set[int] = set()
+        left = _ALWAYS + size // _BYTES_EACH
         while at < size:
             code = data[at]
             if code == _LIST and _ONE_NUMBER.match(data, at):
@@ -162,7 +173,11 @@ class Machine(ABC):
             if length is None:
                 _, at = _argument(data, at)
                 continue
-            if code in _GETS:
+            if code in _MAKERS:
+                left -= 1
+                if left < 0:
+                    raise BloxFormatError("more objects than so few bytes can honestly tell", offset=at)
+            elif code in _GETS:
                 wanted.add(int.from_bytes(data[at + 1 : at + 1 + length], "little"))
             at += 1 + length
         raise CutOffError("the file is cut off", offset=size)
@@ -302,12 +317,22 @@ class Machine(ABC):
             raise self.error("the name of a class is a text")
         self.push(self.named(f"{module}.{name}"))
 
+    def _arguments(self) -> tuple[Any, ...]:
+        found = self.pop()
+        if type(found) is not tuple:
+            raise self.error("the arguments of a call are a tuple")
+        return found
+
+    def _protocol(self, argument: Data) -> None:
+        if argument[0] not in PROTOCOLS:
+            raise self.error(f"protocol {argument[0]} is not read, only 2 to 5")
+
     def _reduce(self, _: Data) -> None:
-        arguments, called = self.pop(), self.pop()
+        arguments, called = self._arguments(), self.pop()
         self.push(self.called(called, arguments))
 
     def _new(self, _: Data) -> None:
-        arguments, made = self.pop(), self.pop()
+        arguments, made = self._arguments(), self.pop()
         self.push(self.made(made, arguments))
 
     def _build(self, _: Data) -> None:
@@ -348,7 +373,7 @@ def unsigned(argument: Data) -> int:
 
 
 _PLAIN: dict[str, Step] = {
-    "PROTO": lambda machine, _: None,
+    "PROTO": Machine._protocol,
     "FRAME": lambda machine, _: None,  # how what follows is packed
     "MARK": Machine.mark,
     "NONE": pushing(lambda _: None),

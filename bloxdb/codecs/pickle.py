@@ -47,6 +47,7 @@ _PROBLEMS = {
     11: "not a pickle of protocol 2 to 5",
     12: "bytes follow the pickle's end",
     13: "the pickle does not end with one object",
+    14: "the pickle builds more than so few bytes can honestly tell",
 }
 
 

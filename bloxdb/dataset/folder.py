@@ -19,9 +19,9 @@ from bloxdb.codecs.columns import BASE, measure_of
 from bloxdb.dataset.cover import check_cover, mask
 from bloxdb.db.references import Seeds, listed_seeds
 from bloxdb.errors import QueryError, ReleaseError
-from bloxdb.files import expanded
+from bloxdb.files import as_name, expanded, from_name
 from bloxdb.measures import COSTS, ENVIRONMENT, EPOCH, LATENCY, Measure, to_floats
-from bloxdb.release.folder import check_agreement, check_packings, left_out, release_files
+from bloxdb.release.folder import check_agreement, check_packings, left_out, release_files, steady
 from bloxdb.release.names import check_name
 from bloxdb.release.overwritten import first_epoch_is_best
 from bloxdb.space.keys import Ids
@@ -267,17 +267,27 @@ def read_folder(
     validate: bool,
 ) -> FolderSource:
     """The tables of a folder that are asked for; `bloxdb.from_folder` says what each parameter means."""
-    files = _Files(expanded(folder), _preferred(preferred_ext))
-    for sentence in files.left_out:
-        warn.caller(f"{files.folder}: {sentence}")
+    with steady([folder]) as check:
+        files = _Files(expanded(folder), _preferred(preferred_ext))
+        for sentence in files.left_out:
+            warn.caller(f"{files.folder}: {sentence}")
+        parts = _chosen_parts(files, extended, seeds, devices, info, env)
+        check()
+    return source_of(parts, validate)
+
+
+def _chosen_parts(
+    files: _Files, extended: bool, seeds: Seeds, devices: Devices, info: bool, env: bool
+) -> list[Part]:
+    """The tables that are asked for."""
     chosen_seeds = files.chosen("base-", listed_seeds(seeds), int)
-    chosen_devices = files.chosen("bench-", wanted_devices(devices), str)
+    chosen_devices = files.chosen("bench-", wanted_devices(devices), from_name)
     stems = [f"blox-base-{seed}" for seed in chosen_seeds]
     stems += [f"blox-ext-{seed}" for seed in chosen_seeds if extended]
     stems += [f"blox-env-{seed}" for seed in chosen_seeds if env]
-    stems += [f"blox-bench-{device}" for device in chosen_devices]
+    stems += [f"blox-bench-{as_name(device)}" for device in chosen_devices]
     stems += ["blox-info"] if info else []
-    return source_of(files.read(stems).values(), validate)
+    return list(files.read(stems).values())
 
 
 def wanted_devices(devices: Devices) -> list[str] | None:

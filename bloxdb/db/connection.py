@@ -19,7 +19,7 @@ from bloxdb.db import access, forking, reading
 from bloxdb.db.dialects import APPLICATION_ID, BUSY_MS, NAMES, SQLite, begin
 from bloxdb.db.passwords import hidden_in
 from bloxdb.errors import DatabaseError, DatabaseNotFoundError, MissingExtraError, NotADatabaseError
-from bloxdb.files import expanded
+from bloxdb.files import expanded, what_is
 
 for _scalar in set(np.sctypeDict.values()):
     # SQLite's driver takes a NumPy number for its bytes, and bytes are greater than every number
@@ -48,7 +48,7 @@ def locate(path_or_url: str | os.PathLike[str] | None) -> URL:
     DatabaseNotFoundError
         It is a URL of something that is no database of ours, or no text at all; the error has the right form.
     NotADatabaseError
-        It is a folder.
+        It is a folder, a pipe, a device or a socket.
     """
     if not isinstance(path_or_url, str | os.PathLike | None):
         kind = type(path_or_url).__name__
@@ -97,9 +97,10 @@ def _file_at(path: str) -> URL:
         right = f"{scheme}:{slashes}{rest.lstrip('/') if slashes == '//' else rest}"
         raise DatabaseNotFoundError(f"{hidden_in(path)} is not a database URL; write {hidden_in(right)}")
     place = expanded(path)
-    if place.is_dir():
+    if what := what_is(place):
+        near = place if place.is_dir() else place.parent
         raise NotADatabaseError(
-            f"{place} cannot be read as a database: it is a folder; name a file, such as {place / 'blox.db'}"
+            f"{place} cannot be read as a database: it is {what}; name a file, such as {near / 'blox.db'}"
         )
     return file_url(place)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
 
 from bloxdb import codecs
 from bloxdb.codecs import Header
-from bloxdb.errors import ReleaseError
+from bloxdb.errors import BloxError, ReleaseError
 from bloxdb.files import expanded
-from bloxdb.release.names import EXPECTED, parse_name, why_left_out, why_results_are_left_out
+from bloxdb.release.names import EXPECTED, looks_taken, parse_name, why_left_out, why_results_are_left_out
 from bloxdb.release.packings import check_same, others_of
 from bloxdb.release.results import results_in
 
@@ -30,7 +31,9 @@ def release_files(folder: str | PathLike[str]) -> dict[str, dict[str, Path]]:
     for path in sorted(place.iterdir()):
         name = parse_name(path)
         if name is not None and path.is_file():
-            found.setdefault(name[0], {})[name[1]] = path
+            same = found.setdefault(name[0], {}).setdefault(name[1], path)
+            if same != path:
+                raise ReleaseError(f"{same} and {path.name} are both of one device; remove one of them")
     if not found:
         others = "".join(f"; {sentence}" for sentence in left_out([place]))
         raise ReleaseError(f"{place} holds no release files; they are named {EXPECTED}{others}")
@@ -131,3 +134,53 @@ def check_agreement(headers: dict[Path, Header]) -> None:
                     f"{path} has {key} {getattr(head, key)!r}, but {first_path} has "
                     f"{getattr(first, key)!r}; import them one after the other"
                 )
+
+
+@contextmanager
+def steady(places: Iterable[str | PathLike[str]]) -> Iterator[Callable[[], None]]:
+    """Refuse what was read of files while somebody changed them: of two states that were mixed, nobody knows.
+
+    Parameters
+    ----------
+    places
+        Files, and folders of which the release files and training results count.
+
+    Yields
+    ------
+    Callable
+        To be called when all is read.
+
+    Raises
+    ------
+    ReleaseError
+        A file was changed, removed or added since; also in place of any error that followed from it.
+    """
+    chosen = [expanded(place) for place in places]
+    before = _states(chosen)
+
+    def check() -> None:
+        after = _states(chosen)
+        for path in sorted(before.keys() | after.keys()):
+            if before.get(path) != after.get(path):
+                verb = "added" if path not in before else "changed" if path in after else "removed"
+                raise ReleaseError(
+                    f"{path} was {verb} while it was read; try again when nothing writes there"
+                )
+
+    try:
+        yield check
+    except (BloxError, OSError):
+        check()
+        raise
+
+
+def _states(places: list[Path]) -> dict[Path, tuple[int, ...]]:
+    """What tells one state of a file from another, of all that would be read."""
+    found: dict[Path, tuple[int, ...]] = {}
+    for place in places:
+        inside = [path for path in place.iterdir() if looks_taken(path)] if place.is_dir() else [place]
+        for path in inside:
+            with suppress(FileNotFoundError):
+                state = path.stat()
+                found[path] = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns)
+    return found

@@ -20,7 +20,7 @@ from bloxdb.errors import BloxFormatError, ReleaseError
 from bloxdb.measures import ENVIRONMENT, LATENCY, SEEDS, Array
 from bloxdb.progress import Meter, Progress
 from bloxdb.release.changes import Changes, ImportReport
-from bloxdb.release.folder import check_agreement, expand, left_out
+from bloxdb.release.folder import check_agreement, expand, left_out, steady
 from bloxdb.release.names import read_header
 from bloxdb.release.original import ResultsImporter
 from bloxdb.release.overwritten import first_epoch_is_best
@@ -77,7 +77,8 @@ def import_release(
     BloxFormatError
         A file is damaged.
     ReleaseError
-        A file's name and its header do not agree, or the files do not fit together or not into the database.
+        A file's name and its header do not agree, the files do not fit together or not into the database, or
+        one was changed while it was read.
     ConflictError
         Values contradict the database.
     """
@@ -85,21 +86,23 @@ def import_release(
     places = [paths] if isinstance(paths, str | PathLike) else list(paths)
     recipe = None if recipe is None else new_name(recipe)
     seed = None if seed is None else integer(seed, "a seed", low=SEEDS[0])
-    files = expand(places)
-    results = [path for path in files if is_results(path)]
-    headers = {path: read_header(path) for path in files if path not in results}
-    check_agreement(headers)
-    _check_seed(headers, seed)
-    report = ImportReport(files=files, notes=left_out(places))
-    changes = Changes(report, replace)
-    meter = Meter(progress, sum(path.stat().st_size for path in files))
-    with (
-        db.scratch() as folder,
-        db.bulk_transaction() as session,
-        EpochWriter(session, folder, meter) as epochs,
-    ):
-        ResultsImporter(epochs, changes, meter, recipe, seed).run(results)
-        _Importer(epochs, headers, recipe, changes, meter, round).run()
+    with steady(places) as check:
+        files = expand(places)
+        results = [path for path in files if is_results(path)]
+        headers = {path: read_header(path) for path in files if path not in results}
+        check_agreement(headers)
+        _check_seed(headers, seed)
+        report = ImportReport(files=files, notes=left_out(places))
+        changes = Changes(report, replace)
+        meter = Meter(progress, sum(path.stat().st_size for path in files))
+        with (
+            db.scratch() as folder,
+            db.bulk_transaction() as session,
+            EpochWriter(session, folder, meter) as epochs,
+        ):
+            ResultsImporter(epochs, changes, meter, recipe, seed).run(results)
+            _Importer(epochs, headers, recipe, changes, meter, round).run()
+            check()
     meter.finish()
     return report
 

@@ -11,6 +11,7 @@ from bloxdb.codecs import Header
 from bloxdb.codecs.header import PLAIN_DEVICE
 from bloxdb.codecs.packed import PACKINGS
 from bloxdb.errors import BloxFormatError, ReleaseError
+from bloxdb.files import as_name, what_is
 from bloxdb.release.packings import contents
 
 EXPECTED = (
@@ -58,7 +59,7 @@ _KINDS = {"base": "seed", "ext": "seed", "env": "seed", "bench": "device"}
 
 
 def parse_name(path: Path) -> tuple[str, str] | None:
-    """Stem and extension of a release file's name; None for any other name.
+    """Stem, as `Header.stem` has it, and extension of a release file's name; None for any other name.
 
     A device may be called anything that a header holds. But 'cpu (1)' is rather the second copy of a file
     about 'cpu': unusual names count only where the header says the same.
@@ -66,10 +67,17 @@ def parse_name(path: Path) -> tuple[str, str] | None:
     match = _NAME.fullmatch(path.name)
     if match is None:
         return None
-    device = match["device"]
-    if device is not None and not PLAIN_DEVICE.fullmatch(device) and not _says(path, match["stem"]):
-        return None
-    return match["stem"], match["extension"]
+    device, stem = match["device"], match["stem"]
+    if device is not None and PLAIN_DEVICE.fullmatch(device):
+        stem = f"blox-bench-{as_name(device)}"
+    elif device is not None:
+        stem = _said_by(path, stem)
+    return None if stem is None else (stem, match["extension"])
+
+
+def looks_taken(path: Path) -> bool:
+    """Whether a file is named as one that is read, whatever is in it."""
+    return _NAME.fullmatch(path.name) is not None or is_results_name(path)
 
 
 def check_name(path: Path, header: Header) -> None:
@@ -86,7 +94,7 @@ def check_name(path: Path, header: Header) -> None:
     if claim is None:
         return
     whole = path.name.removesuffix(f".{claim['extension']}")
-    if _composed(header.stem) in (_composed(claim["stem"]), _composed(whole)):
+    if _stems(header) & {_composed(claim["stem"]), _composed(whole)}:
         return
     raise ReleaseError(
         f"{path}: the name says {_said(claim['stem'])}, but the header says {_said(header.stem)}; "
@@ -152,7 +160,7 @@ def _is_of_others(path: Path, names: re.Pattern[str]) -> bool:
 def _reason(path: Path, right: str | None, expected: str) -> str:
     """Why a file is not taken whose right name may be known."""
     if not path.is_file():
-        return "it is a folder" if path.is_dir() else "it is a link to nothing"
+        return f"it is {what_is(path) or 'a link to nothing'}"
     if _UNFINISHED.fullmatch(path.name):
         return "it is an unfinished download; get the whole file"
     if right is None and _PACKED.fullmatch(path.name):
@@ -194,12 +202,18 @@ def _with_right_ending(nearly: re.Match[str]) -> str:
     return re.sub(r"\.pkl(?=$|\.)|\.p$|\.pck$", ".pickle", rest, flags=re.IGNORECASE)
 
 
-def _says(path: Path, stem: str) -> bool:
-    """Whether the header of a file says what its name says."""
+def _said_by(path: Path, stem: str) -> str | None:
+    """The stem that the header of a file says; None if its name says another."""
     try:
-        return _composed(codecs.read_header(path).stem) == _composed(stem)
+        header = codecs.read_header(path)
     except (BloxFormatError, OSError):
-        return False
+        return None
+    return header.stem if _composed(stem) in _stems(header) else None
+
+
+def _stems(header: Header) -> set[str]:
+    """How files of a header may be called: the device as a name, or as it is where a path can have it."""
+    return {_composed(header.stem)} | ({f"blox-bench-{_composed(header.device)}"} if header.device else set())
 
 
 def _composed(stem: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bloxdb.codecs.packed import PACKINGS, unpacked
 from bloxdb.errors import BloxFormatError, ReleaseError
+from bloxdb.files import open_file
 
 
 def packing_of(path: Path) -> str | None:
@@ -31,7 +32,7 @@ def contents(path: Path, most: int | None = None) -> bytes:
     """
     packing = packing_of(path)
     try:
-        with path.open("rb") as stream:
+        with open_file(path, BloxFormatError) as stream:
             if packing is None:
                 return stream.read() if most is None else stream.read(most)
             return unpacked(stream, packing, path.stat().st_size, most).getvalue()[:most]

@@ -12,7 +12,7 @@ from bloxdb import codecs
 from bloxdb.codecs import Table
 from bloxdb.counts import Counts
 from bloxdb.errors import BloxFormatError, ReleaseError
-from bloxdb.release.folder import packings, release_files
+from bloxdb.release.folder import packings, release_files, steady
 from bloxdb.release.names import check_name
 from bloxdb.release.tally import counts_of
 
@@ -53,8 +53,17 @@ def verify_release(
     Raises
     ------
     ReleaseError
-        There is no such folder, or no release file in it.
+        There is no such folder, no release file in it, or one was changed meanwhile.
     """
+    with steady([folder]) as check:
+        found = _verified(folder, on_file)
+        check()
+    return found
+
+
+def _verified(
+    folder: str | PathLike[str], on_file: Callable[[LoadedFile], None] | None
+) -> tuple[list[LoadedFile], list[FormatCheck]]:
     loaded: list[LoadedFile] = []
     compared = dict.fromkeys(codecs.FORMATS, 0)
     differences: dict[str, list[str]] = {name: [] for name in codecs.FORMATS}

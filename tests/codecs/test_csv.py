@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bloxdb import codecs
 from bloxdb.codecs import Header, Table
+from bloxdb.codecs.columns import INFO
 from bloxdb.errors import BloxFormatError
 from tests.codecs.strategies import HEAD, peak_of
 
@@ -81,3 +87,109 @@ def test_a_bad_line_is_told_with_its_row_and_offset(
         assert len(first) <= error.offset <= len(first) + len(tail.replace(b"%b", b"ab" * 16))
     else:
         assert error.offset is None
+
+
+BENCHED = Header("benchmarking", ("model_hash", "latency"), device="x")
+TRAINED = Header("training", ("model_hash", "train_loss"), 1, 2, "cifar100", "ext")
+
+
+def empty(header: Header) -> bytes:
+    return codecs.encode(Table.from_rows(header, []), "csv")[0][0]
+
+
+NO_FLOATS = [
+    *(
+        "922337203685477581",
+        "9007199254740993e-3",
+        "18446744073709551617.5",
+        "1234567890123456789",
+        "99999999999999999999",
+    ),
+    *(
+        "1e400",
+        "1" * 330,
+        "1e-400",
+        "3e-324",
+        "0.1234567890123456789",
+        "0.30000000000000000001",
+        "16777217.000000001",
+    ),
+]
+
+
+@pytest.mark.parametrize("text", NO_FLOATS)
+@pytest.mark.parametrize(
+    ("header", "row"), [(BENCHED, "{}"), (TRAINED, '"[0.5, {}]"')], ids=["single", "list"]
+)
+def test_a_number_with_digits_that_no_float_has_is_refused(header: Header, row: str, text: str) -> None:
+    data = empty(header) + f"{'ab' * 16},{row.format('1.5')}\r\n{'cd' * 16},{row.format(text)}\r\n".encode()
+    with pytest.raises(BloxFormatError, match=f"^data, row 1, column {header.columns[1]}: "):
+        codecs.decode(data)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "0.1",
+            "0.10000000000000001",
+            "0.1000000000000000055511151231257827021181583404541015625",
+            "5e-324",
+        ),
+        *(
+            "1e22",
+            "100000000000000000000000",
+            "1.7976931348623157e+308",
+            "2147483.647",
+            "2147483648",
+            "9223372036854775808",
+        ),
+        *(
+            "4.9406564584124654e-324",
+            "0e9999",
+            "0.000000",
+            "00000000000000000000000000012.5",
+            "1.5" + "0" * 200,
+        ),
+    ],
+)
+def test_a_number_is_read_as_the_float_that_has_its_digits(text: str) -> None:
+    data = empty(BENCHED) + f"{'ab' * 16},{text}\r\n".encode()
+    assert codecs.decode(data).rows() == [["ab" * 16, float(text)]]
+
+
+def digits() -> st.SearchStrategy[str]:
+    whole = st.integers(0, 10**24).map(str)
+    tail = st.one_of(st.just(""), st.text("0123456789", min_size=1, max_size=24).map(lambda text: f".{text}"))
+    power = st.one_of(st.just(""), st.integers(-400, 400).map(lambda n: f"e{n}"))
+    zeros = st.integers(0, 12).map(lambda n: "0" * n)
+    return st.builds(lambda *parts: "".join(parts), zeros, whole, tail, power)
+
+
+@given(digits())
+def test_the_kernel_and_the_slow_path_read_the_same_number_or_refuse_it(text: str) -> None:
+    """A row with a number that no integer of its decimals holds sends the whole column the slow way."""
+    line = f"{'ab' * 16},{text}\r\n".encode()
+    slow_line = f"{'cd' * 16},0.123456789\r\n".encode()
+    found = []
+    for data in (line, line + slow_line):
+        try:
+            found.append(codecs.decode(empty(BENCHED) + data).rows()[0])
+        except BloxFormatError as error:
+            found.append([str(error)])
+    assert found[0] == found[1]
+    if len(found[0]) == 2:
+        value = found[0][1]
+        assert value == float(text)
+        assert value == Fraction(text) or abs(value - Fraction(text)) < Fraction(math.ulp(value))
+
+
+@pytest.mark.parametrize(
+    "text", ["9223372036854775808", "1e3", "1.0", "-1", "+1", " 1", "1_0", "", "0x10", "١"]
+)
+@pytest.mark.parametrize("column", [1, 2])
+def test_a_whole_number_is_digits_below_2_to_the_63rd(column: int, text: str) -> None:
+    values = ["ab" * 16, "1", "2", '"[[[0], [0, 0, 0, 0]], [[0], [0, 0, 0, 0]], [[0], [0, 0, 0, 0]]]"']
+    values[column] = text
+    with pytest.raises(BloxFormatError, match=f"^data, row 0, column {INFO[column]}: "):
+        codecs.decode(empty(Header("static", INFO)) + (",".join(values) + "\r\n").encode())

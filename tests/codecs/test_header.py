@@ -8,7 +8,7 @@ import pytest
 
 from bloxdb import codecs
 from bloxdb.codecs import Header, Table
-from bloxdb.codecs.columns import BENCH, ENV
+from bloxdb.codecs.columns import BASE, BENCH, ENV
 from bloxdb.codecs.header import parse
 from bloxdb.errors import BloxFormatError
 from tests.codecs.strategies import peak_of
@@ -72,7 +72,7 @@ def test_odd_yaml_is_an_error(text: str) -> None:
 
 
 def test_a_header_longer_than_readers_look_is_refused() -> None:
-    header = Header("benchmarking", BENCH, device="d" * 900)
+    header = Header("training", BASE, 1, 2, "d" * 900, "base")
     with pytest.raises(BloxFormatError, match="1024 at the most"):
         codecs.encode(Table.from_rows(header, []), "csv")
 

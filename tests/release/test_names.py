@@ -21,6 +21,10 @@ from bloxdb import Database, codecs
 from bloxdb.codecs import Header, Table
 from bloxdb.codecs.columns import BENCH
 from bloxdb.codecs.header import PLAIN_DEVICE, is_device_name
+from bloxdb.db.references import device_id
+from bloxdb.db.schema import Latency
+from bloxdb.errors import ReleaseError
+from bloxdb.files import as_name, from_name
 from bloxdb.release import left_out, release_files, verify_release
 from bloxdb.release.names import check_name, parse_name
 from tests.cli.helpers import bloxdb as command
@@ -251,18 +255,20 @@ def test_names_of_devices_come_back_from_names_of_files(device: str) -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"{header.stem}.{extension}"
             check_name(path, header)
-            assert (parse_name(path) is None) is not bool(PLAIN_DEVICE.fullmatch(device))  # no header says it
+            assert (parse_name(path) is None) is not bool(
+                PLAIN_DEVICE.fullmatch(as_name(device))
+            )  # no header says it
             data = b"".join(codecs.encode(Table.from_rows(header, []), name)[0])
             pack = {"gz": gzip.compress, "xz": lzma.compress}.get(extension.rpartition(".")[2], bytes)
             path.write_bytes(pack(data))
             assert parse_name(path) == (header.stem, extension)
             assert list(release_files(folder)) == [header.stem]
-            other = path.with_name(f"blox-bench-{device} (7).{extension}")
+            other = path.with_name(f"{header.stem} (7).{extension}")
             path.rename(other)
             assert parse_name(other) is None  # it is the second copy of another file
 
 
-@pytest.mark.parametrize("device", ["", " a", "a ", "a/b", "a\\b", "a\nb", "a\x1b[31m", "\ud800"])
+@pytest.mark.parametrize("device", ["", " ", "a\nb", "a\x1b[31m", "\ud800", "x" * 201, "/" * 67])
 def test_a_device_that_no_file_can_be_named_after_is_refused(device: str) -> None:
     with pytest.raises(bloxdb.BloxFormatError, match="device"):
         Header("benchmarking", BENCH, device=device)
@@ -272,3 +278,53 @@ def test_a_device_that_no_file_can_be_named_after_is_refused(device: str) -> Non
 def test_bench_refuses_such_a_name_before_it_measures(device: str, empty_file: Path) -> None:
     done = command("bench", "--device-name", device, "--random", 1, "--db", empty_file, code=1)
     assert re.search("device|header", done.stderr)
+
+
+ODD_DEVICES = [
+    *(
+        "../x",
+        "a/b",
+        "/etc/passwd",
+        "..",
+        ".",
+        ".hidden",
+        "ends.",
+        "-rf",
+        "--help",
+        "a\\b",
+        "C:x",
+        "50%",
+        "50%25",
+    ),
+    *("con", "NUL", "com1.x", "lpt9", "a?b*c", "<a>|b", 'q"q', " a ", "%2F", "a%2Fb", "é/ü"),
+]
+
+
+@pytest.mark.parametrize(("device", "extension"), list(zip(ODD_DEVICES, cycle(codecs.FORMATS), strict=False)))
+def test_a_device_of_any_name_is_exported_within_the_folder_and_comes_back(
+    device: str, extension: str, golden: Path, tmp_path: Path, empty_db: Database
+) -> None:
+    with empty_db.transaction() as session:
+        session.add(Latency(arch_id=9, device_id=device_id(session, device), latency_ms=1.5))
+    out = tmp_path / "deep" / "out"
+    report = bloxdb.export_release(out, empty_db, format=extension)
+    assert {path.parent for path in tmp_path.rglob("*") if path.is_file() and "blox-" in path.name} == {out}
+    (bench,) = (path for path in report.files if path.name.startswith("blox-bench-"))
+    assert bench.is_file()
+    assert from_name(bench.name.removeprefix("blox-bench-").removesuffix(f".{extension}")) == device
+    shutil.copy(golden / SMALL / "blox-base-0.csv", out)
+    assert left_out([out]) == []
+    assert bloxdb.from_folder(out).devices == [device]
+    assert [file.problem for file in verify_release(out)[0]] == [None] * 3
+    with bloxdb.create(tmp_path / "back.db", current=False) as back:
+        bloxdb.import_release(out, back)
+        assert back.rows("SELECT name FROM devices") == [{"name": device}]
+
+
+def test_two_files_of_one_device_in_one_format_are_an_error(golden: Path, tmp_path: Path) -> None:
+    rows = codecs.read(golden / SMALL / "blox-bench-desktop-cpu.csv").rows()
+    table = Table.from_rows(Header("benchmarking", BENCH, device="a:b"), rows)
+    for name in ("blox-bench-a:b.csv", "blox-bench-a%3Ab.csv"):
+        codecs.write(table, tmp_path / name)
+    with pytest.raises(ReleaseError, match="are both of one device"):
+        release_files(tmp_path)

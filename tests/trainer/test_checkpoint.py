@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import os
+import pickle
 from pathlib import Path
 
 import pytest
 import torch
-from bloxdb.trainer.checkpoint import Checkpoint, DamagedCheckpointError
+from bloxdb.trainer.checkpoint import Checkpoint, DamagedCheckpointError, ForeignCheckpointError
 
 CPU = torch.device("cpu")
 DIGEST = "ab" * 32
@@ -52,4 +56,47 @@ def test_a_file_that_was_cut_is_damage(tmp_path: Path, length: int) -> None:
     checkpoint.save({"epoch": 1})
     checkpoint.path.write_bytes(checkpoint.path.read_bytes()[:length])
     with pytest.raises(DamagedCheckpointError, match="is damaged"):
+        checkpoint.load(CPU)
+
+
+def whole(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest() + data
+
+
+def saved(value: object) -> bytes:
+    stream = io.BytesIO()
+    torch.save(value, stream)
+    return whole(stream.getvalue())
+
+
+KEY = f"{DIGEST[:16]}-405-3"
+STATE = {"epoch": 1}
+FOREIGN = {
+    "nothing": whole(b""),
+    "a text": whole(b"not torch's"),
+    "a pickle that would run": whole(pickle.dumps(print)),
+    "a tensor": saved(torch.zeros(3)),
+    "a list": saved([1, 2]),
+    "without a key": saved({"state": STATE}),
+    "without a state": saved({"key": KEY}),
+    "another state": saved({"key": KEY, "state": [1]}),
+    "an epoch in words": saved({"key": KEY, "state": {"epoch": "one"}}),
+    "an epoch before the first": saved({"key": KEY, "state": {"epoch": -1}}),
+    "no epoch": saved({"key": KEY, "state": {}}),
+    "half of a zip": whole(saved({"key": KEY, "state": STATE})[32:200]),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_whole_file_that_is_not_ours_is_told_apart_from_damage(name: str, tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path, DIGEST, 405, 3)
+    checkpoint.path.write_bytes(FOREIGN[name])
+    with pytest.raises(ForeignCheckpointError, match="is whole, but another program, or another version"):
+        checkpoint.load(CPU)
+
+
+def test_a_pipe_in_place_of_a_checkpoint_is_a_sentence(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path, DIGEST, 405, 3)
+    os.mkfifo(checkpoint.path)
+    with pytest.raises(ForeignCheckpointError, match="is a pipe"):
         checkpoint.load(CPU)

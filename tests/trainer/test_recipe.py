@@ -16,6 +16,7 @@ from bloxdb.trainer.recipe import CHOICES, TrainingRecipe, default_recipe, make_
 import bloxdb
 from bloxdb import Database
 from bloxdb.db import DATASETS
+from bloxdb.errors import QueryError
 from bloxdb.runs.queue import RunQueue
 from tests.trainer.helpers import QUICK, digits_recipe, job, some_digits, train
 
@@ -111,7 +112,7 @@ def test_a_recipe_can_be_called_something_and_is_the_same_recipe(tmp_path: Path)
 
 @pytest.mark.parametrize("name", ["", "  ", "*", "a\nb", "x" * 201])
 def test_a_name_that_is_none_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(bloxdb.QueryError, match="a recipe's name has 1 … 200 characters that can be printed"):
+    with pytest.raises(bloxdb.QueryError, match="a recipe's name is a text of at most 200 characters"):
         make_recipe("digits", None, {"called": name})
 
 
@@ -147,9 +148,9 @@ def test_a_file_gives_fields_and_options_override_it(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("learning_rate = 0.1", "a recipe has no 'learning_rate'; it has dataset, epochs"),
-        ('epochs = "many"', "epochs must be of type int, not 'many'"),
-        ("epochs = true", "epochs must be of type int, not True"),
-        ('data_seed = "own"', "data_seed must be of type int | 'run', not 'own'"),
+        ('epochs = "many"', "epochs of a recipe is an integer, not 'many'"),
+        ("epochs = true", "epochs of a recipe is an integer, not True"),
+        ('data_seed = "own"', "data_seed of a recipe is an integer, not 'own'; 'run' means the run's"),
         ("data_seed = -1", "data_seed of a recipe is in 0 … 9223372036854775807, not -1"),
         ("epochs = 0", "epochs of a recipe is in 1 … 65535, not 0"),
         ('precision = "fp8"', "there is no precision 'fp8'; choose one of: fp32, tf32, bf16"),
@@ -306,3 +307,35 @@ def test_a_recipe_that_came_with_release_files_is_gone_on_with(empty_db: Databas
     recipe_id = RunQueue(empty_db, [], digits_recipe(2).facts(some_digits(256).sizes), 0).recipe_id
     (row,) = empty_db.reader.query(bloxdb.Recipe)
     assert (row.id, row.digest) == (recipe_id, digits_recipe(2).digest)
+
+
+BAD_TOML: dict[str, str] = {
+    "a list": "epochs = [1, 2]",
+    "a table": "[epochs]\nx = 1",
+    "a text": "lr = 'fast'",
+    "a truth value": "lr = true",
+    "a date": "epochs = 2026-01-02",
+    "infinity": "lr = inf",
+    "no number": "momentum = nan",
+    "huge": "epochs = 1" + "0" * 400,
+    "very huge": "epochs = 1" + "0" * 9000,
+    "huge for a float": "lr = 1" + "0" * 400,
+    "nested": "x = " + "[" * 5000 + "]" * 5000,
+    "unknown": f"{'x' * 5000} = 1",
+    "twice": "epochs = 1\nepochs = 2",
+    "no UTF-8": "epochs = '\udcff'",
+    "long": "# " + "x" * 100_000,
+    "a name of lines": 'name = "x\\n"',
+    "a data set": "dataset = 3",
+    "a digest": "data_digest = 3",
+}
+
+
+@pytest.mark.parametrize("name", BAD_TOML)
+def test_a_recipe_that_is_none_is_a_sentence(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "r.toml"
+    path.write_bytes(BAD_TOML[name].encode("utf-8", "surrogateescape"))
+    with pytest.raises(QueryError) as caught:
+        make_recipe("digits", path, {})
+    assert 0 < len(str(caught.value)) < 800
+    assert "\n" not in str(caught.value).strip()

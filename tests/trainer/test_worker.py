@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from bloxdb.trainer.checkpoint import Checkpoint, DamagedCheckpointError
 from bloxdb.trainer.data import DataSet, Split
 from bloxdb.trainer.devices import is_out_of_memory
 from bloxdb.trainer.environment import environment
+from bloxdb.trainer.loop import Training
 from bloxdb.trainer.worker import Event, Stop, Worker
 from sqlalchemy import update
 
@@ -156,6 +159,48 @@ def test_a_damaged_checkpoint_falls_back_to_the_start_and_says_so(empty_db: Data
     assert "is damaged; the run starts from its first epoch" in events[0].message
     assert empty_db.path is not None
     assert results(empty_db.path) == expected_db
+
+
+def a_state(what: Any) -> dict[str, Any]:
+    """A state after the first epoch."""
+    training = Training(bloxdb.space.arch_vec(QUICK), what.recipe, some_digits(), 0)
+    training.train_epoch()
+    return training.state()
+
+
+CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
+    "fields are missing": lambda state: state.pop("optimiser"),
+    "another network": lambda state: state["network"].pop(next(iter(state["network"]))),
+    "weights of another shape": lambda state: state.update(
+        network={k: v[:1] if v.dim() else v for k, v in state["network"].items()}
+    ),
+    "weights that are texts": lambda state: state.update(network=dict.fromkeys(state["network"], "x")),
+    "another generator": lambda state: state.update(generator=torch.zeros(3)),
+    "threads in words": lambda state: state.update(threads="many"),
+    "a time before time": lambda state: state.update(train_time=-1.0),
+    "another optimiser": lambda state: state.update(optimiser={"state": {}, "param_groups": []}),
+    "momentum of another shape": lambda state: state["optimiser"]["state"][0].update(
+        momentum_buffer=torch.zeros(1)
+    ),
+    "a best epoch of another form": lambda state: state.update(best={"epoch": 1}),
+    "a best epoch to come": lambda state: state["best"].update(epoch=9),
+    "an epoch after the last": lambda state: state.update(epoch=900),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_whole_checkpoint_of_another_version_falls_back_to_the_start_and_says_so(
+    empty_db: Database, name: str
+) -> None:
+    what = job(empty_db, [QUICK], digits_recipe(2))
+    state = a_state(what)
+    CHANGES[name](state)
+    Checkpoint(what.checkpoints, what.recipe.digest, QUICK, 0).save(state)
+    finished, events = train(what)
+    assert finished
+    assert "is whole, but another program, or another version of bloxdb" in events[0].message
+    assert events[0].message.endswith("the run starts from its first epoch")
+    assert empty_db.rows("SELECT status FROM runs") == [{"status": "finished"}]
 
 
 def results_after(db: Database, what: object) -> list[tuple[object, ...]]:
