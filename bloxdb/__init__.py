@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from bloxdb.dataset.dataset import Dataset as Dataset
     from bloxdb.dataset.opening import from_database as from_database
     from bloxdb.dataset.opening import from_folder as from_folder
+    from bloxdb.db.backups import BackupReport as BackupReport
+    from bloxdb.db.backups import backup as backup
     from bloxdb.db.creation import UpgradeReport as UpgradeReport
     from bloxdb.db.creation import create as create
     from bloxdb.db.creation import upgrade as upgrade
@@ -77,6 +79,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Arch": "db.schema",
+    "BackupReport": "db.backups",
     "Block": "db.schema",
     "BloxError": "errors",
     "BloxFormatError": "errors",
@@ -111,6 +114,7 @@ _HOMES = {
     "WeightsError": "errors",
     "arch_index": "space.keys",
     "arch_vec": "space.cells",
+    "backup": "db.backups",
     "canonical": "space.keys",
     "create": "db.creation",
     "current": "db.database",

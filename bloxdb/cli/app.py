@@ -32,6 +32,8 @@ _HOMES = {
     "train": "train",
     "retry": "manage",
     "merge": "manage",
+    "backup": "care",
+    "check": "care",
     "bench": "bench",
     "quickstart": "quickstart",
 }

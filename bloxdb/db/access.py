@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from bloxdb.db.dialects import BUSY_MS
-from bloxdb.errors import DatabaseError
+from bloxdb.errors import DatabaseError, DatabaseExistsError
+from bloxdb.files import appearing
 
 READ_ONLY = "mode=ro&readonly_shm=1"
 """How a file is opened by those who may not write it: locks are taken, and nothing is made beside it."""
@@ -20,6 +22,7 @@ READ_ONLY = "mode=ro&readonly_shm=1"
 UNCHANGING = "mode=ro&immutable=1"
 """How a file is opened on a medium that nobody can write."""
 
+_JOURNALS = ("-journal", "-wal")  # what SQLite looks for beside a file
 _PRIMARY = 0xFF  # of a code of SQLite; the other bits say more
 
 
@@ -57,6 +60,48 @@ def has_wal(path: Path) -> bool:
                 if os.path.samestat(os.fstat(int(found.name)), wanted):
                     return os.pread(int(found.name), 1, 18) == b"\x02"
     return False
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A place that nobody sees for a new database, which has its name at the end; nothing is ever replaced.
+
+    Parameters
+    ----------
+    path
+        What it is to be called.
+
+    Yields
+    ------
+    Path
+        Where to write it.
+
+    Raises
+    ------
+    DatabaseExistsError
+        There is something of this name.
+    DatabaseError
+        There is what SQLite would take for a part of it.
+    """
+    real = path.resolve()  # a link to a file that is not there leads to the place of the new one
+    taken = next((name for name in (real, *(beside(real, end) for end in _JOURNALS)) if name.exists()), None)
+    if taken == real:
+        raise DatabaseExistsError(f"{path} exists already; remove it, or choose another place")
+    if taken is not None:
+        raise DatabaseError(
+            f"{taken} was left by another database of this name, and SQLite would take it for a part of the "
+            "new one; put it back beside its database, remove it, or choose another place"
+        )
+    real.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with appearing(real) as temporary:
+            yield temporary
+    except FileExistsError as error:
+        if isinstance(error, DatabaseExistsError):
+            raise
+        raise DatabaseExistsError(
+            f"{path} was made by another process meanwhile, and stays as it is; open that one"
+        ) from error
 
 
 def check_access(path: Path | None, *, read_only: bool) -> None:

@@ -11,19 +11,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from sqlalchemy import URL, Connection, insert, text
+from sqlalchemy import URL, Connection, insert
 from sqlalchemy.orm import Session
 
 from bloxdb import space
 from bloxdb.db import revisions
-from bloxdb.db.access import beside
+from bloxdb.db.access import new_file
+from bloxdb.db.backups import write_compact
 from bloxdb.db.connection import check_file, file_url, locate, make_engine, path_of, rest
 from bloxdb.db.database import Database, open_url, revision_of
 from bloxdb.db.schema import Arch, Block, StaticInfo
-from bloxdb.errors import DatabaseError, DatabaseExistsError, NotADatabaseError
+from bloxdb.errors import DatabaseExistsError, NotADatabaseError
 from bloxdb.files import appearing
-
-_JOURNALS = ("-journal", "-wal")  # what SQLite looks for beside a file
 
 
 def create(path_or_url: str | os.PathLike[str] | None = None, *, current: bool = True) -> Database:
@@ -65,26 +64,9 @@ def create(path_or_url: str | os.PathLike[str] | None = None, *, current: bool =
 @contextmanager
 def _new_file(path: Path) -> Iterator[Database]:
     """A new database at a place that nobody sees, which has its name at the end; nothing is ever replaced."""
-    real = path.resolve()  # a link to a file that is not there leads to the place of the new one
-    taken = next((name for name in (real, *(beside(real, end) for end in _JOURNALS)) if name.exists()), None)
-    if taken == real:
-        raise DatabaseExistsError(f"{path} exists already; remove it, or choose another place")
-    if taken is not None:
-        raise DatabaseError(
-            f"{taken} was left by another database of this name, and SQLite would take it for a part of the "
-            "new one; put it back beside its database, remove it, or choose another place"
-        )
-    real.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with appearing(real) as temporary, Database(file_url(temporary), new=path) as db:
-            _build(db)
-            yield db
-    except FileExistsError as error:
-        if isinstance(error, DatabaseExistsError):
-            raise
-        raise DatabaseExistsError(
-            f"{path} was made by another process meanwhile, and stays as it is; open that one"
-        ) from error
+    with new_file(path) as temporary, Database(file_url(temporary), new=path) as db:
+        _build(db)
+        yield db
 
 
 @contextmanager
@@ -219,10 +201,10 @@ def _keep_copy(db: Database, revision: str) -> Path | None:
         return None
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     copy = db.path.with_name(f"{db.path.stem}.{revision}.{stamp}{db.path.suffix}")
-    with appearing(copy) as temporary, db.autocommit() as connection:
+    with appearing(copy) as temporary:
         temporary.touch()  # an empty file is as none, and SQLite would let others read what they may not
         temporary.chmod(stat.S_IMODE(db.path.stat().st_mode))
-        connection.execute(text("VACUUM INTO :copy"), {"copy": str(temporary)})
+        write_compact(db, temporary)
     return copy
 
 
