@@ -19,6 +19,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bloxdb.checking import CheckReport as CheckReport
+    from bloxdb.checking import Finding as Finding
+    from bloxdb.checking import check as check
     from bloxdb.dataset.dataset import Dataset as Dataset
     from bloxdb.dataset.opening import from_database as from_database
     from bloxdb.dataset.opening import from_folder as from_folder
@@ -70,6 +73,8 @@ if TYPE_CHECKING:
     from bloxdb.release.changes import ImportReport as ImportReport
     from bloxdb.release.exporter import export_release as export_release
     from bloxdb.release.importer import import_release as import_release
+    from bloxdb.repairing import RepairReport as RepairReport
+    from bloxdb.repairing import repair as repair
     from bloxdb.space.cells import arch_vec as arch_vec
     from bloxdb.space.keys import arch_index as arch_index
     from bloxdb.space.keys import canonical as canonical
@@ -84,6 +89,7 @@ _HOMES = {
     "BloxError": "errors",
     "BloxFormatError": "errors",
     "BudgetExhausted": "errors",
+    "CheckReport": "checking",
     "ConflictError": "errors",
     "Database": "db.database",
     "DatabaseError": "errors",
@@ -94,6 +100,7 @@ _HOMES = {
     "Env": "db.schema",
     "Epoch": "db.schema",
     "ExportReport": "files",
+    "Finding": "checking",
     "ImportReport": "release.changes",
     "InvalidArchError": "errors",
     "Latency": "db.schema",
@@ -106,6 +113,7 @@ _HOMES = {
     "QueryError": "errors",
     "Recipe": "db.schema",
     "ReleaseError": "errors",
+    "RepairReport": "repairing",
     "RevisionError": "errors",
     "Run": "db.schema",
     "RunLostError": "errors",
@@ -116,6 +124,7 @@ _HOMES = {
     "arch_vec": "space.cells",
     "backup": "db.backups",
     "canonical": "space.keys",
+    "check": "checking",
     "create": "db.creation",
     "current": "db.database",
     "export_parquet": "parquet",
@@ -128,6 +137,7 @@ _HOMES = {
     "model_hash": "space.keys",
     "open": "db.database",
     "pareto": "queries",
+    "repair": "repairing",
     "to_arrow": "frames",
     "to_pandas": "frames",
     "to_polars": "frames",

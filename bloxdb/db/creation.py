@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sqlalchemy import URL, Connection, insert
@@ -20,7 +21,7 @@ from bloxdb.db.access import new_file
 from bloxdb.db.backups import write_compact
 from bloxdb.db.connection import check_file, file_url, locate, make_engine, path_of, rest
 from bloxdb.db.database import Database, open_url, revision_of
-from bloxdb.db.schema import Arch, Block, StaticInfo
+from bloxdb.db.schema import Arch, Base, Block, StaticInfo
 from bloxdb.errors import DatabaseExistsError, NotADatabaseError
 from bloxdb.files import appearing
 
@@ -210,21 +211,18 @@ def _keep_copy(db: Database, revision: str) -> Path | None:
 
 def _fill(session: Session) -> None:
     """Blocks, architectures and costs: what the search space alone determines."""
-    session.execute(
-        insert(Block),
-        [
-            {
-                "id": block.index,
-                "scheme": block.scheme,
-                "op1": block.op1,
-                "op2": block.op2,
-                "cell": space.cell_text(block.cell),
-            }
-            for block in space.BLOCKS
-        ],
-    )
-    hashes = space.all_model_hashes()
+    for model, rows in static_rows().items():
+        session.execute(insert(model.__table__), rows)  # type: ignore[arg-type]
+
+
+def static_rows() -> dict[type[Base], list[dict[str, Any]]]:
+    """The rows that the search space alone determines, by the tables that they are of, in order."""
     cells = [space.cell_text(block.cell) for block in space.BLOCKS]
+    blocks = [
+        {"id": b.index, "scheme": b.scheme, "op1": b.op1, "op2": b.op2, "cell": cell}
+        for b, cell in zip(space.BLOCKS, cells, strict=True)
+    ]
+    hashes = space.all_model_hashes()
     stages = range(space.STAGES)
     columns = [space.block_of_stage(np.arange(space.NUM_ARCHS), stage).tolist() for stage in stages]
     archs = [
@@ -232,9 +230,8 @@ def _fill(session: Session) -> None:
          "vec": f"[{cells[a]},{cells[b]},{cells[c]}]"}
         for i, (a, b, c) in enumerate(zip(*columns, strict=True))
     ]  # fmt: skip
-    session.execute(insert(Arch.__table__), archs)  # type: ignore[arg-type]
-    infos = [
+    costs = [
         {"arch_id": i, "flops": flops, "params": params}
         for i, (flops, params) in enumerate(space.all_costs().tolist())
     ]
-    session.execute(insert(StaticInfo.__table__), infos)  # type: ignore[arg-type]
+    return {Block: blocks, Arch: archs, StaticInfo: costs}
