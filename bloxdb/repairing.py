@@ -29,6 +29,7 @@ _TABLES: tuple[Table, ...] = tuple(
     model.__table__  # type: ignore[misc]
     for model in (Recipe, Env, Device, Run, Epoch, Latency)
 )
+_PARENTS = {key.column.table.name for table in _TABLES for key in table.foreign_keys}
 
 Row = tuple[Any, ...]
 
@@ -153,15 +154,13 @@ class _Copying:
     def __init__(self, source: sqlite3.Connection, session: Session, report: RepairReport) -> None:
         self._source = source
         self._report = report
-        driver: Any = session.connection().connection.driver_connection
-        self._insert = driver.executemany
+        self._target: Any = session.connection().connection.driver_connection
         self._keys: dict[str, set[int]] = {"archs": set(range(space.NUM_ARCHS))}
 
     def table(self, table: Table) -> None:
         """All rows that can be read, and that refer to rows that are there."""
         there = {row[1] for row in self._source.execute(f"PRAGMA table_xinfo({table.name})")}
         columns = [column for column in table.columns if column.computed is None and column.name in there]
-        kept: set[int] = set()
         self._report.rows[table.name] = 0
         if not columns or columns[0].name not in there:
             self._lose(f"the table {table.name} is not there")
@@ -170,12 +169,13 @@ class _Copying:
         for rows in self._read(table, columns):
             good = [row for row in map(fit, rows) if row is not None]
             self._report.rows[table.name] += self._write(table, columns, good)
-            kept.update(row[0] for row in good)
         for problem, count in self._problems.items():
             self._lose(f"{count:,} rows of {table.name} {problem}")
         for change, count in self._changes.items():
             self._report.repaired.append(f"{count:,} rows of {table.name} {change}")
-        self._keys[table.name] = kept
+        if table.name in _PARENTS:
+            query = f"SELECT {columns[0].name} FROM {table.name}"  # noqa: S608
+            self._keys[table.name] = {row[0] for row in self._target.execute(query)}
 
     def _fitting(self, table: Table, columns: list[Column[Any]]) -> Callable[[Row], Row | None]:
         """What makes of a row one that a database may have; None where that cannot be."""
@@ -212,7 +212,7 @@ class _Copying:
         names = ", ".join(column.name for column in columns)
         marks = ", ".join("?" * len(columns))
         statement = f"INSERT OR IGNORE INTO {table.name} ({names}) VALUES ({marks})"  # noqa: S608
-        written = int(self._insert(statement, rows).rowcount) if rows else 0
+        written = int(self._target.executemany(statement, rows).rowcount) if rows else 0
         if written < len(rows):
             problem = "were there twice, or had a status that there is not"
             self._problems[problem] = self._problems.get(problem, 0) + len(rows) - written

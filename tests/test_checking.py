@@ -46,19 +46,21 @@ def changed(path: Path, *statements: str) -> None:
             connection.execute(statement)
 
 
-def on_page(path: Path, name: str, number: int, data: bytes) -> None:
-    """Write over a page of a table or an index, of those that hold it."""
+def on_leaf(path: Path, name: str, number: int, data: bytes) -> None:
+    """Write over a page of a table or an index, of those that hold its rows."""
     with closing(sqlite3.connect(path)) as connection:
         (size,) = connection.execute("PRAGMA page_size").fetchone()
-        (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,)).fetchone()
     with path.open("r+b") as stream:
-        stream.seek((root - 1) * size)
-        page = stream.read(size)
-        assert page[0] in (2, 5), "the root has no pages below it"
-        cells = 12 + 2 * number
-        at = int.from_bytes(page[cells : cells + 2], "big")
-        child = int.from_bytes(page[at : at + 4], "big")
-        stream.seek((child - 1) * size)
+        while True:
+            stream.seek((page - 1) * size)
+            found = stream.read(size)
+            if found[0] not in (2, 5):  # https://www.sqlite.org/fileformat2.html#b_tree_pages
+                break
+            cell = 12 + 2 * (number % int.from_bytes(found[3:5], "big"))
+            at = int.from_bytes(found[cell : cell + 2], "big")
+            page = int.from_bytes(found[at : at + 4], "big")
+        stream.seek((page - 1) * size)
         stream.write(data.ljust(size, b"\xff")[:size])
 
 
@@ -216,7 +218,7 @@ def test_nothing_is_lost_of_a_database_that_is_whole(path: Path, tiny_file: Path
 
 @pytest.mark.parametrize("name", ["sqlite_autoindex_archs_1", "archs"])
 def test_a_damaged_page_of_the_search_space_costs_nothing(path: Path, tiny_file: Path, name: str) -> None:
-    on_page(path, name, 3, b"")
+    on_leaf(path, name, 3, b"")
     report = bloxdb.check(path)
     assert {found.kind for found in report.findings} >= {"damage"}
     repaired = bloxdb.repair(path)
@@ -233,7 +235,7 @@ def test_a_damaged_page_of_rows_costs_those_rows_alone(
     assert path is not None
     empty_db.close()
     before = content(path)
-    on_page(path, "epochs", number, data)
+    on_leaf(path, "epochs", number, data)
     assert any(found.kind == "damage" for found in bloxdb.check(path).findings)
     repaired = bloxdb.repair(path)
     after = content(repaired.copy)

@@ -34,7 +34,7 @@ def writers(table: str, inodes: dict[int, range]) -> list[int]:
     found = []
     for pid, inode, first, last in _HELD.findall(table):
         asked = inodes.get(int(inode), range(0))
-        end = int(first) if last == "EOF" else int(last)
+        end = asked.stop if last == "EOF" else int(last)
         if int(pid) > 0 and int(first) < asked.stop and end >= asked.start:
             found.append(int(pid))
     return sorted(set(found) - {os.getpid()})
