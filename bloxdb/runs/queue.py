@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from bloxdb.arguments import integer
 from bloxdb.db.database import Database, opened
 from bloxdb.db.dialects import utc_now
-from bloxdb.db.references import RecipeFacts, recipe_for
+from bloxdb.db.references import RecipeFacts, added_once, recipe_for
 from bloxdb.db.schema import Run
 from bloxdb.db.statuses import PENDING, RUNNING, UNFINISHED
 from bloxdb.measures import SEEDS
@@ -76,9 +76,8 @@ class RunQueue:
     def __init__(self, db: Database, archs: Iterable[Any], recipe: RecipeFacts, seed: int) -> None:
         self.db = db = opened(db)
         self.seed = integer(seed, "a seed", low=SEEDS[0])
-        with db.transaction() as session:
-            advice = "train into another database, with its settings, or under another name"
-            self.recipe_id = recipe_for(session, recipe, advice).id
+        advice = "train into another database, with its settings, or under another name"
+        self.recipe_id = added_once(db, lambda session: recipe_for(session, recipe, advice).id)
         ids = list(dict.fromkeys(arch_indices(archs).tolist()))
         self._chunks = [ids[i : i + _CHUNK] for i in range(0, len(ids), _CHUNK)]
 
@@ -90,19 +89,21 @@ class RunQueue:
         FillReport
             How many runs were added.
         """
+        return FillReport(added_once(self.db, self._fill))
+
+    def _fill(self, session: Session) -> int:
         added = 0
-        with self.db.transaction() as session:
-            for chunk in self._chunks:
-                there = set(session.scalars(select(Run.arch_id).where(*self._of(chunk))))
-                rows = [
-                    {"arch_id": i, "recipe_id": self.recipe_id, "seed": self.seed, "status": PENDING}
-                    for i in chunk
-                    if i not in there
-                ]
-                if rows:
-                    session.execute(insert(Run), rows)
-                added += len(rows)
-        return FillReport(added)
+        for chunk in self._chunks:
+            there = set(session.scalars(select(Run.arch_id).where(*self._of(chunk))))
+            rows = [
+                {"arch_id": i, "recipe_id": self.recipe_id, "seed": self.seed, "status": PENDING}
+                for i in chunk
+                if i not in there
+            ]
+            if rows:
+                session.execute(insert(Run), rows)
+            added += len(rows)
+        return added
 
     def claim(
         self, worker: str | None = None, env_id: int | None = None, intervals: Intervals | None = None

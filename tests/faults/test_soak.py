@@ -80,6 +80,8 @@ class Soak:
         """Until all workers are at work."""
         deadline = time.monotonic() + 120
         while len(list(self.folder.glob("worker*.log"))) < WORKERS:
+            errors = [path.read_text() for path in self.folder.glob("*.error")]
+            assert not errors, errors[0]
             assert time.monotonic() < deadline, "the workers do not start"
             time.sleep(0.1)
 
