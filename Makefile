@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install test check format hashes docs fuzz faults ci
+.PHONY: help install test check format hashes docs fuzz faults soak ci
 help:     ## this list
 	@sed -n 's/^\([a-z]*\): *## \(.*\)/\1 \2/p' $(MAKEFILE_LIST) | while read -r name does; do printf '%-8s %s\n' "$$name" "$$does"; done
 install:  ## an editable install with everything for development
@@ -18,5 +18,7 @@ fuzz:     ## lie to each reader for a minute in all; HOURS=8 for longer; needs `
 	.ci/fuzz
 faults:   ## kill each command a hundred times in two ways, and training (hours; BLOXDB_FAULTS=10 for fewer)
 	BLOXDB_FAULTS=$${BLOXDB_FAULTS:-100} pytest -n auto tests/faults
+soak:     ## workers, readers, imports, exports and kills on one database for MINUTES=10, and on BLOXDB_TEST_POSTGRESQL
+	BLOXDB_SOAK_MINUTES=$${MINUTES:-10} pytest tests/faults/test_soak.py
 ci:       ## everything, on a fresh environment, as before landing
 	.ci/run

@@ -19,9 +19,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bloxdb.checking import CheckReport as CheckReport
+    from bloxdb.checking import Finding as Finding
+    from bloxdb.checking import check as check
     from bloxdb.dataset.dataset import Dataset as Dataset
     from bloxdb.dataset.opening import from_database as from_database
     from bloxdb.dataset.opening import from_folder as from_folder
+    from bloxdb.db.backups import BackupReport as BackupReport
+    from bloxdb.db.backups import backup as backup
     from bloxdb.db.creation import UpgradeReport as UpgradeReport
     from bloxdb.db.creation import create as create
     from bloxdb.db.creation import upgrade as upgrade
@@ -68,6 +73,8 @@ if TYPE_CHECKING:
     from bloxdb.release.changes import ImportReport as ImportReport
     from bloxdb.release.exporter import export_release as export_release
     from bloxdb.release.importer import import_release as import_release
+    from bloxdb.repairing import RepairReport as RepairReport
+    from bloxdb.repairing import repair as repair
     from bloxdb.space.cells import arch_vec as arch_vec
     from bloxdb.space.keys import arch_index as arch_index
     from bloxdb.space.keys import canonical as canonical
@@ -77,10 +84,12 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Arch": "db.schema",
+    "BackupReport": "db.backups",
     "Block": "db.schema",
     "BloxError": "errors",
     "BloxFormatError": "errors",
     "BudgetExhausted": "errors",
+    "CheckReport": "checking",
     "ConflictError": "errors",
     "Database": "db.database",
     "DatabaseError": "errors",
@@ -91,6 +100,7 @@ _HOMES = {
     "Env": "db.schema",
     "Epoch": "db.schema",
     "ExportReport": "files",
+    "Finding": "checking",
     "ImportReport": "release.changes",
     "InvalidArchError": "errors",
     "Latency": "db.schema",
@@ -103,6 +113,7 @@ _HOMES = {
     "QueryError": "errors",
     "Recipe": "db.schema",
     "ReleaseError": "errors",
+    "RepairReport": "repairing",
     "RevisionError": "errors",
     "Run": "db.schema",
     "RunLostError": "errors",
@@ -111,7 +122,9 @@ _HOMES = {
     "WeightsError": "errors",
     "arch_index": "space.keys",
     "arch_vec": "space.cells",
+    "backup": "db.backups",
     "canonical": "space.keys",
+    "check": "checking",
     "create": "db.creation",
     "current": "db.database",
     "export_parquet": "parquet",
@@ -124,6 +137,7 @@ _HOMES = {
     "model_hash": "space.keys",
     "open": "db.database",
     "pareto": "queries",
+    "repair": "repairing",
     "to_arrow": "frames",
     "to_pandas": "frames",
     "to_polars": "frames",

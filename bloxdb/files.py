@@ -218,6 +218,21 @@ def _prefix() -> str:
     return f"{_WORKSPACE}{blake2b(socket.gethostname().encode(), digest_size=4).hexdigest()}-"
 
 
+def left_in(folder: Path) -> list[Path]:
+    """What killed processes of this machine have left in a folder: workspaces that nobody holds."""
+    found = []
+    for path in sorted(folder.glob(f"{_prefix()}*")):
+        with suppress(OSError):  # its owner removes it just now, or is somebody else
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                if is_workspace(path):
+                    found.append(path)
+            finally:
+                os.close(descriptor)
+    return found
+
+
 def _remove_left(folder: Path) -> None:
     """Remove what killed processes of this user left in a folder."""
     prefix = _prefix()

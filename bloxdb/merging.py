@@ -7,21 +7,23 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from os import PathLike
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import ExceptionContext, Row, delete, event, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from bloxdb.counts import Counts
+from bloxdb.db.access import refusal
 from bloxdb.db.conflicts import Conflicts
 from bloxdb.db.database import Database, asked, open
 from bloxdb.db.epochs import EpochWriter, read_epochs
 from bloxdb.db.references import Environments, RecipeFacts, device_id, differing, recipe_for
 from bloxdb.db.schema import EPOCH_MEASURES, Device, Env, Epoch, Latency, Recipe, Run
 from bloxdb.db.statuses import ENDED, FAILED
-from bloxdb.errors import QueryError, ReleaseError
+from bloxdb.errors import DatabaseError, QueryError, ReleaseError
 from bloxdb.measures import ENVIRONMENT, RUN, Array
 from bloxdb.progress import Meter, Progress
 from bloxdb.runs.status import gaps
@@ -132,6 +134,8 @@ def merge(
     new_archs: set[int] = set()
     with ExitStack() as stack:
         opened = [stack.enter_context(open(place, read_only=True, current=False)) for place in places]
+        for other in opened:
+            event.listen(other.engine, "handle_error", partial(_named, other), retval=True)
         sources = [(other.name, stack.enter_context(other.snapshot())) for other in opened]
         total = sum(theirs.scalar(select(func.count()).select_from(Run)) or 0 for _, theirs in sources)
         meter = Meter(progress, total)
@@ -149,6 +153,16 @@ def merge(
     for recipe, seed in db.reader.execute(named.order_by(Recipe.name, Run.seed)):
         report.gaps[recipe, seed] = gaps(recipe, seed, db)
     return report
+
+
+def _named(other: Database, context: ExceptionContext) -> BaseException | None:
+    """An error of one of the databases that give, which is not of the one that takes."""
+    if context.sqlalchemy_exception is None:
+        return context.original_exception
+    said = refusal(context.original_exception, other.path) or " ".join(
+        str(context.original_exception).split()
+    )
+    return DatabaseError(f"{other.name} cannot be merged: {said}; `bloxdb check` tells more")
 
 
 class Preference:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -243,3 +245,19 @@ def test_a_device_that_was_measured_otherwise_is_a_conflict(tiny_db: Database, e
         bloxdb.merge([tiny_db.path], empty_db)
     bloxdb.merge([tiny_db.path], empty_db, prefer="first")
     assert set(known(empty_db)) == {2}
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_the_damaged_one_of_several_is_named(
+    empty_db: Database, tiny_file: Path, tmp_path: Path, which: int
+) -> None:
+    places = [Path(shutil.copy(tiny_file, tmp_path / f"other{number}.db")) for number in range(2)]
+    with closing(sqlite3.connect(places[which])) as connection:
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'runs'").fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    with places[which].open("r+b") as stream:
+        stream.seek((root - 1) * size)
+        stream.write(b"\xff" * size)
+    with pytest.raises(bloxdb.DatabaseError, match=rf"^{places[which]} cannot be merged: .*malformed"):
+        bloxdb.merge(places, empty_db)
+    assert empty_db.rows("SELECT count(*) AS n FROM runs") == [{"n": 0}]

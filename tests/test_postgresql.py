@@ -5,8 +5,10 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 import bloxdb
+import bloxdb.measures
 from bloxdb import Arch, Database, codecs, runs
 from bloxdb.db.connection import locate
 from bloxdb.db.revisions import REVISION
@@ -261,3 +264,20 @@ def test_workers_claim_beat_and_finish(db: Database) -> None:
     assert queue.left() == 0
     taken_rows = db.rows("SELECT status, worker FROM runs WHERE arch_id IN (1, 2) ORDER BY arch_id")
     assert [row["worker"] for row in taken_rows] == ["elsewhere:1", "elsewhere:3"]
+
+
+def test_workers_that_fill_one_queue_at_once_all_find_it_filled(db: Database) -> None:
+    facts = dict.fromkeys(bloxdb.measures.ENVIRONMENT, "the same")
+    together = threading.Barrier(8)
+
+    def fill(_: int) -> tuple[int, int]:
+        together.wait()
+        env_id = runs.environment_id(facts, db)
+        queue = RunQueue(db, range(300), runs.RecipeFacts("at-once-2", "digits", 2), 0)
+        return env_id, queue.fill().added
+
+    with ThreadPoolExecutor(8) as threads:
+        told = list(threads.map(fill, range(8)))
+    assert len({env_id for env_id, _ in told}) == 1
+    assert sorted(added for _, added in told) == [0] * 7 + [300]
+    assert bloxdb.check(db.url.render_as_string(hide_password=False)).findings == []

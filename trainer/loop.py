@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -54,6 +54,8 @@ class Training:
         Seconds that these epochs took.
     device_workers
         How many workers shared the device, the most at any time; None if nobody said.
+    check
+        Called before each batch of an epoch; what it raises ends the training.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Training:
         self.best: EpochResult | None = None
         self.train_time = 0.0
         self.device_workers: int | None = None
+        self.check: Callable[[], None] = _nothing
         self.best_weights = _copied(self.network)
         self._recorder = recorder
         self._replayed = None if recorder is None else Replayed(recorder)
@@ -127,6 +130,7 @@ class Training:
         self._trained.clear()
         with configure(self.recipe):
             for images, labels in batches:
+                self.check()
                 self._do(self.step, images, labels)
                 self._trained.images += len(labels)
                 self._trained.send()
@@ -270,6 +274,10 @@ class Training:
             logits: Tensor = self.forward(images)
         logits = logits.float()
         return logits, functional.cross_entropy(logits, labels)
+
+
+def _nothing() -> None:
+    """What nobody checks."""
 
 
 _NOT_MEASURED = Metrics(math.nan, math.nan, math.nan)

@@ -21,6 +21,7 @@ from bloxdb.db.schema import Run
 from bloxdb.errors import BloxError, QueryError, RunLostError, TrainingError
 from bloxdb.files import expanded
 from bloxdb.runs import EpochResult, Heartbeat, Intervals, RunQueue, RunRecord, environment_id, worker_name
+from bloxdb.runs.processes import shown
 
 from .checkpoint import Checkpoint, DamagedCheckpointError, ForeignCheckpointError
 from .data import load_data
@@ -216,7 +217,7 @@ def work(job: Job, place: Place, tell: Callable[[Event], None], stop: Stop) -> N
             left = queue.left()
             if not left:
                 return
-            tell(Event(worker.name, "wait", message=f"waiting for the {left} last of other workers"))
+            tell(Event(shown(worker.name), "wait", message=f"waiting for the {left} last of other workers"))
             time.sleep(min(1.0, job.intervals.every))
 
 
@@ -254,8 +255,8 @@ class Worker:
         checkpoint = Checkpoint(self.job.checkpoints, recipe.digest, record.arch_id, self.job.seed)
         failure = again = ""
         try:
-            with Heartbeat(record, self.job.intervals):
-                self._train(record, checkpoint)
+            with Heartbeat(record, self.job.intervals) as heart:
+                self._train(record, checkpoint, heart)
         except RunLostError as error:
             self._say(record, "note", message=str(error))
         except BloxError:
@@ -282,11 +283,12 @@ class Worker:
         elif failure:
             self._say(record, "end", message=f"failed: {failure}")
 
-    def _train(self, record: RunRecord, checkpoint: Checkpoint) -> None:
+    def _train(self, record: RunRecord, checkpoint: Checkpoint, heart: Heartbeat) -> None:
         recipe, seed = self.job.recipe, self.job.seed
         recorder = recorder_for(self.data.train.images.device, recipe, self.job.graphs)
         training = Training(space.arch_vec(record.arch_id), recipe, self.data, seed, recorder)
         training.device_workers = self.device_workers
+        training.check = heart.check
         run = record.db.reader.get_one(Run, record.run_id, populate_existing=True)
         keeper = Keeper(run, self.job.keep_weights, self.job.weights_dir)
         self._resume(record, training, checkpoint)
@@ -360,7 +362,7 @@ class Worker:
         )
 
     def _say(self, record: RunRecord, kind: str, **more: Any) -> None:
-        self.tell(Event(self.name, kind, record.arch_id, epochs=self.job.recipe.epochs, **more))
+        self.tell(Event(shown(self.name), kind, record.arch_id, epochs=self.job.recipe.epochs, **more))
 
 
 def _one_line(error: BaseException) -> str:

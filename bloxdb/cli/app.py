@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from difflib import get_close_matches
@@ -32,6 +33,8 @@ _HOMES = {
     "train": "train",
     "retry": "manage",
     "merge": "manage",
+    "backup": "care",
+    "check": "care",
     "bench": "bench",
     "quickstart": "quickstart",
 }
@@ -82,7 +85,7 @@ class _Group(click.Group):
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with ended_by_signals(), _told():
+        with ended_by_signals(), _told(), _warned():
             return super().invoke(ctx)
 
 
@@ -99,6 +102,14 @@ def _told() -> Iterator[None]:
         end_by_sigpipe()
     except OSError as error:
         _fail(f"{error.filename or _unnamed(error)}: {error.strerror or error}")
+
+
+@contextmanager
+def _warned() -> Iterator[None]:
+    """What bloxdb warns of, as a line on stderr without a place in its code."""
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: note(f"Warning: {' '.join(str(message).split())}")
+        yield
 
 
 def _unnamed(error: OSError) -> str:

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+from bloxdb import warn
 from bloxdb.db.dialects import BUSY_MS
-from bloxdb.errors import DatabaseError
+from bloxdb.db.disks import disk_of, warning_for
+from bloxdb.db.holders import holder
+from bloxdb.errors import DatabaseError, DatabaseExistsError
+from bloxdb.files import appearing, made
 
 READ_ONLY = "mode=ro&readonly_shm=1"
 """How a file is opened by those who may not write it: locks are taken, and nothing is made beside it."""
@@ -20,6 +25,11 @@ READ_ONLY = "mode=ro&readonly_shm=1"
 UNCHANGING = "mode=ro&immutable=1"
 """How a file is opened on a medium that nobody can write."""
 
+SQLITE_NEEDED = (3, 35, 5)
+"""The oldest SQLite that has all we use: generated columns, VACUUM INTO, NULLS LAST, RETURNING, and a DROP
+COLUMN that damages no file (https://www.sqlite.org/releaselog/3_35_5.html)."""
+
+_JOURNALS = ("-journal", "-wal")  # what SQLite looks for beside a file
 _PRIMARY = 0xFF  # of a code of SQLite; the other bits say more
 
 
@@ -59,8 +69,64 @@ def has_wal(path: Path) -> bool:
     return False
 
 
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A place that nobody sees for a new database, which has its name at the end; nothing is ever replaced.
+
+    Parameters
+    ----------
+    path
+        What it is to be called.
+
+    Yields
+    ------
+    Path
+        Where to write it.
+
+    Raises
+    ------
+    DatabaseExistsError
+        There is something of this name.
+    DatabaseError
+        There is what SQLite would take for a part of it.
+    """
+    real = path.resolve()  # a link to a file that is not there leads to the place of the new one
+    taken = next((name for name in (real, *(beside(real, end) for end in _JOURNALS)) if name.exists()), None)
+    if taken == real:
+        raise DatabaseExistsError(f"{path} exists already; remove it, or choose another place")
+    if taken is not None:
+        raise DatabaseError(
+            f"{taken} was left by another database of this name, and SQLite would take it for a part of the "
+            "new one; put it back beside its database, remove it, or choose another place"
+        )
+    try:
+        with made(real.parent), appearing(real) as temporary:
+            yield temporary
+    except FileExistsError as error:
+        if isinstance(error, DatabaseExistsError):
+            raise
+        raise DatabaseExistsError(
+            f"{path} was made by another process meanwhile, and stays as it is; open that one"
+        ) from error
+
+
+def check_version(found: tuple[int, ...] = sqlite3.sqlite_version_info) -> None:
+    """`DatabaseError` for an SQLite that lacks what we use."""
+    if found < SQLITE_NEEDED:
+        needed, there = (".".join(map(str, version)) for version in (SQLITE_NEEDED, found))
+        raise DatabaseError(
+            f"bloxdb needs SQLite {needed} or newer, and Python's module sqlite3 has {there} here; take "
+            "another Python, as of conda or python.org, which brings its own"
+        )
+
+
 def check_access(path: Path | None, *, read_only: bool) -> None:
-    """`DatabaseError` for a file that cannot be opened so as things are, before SQLite says it in its way."""
+    """`DatabaseError` for a file that cannot be opened so as things are, before SQLite says it in its way.
+
+    Who is to write it is warned of a disk that is not made for that.
+    """
+    if path is not None and not read_only and (said := warning_for(path, disk_of(path))):
+        warn.caller(said)
     if path is None or is_writable(path):
         return
     if not read_only:
@@ -89,9 +155,12 @@ def refusal(error: BaseException | None, path: Path | None) -> str | None:
     if path is None or code is None:
         return None
     if code & _PRIMARY == sqlite3.SQLITE_BUSY:
+        who = holder(path)
+        found = f"by {who}" if who else "by another process, as by an import, an upgrade or a long export"
+        advice = "" if who else f" (`fuser {path}` says which it is)"
         return (
-            f"{path} was locked for {BUSY_MS // 1000} s by another process, as by an import, an upgrade or a "
-            f"long export; wait until that has ended (`fuser {path}` says which it is), and try again"
+            f"{path} was locked for {BUSY_MS // 1000} s {found}; wait until that has ended{advice}, and try "
+            "again"
         )
     if code == sqlite3.SQLITE_READONLY_ROLLBACK:
         journal = beside(path, "-journal")

@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from bloxdb.arguments import plain
 from bloxdb.db import access, forking, reading
 from bloxdb.db.dialects import APPLICATION_ID, BUSY_MS, NAMES, SQLite, begin
+from bloxdb.db.disks import disk_of
 from bloxdb.db.passwords import hidden_in
 from bloxdb.errors import DatabaseError, DatabaseNotFoundError, MissingExtraError, NotADatabaseError
 from bloxdb.files import expanded, what_is
@@ -155,6 +156,7 @@ def make_engine(url: URL, *, read_only: bool, is_new: bool = False) -> Engine:
             raise MissingExtraError(f"{error}; PostgreSQL needs: pip install 'bloxdb[postgresql]'") from error
         forking.watch(engine)
         return engine
+    access.check_version()
     engine = create_engine(url, creator=lambda: _connect(path, read_only, is_new), max_overflow=-1)
     event.listen(engine, "begin", begin)
     forking.watch_engine(engine)
@@ -181,13 +183,14 @@ def _connect(
     else:
         connection = _opened_for_reading(path)
     connection.is_new = is_new
+    connection.takes_wal = disk_of(path).takes_wal
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     if is_new:
         connection.execute("PRAGMA journal_mode = MEMORY")  # after an error nobody needs the file
         connection.execute("PRAGMA synchronous = OFF")
     else:
-        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA synchronous = {'NORMAL' if connection.takes_wal else 'FULL'}")
         connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_BYTES}")
     if read_only:
         connection.execute("PRAGMA query_only = ON")
@@ -237,7 +240,7 @@ def share(path: Path) -> None:
     Only its owner has it so: the files that SQLite makes for it belong to whoever comes first. Where another
     reads without a WAL just now, it stays so.
     """
-    if access.beside(path, "-wal").exists():
+    if access.beside(path, "-wal").exists() or not disk_of(path).takes_wal:
         return
     if access.is_writable(path) and path.stat().st_uid == os.geteuid():
         with (

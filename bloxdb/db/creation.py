@@ -9,21 +9,20 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from sqlalchemy import URL, Connection, insert, text
+from sqlalchemy import URL, Connection, insert
 from sqlalchemy.orm import Session
 
 from bloxdb import space
 from bloxdb.db import revisions
-from bloxdb.db.access import beside
+from bloxdb.db.access import new_file
+from bloxdb.db.backups import write_compact
 from bloxdb.db.connection import check_file, file_url, locate, make_engine, path_of, rest
 from bloxdb.db.database import Database, open_url, revision_of
-from bloxdb.db.schema import Arch, Block, StaticInfo
-from bloxdb.errors import DatabaseError, DatabaseExistsError, NotADatabaseError
-from bloxdb.files import appearing, made
-
-_JOURNALS = ("-journal", "-wal")  # what SQLite looks for beside a file
+from bloxdb.db.schema import Arch, Base, Block, StaticInfo
+from bloxdb.errors import DatabaseExistsError, NotADatabaseError
 
 
 def create(path_or_url: str | os.PathLike[str] | None = None, *, current: bool = True) -> Database:
@@ -65,25 +64,9 @@ def create(path_or_url: str | os.PathLike[str] | None = None, *, current: bool =
 @contextmanager
 def _new_file(path: Path) -> Iterator[Database]:
     """A new database at a place that nobody sees, which has its name at the end; nothing is ever replaced."""
-    real = path.resolve()  # a link to a file that is not there leads to the place of the new one
-    taken = next((name for name in (real, *(beside(real, end) for end in _JOURNALS)) if name.exists()), None)
-    if taken == real:
-        raise DatabaseExistsError(f"{path} exists already; remove it, or choose another place")
-    if taken is not None:
-        raise DatabaseError(
-            f"{taken} was left by another database of this name, and SQLite would take it for a part of the "
-            "new one; put it back beside its database, remove it, or choose another place"
-        )
-    try:
-        with made(real.parent), appearing(real) as temporary, Database(file_url(temporary), new=path) as db:
-            _build(db)
-            yield db
-    except FileExistsError as error:
-        if isinstance(error, DatabaseExistsError):
-            raise
-        raise DatabaseExistsError(
-            f"{path} was made by another process meanwhile, and stays as it is; open that one"
-        ) from error
+    with new_file(path) as temporary, Database(file_url(temporary), new=path) as db:
+        _build(db)
+        yield db
 
 
 @contextmanager
@@ -218,30 +201,27 @@ def _keep_copy(db: Database, revision: str) -> Path | None:
         return None
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     copy = db.path.with_name(f"{db.path.stem}.{revision}.{stamp}{db.path.suffix}")
-    with appearing(copy) as temporary, db.autocommit() as connection:
+    with appearing(copy) as temporary:
         temporary.touch()  # an empty file is as none, and SQLite would let others read what they may not
         temporary.chmod(stat.S_IMODE(db.path.stat().st_mode))
-        connection.execute(text("VACUUM INTO :copy"), {"copy": str(temporary)})
+        write_compact(db, temporary)
     return copy
 
 
 def _fill(session: Session) -> None:
     """Blocks, architectures and costs: what the search space alone determines."""
-    session.execute(
-        insert(Block),
-        [
-            {
-                "id": block.index,
-                "scheme": block.scheme,
-                "op1": block.op1,
-                "op2": block.op2,
-                "cell": space.cell_text(block.cell),
-            }
-            for block in space.BLOCKS
-        ],
-    )
-    hashes = space.all_model_hashes()
+    for model, rows in static_rows().items():
+        session.execute(insert(model.__table__), rows)  # type: ignore[arg-type]
+
+
+def static_rows() -> dict[type[Base], list[dict[str, Any]]]:
+    """The rows that the search space alone determines, by the tables that they are of, in order."""
     cells = [space.cell_text(block.cell) for block in space.BLOCKS]
+    blocks = [
+        {"id": b.index, "scheme": b.scheme, "op1": b.op1, "op2": b.op2, "cell": cell}
+        for b, cell in zip(space.BLOCKS, cells, strict=True)
+    ]
+    hashes = space.all_model_hashes()
     stages = range(space.STAGES)
     columns = [space.block_of_stage(np.arange(space.NUM_ARCHS), stage).tolist() for stage in stages]
     archs = [
@@ -249,9 +229,8 @@ def _fill(session: Session) -> None:
          "vec": f"[{cells[a]},{cells[b]},{cells[c]}]"}
         for i, (a, b, c) in enumerate(zip(*columns, strict=True))
     ]  # fmt: skip
-    session.execute(insert(Arch.__table__), archs)  # type: ignore[arg-type]
-    infos = [
+    costs = [
         {"arch_id": i, "flops": flops, "params": params}
         for i, (flops, params) in enumerate(space.all_costs().tolist())
     ]
-    session.execute(insert(StaticInfo.__table__), infos)  # type: ignore[arg-type]
+    return {Block: blocks, Arch: archs, StaticInfo: costs}

@@ -334,13 +334,14 @@ def begin(connection: Connection) -> None:
     """Begin a transaction on SQLite, whose driver begins nothing by itself.
 
     Writers take the lock at once, so that none has to upgrade, which SQLite would refuse at random. The first
-    of them switches the WAL on, and whoever closes the file last switches it off.
+    of them switches the WAL on where the disk takes one, and whoever closes the file last switches it off.
     """
     words = connection.get_execution_options().get(BEGIN, _WRITE)
     if words == _WRITE:
         driver: Any = connection.connection.driver_connection
-        if not driver.is_new and driver.execute("PRAGMA journal_mode").fetchone() != ("wal",):
-            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+        mode = "wal" if driver.takes_wal else "delete"
+        if not driver.is_new and driver.execute("PRAGMA journal_mode").fetchone() != (mode,):
+            connection.exec_driver_sql(f"PRAGMA journal_mode = {mode}")
     if words:
         connection.exec_driver_sql(words)
 

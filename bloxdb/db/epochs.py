@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from bloxdb.db._integers import parse
 from bloxdb.db.dialects import engines_of
 from bloxdb.db.schema import EPOCH_MEASURES, Epoch
 from bloxdb.db.staging import STORED, Staging
+from bloxdb.db.watching import watched
 from bloxdb.errors import DatabaseError
 from bloxdb.measures import MISSING, Array
 from bloxdb.progress import Meter
@@ -155,7 +156,7 @@ class EpochWriter:
             told += step
             self._meter.rows(step, rows)
 
-        with _watched(connection, tell):
+        with watched(connection, tell, _STEPS):
             connection.exec_driver_sql(f"INSERT INTO main.epochs SELECT * FROM {stage}.epochs")  # noqa: S608
         self._meter.rows(rows - told, rows)
         for column in _SHOWN:
@@ -208,31 +209,6 @@ def _without_shown(connection: Connection) -> bool:
         if not connection.invalidated:
             connection.exec_driver_sql("RELEASE shown")
     return True
-
-
-@contextmanager
-def _watched(connection: Connection, tell: Callable[[], None]) -> Iterator[None]:
-    """Call `tell` now and then while a statement runs; what it raises stops the statement."""
-    raised: list[BaseException] = []
-
-    def look() -> int:
-        try:
-            tell()
-        except BaseException as error:
-            raised.append(error)
-            return 1
-        return 0
-
-    driver: Any = connection.connection.driver_connection
-    driver.set_progress_handler(look, _STEPS)
-    try:
-        yield
-    except OperationalError as error:
-        if getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_INTERRUPT:
-            raise
-        raise (raised or [KeyboardInterrupt()])[0] from None  # a signal can come between look and tell
-    finally:
-        driver.set_progress_handler(None, 0)
 
 
 def _nullable(values: Array) -> list[Any]:

@@ -60,12 +60,15 @@ class Connection(sqlite3.Connection):
         Whether it is the parent's, and could not be closed.
     is_new
         Whether the file is being made, and nobody else knows it.
+    takes_wal
+        Whether a WAL may be switched on, which no disk takes that machines share.
     """
 
     path: Path
     thread: int | None = None
     is_inherited: bool = False
     is_new: bool = False
+    takes_wal: bool = True
 
     def cursor(self, *arguments: Any, **options: Any) -> Any:
         """A cursor; an error where the connection is the parent's."""

@@ -6,19 +6,23 @@ here for its id, and whoever asks for runs names them here, so that the same nam
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from bloxdb.arguments import integer
 from bloxdb.db.database import Database, asked
 from bloxdb.db.schema import Device, Env, Recipe, Run
 from bloxdb.db.statuses import FINISHED
-from bloxdb.errors import QueryError, ReleaseError
+from bloxdb.errors import DatabaseError, QueryError, ReleaseError
 from bloxdb.measures import ENVIRONMENT
+
+_T = TypeVar("_T")
+_TRIES = 20  # of rows that others add at the same moment
 
 Seeds = int | Iterable[int] | str | None
 """Which seeds: one, several, or all that there are; where averages can be asked for, the name of one."""
@@ -375,8 +379,35 @@ def environment_id(facts: Mapping[str, str], db: Database | None = None) -> int:
     strange = [name for name in facts if name not in ENVIRONMENT]
     if strange:
         raise QueryError(f"an environment has no {strange[0]!r}; it has {', '.join(ENVIRONMENT)}")
-    with asked(db).transaction() as session:
-        return Environments(session).id_of([facts.get(name, "") for name in ENVIRONMENT])
+    values = [facts.get(name, "") for name in ENVIRONMENT]
+    return added_once(asked(db), lambda session: Environments(session).id_of(values))
+
+
+def added_once(db: Database, add: Callable[[Session], _T]) -> _T:
+    """What adds rows where they are not there yet gives, in a transaction of its own.
+
+    On a server another process may add the same at the same moment; then it is done again, and finds them.
+
+    Parameters
+    ----------
+    db
+        The database.
+    add
+        Looks for the rows, and adds those that are not there.
+
+    Raises
+    ------
+    DatabaseError
+        It was in vain again and again, or something else went wrong.
+    """
+    for left in reversed(range(_TRIES)):
+        try:
+            with db.transaction() as session:
+                return add(session)
+        except DatabaseError as error:
+            if not left or not isinstance(error.__cause__, IntegrityError):
+                raise
+    raise DatabaseError(f"{db.name}: nothing was added")
 
 
 def device_id(session: Session, name: str, settings: Mapping[str, Any] | None = None) -> int:

@@ -300,7 +300,9 @@ class Run(Base):
     started_at: Mapped[datetime | None] = mapped_column(doc="when it was first claimed, UTC")
     finished_at: Mapped[datetime | None] = mapped_column(doc="when it ended, UTC")
     heartbeat_at: Mapped[datetime | None] = mapped_column(doc="the last sign of life, UTC")
-    worker: Mapped[str | None] = mapped_column(Text, doc="who trains it or did, `MACHINE:PID`")
+    worker: Mapped[str | None] = mapped_column(
+        Text, doc="who trains it or did, `MACHINE:PID#…`; after the # is what tells its claim from others"
+    )
     message: Mapped[str | None] = mapped_column(Text, doc="why it failed, or was given back once")
 
     arch: Mapped[Arch] = relationship(back_populates="runs")

@@ -52,7 +52,8 @@ True
 
 from bloxdb.db.references import Images, RecipeFacts, environment_id
 from bloxdb.errors import RunLostError
-from bloxdb.runs.heartbeat import Heartbeat, Intervals, may_live, worker_name
+from bloxdb.runs.heartbeat import Heartbeat, Intervals
+from bloxdb.runs.processes import may_live, worker_name
 from bloxdb.runs.queue import FillReport, RunQueue
 from bloxdb.runs.record import RunRecord
 from bloxdb.runs.results import EpochResult, Metrics, RunResult

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import threading
 from dataclasses import dataclass
 from types import TracebackType
@@ -43,11 +41,6 @@ class Heartbeat:
         The run that this worker has claimed.
     intervals
         How long to wait between two signs of life; 5 seconds if None.
-
-    Attributes
-    ----------
-    lost
-        Whether somebody else has taken the run over.
     """
 
     def __init__(self, record: RunRecord, intervals: Intervals | None = None) -> None:
@@ -55,7 +48,7 @@ class Heartbeat:
         self._every = (intervals or Intervals()).every
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
-        self.lost = False
+        self._why: RunLostError | None = None
 
     def __enter__(self) -> Heartbeat:
         self._thread.start()
@@ -67,45 +60,22 @@ class Heartbeat:
         self._stop.set()
         self._thread.join()
 
+    @property
+    def lost(self) -> bool:
+        """Whether somebody else has taken the run over."""
+        return self._why is not None
+
+    def check(self) -> None:
+        """`RunLostError` if somebody else has the run: what is measured from now on is for nobody."""
+        if self._why is not None:
+            raise RunLostError(str(self._why))
+
     def _beat(self) -> None:
         while not self._stop.wait(self._every):
             try:
                 self._record.heartbeat()
-            except RunLostError:
-                self.lost = True
+            except RunLostError as error:
+                self._why = error
                 return
             except DatabaseError:
                 continue  # busy or away; if it stays so, the next epoch cannot be written and says why
-
-
-def worker_name() -> str:
-    """This process, as the database knows it: ``MACHINE:PID``."""
-    return f"{platform.node()}:{os.getpid()}"
-
-
-def may_live(worker: str) -> bool:
-    """Whether a worker may be running.
-
-    Parameters
-    ----------
-    worker
-        The name of a worker, from `worker_name`.
-
-    Returns
-    -------
-    bool
-        False for a process of this machine that is gone. A worker of another machine may live: only its
-        heartbeat can tell.
-    """
-    node, _, pid = worker.rpartition(":")
-    if node != platform.node() or not pid.isdigit():
-        return True
-    if int(pid) == os.getpid():
-        return False  # we ask, so we do not train it: it was a process before us that had our number
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -1,7 +1,7 @@
 """Which runs are to be trained, and who has them: any number of workers share it through the database.
 
 A run waits as `pending`; claiming makes it `running`. Its worker gives signs of life; a run without any, or
-whose worker is a process of this machine that is gone, is claimed by the next worker that asks.
+whose worker is a process that could be seen here and is gone, is claimed by the next worker that asks.
 """
 
 from __future__ import annotations
@@ -10,21 +10,32 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, func, insert, select, update
+from sqlalchemy import ColumnElement, CursorResult, false, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from bloxdb.arguments import integer
 from bloxdb.db.database import Database, opened
 from bloxdb.db.dialects import utc_now
-from bloxdb.db.references import RecipeFacts, recipe_for
+from bloxdb.db.references import RecipeFacts, added_once, recipe_for
 from bloxdb.db.schema import Run
 from bloxdb.db.statuses import PENDING, RUNNING, UNFINISHED
 from bloxdb.measures import SEEDS
-from bloxdb.runs.heartbeat import Intervals, may_live, worker_name
+from bloxdb.runs.heartbeat import Intervals
+from bloxdb.runs.processes import claimed, lives, worker_name
 from bloxdb.runs.record import RunRecord, is_held
 from bloxdb.space import arch_indices
 
 _CHUNK = 500  # architectures that are asked for at once: a statement takes 999 values on old SQLites
+
+
+_Signs = tuple[ColumnElement[bool], ColumnElement[bool]]
+
+
+def _signs_of_life(intervals: Intervals) -> _Signs:
+    """Whether a run has shown no life for long, and whether its last sign of life is yet to come."""
+    last, long = Run.heartbeat_at, intervals.dead_after
+    stopped = last.is_(None) | (last < utc_now(long))
+    return stopped.label("stopped"), func.coalesce(last > utc_now(-long), false()).label("ahead")
 
 
 @dataclass(frozen=True)
@@ -65,9 +76,8 @@ class RunQueue:
     def __init__(self, db: Database, archs: Iterable[Any], recipe: RecipeFacts, seed: int) -> None:
         self.db = db = opened(db)
         self.seed = integer(seed, "a seed", low=SEEDS[0])
-        with db.transaction() as session:
-            advice = "train into another database, with its settings, or under another name"
-            self.recipe_id = recipe_for(session, recipe, advice).id
+        advice = "train into another database, with its settings, or under another name"
+        self.recipe_id = added_once(db, lambda session: recipe_for(session, recipe, advice).id)
         ids = list(dict.fromkeys(arch_indices(archs).tolist()))
         self._chunks = [ids[i : i + _CHUNK] for i in range(0, len(ids), _CHUNK)]
 
@@ -79,19 +89,21 @@ class RunQueue:
         FillReport
             How many runs were added.
         """
+        return FillReport(added_once(self.db, self._fill))
+
+    def _fill(self, session: Session) -> int:
         added = 0
-        with self.db.transaction() as session:
-            for chunk in self._chunks:
-                there = set(session.scalars(select(Run.arch_id).where(*self._of(chunk))))
-                rows = [
-                    {"arch_id": i, "recipe_id": self.recipe_id, "seed": self.seed, "status": PENDING}
-                    for i in chunk
-                    if i not in there
-                ]
-                if rows:
-                    session.execute(insert(Run), rows)
-                added += len(rows)
-        return FillReport(added)
+        for chunk in self._chunks:
+            there = set(session.scalars(select(Run.arch_id).where(*self._of(chunk))))
+            rows = [
+                {"arch_id": i, "recipe_id": self.recipe_id, "seed": self.seed, "status": PENDING}
+                for i in chunk
+                if i not in there
+            ]
+            if rows:
+                session.execute(insert(Run), rows)
+            added += len(rows)
+        return added
 
     def claim(
         self, worker: str | None = None, env_id: int | None = None, intervals: Intervals | None = None
@@ -101,7 +113,8 @@ class RunQueue:
         Parameters
         ----------
         worker
-            The name of the worker that takes it; this process if None.
+            The name of the worker that takes it; this process if None. The run has it with a token of this
+            claim alone, so that no other worker can write it, were it called the same.
         env_id
             The id of the environment that it is trained in, from `bloxdb.runs.environment_id`; None if not
             known.
@@ -115,29 +128,30 @@ class RunQueue:
         """
         worker, intervals = worker or worker_name(), intervals or Intervals()
         env_id = None if env_id is None else integer(env_id, "the id of an environment")
-        state = {"status": RUNNING, "worker": worker, "env_id": env_id}
-        stopped = Run.heartbeat_at < utc_now(intervals.dead_after)
+        state = {"status": RUNNING, "env_id": env_id}
+        signs = _signs_of_life(intervals)
         while self._chunks:
             with self.db.transaction() as session:
                 chunk = self._chunks[0]
-                found = self._unfinished(session, chunk, stopped)
+                found = self._unfinished(session, chunk, signs)
                 if not found:
                     self._chunks.pop(0)
                     continue
                 for row in found:
                     if self._is_trained(row):
                         continue
+                    name = claimed(worker)
                     as_seen = (Run.id == row.id, Run.status == row.status, Run.worker == row.worker)
                     started = func.coalesce(Run.started_at, utc_now())
                     done: CursorResult[Any] = session.execute(  # type: ignore[assignment]
                         update(Run)
                         .where(*as_seen)
-                        .values(**state, heartbeat_at=utc_now(), started_at=started)
+                        .values(**state, worker=name, heartbeat_at=utc_now(), started_at=started)
                     )
                     if done.rowcount == 1:
-                        return RunRecord(self.db, row.id, row.arch_id, worker, row.message)
+                        return RunRecord(self.db, row.id, row.arch_id, name, row.message)
             others = self._chunks[1:]
-            if not self._any_free(others, stopped):
+            if not self._any_free(others, signs):
                 return None
             self._chunks = [*others, chunk]
         return None
@@ -151,27 +165,33 @@ class RunQueue:
             total += self.db.reader.scalar(query) or 0
         return total
 
-    def _unfinished(self, session: Session, chunk: list[int], stopped: Any) -> list[Any]:
+    def _unfinished(self, session: Session, chunk: list[int], signs: _Signs) -> list[Any]:
         """Runs that have not ended, in the order of the chunk; those that were given back come last."""
         columns = (Run.id, Run.arch_id, Run.status, Run.worker, Run.message)
-        query = select(*columns, stopped.label("stopped"))
+        query = select(*columns, *signs)
         rows = session.execute(query.where(*self._of(chunk), Run.status.in_(UNFINISHED))).all()
         place = {arch_id: at for at, arch_id in enumerate(chunk)}
         return sorted(rows, key=lambda row: (row.message is not None, place[row.arch_id]))
 
-    def _any_free(self, chunks: list[list[int]], stopped: Any) -> bool:
+    def _any_free(self, chunks: list[list[int]], signs: _Signs) -> bool:
         """Whether a run of these waits, or has a worker that is gone."""
         for chunk in chunks:
-            for row in self._unfinished(self.db.reader, chunk, stopped):
+            for row in self._unfinished(self.db.reader, chunk, signs):
                 if not self._is_trained(row):
                     return True
         return False
 
     def _is_trained(self, row: Any) -> bool:
-        """Whether a run has a worker that may live, or a thread of this process has it."""
+        """Whether a run has a worker that may live, or a thread of this process has it.
+
+        A sign of life that is yet to come tells nothing: the clock was wrong then, or is now.
+        """
         if row.status != RUNNING or row.stopped:
             return False
-        return is_held(self.db, row.id) or may_live(row.worker or "")
+        if is_held(self.db, row.id):
+            return True
+        known = lives(row.worker or "")
+        return not row.ahead if known is None else known
 
     def _of(self, chunk: list[int]) -> tuple[Any, ...]:
         return Run.recipe_id == self.recipe_id, Run.seed == self.seed, Run.arch_id.in_(chunk)

@@ -37,7 +37,7 @@ class RunRecord:
     arch_id
         The index of its architecture.
     worker
-        The name of the worker that has claimed it.
+        The name of the worker that has claimed it, with the token of the claim, as it stands in the row.
     earlier
         Why it was given back before, to be trained once more; None if it was not.
 

@@ -16,6 +16,7 @@ from bloxdb.db.schema import RUN_MEASURES, Arch, Epoch, Recipe, Run
 from bloxdb.db.statuses import ENDED, FINISHED, PENDING, RUNNING, STATUSES, UNSUCCESSFUL
 from bloxdb.errors import QueryError
 from bloxdb.measures import COSTS, RANKED_BY
+from bloxdb.runs.processes import shown
 
 Row = dict[str, Any]
 
@@ -161,6 +162,7 @@ def workers(db: Database | None = None) -> list[Row]:
     rows = []
     for row in db.rows_of(query):
         now, beat = row.pop("now"), row.pop("heartbeat_at")
+        row["worker"] = shown(row["worker"] or "")
         rows.append({**row, "last_beat_s": None if beat is None else round((now - beat).total_seconds(), 1)})
     return rows
 

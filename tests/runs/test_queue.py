@@ -20,7 +20,8 @@ import bloxdb
 from bloxdb import Database, Run, space
 from bloxdb.db.dialects import utc_now
 from bloxdb.db.references import environment_id
-from bloxdb.runs.heartbeat import Heartbeat, Intervals, worker_name
+from bloxdb.runs.heartbeat import Heartbeat, Intervals
+from bloxdb.runs.processes import shown, worker_name
 from bloxdb.runs.queue import RunQueue
 from tests.runs.helpers import RECIPE, claim, finish, queue_of
 
@@ -118,9 +119,9 @@ def test_a_claim_names_its_worker_environment_and_beginning_and_what_was_said_of
     (before,) = empty_db.rows("SELECT started_at FROM runs")
     record = queue.claim(env_id=env_id)
     assert record is not None
-    assert (record.arch_id, record.worker) == (5, worker_name())
+    assert (record.arch_id, shown(record.worker)) == (5, shown(worker_name()))
     (row,) = empty_db.rows("SELECT id, worker, env_id, message, started_at, heartbeat_at FROM runs")
-    assert (row["id"], row["worker"], row["env_id"]) == (record.run_id, worker_name(), env_id)
+    assert (row["id"], row["worker"], row["env_id"]) == (record.run_id, record.worker, env_id)
     assert (row["message"], record.earlier, row["started_at"]) == ("old", "old", before["started_at"])
     assert row["heartbeat_at"] > row["started_at"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,7 @@ from sqlalchemy import update
 import bloxdb
 from bloxdb import Arch, Database
 from bloxdb.db.references import environment_id
-from bloxdb.runs.heartbeat import worker_name
+from bloxdb.runs.processes import shown, worker_name
 from bloxdb.runs.queue import RunQueue
 from tests.trainer.helpers import (
     QUICK,
@@ -72,7 +73,7 @@ def test_training_writes_runs_epochs_and_results(empty_db: Database) -> None:
     arch = Arch.get(QUICK, empty_db)
     assert arch is not None
     (run,) = arch.runs
-    assert (run.status, run.worker, run.message) == ("finished", worker_name(), None)
+    assert (run.status, shown(run.worker), run.message) == ("finished", shown(worker_name()), None)
     assert [epoch.epoch for epoch in run.epochs] == [1, 2]
     best = max(run.epochs, key=lambda epoch: (epoch.val_top1, -epoch.val_loss))
     assert (run.best_epoch, run.val_top1) == (best.epoch, best.val_top1)
@@ -356,3 +357,28 @@ def test_a_run_that_was_taken_over_is_left_to_its_new_worker(empty_db: Database)
     assert empty_db.rows("SELECT status, worker FROM runs") == [
         {"status": "running", "worker": "elsewhere:1"}
     ]
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_a_run_that_is_lost_within_an_epoch_ends_there_and_is_told(empty_db: Database, epochs: int) -> None:
+    few = some_digits(64)
+    # an epoch of very many batches of one image, which would take minutes
+    long = Split(few.train.images.repeat(400, 1, 1, 1), few.train.labels.repeat(400))
+    data = DataSet("digits", 10, few.mean, few.std, long, few.val, few.test)
+    worker, queue, env_id, events = worker_for(empty_db, [QUICK], data, epochs, batch=2)
+    record = queue.claim(worker.name, env_id, fast_intervals())
+    assert record is not None
+    thief = threading.Timer(1.0, lambda: steal(empty_db))
+    thief.start()
+    begun = time.monotonic()
+    worker.train(record)
+    thief.join()
+    assert time.monotonic() - begun < 10
+    assert [event.kind for event in events] == ["start", "note"]
+    assert "was taken over by another worker" in events[-1].message
+    assert empty_db.rows("SELECT epoch FROM epochs") == []
+
+
+def steal(db: Database) -> None:
+    with db.transaction() as session:
+        session.execute(update(bloxdb.Run).values(worker="elsewhere:1"))

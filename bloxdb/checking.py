@@ -1,0 +1,350 @@
+"""Whether a database is whole: its file, what its rows refer to, and what they have of each other."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, cast, func, inspect, or_, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.types import Double
+
+from bloxdb.db.base import Base
+from bloxdb.db.creation import static_rows
+from bloxdb.db.database import Database, open
+from bloxdb.db.schema import EPOCH_MEASURES, Epoch, Latency, Recipe, Run, StaticInfo
+from bloxdb.db.statuses import FINISHED
+from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError, RevisionError
+from bloxdb.files import left_in
+from bloxdb.measures import COSTS, EPOCH, LATENCY, RUN, Measure
+from bloxdb.progress import Progress
+
+DAMAGE, SCHEMA, SPACE = "damage", "schema", "space"
+REFERENCE, EPOCHS, COPY, VALUE, LEFT = "reference", "epochs", "copy", "value", "left"
+
+Kept = ColumnElement[bool]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is wrong.
+
+    Attributes
+    ----------
+    kind
+        ``'damage'`` of the file; ``'schema'``: a table, an index or a view is not there; ``'space'``: what
+        the search space determines is otherwise; ``'reference'`` to a row that is not there; ``'epochs'``: a
+        run has too few, or too many; ``'copy'``: something is not what it was copied from; ``'value'``: there
+        is no such value; ``'left'`` beside the file by a process that was killed.
+    message
+        A sentence.
+    """
+
+    kind: str
+    message: str
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What `check` found.
+
+    Attributes
+    ----------
+    database
+        The path, or the URL with stars for its passwords.
+    findings
+        What is wrong; nothing is, if there are none.
+    """
+
+    database: str
+    findings: list[Finding] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        if not self.findings:
+            return f"{self.database} is whole"
+        return f"{self.database}: {len(self.findings)} finding{'s' * (len(self.findings) != 1)}"
+
+    def __repr__(self) -> str:
+        return f"<CheckReport: {self}>"
+
+
+def check(
+    path_or_url: str | os.PathLike[str] | None = None, *, progress: Progress | None = None
+) -> CheckReport:
+    """Look whether a database is whole; nothing is changed.
+
+    Parameters
+    ----------
+    path_or_url
+        A file or an SQLAlchemy URL; None means the database that `bloxdb.open` takes then.
+    progress
+        Called with checks that are done, all checks, and which is going on.
+
+    Returns
+    -------
+    CheckReport
+        What is wrong.
+
+    Raises
+    ------
+    DatabaseNotFoundError, NotADatabaseError
+        There is none, or something else.
+    RevisionError
+        It is older or newer than this bloxdb.
+    """
+    try:
+        db = open(path_or_url, read_only=True, current=False)
+    except (DatabaseNotFoundError, NotADatabaseError, RevisionError):
+        raise
+    except DatabaseError as error:
+        if not is_damage(error):
+            raise
+        return CheckReport(str(path_or_url), [Finding(DAMAGE, f"the file cannot be read at all: {error}")])
+    with db:
+        return CheckReport(db.name, list(_findings(db, progress)))
+
+
+def is_damage(error: DatabaseError) -> bool:
+    """Whether an error says that a file is damaged, and not, as one of a lock, that it cannot be read now."""
+    original = getattr(error.__cause__, "orig", error.__cause__)
+    return getattr(original, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _findings(db: Database, progress: Progress | None) -> Iterator[Finding]:
+    for done, (what, look) in enumerate(_CHECKS.items()):
+        if progress is not None:
+            progress(done, len(_CHECKS), what)
+        try:
+            yield from look(db)
+        except (DBAPIError, DatabaseError) as error:
+            said = getattr(error, "orig", error)
+            yield Finding(DAMAGE, f"{what} cannot be checked: {' '.join(str(said).split())}")
+    if progress is not None:
+        progress(len(_CHECKS), len(_CHECKS), "done")
+
+
+def _of_file(db: Database) -> Iterator[Finding]:
+    """What SQLite itself finds, one sentence a line of its."""
+    if db.path is not None:
+        for row in db.rows("PRAGMA integrity_check"):
+            if row["integrity_check"] != "ok":
+                yield Finding(DAMAGE, f"the file is damaged: {row['integrity_check']}")
+
+
+def _of_schema(db: Database) -> Iterator[Finding]:
+    there = inspect(db.engine)
+    for table in Base.metadata.sorted_tables:
+        if not there.has_table(table.name):
+            yield Finding(SCHEMA, f"there is no table {table.name}")
+            continue
+        columns = {column["name"] for column in there.get_columns(table.name)}
+        for name in (column.name for column in table.columns if column.name not in columns):
+            yield Finding(SCHEMA, f"the table {table.name} has no column {name}")
+        indices = {index["name"] for index in there.get_indexes(table.name)}
+        for name in sorted(str(index.name) for index in table.indexes if index.name not in indices):
+            yield Finding(SCHEMA, f"the table {table.name} has no index {name}, so that queries take long")
+    if "leaderboard" not in there.get_view_names():
+        yield Finding(SCHEMA, "there is no view leaderboard")
+
+
+def _of_references(db: Database) -> Iterator[Finding]:
+    for table in Base.metadata.sorted_tables:
+        for key in table.foreign_keys:
+            parent = key.column.table.alias()
+            at = parent.c[key.column.name]
+            query = select(key.parent).outerjoin(parent, at == key.parent)
+            broken = query.where(key.parent.is_not(None), at.is_(None))
+            count, first = _counted(db, broken.subquery(), key.parent.name)
+            if count:
+                yield Finding(
+                    REFERENCE,
+                    f"{_rows(count)} of {table.name} {_verb(count, 'refer')} to {key.column.table.name} that "
+                    f"are not there, the first to {first}",
+                )
+
+
+def _counted(db: Database, rows: Any, name: str) -> tuple[int, Any]:
+    """How many rows there are, and the lowest of a column."""
+    count, first = db.reader.execute(select(func.count(), func.min(rows.c[name])).select_from(rows)).one()
+    return int(count), first
+
+
+def _of_space(db: Database) -> Iterator[Finding]:
+    """What the search space alone determines, against it: hashes, vectors, blocks and costs."""
+    for model, expected in static_rows().items():
+        table: Any = model.__table__
+        columns = [column for column in table.columns if column.name in expected[0]]
+        key = columns[0].name
+        names = [column.name for column in columns]
+        rows = [tuple(row[name] for name in names) for row in expected]
+        found_rows = db.ask(f"SELECT {', '.join(names)} FROM {table.name} ORDER BY {key}").rows  # noqa: S608
+        if found_rows == rows:
+            continue
+        there, wanted = ({row[0]: row for row in part} for part in (found_rows, rows))
+        for what, found in (
+            ("lacks", [at for at in wanted if at not in there]),
+            ("has beside those of the search space", [at for at in there if at not in wanted]),
+        ):
+            if found:
+                yield Finding(
+                    SPACE, f"{table.name} {what} {_rows(len(found))}, the first of {key} {min(found)}"
+                )
+        wrong = [at for at, row in wanted.items() if at in there and tuple(there[at]) != row]
+        if wrong:
+            pairs = zip(columns, there[wrong[0]], wanted[wrong[0]], strict=True)
+            name, is_now, due = next((c.name, a, b) for c, a, b in pairs if a != b)
+            yield Finding(
+                SPACE,
+                f"{_rows(len(wrong))} of {table.name} {_verb(len(wrong), 'differ')} from the search space, "
+                f"the first of {key} {wrong[0]}, whose {name} is {is_now!r} and not {due!r}",
+            )
+
+
+def _of_costs(db: Database) -> Iterator[Finding]:
+    for name in COSTS:
+        copy, original = getattr(Run, name), getattr(StaticInfo, name)
+        query = select(Run.id, Run.arch_id, copy, original).join(
+            StaticInfo, StaticInfo.arch_id == Run.arch_id
+        )
+        yield from _of_runs(
+            db, query.where(copy.is_distinct_from(original)), COPY, f"other {name} than their architectures"
+        )
+
+
+def _counts() -> Any:
+    of_run = select(
+        Epoch.run_id,
+        func.count().label("n"),
+        func.min(Epoch.epoch).label("low"),
+        func.max(Epoch.epoch).label("high"),
+    )
+    return of_run.group_by(Epoch.run_id).subquery()
+
+
+def gapped_runs() -> Any:
+    """A query of runs that lack an epoch before one that they have."""
+    counts = _counts()
+    return _with(counts).where(or_(counts.c.low != 1, counts.c.high != counts.c.n))
+
+
+def _with(counts: Any) -> Any:
+    return select(Run.id, Run.arch_id).join(counts, counts.c.run_id == Run.id).join(Recipe)
+
+
+def _of_epochs(db: Database) -> Iterator[Finding]:
+    counts = _counts()
+    fewer = and_(counts.c.n < Recipe.epochs, counts.c.low == 1, counts.c.high == counts.c.n)
+    cases = {
+        "gaps among their epochs": gapped_runs(),
+        "more epochs than their recipes": _with(counts).where(counts.c.high > Recipe.epochs),
+        "fewer epochs than their recipes, and are finished": _with(counts).where(
+            Run.status == FINISHED, fewer
+        ),
+    }
+    for said, query in cases.items():
+        yield from _of_runs(db, query, EPOCHS, said)
+
+
+def wrong_best() -> dict[str, Any]:
+    """Queries of runs whose best epoch, or its accuracy, is not that of their epochs, by what is wrong.
+
+    Of equal epochs any may be the best: training compares what it has measured before it is rounded.
+    """
+    best = select(Run.id, Run.arch_id).join(
+        Epoch, and_(Epoch.run_id == Run.id, Epoch.epoch == Run.best_epoch)
+    )
+    top = select(Epoch.run_id, func.max(Epoch.val_top1_milli).label("top1")).group_by(Epoch.run_id).subquery()
+    highest = and_(top.c.run_id == Epoch.run_id, top.c.top1 == Epoch.val_top1_milli)
+    losses = select(Epoch.run_id, func.min(Epoch.val_loss_micro).label("loss")).join(top, highest)
+    low = losses.group_by(Epoch.run_id).subquery()
+    with_top = select(Run.id, Run.arch_id).join(top, top.c.run_id == Run.id)
+    there = select(Epoch.epoch).where(Epoch.run_id == Run.id, Epoch.epoch == Run.best_epoch).exists()
+    ended = Run.status == FINISHED
+    return {
+        "a best epoch that is not there": with_top.where(Run.best_epoch.is_not(None), ~there),
+        "no best epoch, and are finished": with_top.where(
+            ended, Run.best_epoch.is_(None), top.c.top1.is_not(None)
+        ),
+        "a best epoch that is not the best of theirs": best.join(top, top.c.run_id == Run.id)
+        .outerjoin(low, low.c.run_id == Run.id)
+        .where(or_(Epoch.val_top1_milli.is_distinct_from(top.c.top1), Epoch.val_loss_micro > low.c.loss)),
+        "another val_top1 than their best epochs": best.where(Run.val_top1.is_distinct_from(Epoch.val_top1)),
+    }
+
+
+def _of_best(db: Database) -> Iterator[Finding]:
+    for said, query in wrong_best().items():
+        yield from _of_runs(db, query, COPY, said)
+
+
+def _of_values(db: Database) -> Iterator[Finding]:
+    """Values that no measure has, and, as SQLite holds anything in any column, texts among numbers."""
+    for model, measures in (
+        (Epoch, {name: EPOCH[name] for name in EPOCH_MEASURES}),
+        (Run, RUN),
+        (Latency, {LATENCY.name: LATENCY}),
+    ):
+        for measure in measures.values():
+            column = model.__table__.c[measure.column]
+            wrong = or_(*_out_of_bounds(column, measure, stored=model is Epoch))
+            if db.path is not None:
+                wrong = or_(wrong, func.typeof(column).not_in(("integer", "real", "null")))
+            (count,) = db.reader.execute(select(func.count()).select_from(model).where(wrong)).one()
+            if count:
+                yield Finding(
+                    VALUE,
+                    f"{_rows(count)} of {model.__tablename__} {_verb(count, 'have')} a {column.name} that "
+                    "there cannot be",
+                )
+
+
+def _out_of_bounds(column: Any, measure: Measure, *, stored: bool) -> Iterator[Kept]:
+    scale = measure.scale if stored else 1
+    yield column < 0
+    if measure.unit == "percent":
+        yield column > measure.highest * scale
+    elif not stored and measure.scale != 1:
+        yield cast(column, Double) > measure.highest
+
+
+def _of_leftovers(db: Database) -> Iterator[Finding]:
+    if db.path is not None:
+        for place in left_in(db.path.resolve().parent):
+            yield Finding(
+                LEFT, f"{place} was left by a process that was killed; the next that writes there removes it"
+            )
+
+
+def _of_runs(db: Database, query: Any, kind: str, said: str) -> Iterator[Finding]:
+    rows = query.subquery()
+    count, first = _counted(db, rows, "arch_id")
+    if count:
+        runs = "1 run has" if count == 1 else f"{count:,} runs have"
+        yield Finding(kind, f"{runs} {said}; the first is of architecture {first}")
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'s' * (count != 1)}"
+
+
+def _verb(count: int, verb: str) -> str:
+    return verb if count != 1 else {"have": "has"}.get(verb, f"{verb}s")
+
+
+_CHECKS: dict[str, Callable[[Database], Iterator[Finding]]] = {
+    "the file": _of_file,
+    "the schema": _of_schema,
+    "references": _of_references,
+    "the search space": _of_space,
+    "copies of costs": _of_costs,
+    "numbers of epochs": _of_epochs,
+    "best epochs": _of_best,
+    "values": _of_values,
+    "leftovers": _of_leftovers,
+}

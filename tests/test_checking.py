@@ -1,0 +1,343 @@
+"""Databases that are damaged in every way that `check` knows, and what `repair` makes of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import bloxdb
+from bloxdb import Database, checking, repairing
+from bloxdb.db.base import Base
+from bloxdb.files import workspace
+from tests.db.programs import whole
+from tests.runs.helpers import RESULT, claim, finish, queue_of
+
+CONTENT = (
+    "SELECT name, epochs FROM recipes ORDER BY name",
+    "SELECT name FROM devices ORDER BY name",
+    "SELECT * FROM envs ORDER BY id",
+    "SELECT * FROM runs ORDER BY id",
+    "SELECT * FROM epochs ORDER BY run_id, epoch",
+    "SELECT * FROM latencies ORDER BY arch_id, device_id",
+    "SELECT * FROM archs JOIN static_info ON id = arch_id ORDER BY id",
+    "SELECT * FROM blocks",
+)
+
+
+def content(path: Path) -> list[list[tuple[object, ...]]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return [connection.execute(query).fetchall() for query in CONTENT]
+
+
+def changed(path: Path, *statements: str) -> None:
+    """Do to a file what bloxdb itself would not do."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute("PRAGMA ignore_check_constraints = ON")
+        for statement in statements:
+            connection.execute(statement)
+
+
+def on_leaf(path: Path, name: str, number: int, data: bytes) -> None:
+    """Write over a page of a table or an index, of those that hold its rows."""
+    with closing(sqlite3.connect(path)) as connection:
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+    with path.open("r+b") as stream:
+        while True:
+            stream.seek((page - 1) * size)
+            found = stream.read(size)
+            if found[0] not in (2, 5):  # https://www.sqlite.org/fileformat2.html#b_tree_pages
+                break
+            cell = 12 + 2 * (number % int.from_bytes(found[3:5], "big"))
+            at = int.from_bytes(found[cell : cell + 2], "big")
+            page = int.from_bytes(found[at : at + 4], "big")
+        stream.seek((page - 1) * size)
+        stream.write(data.ljust(size, b"\xff")[:size])
+
+
+@pytest.fixture
+def path(tiny_file: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(tiny_file, tmp_path / "tiny.db"))
+
+
+@pytest.mark.parametrize("name", ["release-tiny", "release-small"])
+def test_what_bloxdb_makes_is_whole(empty_db: Database, golden: Path, name: str) -> None:
+    bloxdb.import_release(golden / name, empty_db)
+    queue = queue_of(empty_db, [1, 2, 3, 4])
+    ours = [claim(queue, f"elsewhere:{i}") for i in range(4)]
+    for record, end in zip(
+        ours, (finish, lambda r: r.fail("no"), lambda r: r.begin(), lambda r: r.release()), strict=True
+    ):
+        assert record is not None
+        end(record)  # type: ignore[no-untyped-call]
+    report = bloxdb.check(empty_db.path)
+    assert report.findings == []
+    assert str(report) == f"{empty_db.path} is whole"
+
+
+def nth(number: int) -> str:
+    """One of the runs whose best epoch is not the first."""
+    return f"(SELECT id FROM runs WHERE best_epoch > 1 ORDER BY id LIMIT 1 OFFSET {number})"
+
+
+# What is done to a database, and the kind and the beginning of what is found.
+REPAIRED = [
+    (f"UPDATE runs SET flops = 1 WHERE id = {nth(0)}", "copy", "1 run has other flops than their architectures"),
+    ("UPDATE runs SET params = 1", "copy", "40 runs have other params than"),
+    ("UPDATE archs SET hash = 'x' WHERE id = 7", "space", "2 rows of archs differ from the search space, the first of id 7, whose hash is 'x'"),
+    ("UPDATE archs SET vec = '[]' WHERE id = 9", "space", "2 rows of archs differ"),
+    ("UPDATE static_info SET flops = flops + 1 WHERE arch_id = 9", "space", "1 row of static_info differs"),
+    ("UPDATE blocks SET op1 = 'x' WHERE id = 3", "space", "1 row of blocks differs"),
+    ("DELETE FROM archs WHERE id = 91124", "space", "archs lacks 1 row, the first of id 91124"),
+    ("INSERT INTO archs VALUES (91125, 'y', 0, 0, 0, '[]')", "space", "archs has beside those of the search space 1 row"),
+    (f"UPDATE runs SET best_epoch = 99 WHERE id = {nth(1)}", "copy", "1 run has a best epoch that is not there"),
+    (f"UPDATE runs SET best_epoch = NULL WHERE id = {nth(2)}", "copy", "1 run has no best epoch, and are finished"),
+    (f"UPDATE runs SET val_top1 = 1.5 WHERE id = {nth(3)}", "copy", "1 run has another val_top1 than their best epochs"),
+    ("DROP INDEX ix_runs_of_archs", "schema", "the table runs has no index ix_runs_of_archs"),
+    ("DROP VIEW leaderboard", "schema", "there is no view leaderboard"),
+]  # fmt: skip
+"""All that a repair makes as it was."""
+
+CHANGED = [
+    ("UPDATE runs SET env_id = 77 WHERE id = 1", "reference", "1 row of runs refers to envs that are not there, the first to 77"),
+    ("UPDATE epochs SET val_loss_micro = 'x' WHERE epoch = 1 AND run_id = 2", "value", "1 row of epochs has a val_loss_micro that there cannot be"),
+]  # fmt: skip
+"""What a repair makes NULL."""
+
+LOST = [
+    ("INSERT INTO epochs (run_id, epoch) VALUES (9999, 1), (9999, 2)", "reference", "2 rows of epochs refer to runs that are not there, the first to 9999"),
+    ("UPDATE runs SET recipe_id = 77 WHERE id = 3", "reference", "1 row of runs refers to recipes that are not there, the first to 77"),
+    ("INSERT INTO latencies (arch_id, device_id, latency_ms) VALUES (1, 77, 1.0)", "reference", "1 row of latencies refers to devices"),
+    ("UPDATE runs SET status = 'lost' WHERE id = 4", "damage", "CHECK constraint failed in runs"),
+]  # fmt: skip
+"""What has no place in a database."""
+
+LEFT = [
+    ("DELETE FROM epochs WHERE epoch = 2 AND run_id = 5", "epochs", "1 run has gaps among their epochs"),
+    ("UPDATE recipes SET epochs = 500", "epochs", "runs have fewer epochs than their recipes, and are finished"),
+    ("UPDATE runs SET test_top1 = 12345 WHERE id = 6", "value", "1 row of runs has a test_top1 that there cannot be"),
+    ("UPDATE runs SET train_time_s = -1 WHERE id = 6", "value", "1 row of runs has a train_time_s"),
+    ("UPDATE epochs SET val_top5_milli = 100001 WHERE epoch = 1 AND run_id = 6", "value", "1 row of epochs has a val_top5_milli"),
+]  # fmt: skip
+"""What a repair leaves as it is."""
+
+
+def damaged(path: Path, wrong: list[tuple[str, str, str]]) -> None:
+    """Do all of it, and have it found, and not changed."""
+    changed(path, *(statement for statement, _, _ in wrong))
+    before = path.read_bytes()
+    report = bloxdb.check(path)
+    for _, kind, said in wrong:
+        assert any(f.kind == kind and said in f.message for f in report.findings), (said, report.findings)
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == ["tiny.db"]
+
+
+def test_what_stands_elsewhere_is_found_and_repaired(path: Path, tiny_file: Path) -> None:
+    damaged(path, REPAIRED)
+    before = path.read_bytes()
+    report = bloxdb.repair(path)
+    assert report.copy == path.with_name("tiny.repaired.db")
+    assert report.is_whole, (report.lost, report.left)
+    assert content(report.copy) == content(tiny_file)
+    assert whole(report.copy) == "delete"
+    assert path.read_bytes() == before
+
+
+def test_what_is_known_no_more_is_found_and_null_in_the_copy(path: Path) -> None:
+    damaged(path, CHANGED)
+    report = bloxdb.repair(path)
+    assert report.is_whole
+    assert report.repaired == [
+        "1 rows of runs referred to envs that are not there",
+        "1 rows of epochs had something else for val_loss_micro",
+    ]
+    with bloxdb.open(report.copy, current=False) as db:
+        assert db.rows("SELECT env_id FROM runs WHERE id = 1") == [{"env_id": None}]
+        query = "SELECT val_loss_micro FROM epochs WHERE epoch = 1 AND run_id = 2"
+        assert db.rows(query) == [{"val_loss_micro": None}]
+
+
+def test_what_has_no_place_is_found_and_said_to_be_lost(path: Path) -> None:
+    damaged(path, LOST)
+    report = bloxdb.repair(path)
+    assert not report.is_whole
+    assert report.left == []
+    assert report.lost == [
+        "1 rows of runs referred to recipes that are not there",
+        "1 rows of runs were there twice, or had a status that there is not",
+        "22 rows of epochs referred to runs that are not there",
+        "1 rows of latencies referred to devices that are not there",
+    ]
+    assert report.rows["runs"] == 38
+
+
+def test_what_nobody_knows_better_is_found_and_left(path: Path) -> None:
+    damaged(path, LEFT)
+    report = bloxdb.repair(path)
+    assert not report.is_whole
+    assert report.lost == []
+    assert len(report.left) == len(LEFT)
+
+
+def test_more_epochs_than_the_recipe_and_a_best_epoch_that_is_not_the_best_are_found(path: Path) -> None:
+    changed(
+        path,
+        "UPDATE recipes SET epochs = 3",
+        "UPDATE runs SET best_epoch = 1, val_top1 = (SELECT val_top1 FROM epochs WHERE run_id = runs.id AND "
+        "epoch = 1) WHERE id = (SELECT run_id FROM epochs a WHERE epoch = 1 AND val_top1 < "
+        "(SELECT max(val_top1) FROM epochs b WHERE b.run_id = a.run_id) LIMIT 1)",
+        "UPDATE latencies SET latency_ms = 9e999 WHERE rowid = (SELECT min(rowid) FROM latencies)",
+    )
+    told = [found.message for found in bloxdb.check(path).findings]
+    assert told[0].startswith("40 runs have more epochs than their recipes; the first is of architecture ")
+    assert any("a best epoch that is not the best of theirs" in message for message in told)
+    assert any("latencies has a latency_ms that there cannot be" in message for message in told)
+
+
+def test_nothing_is_lost_of_a_database_that_is_whole(path: Path, tiny_file: Path, tmp_path: Path) -> None:
+    told: list[tuple[int, int, str]] = []
+    report = bloxdb.repair(path, tmp_path / "other.db", progress=lambda *args: told.append(args))
+    assert (report.lost, report.repaired, report.left) == ([], [], [])
+    assert report.rows["runs"] == 40
+    assert report.rows["epochs"] == 400
+    assert content(report.copy) == content(tiny_file)
+    assert told[-1] == (6, 6, "done")
+    with pytest.raises(bloxdb.DatabaseExistsError):
+        bloxdb.repair(path, report.copy)
+
+
+@pytest.mark.parametrize("name", ["sqlite_autoindex_archs_1", "archs"])
+def test_a_damaged_page_of_the_search_space_costs_nothing(path: Path, tiny_file: Path, name: str) -> None:
+    on_leaf(path, name, 3, b"")
+    report = bloxdb.check(path)
+    assert {found.kind for found in report.findings} >= {"damage"}
+    repaired = bloxdb.repair(path)
+    assert repaired.is_whole
+    assert content(repaired.copy) == content(tiny_file)
+
+
+@pytest.mark.parametrize(("number", "data"), [(0, b""), (1, b"\x00" * 4096)])
+def test_a_damaged_page_of_rows_costs_those_rows_alone(
+    empty_db: Database, golden: Path, number: int, data: bytes
+) -> None:
+    bloxdb.import_release(golden / "release-small", empty_db)
+    path = empty_db.path
+    assert path is not None
+    empty_db.close()
+    before = content(path)
+    on_leaf(path, "epochs", number, data)
+    assert any(found.kind == "damage" for found in bloxdb.check(path).findings)
+    repaired = bloxdb.repair(path)
+    after = content(repaired.copy)
+    assert after[:4] == before[:4]
+    assert after[5:] == before[5:]
+    assert 0.8 * len(before[4]) < len(after[4]) < len(before[4])
+    assert set(after[4]) < set(before[4])
+    assert repaired.lost
+    assert "of run_id" in repaired.lost[0] or "rows of epochs" in repaired.lost[0]
+    assert not repaired.is_whole
+
+
+def test_unfinished_runs_go_on_before_a_gap(empty_db: Database) -> None:
+    from bloxdb.runs import EpochResult, RecipeFacts, RunQueue
+
+    queue = RunQueue(empty_db, [1, 2], RecipeFacts("mine-9", "digits", 9), 0)
+    queue.fill()
+    record = queue.claim()
+    assert record is not None
+    record.begin()
+    for number in range(1, 6):
+        record.epoch(EpochResult(number, RESULT, RESULT))
+    record.release()
+    path = empty_db.path
+    assert path is not None
+    empty_db.close()
+    changed(path, "DELETE FROM epochs WHERE epoch = 3")
+    report = bloxdb.repair(path)
+    assert report.is_whole
+    assert report.repaired == [
+        "1 runs that have not ended lost their epochs after a gap, and go on before it"
+    ]
+    with bloxdb.open(report.copy, current=False) as db:
+        assert [row["epoch"] for row in db.rows("SELECT epoch FROM epochs")] == [1, 2]
+
+
+def test_what_a_killed_process_left_is_found_but_not_what_one_that_lives_uses(path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from bloxdb.files import workspace\n"
+        "with workspace(Path(sys.argv[1])): os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path.parent)], check=False)
+    (found,) = bloxdb.check(path).findings
+    assert (found.kind, "was left by a process that was killed" in found.message) == ("left", True)
+    with workspace(path.parent):
+        assert bloxdb.check(path).findings == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "error"),
+    [
+        (lambda path: path.unlink(), bloxdb.DatabaseNotFoundError),
+        (lambda path: path.write_text("no database"), bloxdb.NotADatabaseError),
+        (lambda path: changed(path, "UPDATE alembic_version SET version_num = '0001'"), bloxdb.RevisionError),
+    ],
+)
+def test_what_is_no_database_of_this_bloxdb_is_an_error(
+    path: Path, damage: Callable[[Path], object], error: type[Exception]
+) -> None:
+    damage(path)
+    with pytest.raises(error):
+        bloxdb.check(path)
+
+
+def test_a_file_whose_schema_is_destroyed_is_a_finding_and_cannot_be_repaired(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[100:4096] = b"\xff" * 3996
+    path.write_bytes(data)
+    (found,) = bloxdb.check(path).findings
+    assert (found.kind, "cannot be read at all" in found.message) == ("damage", True)
+    with pytest.raises(bloxdb.DatabaseError, match="nothing can be read of"):
+        bloxdb.repair(path)
+    assert [file.name for file in path.parent.iterdir()] == ["tiny.db"]
+
+
+def test_every_table_is_copied_or_made_anew() -> None:
+    made = {"blocks", "archs", "static_info"}
+    assert {table.name for table in repairing._TABLES} | made == set(Base.metadata.tables)
+    assert len(checking._CHECKS) == 9
+
+
+def ask(path: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bloxdb", "check", "--db", str(path), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+
+
+def test_the_command_tells_and_repairs(path: Path, tmp_path: Path) -> None:
+    done = ask(path)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == f"{path} is whole\n"
+    assert json.loads(ask(path, "--json").stdout) == {"database": str(path), "findings": []}
+    changed(path, REPAIRED[0][0], LEFT[3][0])
+    done = ask(path)
+    assert done.returncode == 1
+    assert len(done.stdout.splitlines()) == 2
+    assert done.stderr == f"{path}: 2 findings\n"
+    told = json.loads(ask(path, "--json", "--repair", str(tmp_path / "new.db")).stdout)
+    assert [found["kind"] for found in told["findings"]] == ["copy", "value"]
+    assert told["repair"]["copy"] == str(tmp_path / "new.db")
+    assert [found["kind"] for found in told["repair"]["left"]] == ["value"]
+    changed(path, "UPDATE runs SET train_time_s = 5 WHERE train_time_s < 0")
+    done = ask(path, "--repair")
+    assert done.returncode == 0
+    assert "repaired: 1 runs have the costs of their architectures again" in done.stdout
+    assert path.with_name("tiny.repaired.db").exists()
