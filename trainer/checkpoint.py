@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from bloxdb.errors import BloxError
-from bloxdb.files import replacing
+from bloxdb.files import make_folder, replacing
 
 _DIGEST = 32  # bytes
 
@@ -43,7 +43,7 @@ class Checkpoint:
         stream = io.BytesIO()
         torch.save({"key": self.key, "state": state}, stream)
         data = stream.getvalue()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
         with replacing(self.path) as temporary:
             temporary.write_bytes(hashlib.sha256(data).digest() + data)
 

@@ -21,7 +21,7 @@ from bloxdb.arguments import integer
 from bloxdb.db.schema import Run
 from bloxdb.db.statuses import DIVERGED, FINISHED
 from bloxdb.errors import MissingDataError, WeightsError
-from bloxdb.files import expanded, replacing
+from bloxdb.files import expanded, make_folder, replacing
 from bloxdb.measures import RUN
 from bloxdb.runs.results import RunResult
 
@@ -123,7 +123,7 @@ class Keeper:
             **more,
         }
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
             with replacing(path) as temporary:
                 save_file(tensors, temporary, metadata)
         except (OSError, SafetensorError) as error:

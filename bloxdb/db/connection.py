@@ -184,7 +184,8 @@ def _connect(path: Path, read_only: bool, is_new: bool = False) -> forking.Conne
         connection.execute("PRAGMA journal_mode = MEMORY")  # after an error nobody needs the file
         connection.execute("PRAGMA synchronous = OFF")
     else:
-        connection.execute("PRAGMA synchronous = NORMAL")
+        # a commit is on the disk: the WAL, or the folder from which a journal was taken
+        connection.execute("PRAGMA synchronous = EXTRA")
         connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_BYTES}")
     if read_only:
         connection.execute("PRAGMA query_only = ON")

@@ -21,7 +21,7 @@ from bloxdb.db.connection import check_file, file_url, locate, make_engine, path
 from bloxdb.db.database import Database, open_url, revision_of
 from bloxdb.db.schema import Arch, Block, StaticInfo
 from bloxdb.errors import DatabaseError, DatabaseExistsError, NotADatabaseError
-from bloxdb.files import appearing
+from bloxdb.files import appearing, make_folder
 
 _JOURNALS = ("-journal", "-wal")  # what SQLite looks for beside a file
 
@@ -74,7 +74,7 @@ def _new_file(path: Path) -> Iterator[Database]:
             f"{taken} was left by another database of this name, and SQLite would take it for a part of the "
             "new one; put it back beside its database, remove it, or choose another place"
         )
-    real.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(real.parent)
     try:
         with appearing(real) as temporary, Database(file_url(temporary), new=path) as db:
             _build(db)
