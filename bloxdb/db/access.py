@@ -11,7 +11,7 @@ import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 
-from bloxdb.db.dialects import BUSY_MS
+from bloxdb.db.waiting import BUSY_MS, is_busy
 from bloxdb.errors import DatabaseError
 
 READ_ONLY = "mode=ro&readonly_shm=1"
@@ -88,7 +88,7 @@ def refusal(error: BaseException | None, path: Path | None) -> str | None:
     code = getattr(error, "sqlite_errorcode", None)
     if path is None or code is None:
         return None
-    if code & _PRIMARY == sqlite3.SQLITE_BUSY:
+    if is_busy(error):
         return (
             f"{path} was locked for {BUSY_MS // 1000} s by another process, as by an import, an upgrade or a "
             f"long export; wait until that has ended (`fuser {path}` says which it is), and try again"

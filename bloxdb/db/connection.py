@@ -16,8 +16,9 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from bloxdb.arguments import plain
 from bloxdb.db import access, forking, reading
-from bloxdb.db.dialects import APPLICATION_ID, BUSY_MS, NAMES, SQLite, begin
+from bloxdb.db.dialects import APPLICATION_ID, NAMES, SQLite, begin
 from bloxdb.db.passwords import hidden_in
+from bloxdb.db.waiting import BUSY_MS, patiently
 from bloxdb.errors import DatabaseError, DatabaseNotFoundError, MissingExtraError, NotADatabaseError
 from bloxdb.files import expanded
 
@@ -35,6 +36,7 @@ _HALF_URL = re.compile(r"((?:sqlite|postgres(?:ql)?)(?:\+\w+)?):(.*)", re.IGNORE
 _LAST_PORT = 65_535
 _JOURNAL_BYTES = 16 << 20  # that a WAL keeps after somebody's long reading has let it grow
 _TRIES, _PAUSE = 10, 0.05  # seconds, for one who may only read while another closes
+_PASSING = 1.0  # seconds that whoever closes waits; who locks a file for longer is still to close it
 _CACHE_KIB = 65_536  # of pages; the index that ranks runs has 5 MB, and 64 MiB hold all that queries touch
 
 
@@ -168,8 +170,13 @@ def query_engine(url: URL, *, is_new: bool = False) -> Engine:
     return engine
 
 
-def _connect(path: Path, read_only: bool, is_new: bool = False) -> forking.Connection:
-    """A connection to a file; only SQLite ever opens one, since closing any other handle ends our locks."""
+def _connect(
+    path: Path, read_only: bool, is_new: bool = False, wait: float | None = None
+) -> forking.Connection:
+    """A connection to a file; only SQLite ever opens one, since closing any other handle ends our locks.
+
+    One that may write waits for a lock for so many seconds, or as long as another has it.
+    """
     if is_new and not path.exists():
         path.touch()  # SQLite alone would give it another mode than the umask says
     if is_new or not read_only or access.is_writable(path):
@@ -178,6 +185,8 @@ def _connect(path: Path, read_only: bool, is_new: bool = False) -> forking.Conne
     else:
         connection = _opened_for_reading(path)
     connection.is_new = is_new
+    if not (read_only or is_new):
+        patiently(connection, "SELECT 1 FROM sqlite_master LIMIT 1", wait)  # the pragmas below read, too
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     if is_new:
@@ -223,7 +232,7 @@ def rest(path: Path) -> None:
     """Leave a file without a WAL, if this process may do that and nobody has it open."""
     if not access.is_writable(path):
         return
-    with suppress(sqlite3.Error), closing(_connect(path, read_only=False)) as connection:
+    with suppress(sqlite3.Error), closing(_connect(path, read_only=False, wait=_PASSING)) as connection:
         if connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
             connection.execute("PRAGMA busy_timeout = 0")
             connection.execute("PRAGMA journal_mode = DELETE")
@@ -238,7 +247,10 @@ def share(path: Path) -> None:
     if access.beside(path, "-wal").exists():
         return
     if access.is_writable(path) and path.stat().st_uid == os.geteuid():
-        with suppress(sqlite3.OperationalError), closing(_connect(path, read_only=False)) as connection:
+        with (
+            suppress(sqlite3.OperationalError),
+            closing(_connect(path, read_only=False, wait=BUSY_MS / 1000)) as connection,
+        ):
             connection.execute("PRAGMA busy_timeout = 0")
             connection.execute("PRAGMA journal_mode = WAL")
 

@@ -70,7 +70,7 @@ class Heartbeat:
     def _beat(self) -> None:
         while not self._stop.wait(self._every):
             try:
-                self._record.heartbeat()
+                self._record.heartbeat(wait=self._every)
             except RunLostError:
                 self.lost = True
                 return
