@@ -8,19 +8,63 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from bloxdb.errors import BloxError
-from bloxdb.files import make_folder, replacing
+from bloxdb.db.schema import Recipe, Run
+from bloxdb.db.statuses import DIVERGED, FINISHED
+from bloxdb.errors import BloxError, TrainingError
+from bloxdb.files import make_folder, replacing, workspace
 
 _DIGEST = 32  # bytes
+_NAME = re.compile(r"(?P<digest>[0-9a-f]{16})-(?P<arch>\d{1,6})-(?P<seed>\d{1,19})\.pt")
 
 
 class DamagedCheckpointError(BloxError, ValueError):
     """A checkpoint is not what was written, or of another run."""
+
+
+def check_folder(folder: Path) -> None:
+    """Whether checkpoints can be written, and remove what killed processes left half-written.
+
+    Raises
+    ------
+    TrainingError
+        They cannot.
+    """
+    try:
+        make_folder(folder)
+        with workspace(folder) as place:
+            (place / "a").write_bytes(bytes(4096))
+    except OSError as error:
+        raise TrainingError(
+            f"checkpoints cannot be written to {folder}: {error.strerror}; "
+            "name another folder with --checkpoint-dir DIR"
+        ) from error
+
+
+def sweep(folder: Path, session: Session) -> None:
+    """Remove checkpoints of runs that have ended, whose worker was killed before it could.
+
+    Parameters
+    ----------
+    folder
+        The folder of all checkpoints.
+    session
+        To ask for the runs.
+    """
+    for path in folder.iterdir():
+        if found := _NAME.fullmatch(path.name):
+            run = select(Run.status).join(Recipe).where(Recipe.digest.startswith(found["digest"]))
+            run = run.where(Run.arch_id == int(found["arch"]), Run.seed == int(found["seed"]))
+            if session.scalar(run) in (FINISHED, DIVERGED):
+                path.unlink(missing_ok=True)
 
 
 class Checkpoint:
@@ -68,5 +112,6 @@ class Checkpoint:
         return state
 
     def remove(self) -> None:
-        """Forget it; the run is finished, or begins anew."""
-        self.path.unlink(missing_ok=True)
+        """Forget it; the run is finished, or begins anew. Where that cannot be, `sweep` does so later."""
+        with suppress(OSError):
+            self.path.unlink()
