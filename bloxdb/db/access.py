@@ -20,6 +20,7 @@ READ_ONLY = "mode=ro&readonly_shm=1"
 UNCHANGING = "mode=ro&immutable=1"
 """How a file is opened on a medium that nobody can write."""
 
+_NO_INDEX = (sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_IOERR_SHMMAP)
 _PRIMARY = 0xFF  # of a code of SQLite; the other bits say more
 
 
@@ -115,6 +116,11 @@ def _of_files_beside(path: Path) -> str | None:
                 f"{owner(found)} run `bloxdb status --db {path}`, which takes it away"
             )
     return None
+
+
+def lacks_room(error: sqlite3.Error) -> bool:
+    """Whether SQLite could not make the index of a WAL, as on a full disk."""
+    return error.sqlite_errorcode in _NO_INDEX
 
 
 def left_on(path: Path) -> str:

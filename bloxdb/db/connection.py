@@ -185,11 +185,23 @@ def _connect(
     else:
         connection = _opened_for_reading(path)
     connection.is_new = is_new
-    if not (read_only or is_new):
-        patiently(connection, "SELECT 1 FROM sqlite_master LIMIT 1", wait)  # the pragmas below read, too
+    try:
+        _settle(connection, read_only, wait)
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if is_new or not access.lacks_room(error) or not _bring_in(path):
+            raise
+        return _connect(path, read_only, wait=wait)
+    return connection
+
+
+def _settle(connection: forking.Connection, read_only: bool, wait: float | None) -> None:
+    """Our pragmas, most of which read the file."""
+    if not (read_only or connection.is_new):
+        patiently(connection, "SELECT 1 FROM sqlite_master LIMIT 1", wait)
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-    if is_new:
+    if connection.is_new:
         connection.execute("PRAGMA journal_mode = MEMORY")  # after an error nobody needs the file
         connection.execute("PRAGMA synchronous = OFF")
     else:
@@ -198,7 +210,18 @@ def _connect(
         connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_BYTES}")
     if read_only:
         connection.execute("PRAGMA query_only = ON")
-    return connection
+
+
+def _bring_in(path: Path) -> bool:
+    """Bring a WAL that was left into the file, where a full disk has no room for its index.
+
+    Whoever has the file to himself needs none. True if there is no WAL any more.
+    """
+    with suppress(sqlite3.Error), closing(_opened(path, "mode=rw")) as connection:
+        connection.execute("PRAGMA busy_timeout = 0")
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        return bool(connection.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",))
+    return False
 
 
 def _opened(path: Path, mode: str) -> forking.Connection:
