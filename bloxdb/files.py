@@ -299,18 +299,40 @@ def appearing(target: Path) -> Iterator[Path]:
     with workspace(target.parent) as folder:
         temporary = folder / target.name
         yield temporary
-        _sync(temporary)
-        try:
-            target.hardlink_to(temporary)
-        except FileExistsError:
-            raise
-        except OSError:  # a file system without links
-            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-            temporary.replace(target)
-        _sync(target.parent)
+        with _lasting(target.parent, temporary):
+            try:
+                target.hardlink_to(temporary)
+            except FileExistsError:
+                raise
+            except OSError:  # a file system without links
+                os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+                temporary.replace(target)
 
 
-def _sync(path: Path) -> None:
+@contextmanager
+def _lasting(folder: Path, *written: Path) -> Iterator[None]:
+    """Give what was written its names in a folder, so that a power cut finds it there, and whole.
+
+    What lies in a `workspace` is promised to nobody, so nothing waits for the disk there.
+
+    Parameters
+    ----------
+    folder
+        Where the new names are.
+    written
+        What gets them: files; or a folder, and the files in it.
+    """
+    place = folder.absolute()
+    is_promised = not any(is_workspace(path) for path in (place, *place.parents))
+    if is_promised:
+        for path in written:
+            sync(path)
+    yield
+    if is_promised:
+        sync(folder)
+
+
+def sync(path: Path) -> None:
     """Have a file, or the names in a folder, on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -322,32 +344,62 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def make_folder(folder: Path) -> list[Path]:
+    """Make a folder and those above it that are missing, on the disk; which were made, the lowest first."""
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in made:
+        sync(place.parent)
+    return made
+
+
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """A name in a `workspace` beside `target`; renamed onto it at the end, removed after an error."""
+    """A name in a `workspace` beside `target`; renamed onto it at the end, on the disk, or removed."""
     with workspace(target.parent) as folder:
         temporary = folder / target.name
         yield temporary
-        temporary.replace(target)
+        with _lasting(target.parent, temporary):
+            temporary.replace(target)
 
 
 @contextmanager
 def replacing_all(folder: Path) -> Iterator[Path]:
-    """A `workspace` within `folder`; what was put into it takes its place there at the end.
+    """A folder in a `workspace`; what was put into it takes its place in `folder` at the end, on the disk.
 
-    Files of other names stay. After an error nothing is left, nor folders that were not there before.
+    A new folder appears with all files at once. In one that is there, files of other names stay, and each is
+    replaced as a whole. After an error nothing is left, nor folders above that were not there before.
     """
-    with made(folder), workspace(folder) as staging:
+    folder = folder.resolve()
+    is_new = not folder.exists()
+    beside = folder.parent if is_new else folder
+    with made(beside), workspace(beside) as place:
+        staging = place / folder.name
+        staging.mkdir()
         yield staging
-        for path in sorted(staging.iterdir()):
-            path.replace(folder / path.name)
+        files = sorted(staging.iterdir())
+        if not (is_new and _appears(folder, staging, files)):
+            with _lasting(folder, *files):
+                for path in files:
+                    path.replace(folder / path.name)
+
+
+def _appears(folder: Path, staging: Path, files: list[Path]) -> bool:
+    """Give a folder its name; False where another process has made one with something in it meanwhile."""
+    try:
+        with _lasting(folder.parent, *files, staging):
+            staging.rename(folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return False
+    return True
 
 
 @contextmanager
 def made(folder: Path) -> Iterator[None]:
     """A folder, which is made with those above it; those that are new and empty at the end are removed."""
-    new = [place for place in (folder, *folder.parents) if not place.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    new = make_folder(folder)
     try:
         yield
     finally:

@@ -9,18 +9,25 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from bloxdb.errors import BloxError
-from bloxdb.files import open_file, replacing
+from bloxdb.db.schema import Recipe, Run
+from bloxdb.db.statuses import DIVERGED, FINISHED
+from bloxdb.errors import BloxError, TrainingError
+from bloxdb.files import make_folder, open_file, replacing, workspace
 
 _DIGEST = 32  # bytes
 _MOST_THREADS = 1 << 12  # far more than a machine has cores, and than torch would start
 _LATER = ("device_workers",)  # what states have that were not written from the start
+_NAME = re.compile(r"(?P<digest>[0-9a-f]{16})-(?P<arch>\d{1,6})-(?P<seed>\d{1,19})\.pt")
 
 
 class DamagedCheckpointError(BloxError, ValueError):
@@ -29,6 +36,43 @@ class DamagedCheckpointError(BloxError, ValueError):
 
 class ForeignCheckpointError(BloxError, ValueError):
     """A checkpoint is whole, and not what this version of this program writes."""
+
+
+def check_folder(folder: Path) -> None:
+    """Whether checkpoints can be written, and remove what killed processes left half-written.
+
+    Raises
+    ------
+    TrainingError
+        They cannot.
+    """
+    try:
+        make_folder(folder)
+        with workspace(folder) as place:
+            (place / "a").write_bytes(bytes(4096))
+    except OSError as error:
+        raise TrainingError(
+            f"checkpoints cannot be written to {folder}: {error.strerror}; "
+            "name another folder with --checkpoint-dir DIR"
+        ) from error
+
+
+def sweep(folder: Path, session: Session) -> None:
+    """Remove checkpoints of runs that have ended, whose worker was killed before it could.
+
+    Parameters
+    ----------
+    folder
+        The folder of all checkpoints.
+    session
+        To ask for the runs.
+    """
+    for path in folder.iterdir():
+        if found := _NAME.fullmatch(path.name):
+            run = select(Run.status).join(Recipe).where(Recipe.digest.startswith(found["digest"]))
+            run = run.where(Run.arch_id == int(found["arch"]), Run.seed == int(found["seed"]))
+            if session.scalar(run) in (FINISHED, DIVERGED):
+                path.unlink(missing_ok=True)
 
 
 class Checkpoint:
@@ -51,7 +95,7 @@ class Checkpoint:
         stream = io.BytesIO()
         torch.save({"key": self.key, "state": state}, stream)
         data = stream.getvalue()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
         with replacing(self.path) as temporary:
             temporary.write_bytes(hashlib.sha256(data).digest() + data)
 
@@ -101,8 +145,9 @@ class Checkpoint:
         )
 
     def remove(self) -> None:
-        """Forget it; the run is finished, or begins anew."""
-        self.path.unlink(missing_ok=True)
+        """Forget it; the run is finished, or begins anew. Where that cannot be, `sweep` does so later."""
+        with suppress(OSError):
+            self.path.unlink()
 
 
 def misfit(state: dict[str, Any], fresh: dict[str, Any], parameters: Sequence[torch.Tensor]) -> str:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -18,11 +18,13 @@ import torch
 from bloxdb.db.database import open
 from bloxdb.errors import BloxError, QueryError
 
+from .checkpoint import check_folder, sweep
 from .devices import Place, threads_for
 from .graphs import are_used
 from .images import DataSet
+from .stopping import AFTER_EPOCH, AT_ONCE, Stop, held_back
 from .threads import wait_passively
-from .worker import Event, Job, Stop, data_of, prepare, work
+from .worker import Event, Job, data_of, prepare, work
 
 _LOOK = 0.5  # seconds between two looks at signals
 
@@ -74,7 +76,9 @@ def train(
     ]
     with open(job.db, current=False) as db:
         queue = prepare(db, job, data)
-        with Stop().on_signals() as stop:
+        check_folder(job.checkpoints)
+        sweep(job.checkpoints, db.reader)
+        with Stop(grace=job.grace).on_signals() as stop:
             if len(where) == 1:
                 _work_here(job, where[0], tell, stop)
                 died = 0
@@ -101,13 +105,19 @@ class _Fleet:
         self._stop = stop
         context = get_context("spawn")
         wait_passively()
+        resource_tracker.ensure_running()  # it would let signals through as it starts
         self._workers: dict[Connection[Any, Any], Any] = {}
-        for place in where:
-            reader, writer = context.Pipe(duplex=False)
-            process = context.Process(target=_child, args=(job, place, writer, os.getpid()))
-            process.start()
-            writer.close()
-            self._workers[reader] = process
+        self._orders: dict[Any, Connection[Any, Any]] = {}
+        with held_back():
+            for place in where:
+                reader, writer = context.Pipe(duplex=False)
+                theirs, orders = context.Pipe(duplex=False)
+                process = context.Process(target=_child, args=(job, place, writer, theirs, os.getpid()))
+                process.start()
+                writer.close()
+                theirs.close()
+                self._workers[reader] = process
+                self._orders[process] = orders
 
     def run(self) -> int:
         """Pass on events and signals until all are gone; how many ended badly."""
@@ -119,11 +129,12 @@ class _Fleet:
                     bad += self._hear(reader)  # type: ignore[arg-type]
                 if self._stop.asked and not asked:
                     asked = True
-                    self._signal(signal.SIGINT)
+                    self._order(AFTER_EPOCH)
         except KeyboardInterrupt:
-            if not asked:
-                self._signal(signal.SIGINT)
-            self._signal(signal.SIGTERM)  # two of one kind may arrive as one
+            self._order(AT_ONCE)
+            raise
+        except BaseException:  # what they tell goes nowhere any more
+            self._order(AFTER_EPOCH)
             raise
         finally:
             for process in self._workers.values():
@@ -142,10 +153,12 @@ class _Fleet:
             return bool(process.exitcode)
         return False
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _order(self, what: int) -> None:
         for process in self._workers.values():
             if process.is_alive():
-                os.kill(process.pid, number)
+                with suppress(BrokenPipeError):
+                    self._orders[process].send(what)
+                os.kill(process.pid, signal.SIGINT)
 
 
 def _farewell(code: int) -> str:
@@ -154,7 +167,9 @@ def _farewell(code: int) -> str:
     return f"ended with exit code {code}"
 
 
-def _child(job: Job, place: Place, pipe: Connection[Any, Any], parent: int) -> None:
+def _child(
+    job: Job, place: Place, pipe: Connection[Any, Any], orders: Connection[Any, Any], parent: int
+) -> None:
     """A worker process: signals of the terminal go to its parent, which passes them on."""
     os.setpgid(0, 0)
     place.settle()
@@ -163,7 +178,7 @@ def _child(job: Job, place: Place, pipe: Connection[Any, Any], parent: int) -> N
         with suppress(BrokenPipeError):  # the parent is gone, and `stop` knows
             pipe.send(event)
 
-    with Stop(parent).on_signals() as stop:
+    with Stop(parent, orders).on_signals() as stop:
         try:
             work(job, place, tell, stop)
         except KeyboardInterrupt:

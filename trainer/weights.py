@@ -21,7 +21,7 @@ from bloxdb.arguments import integer
 from bloxdb.db.schema import Run
 from bloxdb.db.statuses import DIVERGED, FINISHED
 from bloxdb.errors import InvalidArchError, MissingDataError, QueryError, WeightsError
-from bloxdb.files import check_file, expanded, replacing
+from bloxdb.files import check_file, expanded, make_folder, replacing
 from bloxdb.measures import RUN
 from bloxdb.runs.results import RunResult
 
@@ -129,7 +129,7 @@ class Keeper:
             **more,
         }
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
             with replacing(path) as temporary:
                 save_file(tensors, temporary, metadata)
         except (OSError, SafetensorError) as error:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
+from sqlalchemy.exc import SQLAlchemyError
 
 from bloxdb import space
 from bloxdb.db.database import Database, open
@@ -34,7 +31,10 @@ from .loop import Training, kept
 from .naming import check_recipe
 from .recipe import TrainingRecipe
 from .scalars import Scalars
+from .stopping import Stop
 from .weights import Keeper
+
+_AT_ONCE = 5.0  # seconds to give a run back where a worker is to stop at once; then that is left to others
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,8 @@ class Job:
         Which epochs' weights are kept, of `identity.KEPT`; None for none.
     weights_dir
         The folder of weights; None for ``DATABASE.weights`` beside the database.
+    grace
+        Seconds after which workers that were asked to stop after their epoch stop at once; None for never.
 
     Raises
     ------
@@ -92,6 +94,7 @@ class Job:
     graphs: bool | None = None
     keep_weights: str | None = None
     weights_dir: Path | None = None
+    grace: float | None = None
 
     def __post_init__(self) -> None:
         if self.keep_weights not in (None, *KEPT):
@@ -131,40 +134,6 @@ class Event:
     top1: float | None = None
     images_per_second: float = 0.0
     message: str = ""
-
-
-class Stop:
-    """Whether to stop: asked once, after the epoch; asked twice, at once, by `KeyboardInterrupt`.
-
-    Parameters
-    ----------
-    parent
-        The process that asks, of one that is nobody else's to stop; when it is gone, that asks too.
-    """
-
-    def __init__(self, parent: int | None = None) -> None:
-        self.asked = False
-        self._parent = parent
-
-    def __bool__(self) -> bool:
-        return self.asked or self._parent not in (None, os.getppid())
-
-    @contextmanager
-    def on_signals(self) -> Iterator[Stop]:
-        """Let Ctrl-C and SIGTERM ask; in a thread nobody does, since signals are the main one's."""
-        is_main = threading.current_thread() is threading.main_thread()
-        asking = (signal.SIGINT, signal.SIGTERM) if is_main else ()
-        before = {number: signal.signal(number, self._ask) for number in asking}
-        try:
-            yield self
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
 
 
 def data_of(job: Job, *, download: bool = False) -> DataSet:
@@ -259,21 +228,24 @@ class Worker:
                 self._train(record, checkpoint, heart)
         except RunLostError as error:
             self._say(record, "note", message=str(error))
-        except BloxError:
-            with suppress(BloxError, RunLostError):
+        except (BloxError, OSError, SQLAlchemyError):  # a disk, a closed pipe, a database
+            with suppress(BloxError, OSError):
                 record.release()
             raise
         except Exception as error:
             failure, memory = _one_line(error), is_out_of_memory(error)
             with suppress(RunLostError):
-                if not record.fail(failure, once_more=memory or is_of_a_device(error)):
+                if is_of_a_device(error) and not memory:
+                    record.release(failure)
+                    again = "will be trained once more"
+                elif not record.fail(failure, once_more=memory):
                     again = "will be trained once more"
             if not memory:
                 told = again or "cannot be trained"
                 raise TrainingError(f"architecture {record.arch_id} {told}: {failure}") from error
         except BaseException:
-            with suppress(RunLostError):
-                record.release()
+            with suppress(BloxError):
+                record.release(wait=_AT_ONCE)
             raise
         finally:
             torch.set_num_threads(self.threads)
@@ -299,7 +271,7 @@ class Worker:
             while training.epoch < recipe.epochs:
                 if self.stop:
                     if training.epoch > saved:
-                        checkpoint.save(training.state())
+                        self._save(record, training, checkpoint)
                     record.release()
                     self._say(record, "note", message=f"stopped after epoch {training.epoch}")
                     return
@@ -317,8 +289,8 @@ class Worker:
                 scalars.epoch(result)
                 keeper.epoch(result.epoch, training.network)
                 if result.epoch < recipe.epochs and self._is_due(result.epoch, time.monotonic() - saved_at):
-                    checkpoint.save(training.state())
-                    saved, saved_at = result.epoch, time.monotonic()
+                    saved = result.epoch if self._save(record, training, checkpoint) else saved
+                    saved_at = time.monotonic()
                 self._say_epoch(record, result, training.train_time - before)
             final = training.finish()
             keeper.end(final, training.best_weights)
@@ -327,6 +299,18 @@ class Worker:
             scalars.end(final)
         top1 = None if final.test is None else final.test.top1
         self._say(record, "end", epoch=recipe.epochs, top1=top1, message="finished")
+
+    def _save(self, record: RunRecord, training: Training, checkpoint: Checkpoint) -> bool:
+        """Write a checkpoint; where that cannot be, the run keeps the one before and goes on."""
+        try:
+            checkpoint.save(training.state())
+        except OSError as error:
+            problem = f"epoch {training.epoch} has no checkpoint, since nothing can be written to"
+            kept = "the one before is kept" if checkpoint.path.exists() else "there is none before it"
+            told = f"{problem} {checkpoint.path.parent}: {error.strerror}; {kept}"
+            self._say(record, "note", message=told)
+            return False
+        return True
 
     def _is_due(self, epoch: int, seconds: float) -> bool:
         """Whether a checkpoint is to be written after an epoch, so long after the last one."""

@@ -175,6 +175,12 @@ def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Seconds without one after which others take a run over.",
 )
 @click.option(
+    "--grace",
+    type=click.FloatRange(0.1, 604_800),
+    metavar="SECONDS",
+    help="How long workers that are to stop may take for their epoch; if not given, as long as it takes.",
+)
+@click.option(
     "--graphs/--no-graphs",
     default=None,
     help="Record a GPU's steps and replay them, which is the default, or not; the numbers are the same.",
@@ -193,8 +199,8 @@ def train(
 
     Any number of these commands on one machine can share a file, and those of many machines a PostgreSQL
     database: each run is trained once.
-    What is finished is passed over, so the same command goes on after an interruption. Ctrl-C finishes the
-    epoch and gives the runs back; Ctrl-C twice stops at once.
+    What is finished is passed over, so the same command goes on after an interruption. Ctrl-C or SIGTERM
+    finishes the epoch and gives the runs back; once more, or after --grace, stops at once.
 
     The database is created if there is none. Without other options, CIFAR-100 is trained as in the release.
     Options that change results make another recipe.

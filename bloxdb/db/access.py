@@ -13,9 +13,9 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from bloxdb import warn
-from bloxdb.db.dialects import BUSY_MS
 from bloxdb.db.disks import disk_of, warning_for
 from bloxdb.db.holders import holder
+from bloxdb.db.waiting import BUSY_MS, is_busy
 from bloxdb.errors import DatabaseError, DatabaseExistsError
 from bloxdb.files import appearing, made
 
@@ -30,6 +30,7 @@ SQLITE_NEEDED = (3, 35, 5)
 COLUMN that damages no file (https://www.sqlite.org/releaselog/3_35_5.html)."""
 
 _JOURNALS = ("-journal", "-wal")  # what SQLite looks for beside a file
+_NO_INDEX = (sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_IOERR_SHMMAP)
 _PRIMARY = 0xFF  # of a code of SQLite; the other bits say more
 
 
@@ -154,7 +155,7 @@ def refusal(error: BaseException | None, path: Path | None) -> str | None:
     code = getattr(error, "sqlite_errorcode", None)
     if path is None or code is None:
         return None
-    if code & _PRIMARY == sqlite3.SQLITE_BUSY:
+    if is_busy(error):
         who = holder(path)
         found = f"by {who}" if who else "by another process, as by an import, an upgrade or a long export"
         advice = "" if who else f" (`fuser {path}` says which it is)"
@@ -184,6 +185,11 @@ def _of_files_beside(path: Path) -> str | None:
                 f"{owner(found)} run `bloxdb status --db {path}`, which takes it away"
             )
     return None
+
+
+def lacks_room(error: sqlite3.Error) -> bool:
+    """Whether SQLite could not make the index of a WAL, as on a full disk."""
+    return error.sqlite_errorcode in _NO_INDEX
 
 
 def left_on(path: Path) -> str:

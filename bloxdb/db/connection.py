@@ -16,9 +16,10 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from bloxdb.arguments import plain
 from bloxdb.db import access, forking, reading
-from bloxdb.db.dialects import APPLICATION_ID, BUSY_MS, NAMES, SQLite, begin
+from bloxdb.db.dialects import APPLICATION_ID, NAMES, SQLite, begin
 from bloxdb.db.disks import disk_of
 from bloxdb.db.passwords import hidden_in
+from bloxdb.db.waiting import BUSY_MS, patiently
 from bloxdb.errors import DatabaseError, DatabaseNotFoundError, MissingExtraError, NotADatabaseError
 from bloxdb.files import expanded, what_is
 
@@ -36,6 +37,7 @@ _HALF_URL = re.compile(r"((?:sqlite|postgres(?:ql)?)(?:\+\w+)?):(.*)", re.IGNORE
 _LAST_PORT = 65_535
 _JOURNAL_BYTES = 16 << 20  # that a WAL keeps after somebody's long reading has let it grow
 _TRIES, _PAUSE = 10, 0.05  # seconds, for one who may only read while another closes
+_PASSING = 1.0  # seconds that whoever closes waits; who locks a file for longer is still to close it
 _CACHE_KIB = 65_536  # of pages; the index that ranks runs has 5 MB, and 64 MiB hold all that queries touch
 
 
@@ -172,37 +174,66 @@ def query_engine(url: URL, *, is_new: bool = False) -> Engine:
 
 
 def _connect(
-    path: Path, read_only: bool, is_new: bool = False, patience: float = BUSY_MS / 1000
+    path: Path, read_only: bool, is_new: bool = False, wait: float | None = None
 ) -> forking.Connection:
-    """A connection to a file; only SQLite ever opens one, since closing any other handle ends our locks."""
+    """A connection to a file; only SQLite ever opens one, since closing any other handle ends our locks.
+
+    One that may write waits for a lock for so many seconds, or as long as another has it.
+    """
     if is_new and not path.exists():
         path.touch()  # SQLite alone would give it another mode than the umask says
     if is_new or not read_only or access.is_writable(path):
         # who reads, too: whoever closes a database last removes its WAL, if he may write
-        connection = _opened(path, "mode=rw", patience)
+        connection = _opened(path, "mode=rw")
     else:
         connection = _opened_for_reading(path)
     connection.is_new = is_new
     connection.takes_wal = disk_of(path).takes_wal
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-    if is_new:
-        connection.execute("PRAGMA journal_mode = MEMORY")  # after an error nobody needs the file
-        connection.execute("PRAGMA synchronous = OFF")
-    else:
-        connection.execute(f"PRAGMA synchronous = {'NORMAL' if connection.takes_wal else 'FULL'}")
-        connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_BYTES}")
-    if read_only:
-        connection.execute("PRAGMA query_only = ON")
+    try:
+        _settle(connection, read_only, wait)
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if is_new or not access.lacks_room(error) or not _bring_in(path):
+            raise
+        return _connect(path, read_only, wait=wait)
     return connection
 
 
-def _opened(path: Path, mode: str, patience: float = BUSY_MS / 1000) -> forking.Connection:
+def _settle(connection: forking.Connection, read_only: bool, wait: float | None) -> None:
+    """Our pragmas, most of which read the file."""
+    if not (read_only or connection.is_new):
+        patiently(connection, "SELECT 1 FROM sqlite_master LIMIT 1", wait)
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    if connection.is_new:
+        connection.execute("PRAGMA journal_mode = MEMORY")  # after an error nobody needs the file
+        connection.execute("PRAGMA synchronous = OFF")
+    else:
+        # a commit is on the disk: the WAL, or the folder from which a journal was taken
+        connection.execute("PRAGMA synchronous = EXTRA")
+        connection.execute(f"PRAGMA journal_size_limit = {_JOURNAL_BYTES}")
+    if read_only:
+        connection.execute("PRAGMA query_only = ON")
+
+
+def _bring_in(path: Path) -> bool:
+    """Bring a WAL that was left into the file, where a full disk has no room for its index.
+
+    Whoever has the file to himself needs none. True if there is no WAL any more.
+    """
+    with suppress(sqlite3.Error), closing(_opened(path, "mode=rw")) as connection:
+        connection.execute("PRAGMA busy_timeout = 0")
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        return bool(connection.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",))
+    return False
+
+
+def _opened(path: Path, mode: str) -> forking.Connection:
     connection = sqlite3.connect(
         f"{path.as_uri()}?{mode}",
         uri=True,
         isolation_level=None,
-        timeout=patience,
+        timeout=BUSY_MS / 1000,
         check_same_thread=False,
         factory=forking.Connection,
     )
@@ -228,8 +259,8 @@ def rest(path: Path) -> None:
     """Leave a file without a WAL, if this process may do that and nobody has it open."""
     if not access.is_writable(path):
         return
-    # without patience from the first word on: to ask for the mode already waits for whoever has the file
-    with suppress(sqlite3.Error), closing(_connect(path, read_only=False, patience=0)) as connection:
+    with suppress(sqlite3.Error), closing(_connect(path, read_only=False, wait=_PASSING)) as connection:
+        connection.execute("PRAGMA busy_timeout = 0")
         if connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
             connection.execute("PRAGMA journal_mode = DELETE")
 
@@ -245,8 +276,9 @@ def share(path: Path) -> None:
     if access.is_writable(path) and path.stat().st_uid == os.geteuid():
         with (
             suppress(sqlite3.OperationalError),
-            closing(_connect(path, read_only=False, patience=0)) as connection,
+            closing(_connect(path, read_only=False, wait=_PASSING)) as connection,
         ):
+            connection.execute("PRAGMA busy_timeout = 0")
             connection.execute("PRAGMA journal_mode = WAL")
 
 

@@ -23,6 +23,7 @@ from bloxdb.db.connection import check_file, file_url, locate, make_engine, path
 from bloxdb.db.database import Database, open_url, revision_of
 from bloxdb.db.schema import Arch, Base, Block, StaticInfo
 from bloxdb.errors import DatabaseExistsError, NotADatabaseError
+from bloxdb.files import appearing
 
 
 def create(path_or_url: str | os.PathLike[str] | None = None, *, current: bool = True) -> Database:
@@ -199,7 +200,7 @@ def _keep_copy(db: Database, revision: str) -> Path | None:
     """A whole copy beside the file, under a name that is not taken."""
     if db.path is None:
         return None
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
     copy = db.path.with_name(f"{db.path.stem}.{revision}.{stamp}{db.path.suffix}")
     with appearing(copy) as temporary:
         temporary.touch()  # an empty file is as none, and SQLite would let others read what they may not

@@ -17,7 +17,7 @@ from bloxdb.db import passwords, revisions
 from bloxdb.db.access import check_access, is_on_read_only_medium, refusal
 from bloxdb.db.connection import check_file, locate, path_of, share
 from bloxdb.db.connections import Connections
-from bloxdb.db.dialects import engines_of
+from bloxdb.db.dialects import WAIT, engines_of
 from bloxdb.db.opened import Currents, close_at_end, no_database
 from bloxdb.db.reading import Answer, ask
 from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError
@@ -105,8 +105,13 @@ class Database:
         return self._connections.reader()
 
     @contextmanager
-    def transaction(self) -> Iterator[Session]:
+    def transaction(self, *, wait: float | None = None) -> Iterator[Session]:
         """A session that is committed at the end, or rolled back after an error.
+
+        Parameters
+        ----------
+        wait
+            How many seconds to wait for an SQLite file that another has locked; no matter how many if None.
 
         Yields
         ------
@@ -114,7 +119,8 @@ class Database:
             A session of SQLAlchemy; a `DatabaseError` where the engine refuses, as on a full disk.
         """
         self._check_writable()
-        with self._translated(), self._write.begin() as session:
+        engine = self.engine if wait is None else self.engine.execution_options(**{WAIT: wait})
+        with self._translated(), self._write(bind=engine) as session, session.begin():
             yield session
 
     @contextmanager

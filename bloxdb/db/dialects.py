@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -31,6 +32,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import FunctionElement
 
+from bloxdb.db.waiting import BUSY_MS, patiently, revive
 from bloxdb.errors import DatabaseError
 
 BEGIN = "bloxdb_begin"
@@ -41,9 +43,8 @@ APPLICATION_ID = 0x424C4F58
 
 _WRITE = "BEGIN IMMEDIATE"
 
-BUSY_MS = 30_000
-"""How long a connection waits for another's lock: longer than any transaction of ours but an import."""
-
+WAIT = "bloxdb_wait"
+"""An execution option: how many seconds a transaction waits for a lock; as long as it is held if None."""
 
 ONLY_READS = "a query only reads; to write, use `with db.transaction() as session: session.execute(…)`"
 """What is said where a query of a caller's own would do more."""
@@ -229,8 +230,10 @@ class SQLite(Engines):
             foreign_keys_off(connection),
             Session(connection) as session,
         ):
+            start = time.monotonic()
             yield session
             session.flush()
+            revive(connection, time.monotonic() - start)
 
     @contextmanager
     def migration(self, connection: Connection) -> Iterator[None]:
@@ -341,9 +344,20 @@ def begin(connection: Connection) -> None:
         driver: Any = connection.connection.driver_connection
         mode = "wal" if driver.takes_wal else "delete"
         if not driver.is_new and driver.execute("PRAGMA journal_mode").fetchone() != (mode,):
-            connection.exec_driver_sql(f"PRAGMA journal_mode = {mode}")
-    if words:
+            _patiently(connection, f"PRAGMA journal_mode = {mode}")
+    if words == _WRITE:
+        _patiently(connection, words)
+    elif words:
         connection.exec_driver_sql(words)
+
+
+def _patiently(connection: Connection, sql: str) -> None:
+    """Wait for what needs the lock; SQLAlchemy's error where it is given up."""
+    driver: Any = connection.connection.driver_connection
+    try:
+        patiently(driver, sql, connection.get_execution_options().get(WAIT))
+    except sqlite3.OperationalError as error:
+        raise OperationalError(sql, None, error) from error
 
 
 @contextmanager
@@ -354,7 +368,7 @@ def foreign_keys_off(connection: Connection) -> Iterator[None]:
     """
     connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
     try:
-        connection.exec_driver_sql("BEGIN EXCLUSIVE")  # without a WAL, readers would stop it at its end
+        _patiently(connection, "BEGIN EXCLUSIVE")  # without a WAL, readers would stop it at its end
         yield
         connection.exec_driver_sql("COMMIT")
     except BaseException:

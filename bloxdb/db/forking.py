@@ -123,6 +123,18 @@ def watch_engine(engine: Engine) -> None:
     watch(engine)
 
 
+def has_begun(than: Connection) -> bool:
+    """Whether the thread that uses a connection has begun a transaction in another one of the same file."""
+    with _lock:
+        others = [connection for connection in _watched if isinstance(connection, Connection)]
+    mine = [one for one in others if one is not than and (one.path, one.thread) == (than.path, than.thread)]
+    for one in mine:
+        with suppress(sqlite3.ProgrammingError):  # it is closed
+            if one.in_transaction and not one.is_inherited:
+                return True
+    return False
+
+
 def in_child(renew: Callable[[], None]) -> None:
     """Have something called in each child that is forked from now on, as to make a new lock."""
     _renewals.append(renew)

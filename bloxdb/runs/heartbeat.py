@@ -73,7 +73,7 @@ class Heartbeat:
     def _beat(self) -> None:
         while not self._stop.wait(self._every):
             try:
-                self._record.heartbeat()
+                self._record.heartbeat(wait=self._every)
             except RunLostError as error:
                 self._why = error
                 return

@@ -173,15 +173,31 @@ class RunRecord:
         self._end()
         return not again
 
-    def heartbeat(self) -> None:
-        """Give a sign of life."""
-        with self.db.transaction() as session:
+    def heartbeat(self, *, wait: float | None = None) -> None:
+        """Give a sign of life.
+
+        Parameters
+        ----------
+        wait
+            As for `bloxdb.Database.transaction`.
+        """
+        with self.db.transaction(wait=wait) as session:
             self._change(session, heartbeat_at=utc_now())
 
-    def release(self) -> None:
-        """Give the run back as it is, for somebody to go on with: it is `pending` now."""
-        with self.db.transaction() as session:
-            self._change(session, status=PENDING, worker=None)
+    def release(self, message: str | None = None, *, wait: float | None = None) -> None:
+        """Give the run back as it is, for somebody to go on with: it is `pending` now.
+
+        Parameters
+        ----------
+        message
+            Why, where something else than the run is to blame; it is claimed after those that nothing was
+            said of.
+        wait
+            As for `bloxdb.Database.transaction`.
+        """
+        with self.db.transaction(wait=wait) as session:
+            told = {} if message is None else {"message": message}
+            self._change(session, status=PENDING, worker=None, **told)
         self._end()
 
     def _end(self) -> None:

@@ -1,0 +1,96 @@
+"""Waiting for the lock of an SQLite file: who writes waits as long as a process that lives has it.
+
+The system takes a lock from a process that ends, so whoever is waited for is alive. A wait is told after a
+while by Python's logging, as a warning of the logger ``bloxdb``, which goes to stderr unless a program says
+otherwise. SQLite itself waits for short times only, in which Python cannot see Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+
+from sqlalchemy import Connection as Transaction
+
+from bloxdb.db.forking import Connection, has_begun
+from bloxdb.db.statuses import RUNNING
+
+BUSY_MS = 30_000
+"""How long a connection that reads waits for another's lock."""
+
+_AT_ONCE_MS = 200
+_TELL_AFTER, _TELL_AGAIN = 5.0, 60.0  # seconds
+_UNNOTICED = 1.0  # seconds for which a lock can be held, and no worker misses a sign of life
+_PRIMARY = 0xFF  # of a code of SQLite; the other bits say more
+_log = logging.getLogger("bloxdb")
+
+
+def is_busy(error: BaseException | None) -> bool:
+    """Whether SQLite says that another connection has the lock."""
+    return (getattr(error, "sqlite_errorcode", 0) & _PRIMARY) == sqlite3.SQLITE_BUSY
+
+
+def patiently(driver: Connection, sql: str, seconds: float | None = None) -> None:
+    """Execute what needs a lock when nobody else has it any more.
+
+    A transaction that the same thread has begun in another connection would be waited for without end, so
+    then the wait is that of a reader.
+
+    Parameters
+    ----------
+    driver
+        A connection of the driver.
+    sql
+        The statement.
+    seconds
+        How long to wait at the most; None for as long as somebody has the lock.
+
+    Raises
+    ------
+    sqlite3.OperationalError
+        The lock was held so long, or there is another reason.
+    """
+    start = time.monotonic()
+    tell_at = start + _TELL_AFTER
+    driver.execute(f"PRAGMA busy_timeout = {_AT_ONCE_MS}")
+    try:
+        while True:
+            try:
+                driver.execute(sql)
+                return
+            except sqlite3.OperationalError as error:
+                if not is_busy(error):
+                    raise
+                now = time.monotonic()
+                if seconds is None and has_begun(driver):
+                    seconds = BUSY_MS / 1000
+                if seconds is not None and now - start >= seconds:
+                    raise
+                if now >= tell_at:
+                    _log.warning(_told(driver, now - start))
+                    tell_at = now + _TELL_AGAIN
+    finally:
+        driver.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+
+
+def _told(driver: Connection, seconds: float) -> str:
+    return (
+        f"{driver.path} has been locked for {seconds:.0f} s by another process, as by an import or an "
+        f"upgrade; waiting until that ends (`fuser {driver.path}` says which it is)"
+    )
+
+
+def revive(transaction: Transaction, seconds: float) -> None:
+    """Leave the time out in which nobody could give a sign of life, so that no worker counts as dead for it.
+
+    Parameters
+    ----------
+    transaction
+        The one that has had the file locked; it is to end now.
+    seconds
+        For how long.
+    """
+    if seconds > _UNNOTICED:
+        later = f"strftime('%Y-%m-%d %H:%M:%f000', heartbeat_at, '{seconds:.3f} seconds')"
+        transaction.exec_driver_sql(f"UPDATE runs SET heartbeat_at = {later} WHERE status = '{RUNNING}'")  # noqa: S608

@@ -1,0 +1,169 @@
+"""A lock that another process holds for long: who writes waits for it and says so, who reads is told."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+import bloxdb
+from bloxdb.db import waiting
+from bloxdb.runs import Heartbeat, Intervals, RecipeFacts, RunQueue
+from tests.db.programs import start, wait_for_line
+
+HOLD = """
+import sqlite3, sys
+with sqlite3.connect(sys.argv[1], isolation_level=None) as other:
+    other.execute(sys.argv[2])
+    print("locked", flush=True)
+    sys.stdin.readline()
+"""
+
+HURRIED = """
+import sys
+from bloxdb.db import waiting
+waiting._TELL_AFTER = waiting._TELL_AGAIN = 0.6
+waiting.BUSY_MS = 1_000
+from bloxdb.db import connection
+sys.argv[0] = "bloxdb"
+from bloxdb.cli import main
+main()
+"""
+"""The command, for which seconds are minutes."""
+
+
+@pytest.fixture
+def path(tmp_path: Path, tiny_file: Path) -> Path:
+    return Path(shutil.copy(tiny_file, tmp_path / "blox.db"))
+
+
+def command(path: Path, *words: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", HURRIED, *map(str, words), "--db", str(path)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+TRAIN = ("train", "--dataset", "digits", "--arch", 405, "--epochs", 1, "--batch", 256, "--gpus", "none")
+
+
+@pytest.mark.parametrize(
+    ("name", "lock", "ending"),
+    [
+        ("import", "BEGIN EXCLUSIVE", "end"),
+        ("merge", "BEGIN IMMEDIATE", "end"),
+        ("retry", "BEGIN IMMEDIATE", "SIGKILL"),
+        ("train", "BEGIN EXCLUSIVE", "SIGKILL"),
+        ("train", "BEGIN IMMEDIATE", "end"),
+    ],
+)
+def test_a_command_that_writes_waits_as_long_as_somebody_has_the_lock_and_says_so(
+    name: str, lock: str, ending: str, path: Path, golden: Path, tmp_path: Path, tiny_file: Path
+) -> None:
+    words = {
+        "import": ("import", golden / "release-tiny"),
+        "merge": ("merge", shutil.copy(tiny_file, tmp_path / "other.db"), "--prefer", "first"),
+        "retry": ("retry", "--failed"),
+        "train": TRAIN,
+    }[name]
+    with start(HOLD, path, lock) as holder:
+        wait_for_line(holder, "locked")
+        process = command(path, *words)
+        assert process.stderr is not None
+        told = [process.stderr.readline() for _ in range(2)]
+        for line in told:
+            assert line.startswith(f"{path} has been locked for ")
+            assert f"waiting until that ends (`fuser {path}` says which it is)" in line
+        assert process.poll() is None
+        holder.send_signal(signal.SIGKILL) if ending == "SIGKILL" else holder.communicate("\n")
+        _, errors = process.communicate(timeout=100)
+        assert process.returncode == 0, errors
+
+
+def test_a_command_that_reads_ends_after_a_while_with_a_sentence(path: Path) -> None:
+    with start(HOLD, path, "BEGIN EXCLUSIVE") as holder:
+        wait_for_line(holder, "locked")
+        process = command(path, "top")
+        _, errors = process.communicate(timeout=100)
+        holder.communicate("\n")
+    assert process.returncode == 1
+    assert "was locked for" in errors
+    assert "wait until that has ended" in errors
+
+
+def test_who_waits_can_be_interrupted(path: Path) -> None:
+    with start(HOLD, path, "BEGIN EXCLUSIVE") as holder:
+        wait_for_line(holder, "locked")
+        process = command(path, "retry", "--failed")
+        assert process.stderr is not None
+        process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=20)
+        holder.communicate("\n")
+    assert process.returncode == -signal.SIGTERM
+    assert "Traceback" not in errors
+
+
+def test_a_transaction_waits_no_longer_than_it_is_told(path: Path) -> None:
+    with bloxdb.open(path) as db, start(HOLD, path, "BEGIN IMMEDIATE") as holder:
+        wait_for_line(holder, "locked")
+        before = time.monotonic()
+        with pytest.raises(bloxdb.DatabaseError, match="locked"), db.transaction(wait=0.5) as session:
+            session.execute(text("SELECT 1"))
+        assert 0.4 < time.monotonic() - before < 5
+        holder.communicate("\n")
+        with db.transaction(wait=0.5) as session:
+            session.add(bloxdb.Device(name="later"))
+
+
+def test_a_thread_does_not_wait_for_itself(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "BUSY_MS", 300)
+    with bloxdb.open(path) as db, bloxdb.open(path, current=False) as again:
+        with db.transaction() as session:
+            session.add(bloxdb.Device(name="mine"))
+            session.flush()
+            with pytest.raises(bloxdb.DatabaseError, match="locked"), again.transaction() as other:
+                other.execute(text("SELECT 1"))
+        with again.transaction() as session:
+            assert session.query(bloxdb.Device).filter_by(name="mine").one()
+
+
+def test_who_closes_does_not_wait_for_an_import(path: Path) -> None:
+    with start(HOLD, path, "SELECT 1") as holder:
+        wait_for_line(holder, "locked")
+        db = bloxdb.open(path, read_only=True)
+        db.rows("SELECT 1")
+        db.reader.close()
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            before = time.monotonic()
+            db.close()
+            assert time.monotonic() - before < 10
+        holder.communicate("\n")
+
+
+def test_workers_that_a_long_import_kept_from_signs_of_life_do_not_count_as_dead(path: Path) -> None:
+    intervals = Intervals(every=0.2, dead_after=0.9)
+    with bloxdb.open(path) as db, bloxdb.open(path, current=False) as another:
+        queue = RunQueue(db, [405], RecipeFacts("mine-1", "digits", 1), 0)
+        queue.fill()
+        run = queue.claim("elsewhere:1", None, intervals)
+        assert run is not None
+        others = RunQueue(another, [405], RecipeFacts("mine-1", "digits", 1), 0)
+        with Heartbeat(run, intervals) as heart:
+            with another.bulk_transaction() as session:
+                session.execute(text("INSERT INTO devices (name) VALUES ('long')"))
+                time.sleep(2)
+            assert others.claim("another:2", None, intervals) is None
+            assert not heart.lost
+            time.sleep(0.5)
+            assert not heart.lost
+        run.release()

@@ -1,0 +1,110 @@
+"""Checkpoints that cannot be written, and those that nobody needs any more."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+import torch
+from bloxdb.trainer.checkpoint import Checkpoint
+from bloxdb.trainer.stopping import Stop
+from bloxdb.trainer.worker import Event, Worker
+
+import bloxdb
+from bloxdb import Database
+from bloxdb.runs.queue import RunQueue
+from tests.cli.helpers import bloxdb as command
+from tests.trainer.helpers import QUICK, digits_recipe, job, some_digits, train
+
+
+def test_a_checkpoint_that_cannot_be_written_keeps_the_one_before_and_the_run_goes_on(
+    empty_db: Database,
+) -> None:
+    what = job(empty_db, [QUICK], digits_recipe(4))
+    checkpoint = Checkpoint(what.checkpoints, what.recipe.digest, QUICK, 0)
+    events: list[Event] = []
+    aside = what.checkpoints.with_name("aside")
+
+    def tell(event: Event) -> None:
+        events.append(event)
+        if event.kind == "epoch" and event.epoch == 1:  # a file where the folder was: nothing can be written
+            what.checkpoints.rename(aside)
+            what.checkpoints.write_text("mine")
+
+    data = some_digits(64)
+    queue = RunQueue(empty_db, [QUICK], what.recipe.facts(data.sizes), 0)
+    queue.fill()
+    record = queue.claim()
+    assert record is not None
+    Worker(what, data, tell, Stop()).train(record)
+    notes = [event.message for event in events if event.kind == "note"]
+    assert len(notes) == 2
+    told = (
+        f"has no checkpoint, since nothing can be written to {what.checkpoints}: File exists; there is none"
+    )
+    assert all(told in note for note in notes)
+    assert (aside / checkpoint.path.name).exists()
+    assert empty_db.rows("SELECT status FROM runs") == [{"status": "finished"}]
+
+
+def test_a_folder_that_cannot_be_used_is_said_before_the_first_epoch(empty_db: Database) -> None:
+    assert empty_db.path is not None
+    place = empty_db.path.with_name("file")
+    place.write_text("mine")
+    with pytest.raises(
+        bloxdb.TrainingError, match=f"checkpoints cannot be written to {place}: .*--checkpoint-dir"
+    ):
+        train(job(empty_db, [QUICK], digits_recipe(1), checkpoints=place))
+    assert empty_db.rows("SELECT count(*) AS n FROM epochs") == [{"n": 0}]
+    told = command(
+        "train",
+        "--db",
+        empty_db.path,
+        "--dataset",
+        "digits",
+        "--arch",
+        QUICK,
+        "--checkpoint-dir",
+        place,
+        code=1,
+    )
+    assert "name another folder with --checkpoint-dir DIR" in told.stderr
+
+
+def test_checkpoints_of_runs_that_ended_are_swept_and_others_stay(empty_db: Database) -> None:
+    recipe = digits_recipe(1)
+    what = job(empty_db, [QUICK], recipe)
+    assert train(what)[0]
+    ended, other, foreign = (
+        Checkpoint(what.checkpoints, digest, arch, 0)
+        for digest, arch in ((recipe.digest, QUICK), (recipe.digest, 9), ("f" * 64, QUICK))
+    )
+    for checkpoint in (ended, other, foreign):
+        checkpoint.save({"epoch": 1})
+    mine = what.checkpoints / "notes.pt"
+    mine.write_text("mine")
+    assert train(job(empty_db, [406], recipe))[0]  # whatever is trained
+    assert sorted(what.checkpoints.iterdir()) == sorted([mine, other.path, foreign.path])
+
+
+@pytest.mark.parametrize(
+    "error", [BrokenPipeError(errno.EPIPE, "Broken pipe"), OSError(errno.EIO, "I/O error")]
+)
+def test_what_a_disk_or_a_pipe_did_wrong_gives_the_run_back(empty_db: Database, error: OSError) -> None:
+    what = job(empty_db, [QUICK], digits_recipe(2))
+    data = some_digits(64)
+    queue = RunQueue(empty_db, [QUICK], what.recipe.facts(data.sizes), 0)
+    queue.fill()
+    record = queue.claim()
+    assert record is not None
+
+    def tell(event: Event) -> None:
+        if event.kind == "epoch":
+            raise error
+
+    with pytest.raises(OSError, match=error.strerror):
+        Worker(what, data, tell, Stop()).train(record)
+    assert empty_db.rows("SELECT status, message FROM runs") == [{"status": "pending", "message": None}]
+    state = Checkpoint(what.checkpoints, what.recipe.digest, QUICK, 0).load(torch.device("cpu"))
+    assert state is not None
+    assert state["epoch"] == 1

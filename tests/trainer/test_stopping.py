@@ -1,0 +1,115 @@
+"""Trainings that are ended from outside: by batch systems, by readers that leave, and early."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bloxdb import Database
+from tests.trainer.helpers import ROOT, ask, ended, path_of, start, wait_for
+
+TWO = ("--range", 404, 408, "--per-gpu", 2, "--gpus", "none", "--threads", 1, "--batch", 256)
+LONG = ("--epochs", 500, "--batch", 5)
+
+
+def family(process: subprocess.Popen[str]) -> list[int]:
+    """The process, and those that it has started."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [process.pid, *map(int, children)]
+
+
+def workers(process: subprocess.Popen[str]) -> list[int]:
+    """The workers among them."""
+    return [pid for pid in family(process)[1:] if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/task").exists(), reason="/proc says who has started whom"
+)
+
+
+@needs_proc
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_all_processes_of_a_job_makes_each_worker_keep_its_epochs(
+    empty_db: Database, number: signal.Signals
+) -> None:
+    path = path_of(empty_db)
+    process = start(path, *TWO, "--epochs", 60, "--checkpoint-every", 1000)
+    count = "SELECT count(DISTINCT run_id) FROM epochs"
+    wait_for(lambda: ask(path, count)[0][0] >= 2, process)
+    for pid in family(process):
+        os.kill(pid, number)
+    code, output = ended(process)
+    assert code == 130
+    assert output.count("stopped after epoch") == 2
+    assert "the same command goes on" in output
+    assert "Traceback" not in output
+    assert ask(path, "SELECT DISTINCT status, worker FROM runs") == [("pending", None)]
+    kept = list(path.with_name("blox.db.checkpoints").iterdir())
+    assert len(kept) == 2
+    assert all(file.suffix == ".pt" for file in kept)
+
+
+@needs_proc
+@pytest.mark.slow
+@pytest.mark.parametrize("many", [1, 2])
+def test_a_grace_bounds_how_long_an_epoch_may_take(empty_db: Database, many: int) -> None:
+    path = path_of(empty_db)
+    process = start(path, *TWO[:4], many, *TWO[5:9], *LONG, "--grace", 1)
+    wait_for(lambda: ask(path, "SELECT count(*) FROM runs WHERE status = 'running'")[0][0] == many, process)
+    time.sleep(1)  # into the epoch, which takes many seconds
+    begun = time.monotonic()
+    for pid in family(process):
+        os.kill(pid, signal.SIGTERM)
+    _, output = ended(process)
+    assert 1 <= time.monotonic() - begun < 15
+    assert "Traceback" not in output
+    assert ask(path, "SELECT DISTINCT status, worker FROM runs") == [("pending", None)]
+
+
+@needs_proc
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("moment", [0.1, 1.0])
+def test_a_signal_while_workers_start_ends_them_without_a_word(
+    empty_db: Database, number: signal.Signals, moment: float
+) -> None:
+    path = path_of(empty_db)
+    process = start(path, *TWO, *LONG[:2])
+    wait_for(lambda: len(workers(process)) == 2, process)
+    time.sleep(moment)
+    for pid in family(process):
+        os.kill(pid, number)
+    code, output = ended(process)
+    assert code == 130
+    assert "Traceback" not in output
+    assert "was killed" not in output
+    assert ask(path, "SELECT DISTINCT status, worker FROM runs") == [("pending", None)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("many", [1, 2])
+def test_a_reader_that_leaves_is_not_booked_on_an_architecture(empty_db: Database, many: int) -> None:
+    path = path_of(empty_db)
+    code = "import sys; from bloxdb.cli import main; main()"
+    words = ("train", "--db", path, "--dataset", "digits", *TWO[:4], many, *TWO[5:], "--epochs", 60)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, words)],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline()
+    process.stdout.close()
+    with process:
+        assert process.stderr is not None
+        errors = process.stderr.read()
+    assert process.returncode == -signal.SIGPIPE, errors
+    assert "Traceback" not in errors
+    assert {status for (status,) in ask(path, "SELECT status FROM runs")} <= {"pending", "finished"}

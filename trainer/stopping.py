@@ -1,0 +1,93 @@
+"""How a training is asked to stop, after the epoch or at once, by people, batch systems and its parent.
+
+Slurm, systemd and Kubernetes send SIGTERM to every process of a job. So a worker's own signals only ever ask
+for the end of the epoch, however many come. To stop at once is asked by a second Ctrl-C or SIGTERM of the
+command itself, or when its grace is over, and comes to its workers through a pipe.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from types import FrameType
+from typing import Any
+
+ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What asks a process to stop."""
+
+AFTER_EPOCH, AT_ONCE = 1, 2
+"""What a parent sends through the pipe, and then SIGINT, so that the worker looks."""
+
+
+class Stop:
+    """Whether to stop: asked once, after the epoch; asked twice, or after the grace, by `KeyboardInterrupt`.
+
+    Parameters
+    ----------
+    parent
+        The process that asks, of one that is nobody else's to stop; when it is gone, that asks too.
+    orders
+        Where the parent says what it wants; signals alone never stop such a process at once.
+    grace
+        Seconds after which the first asking becomes a second one; None for never.
+    """
+
+    def __init__(
+        self,
+        parent: int | None = None,
+        orders: Connection[Any, Any] | None = None,
+        grace: float | None = None,
+    ) -> None:
+        self.asked = False
+        self._parent = parent
+        self._orders = orders
+        self._grace = grace
+
+    def __bool__(self) -> bool:
+        return self.asked or self._parent not in (None, os.getppid())
+
+    @contextmanager
+    def on_signals(self) -> Iterator[Stop]:
+        """Let signals ask, also those that `held_back` kept; what ``nohup`` ignores stays ignored.
+
+        In a thread nobody asks, since signals are the main one's.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
+        handled = [one for one in ASKING if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN]
+        before = {number: signal.signal(number, self._ask) for number in (*handled, signal.SIGALRM)}
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKING)
+        try:
+            yield self
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        is_second = self.asked and self._orders is None
+        self.asked = True
+        while self._orders is not None and self._orders.poll():
+            try:
+                is_second |= self._orders.recv() == AT_ONCE
+            except EOFError:  # the parent is gone, which asks for the end of the epoch
+                self._orders = None
+        if is_second or number == signal.SIGALRM:
+            raise KeyboardInterrupt
+        if self._grace is not None:
+            signal.setitimer(signal.ITIMER_REAL, self._grace)
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Signals wait, here and in processes that are started meanwhile, which have no handlers yet."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ASKING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
