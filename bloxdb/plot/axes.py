@@ -152,7 +152,8 @@ def save(axes: Axes | Sequence[Axes], path: str | os.PathLike[str]) -> Path:
         The name has another ending.
     """
     target = checked(path)
-    figure = (axes[0] if isinstance(axes, Sequence) else axes).get_figure()
+    several = list(axes.ravel()) if hasattr(axes, "ravel") else axes
+    figure = (several[0] if isinstance(several, Sequence) else several).get_figure()
     kind = target.suffix.lower().removeprefix(".")
     about = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind)
     with library("matplotlib", "plot").rc_context(_FONTS), replacing(target) as place:

@@ -77,16 +77,19 @@ def curves(
     how = average_of(seeds)
     _check_measure(measure)
     dataset = from_database(asked(db), recipe=recipe, seeds=None if how else seeds)
-    ids = arch_indices(archs).tolist()
+    ids = list(dict.fromkeys(arch_indices(archs).tolist()))
+    if not ids:
+        raise QueryError("archs names no architecture; give one at least, in a list")
     of_archs = [_of_seeds(dataset, index, measure, first_epoch) for index in ids]
     (axes,) = panels(ax, 1, 5.2, 3.6)
+    lines = []
     for at, (index, values) in enumerate(zip(ids, of_archs, strict=True)):
         colour = SERIES[at % len(SERIES)]
         known = ~np.isnan(values).all(axis=0)
         epochs = np.arange(1, values.shape[1] + 1)[known]
         middle = average(how or AVERAGES[0], values)[known]
         of = f", {how or AVERAGES[0]} of {len(values)} seeds" if len(values) > 1 else ""
-        axes.plot(
+        lines += axes.plot(
             epochs, middle, color=colour, linewidth=1.6, label=f"{index}{of}",
             linestyle=_DASHES[at // len(SERIES) % len(_DASHES)],
         )  # fmt: skip
@@ -95,7 +98,6 @@ def curves(
             axes.fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0, label=f"band {index}")
     tidy(axes, "epoch", label(measure, EPOCH[measure]))
     axes.set_xlim(0, dataset.epochs)
-    lines = [line for line in axes.get_lines() if not line.get_label().startswith("_")]
     axes.legend(handles=lines, title="architecture", frameon=False, fontsize=8, title_fontsize=8)
     return axes
 
@@ -167,7 +169,7 @@ def agreement(
     signs = [1 if one.higher_is_better else -1 for one in (EPOCH[measure], RUN_MEASURES[target])]
     early, final = _early_and_final(dataset, ids, measure, target, how, numbers, first_epoch)
     early, final = signs[0] * early, signs[1] * final
-    if len(ids) < 2 or min((~np.isnan(final)).sum(axis=1), default=0) < 2:
+    if max((~np.isnan(final)).sum(axis=1), default=0) < 2:
         raise QueryError(f"{db.name} has fewer than two architectures whose {target} could be ranked")
     (axes,) = panels(ax, 1, 5.2, 3.6)
     ways: dict[str, Callable[[Floats, Floats], float]] = {
@@ -175,6 +177,7 @@ def agreement(
         "Kendall's τ": kendall,
         f"best {100 * part:g} % in common": lambda a, b: overlap(a, b, part),
     }
+    lines, of_two = [], []
     for (title, way), colour in zip(ways.items(), SERIES, strict=False):
         values = np.array(
             [
@@ -184,24 +187,20 @@ def agreement(
         )
         known = ~np.isnan(values).all(axis=0)
         shown = np.array(numbers)[known]
-        axes.plot(shown, average("mean", values)[known], color=colour, linewidth=1.6, label=title)
+        lines += axes.plot(shown, average("mean", values)[known], color=colour, linewidth=1.6, label=title)
         if len(values) > 1:
             low, high = np.nanmin(values[:, known], axis=0), np.nanmax(values[:, known], axis=0)
             axes.fill_between(shown, low, high, color=colour, alpha=0.2, linewidth=0, label=f"band {title}")
-            between = [_agree(way, a, b) for a, b in itertools.combinations(final, 2)]
-            axes.axhline(
-                float(np.nanmean(between)), color=colour, linestyle="dotted", label=f"between seeds, {title}"
-            )
+            pairs = np.array([[_agree(way, a, b)] for a, b in itertools.combinations(final, 2)])
+            between = float(average("mean", pairs)[0])
+            named = f"between seeds, {title}"
+            of_two.append(axes.axhline(between, color=colour, linestyle="dotted", label=named))
     tidy(axes, "epoch", f"agreement of {label(measure, EPOCH[measure]).partition(' (')[0]}\nwith the final "
          f"{label(target, RUN_MEASURES[target]).partition(' (')[0]}")  # fmt: skip
     axes.set_xlim(0, dataset.epochs)
     axes.set_ylim(top=1.02)
-    lines = [line for line in axes.get_lines() if not line.get_label().startswith("between")]
-    if len(early) > 1:
-        mark = next(line for line in axes.get_lines() if line.get_label().startswith("between"))
-        axes.legend([*lines, mark], [*ways, "two seeds in the end"], frameon=False, fontsize=8)
-    else:
-        axes.legend(lines, list(ways), frameon=False, fontsize=8)
+    titles = [*ways, *["two seeds in the end"][: len(of_two)]]
+    axes.legend([*lines, *of_two[:1]], titles, frameon=False, fontsize=8)
     return axes
 
 
@@ -222,6 +221,8 @@ def _of_seeds(dataset: Dataset, index: int, measure: str, first_epoch: bool) -> 
 def _looked_at(last: int, epochs: int | Iterable[int] | None) -> list[int]:
     if epochs is not None:
         found = listed_epochs(epochs, last)
+        if found == []:
+            raise QueryError("epochs names no epoch; give one, several, or None for all")
         return [found] if isinstance(found, int) else sorted(set(found))
     if last <= _EPOCHS_SHOWN:
         return list(range(1, last + 1))

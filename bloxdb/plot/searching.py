@@ -71,6 +71,7 @@ def search(trajectories: Mapping[str, Search | Iterable[Search]], ax: Any = None
             if what == "regret":
                 lowest.append(low)
     regrets = np.concatenate(lowest)
+    regrets = regrets[~np.isnan(regrets)]  # where the test was not measured
     positive = regrets[regrets > 0]
     if len(positive) == len(regrets):
         axes[0].set_yscale("log")

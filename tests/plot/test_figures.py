@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 from scipy import stats
+from sqlalchemy import text
 
 import bloxdb
 from bloxdb import Database, plot, space
@@ -46,8 +48,8 @@ def runs(db: Database, columns: str, where: str, seeds: object = None) -> list[t
     return sorted(tuple(row.values()) for row in rows if None not in row.values())
 
 
-def by_label(ax: Any, text: str) -> Any:
-    (found,) = [one for one in (*ax.collections, *ax.lines, *ax.patches) if one.get_label() == text]
+def by_label(ax: Any, name: str) -> Any:
+    (found,) = [one for one in (*ax.collections, *ax.lines, *ax.patches) if one.get_label() == name]
     return found
 
 
@@ -202,6 +204,39 @@ def test_seeds_are_compared_with_each_other(drawn: Database) -> None:
     a, b = zip(*(row.values() for row in rows), strict=True)
     for title, way in (("Spearman's ρ", stats.spearmanr), ("Kendall's τ", stats.kendalltau)):
         assert by_label(ax, f"between seeds, {title}").get_ydata()[0] == pytest.approx(way(a, b).statistic)
+
+
+def test_a_seed_of_one_architecture_ranks_nothing(drawn_file: Path, tmp_path: Path) -> None:
+    with bloxdb.open(shutil.copy(drawn_file, tmp_path / "a.db")) as db:
+        alone = by_label(plot.agreement(db=db, seeds=0), "Spearman's ρ").get_xydata()
+        with db.transaction() as session:
+            session.execute(text("DELETE FROM epochs WHERE run_id IN (SELECT id FROM runs WHERE seed = 1)"))
+            session.execute(
+                text(
+                    "DELETE FROM runs WHERE seed = 1 AND arch_id > (SELECT min(arch_id) FROM runs WHERE seed = 1)"
+                )
+            )
+        ax = plot.agreement(db=db)
+    assert by_label(ax, "Spearman's ρ").get_xydata().tolist() == alone.tolist()
+    assert np.isnan(by_label(ax, "between seeds, Spearman's ρ").get_ydata()).all()
+
+
+def test_nothing_to_draw_is_told(drawn: Database) -> None:
+    with pytest.raises(QueryError, match="archs names no architecture"):
+        plot.curves([], db=drawn)
+    with pytest.raises(QueryError, match="epochs names no epoch"):
+        plot.agreement(db=drawn, epochs=[])
+
+
+@pytest.mark.parametrize("figure", ["curves", "agreement"])
+def test_what_was_in_axes_stays_out_of_the_key(figure: str, drawn: Database) -> None:
+    fresh, ax = FIGURES[figure][1](drawn), of_axes(1)
+    ax.plot([1, 2], [3, 4], label="mine")
+    keys = [
+        [part.get_text() for part in one.get_legend().get_texts()]
+        for one in (fresh, FIGURES[figure][1](drawn, ax=ax))
+    ]
+    assert keys[0] == keys[1]
 
 
 def test_a_loss_ranks_the_other_way(drawn: Database) -> None:
@@ -422,4 +457,6 @@ def test_another_ending_is_told(path: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("ending", ["pdf", "svg", "png"])
 def test_a_figure_is_written_as_its_name_says(ending: str, tmp_path: Path) -> None:
     data = plot.save(of_axes(1), tmp_path / f"a.{ending}").read_bytes()
+    array = Figure().subplots(2, 2)
+    assert plot.save(array, tmp_path / f"b.{ending}").is_file()
     assert data.startswith({"pdf": b"%PDF", "svg": b"<?xml", "png": b"\x89PNG"}[ending])

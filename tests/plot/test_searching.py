@@ -53,6 +53,12 @@ def test_regret_has_a_logarithmic_axis_that_shows_none() -> None:
     assert with_none.get_lines()[0].get_ydata().tolist() == [2, 0]
 
 
+def test_regret_that_is_not_known_is_not_drawn() -> None:
+    ax = plot.search({"c": [point(60, 2), point(120, float("nan"))]})[0]
+    assert ax.get_yscale() == "log"
+    assert np.isnan(ax.get_lines()[0].get_ydata()).tolist() == [False, True]
+
+
 def test_problems_that_were_searched_are_taken(tiny_db: Database) -> None:
     problems = []
     for seed in range(3):
