@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import struct
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
 
 from bloxdb import draw
 from bloxdb.draw.output import ENDINGS
 from bloxdb.errors import MissingExtraError, QueryError
+from tests.draw.helpers import SVG, Box, Parsed
 
 DRAWINGS = {"arch": draw.arch(30181, costs=True), "schemes": draw.schemes(), "supernet": draw.supernet()}
 
@@ -67,3 +72,51 @@ def test_what_is_missing_is_named(
 
 def test_a_notebook_shows_a_drawing() -> None:
     assert DRAWINGS["arch"]._repr_svg_() == DRAWINGS["arch"]
+
+
+@cache
+def width_of(words: str, size: float, weight: str) -> float:
+    """How wide a text is in the font of files, which is a wide one."""
+    shape = TextPath((0, 0), words, size, prop=FontProperties(family="DejaVu Sans", weight=weight))
+    return float(shape.get_extents().width)
+
+
+def text_boxes(drawing: str) -> list[tuple[str, Box]]:
+    """Where each text is."""
+    found = []
+    for shape in ElementTree.fromstring(drawing):
+        if shape.tag != f"{SVG}text":
+            continue
+        words, size = shape.text or "", float(shape.attrib["font-size"])
+        x, y = float(shape.attrib["x"]), float(shape.attrib["y"])
+        wide = width_of(words, size, shape.attrib.get("font-weight", "normal"))
+        if "transform" in shape.attrib:
+            found.append((words, Box(x - 0.4 * size, y - wide / 2, 0.8 * size, wide)))
+            continue
+        left = {"start": 0.0, "middle": wide / 2, "end": wide}[shape.attrib["text-anchor"]]
+        found.append((words, Box(x - left, y - 0.75 * size, wide, 0.95 * size)))
+    return found
+
+
+@pytest.mark.parametrize("name", [*DRAWINGS, *range(0, 91_125, 4_051)])
+def test_texts_are_on_the_paper_and_cover_no_other(name: str | int) -> None:
+    drawing = draw.arch(name, costs=True) if isinstance(name, int) else DRAWINGS[name]
+    parsed, texts = Parsed(drawing), text_boxes(drawing)
+    assert len(texts) > 15
+    for at, (words, box) in enumerate(texts):
+        assert box.x >= 2, words
+        assert box.y >= 2, words
+        assert box.x + box.width <= parsed.width - 2, words
+        assert box.y + box.height <= parsed.height - 2, words
+        assert not [other for other, its in texts[at + 1 :] if box.meets(its)], words
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_a_name_is_within_its_box(name: str) -> None:
+    texts = text_boxes(DRAWINGS[name])
+    for node, box in Parsed(DRAWINGS[name]).boxes.items():
+        (inside,) = [its for _, its in texts if box.meets(its)]
+        assert box.x <= inside.x, node
+        assert inside.x + inside.width <= box.x + box.width, node
+        assert box.y <= inside.y + 1, node
+        assert inside.y + inside.height <= box.y + box.height + 1, node
