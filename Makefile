@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install test check format hashes docs fuzz faults soak ci
+.PHONY: help install test check format hashes docs pictures fuzz faults soak ci
 help:     ## this list
 	@sed -n 's/^\([a-z]*\): *## \(.*\)/\1 \2/p' $(MAKEFILE_LIST) | while read -r name does; do printf '%-8s %s\n' "$$name" "$$does"; done
 install:  ## an editable install with everything for development
@@ -14,6 +14,8 @@ hashes:   ## compute all 91,125 model hashes and compare them with the data (hal
 	python tests/space/check_hashes.py
 docs:     ## write anew what documents take from the code
 	cog -r docs/cli.md docs/from-blox.md docs/schema.md
+pictures: ## draw the pictures of the documents anew, from invented results (DB=blox.db for a database's)
+	python docs/pictures.py $${DB:+--db $$DB}
 fuzz:     ## lie to each reader for a minute in all; HOURS=8 for longer; needs `pip install -e '.[fuzz]'`
 	.ci/fuzz
 faults:   ## kill each command a hundred times in two ways, and training (hours; BLOXDB_FAULTS=10 for fewer)

@@ -1,8 +1,8 @@
 """The embedded database of the Blox macro-NAS benchmark.
 
 What is public: the names below, and what stands in `__all__` of `bloxdb.codecs`, `bloxdb.space`, `bloxdb.db`,
-`bloxdb.runs`, `bloxdb.dataset`, `bloxdb.compat`, `bloxdb.trainer` and `bloxdb.errors`. Everything else may
-move.
+`bloxdb.runs`, `bloxdb.dataset`, `bloxdb.compat`, `bloxdb.draw`, `bloxdb.plot`, `bloxdb.trainer` and
+`bloxdb.errors`. Everything else may move.
 
 Functions take what they are about first, then ``db``, the database that is asked (the current one if it is
 not given), and all options by name. ``recipe`` is the name of one; ``seeds`` is one seed, several, or None
@@ -146,7 +146,7 @@ _HOMES = {
 }
 """Where each public name is at home."""
 
-_PACKAGES = ("codecs", "compat", "dataset", "db", "errors", "runs", "space", "trainer")
+_PACKAGES = ("codecs", "compat", "dataset", "db", "draw", "errors", "plot", "runs", "space", "trainer")
 """Modules that are public as a whole."""
 
 __all__ = sorted(["__version__", *_HOMES])

@@ -40,6 +40,8 @@ class Averages:
     ----------
     values
         For each measure the averages, float64 (n,), NaN where no seed has it.
+    arch_ids
+        The architectures that they are of, int64 (n,).
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Averages:
         table = chosen.array(Run.recipe_id, Run.arch_id, *columns, archs=archs)
         groups = Groups(table[0], table[1])
         self._keys = table[:2, groups.first].T.astype(np.int64)
+        self.arch_ids: Ids = self._keys[:, 1]
         of_seeds = dict(zip(self._names, table[2:], strict=True))
         self.values = {name: groups.averages(how, values) for name, values in of_seeds.items()}
         self._seeds = groups.counts(~np.isnan([of_seeds[name] for name in names]).any(axis=0))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +23,8 @@ from bloxdb.db.leaderboard import LEADERBOARD_COLUMNS, leaderboard
 from bloxdb.db.references import ALL_RECIPES, Seeds, average_of, find_recipe, find_seeds
 from bloxdb.db.schema import EPOCH_MEASURES, RUN_MEASURES, Recipe, Run
 from bloxdb.db.statuses import FINISHED, STATUSES
-from bloxdb.errors import MissingExtraError, QueryError
+from bloxdb.errors import QueryError
+from bloxdb.extras import library
 from bloxdb.fields import field, schema
 from bloxdb.grouping import Groups
 from bloxdb.lookups import LOOKUPS, chosen_columns, lookup, rows_of
@@ -311,10 +311,7 @@ def to_polars(
 
 
 def _library(name: str) -> Any:
-    try:
-        return import_module(name)
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(f"this needs {name}: pip install 'bloxdb[frames]'") from error
+    return library(name, "frames")
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,28 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import ColumnElement, Select
 
-from bloxdb.arguments import integer, number
+from bloxdb.arguments import integer
 from bloxdb.averages import Averages
 from bloxdb.db.arrays import plainly
 from bloxdb.db.database import Database, asked
 from bloxdb.db.references import Seeds, average_of
 from bloxdb.db.schema import Run
-from bloxdb.errors import QueryError
-from bloxdb.measures import LATENCY, RANKED_BY, Array
-from bloxdb.selection import Selection
+from bloxdb.measures import RANKED_BY, Array
+from bloxdb.selection import Selection, selected
 
 Row = dict[str, Any]
+
+
+class Rows(list[Row]):
+    """Rows, which a notebook shows as a table that unfolds to drawings."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        from bloxdb.draw.pages import table
+
+        return table(self)
+
 
 _BELOW_ALL = -1e308
 _AT_ONCE = 500  # runs that one statement names
@@ -72,18 +83,13 @@ def top(
         There is no such measure, recipe, seed or device, or a limit is no number.
     """
     most = integer(n, "the number of results", low=0)
-    chosen = Selection(asked(db), recipe, seeds)
-    if max_flops is not None:
-        chosen.limit("flops", number(max_flops, "max_flops"))
-    if max_params is not None:
-        chosen.limit("params", number(max_params, "max_params"))
-    if max_latency is not None:
-        device, milliseconds = _latency_limit(max_latency)
-        chosen.limit(f"{LATENCY.name}:{device}", milliseconds)
+    chosen = selected(
+        asked(db), recipe, seeds, max_flops=max_flops, max_params=max_params, max_latency=max_latency
+    )
     average = average_of(seeds)
     if average:
         found = Averages(chosen, average, by)
-        return found.rows(found.ranked(by)[:most])
+        return Rows(found.rows(found.ranked(by)[:most]))
     column, higher = chosen.column(by), chosen.measure(by).higher_is_better
 
     def best(query: Select[Any], ranked: ColumnElement[Any]) -> Select[Any]:
@@ -96,7 +102,7 @@ def top(
     # names and vectors are looked up of those that are best, not of all that are passed on the way to them
     ids = best(chosen.select(Run.id, first=few), column if few is None else plainly(column))
     rows = chosen.db.rows_of(best(chosen.rows(by).where(Run.id.in_(ids)), column))
-    return [row for row in rows if row[by] is not None]
+    return Rows(row for row in rows if row[by] is not None)
 
 
 def pareto(
@@ -137,7 +143,7 @@ def pareto(
     if average:
         found = Averages(chosen, average, x, y)
         ranks = [sign * found.values[name] for sign, name in zip(signs, (x, y), strict=True)]
-        return found.rows(_front(*ranks))
+        return Rows(found.rows(front(*ranks)))
     run_ids, *values = chosen.array(Run.id, chosen.column(x), chosen.column(y))
     ranks = [sign * of_runs for sign, of_runs in zip(signs, values, strict=True)]
     wanted = run_ids[_unbeaten(*ranks)].astype(np.int64).tolist()
@@ -150,11 +156,22 @@ def pareto(
         sign * np.array([row[name] for row in rows], dtype=np.float64)
         for sign, name in zip(signs, (x, y), strict=True)
     ]
-    return [rows[place] for place in _front(*ranks).tolist()]
+    return Rows(rows[place] for place in front(*ranks).tolist())
 
 
-def _front(rank_x: Array, rank_y: Array) -> npt.NDArray[np.int64]:
-    """The places of what nothing beats, lower ranks being better; of equal ones the first."""
+def front(rank_x: Array, rank_y: Array) -> npt.NDArray[np.int64]:
+    """The places of what nothing beats, lower ranks being better; of equal ones the first.
+
+    Parameters
+    ----------
+    rank_x, rank_y
+        Two numbers of each, float64 (n,), NaN where one is not known.
+
+    Returns
+    -------
+    numpy.ndarray
+        Places, int64, from the best `rank_x` on.
+    """
     places = np.sort(_unbeaten(rank_x, rank_y))
     order = places[np.lexsort((places, rank_y[places], rank_x[places]))]
     lowest = np.minimum.accumulate(rank_y[order])
@@ -167,9 +184,3 @@ def _unbeaten(rank_x: Array, rank_y: Array) -> npt.NDArray[np.int64]:
     order = np.argsort(rank_x)
     order = order[~(np.isnan(rank_x) | np.isnan(rank_y))[order]]
     return order[rank_y[order] <= np.minimum.accumulate(rank_y[order])]
-
-
-def _latency_limit(given: Any) -> tuple[str, float]:
-    if not isinstance(given, tuple | list) or len(given) != 2 or not isinstance(given[0], str):
-        raise QueryError(f"max_latency is a device's name and milliseconds, not {given!r}")
-    return given[0], number(given[1], "max_latency in milliseconds")

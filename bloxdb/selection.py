@@ -10,6 +10,7 @@ import numpy.typing as npt
 from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.orm import aliased
 
+from bloxdb.arguments import number
 from bloxdb.db.arrays import plainly, read_numbers
 from bloxdb.db.database import Database
 from bloxdb.db.leaderboard import LEADERBOARD_COLUMNS
@@ -207,3 +208,43 @@ def parts_of(query: Select[Any], arch_id: Any, archs: Ids | None) -> Iterator[Se
         return
     for first in range(0, len(archs), _ARCHS_AT_ONCE):
         yield query.where(arch_id.in_(archs[first : first + _ARCHS_AT_ONCE].tolist()))
+
+
+def selected(
+    db: Database,
+    recipe: str | None,
+    seeds: Seeds,
+    *,
+    max_flops: float | None = None,
+    max_params: float | None = None,
+    max_latency: tuple[str, float] | None = None,
+) -> Selection:
+    """The runs that a caller chose, by the options that `bloxdb.top` has.
+
+    Parameters
+    ----------
+    db
+        The database.
+    recipe, seeds, max_flops, max_params, max_latency
+        As of `bloxdb.top`.
+
+    Raises
+    ------
+    QueryError
+        There is no such recipe, seed or device, or a limit is no number.
+    """
+    chosen = Selection(db, recipe, seeds)
+    if max_flops is not None:
+        chosen.limit("flops", number(max_flops, "max_flops"))
+    if max_params is not None:
+        chosen.limit("params", number(max_params, "max_params"))
+    if max_latency is not None:
+        device, milliseconds = _latency_limit(max_latency)
+        chosen.limit(f"{LATENCY.name}:{device}", milliseconds)
+    return chosen
+
+
+def _latency_limit(given: Any) -> tuple[str, float]:
+    if not isinstance(given, tuple | list) or len(given) != 2 or not isinstance(given[0], str):
+        raise QueryError(f"max_latency is a device's name and milliseconds, not {given!r}")
+    return given[0], number(given[1], "max_latency in milliseconds")

@@ -38,7 +38,10 @@ ARGUMENTS: dict[str, Any] = {
 }
 """Something that is right for each parameter that has to be given beside ``db``; add yours."""
 
-OF_ENTRY = {"RunQueue": {"recipe": RecipeFacts("cifar100-10", "cifar100", 10)}}
+OF_ENTRY: dict[str, dict[str, Any]] = {
+    "RunQueue": {"recipe": RecipeFacts("cifar100-10", "cifar100", 10)},
+    "curves": {"archs": [3134]},
+}
 """The same where a name means something else."""
 
 

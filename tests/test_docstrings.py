@@ -36,7 +36,7 @@ from bloxdb.dataset import Source
 
 ASKED = {"GL08", "PR01", "PR02", "PR03", "PR07", "RT01", "RT03", "YD01"}
 PLAIN = {"bool", "int", "float", "str", "None"}
-PACKAGES = ("codecs", "compat", "dataset", "db", "errors", "runs", "space", "trainer")
+PACKAGES = ("codecs", "compat", "dataset", "db", "draw", "errors", "plot", "runs", "space", "trainer")
 MODULES = (
     "graph_utils",
     "io",

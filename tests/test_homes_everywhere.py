@@ -10,9 +10,10 @@ from typing import Any
 import click
 import pytest
 from bloxdb.trainer import Job, default_recipe
+from matplotlib.figure import Figure
 
 import bloxdb
-from bloxdb import codecs, compat
+from bloxdb import codecs, compat, draw, plot
 from bloxdb.cli import main
 from bloxdb.db import Database
 from bloxdb.release import release_files, verify_release
@@ -54,6 +55,8 @@ ENTRIES: dict[str, Callable[[], Any]] = {
     "merge": lambda: _merge(),
     "from_folder": lambda: bloxdb.from_folder(TINY),
     "compat.from_folder": lambda: compat.from_folder(TINY),
+    "Drawing.save": lambda: draw.arch(7).save("~/a.svg"),
+    "plot.save": lambda: plot.save(Figure().add_subplot(), "~/a.svg"),
     "codecs.read": lambda: codecs.read("~/release/blox-info.csv"),
     "codecs.read_header": lambda: codecs.read_header("~/release/blox-info.csv"),
     "codecs.write": lambda: codecs.write(codecs.read("~/release/blox-info.csv"), "~/blox-info.blox"),

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import bloxdb
-from bloxdb import Arch, Database, space
+from bloxdb import Arch, Database, draw, plot, space
 from bloxdb.runs import RecipeFacts, RunQueue
 
 INDEX = (
@@ -22,6 +23,7 @@ INDEX = (
 NESTED = space.arch_vec(INDEX)
 FLAT = [number for cell in NESTED for part in cell for number in part]
 HASH = space.model_hash(INDEX)
+AXES = Figure().add_subplot()
 
 
 class Indexed:
@@ -104,6 +106,7 @@ Ask = Callable[[Any, Database, bloxdb.Dataset], Any]
 LOOKUPS: dict[str, Ask] = {
     "Arch.get": lambda key, db, _: getattr(Arch.get(key, db), "id", None),
     "find_arch": lambda key, db, _: space.find_arch(key),
+    "draw.table": lambda key, db, _: f"Blox architecture {INDEX}<" in draw.table([{"vec": key}]) and INDEX,
     "find_archs": lambda key, db, _: {-1: None}.get(*[space.find_archs([key])[0]] * 2),
     **{
         f"{method} of a {kind}": (
@@ -132,6 +135,8 @@ NEEDS: dict[str, Ask] = {
     "mutate": lambda key, db, _: (
         space.mutate(key, random.Random(0)) == space.mutate(INDEX, random.Random(0)) and INDEX
     ),
+    "draw.arch": lambda key, db, _: draw.arch(key) == draw.arch(INDEX) and INDEX,
+    "plot.curves": lambda key, db, _: int(plot.curves([key], db=db, ax=AXES).get_lines()[-1].get_label()),
     "Problem": lambda key, db, _: bloxdb.Problem(db)(key) and INDEX,
     "Problem.cost": lambda key, db, _: bloxdb.Problem(db).cost(key) and INDEX,
     "table of a database": lambda key, db, _: bloxdb.from_database(db).table([key])["arch_id"][0],

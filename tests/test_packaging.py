@@ -182,6 +182,25 @@ def test_the_readme_has_no_link_that_a_package_index_cannot_follow() -> None:
     assert all((ROOT / file).is_file() for file in files)
 
 
+def test_the_readme_opens_with_pictures_that_are_there() -> None:
+    readme = (ROOT / "README.md").read_text()
+    names = re.findall(r"!\[[^\]]{20,}\]\[(\S+?)\]", readme.split("\n\n")[1])
+    assert len(names) == 2
+    for name in names:
+        url = f"https://raw.githubusercontent.com/bloxdb/bloxdb/main/docs/images/{name}"
+        assert f"[{name}]: {url}\n" in readme
+        assert (ROOT / "docs" / "images" / name).is_file()
+
+
+def test_pictures_of_documents_are_small_and_said_in_words() -> None:
+    pictures = {path.name: path.stat().st_size for path in (ROOT / "docs" / "images").iterdir()}
+    assert max(pictures.values()) < 150_000
+    documents = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    text = "".join(path.read_text() for path in documents)
+    shown = re.findall(r"!\[[^\]]{10,}\]\(images/(\S+?)\)", text)
+    assert set(shown) == set(pictures)
+
+
 def test_the_readmes_first_screen_says_where_the_data_are_and_under_which_licence() -> None:
     screen = "\n".join((ROOT / "README.md").read_text().splitlines()[:30])
     readme = (ROOT / "README.md").read_text()

@@ -119,7 +119,21 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
     "code", ["import bloxdb", "import bloxdb; bloxdb.top; bloxdb.codecs.read; bloxdb.import_release"]
 )
 def test_the_library_loads_no_torch_rich_or_click(code: str) -> None:
-    assert not loaded_after(code) & {"torch", "rich", "click", "alembic", "sklearn", "trainer"}
+    assert not loaded_after(code) & {"torch", "rich", "click", "alembic", "sklearn", "trainer", "matplotlib"}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from bloxdb import draw; draw.arch(7)",
+        "from bloxdb import plot; plot.costs",
+        "import bloxdb.cli.look",
+    ],
+)
+def test_matplotlib_is_loaded_when_it_is_needed(code: str) -> None:
+    found = loaded_after(code)
+    assert not found & {"matplotlib", "resvg_py", "PIL", "torch"}
+    assert "sqlalchemy" in found or "draw" in code
 
 
 def test_the_command_line_loads_no_torch() -> None:

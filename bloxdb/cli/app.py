@@ -30,6 +30,8 @@ _HOMES = {
     "pareto": "query",
     "show": "query",
     "sql": "query",
+    "draw": "look",
+    "plot": "look",
     "train": "train",
     "retry": "manage",
     "merge": "manage",

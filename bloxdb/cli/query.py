@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from bloxdb import queries
+from bloxdb.cli.cells import beside, draw_cells
 from bloxdb.cli.common import csv_option, db_option, json_option, show_json, show_rows
 from bloxdb.cli.curve import WIDTH, draw_curve
 from bloxdb.cli.terminal import is_terminal, note, say, tell, width
@@ -47,9 +48,12 @@ class _Seed(click.ParamType[int | str]):
 
 
 by_option = _Measure()
+_SCALE = 9  # columns that a curve's scale takes
+_GAP = 2
+_LEAST_CURVE = 24  # columns of a curve that is worth standing at the side of the cells
 
 
-def _seeds_of(given: tuple[int | str, ...]) -> Seeds:
+def seeds_of(given: tuple[int | str, ...]) -> Seeds:
     """What ``--seed`` says in the terms of `bloxdb.top`."""
     averages = [one for one in given if isinstance(one, str)]
     if averages and len(given) > 1:
@@ -68,11 +72,12 @@ def _say_what_rows_are(
         note("note: each row is a run of one seed; --seed mean ranks architectures by their averages")
 
 
-def runs_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that choose among runs, for every command that ranks them."""
+Command = Callable[..., Any]
+
+
+def choice_options(command: Command) -> Command:
+    """The options that choose among runs, for every command that is about many."""
     for option in (
-        csv_option,
-        json_option,
         click.option(
             "--seed",
             "seeds",
@@ -86,19 +91,35 @@ def runs_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def limit_options(command: Command) -> Command:
+    """The options that leave out what costs too much."""
+    for option in (
+        click.option(
+            "--max-latency", type=(str, float), metavar="DEVICE MS", help="Milliseconds on a device."
+        ),
+        click.option("--max-params", type=float, help="Trainable parameters at the most."),
+        click.option("--max-flops", type=float, help="Multiply-accumulates at the most, as 150e6."),
+    ):
+        command = option(command)
+    return command
+
+
+def runs_options(command: Command) -> Command:
+    """`choice_options`, and the forms of an answer of rows."""
+    return choice_options(json_option(csv_option(command)))
+
+
 @click.command()
 @click.argument("n", type=click.IntRange(0), default=10)
 @db_option
 @click.option("--by", type=by_option, default=RANKED_BY, show_default=True, help="What to order by.")
-@click.option("--max-flops", type=float, help="Multiply-accumulates at the most, as 150e6.")
-@click.option("--max-params", type=float, help="Trainable parameters at the most.")
-@click.option("--max-latency", type=(str, float), metavar="DEVICE MS", help="Milliseconds on a device.")
+@limit_options
 @runs_options
 def top(
     n: int, db: str | None, as_json: bool, as_csv: bool, seeds: tuple[int | str, ...], **options: Any
 ) -> None:
     """Show the N best finished runs (10 if not given)."""
-    chosen = _seeds_of(seeds)
+    chosen = seeds_of(seeds)
     with open(db, read_only=True) as opened:
         rows = queries.top(n, opened, seeds=chosen, **options)
         _say_what_rows_are(chosen, options["recipe"], rows, opened)
@@ -112,7 +133,7 @@ def top(
 @runs_options
 def pareto(db: str | None, as_json: bool, as_csv: bool, seeds: tuple[int | str, ...], **options: Any) -> None:
     """Show the finished runs that no other run beats in both of two measures."""
-    chosen = _seeds_of(seeds)
+    chosen = seeds_of(seeds)
     with open(db, read_only=True) as opened:
         rows = queries.pareto(db=opened, seeds=chosen, **options)
         _say_what_rows_are(chosen, options["recipe"], rows, opened)
@@ -199,15 +220,36 @@ def _print_arch(arch: Arch) -> None:
         tell(f"{latency.latency_ms} ms on {latency.device.name}")
     if not arch.runs:
         tell("no runs")
+        _say_cells(arch)
         return
     show_rows([_run_row(run) for run in arch.runs])
     recipe = arch.runs[0].recipe
     first = 2 if recipe.first_epoch_is_best else 1
     values = [epoch.val_top1 for epoch in arch.epochs if epoch.val_top1 is not None and epoch.epoch >= first]
-    if values:
-        without = ", but for epoch 1, which has the best epoch's value" if first > 1 else ""
-        tell(f"val_top1 by epoch{without}, {recipe.name}, seed {arch.runs[0].seed}:")
-        say(draw_curve(values, max(min(WIDTH, width() - 9), 1) if is_terminal() else WIDTH, first=first))
+    if not values:
+        _say_cells(arch)
+        return
+    without = ", but for epoch 1, which has the best epoch's value" if first > 1 else ""
+    title = f"val_top1 by epoch{without}, {recipe.name}, seed {arch.runs[0].seed}:"
+    _say_cells(arch, title, lambda room: draw_curve(values, room, first=first))
+
+
+def _say_cells(arch: Arch, title: str = "", curve: Callable[[int], str] | None = None) -> None:
+    """The cells with a curve at their side, or one below the other where that is too wide."""
+    blocks = [(block.scheme, block.op1, block.op2) for block in arch.blocks]
+    columns = width() if is_terminal() else WIDTH + _SCALE
+    cells = draw_cells(blocks)
+    room = columns - len(cells[0]) - _GAP - _SCALE
+    if curve is not None and is_terminal() and room >= _LEAST_CURVE:
+        tell(title)
+        say("\n".join(beside(cells, ["", *curve(min(WIDTH, room)).split("\n")], _GAP)))
+        return
+    if len(cells[0]) > columns:
+        cells = [line for stage, block in enumerate(blocks, start=1) for line in draw_cells([block], stage)]
+    say("\n".join(line.rstrip() for line in cells))
+    if curve is not None:
+        tell(title)
+        say(curve(max(min(WIDTH, columns - _SCALE), 1)))
 
 
 class _Query(click.Command):

@@ -30,6 +30,7 @@ STDOUT, STDERR = "standard output", "standard error"
 
 _LOOKALIKES = {
     **dict(zip("▁▂▃▄▅▆▇█", "__--==##", strict=True)),
+    **dict(zip("│─┌┐└┘├┤┬┴╭╮╰╯", "|-++++++++++++", strict=True)),
     **{"…": "...", "±": "+-", "×": "x", "–": "-", "—": "-", "━": "-", "╸": "-", "╺": "-"},
 }
 """What stands for a character of ours that an encoding has not."""

@@ -171,6 +171,11 @@ class Arch(Base):
         """
         return self.runs[0].epochs if self.runs else []
 
+    def _repr_html_(self) -> str:
+        from bloxdb.db.card import card_of
+
+        return card_of(self)
+
     def _told(self) -> str:
         costs = known(
             lambda: f"{self.flops / 1e6:.1f} MFLOPs, {self.params / 1e6:.2f} M params", "costs not loaded"

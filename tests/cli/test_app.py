@@ -13,7 +13,9 @@ from click.testing import CliRunner
 
 from bloxdb import codecs, merging
 from bloxdb.cli import main
+from bloxdb.db.schema import EPOCH_MEASURES
 from bloxdb.db.statuses import UNSUCCESSFUL
+from bloxdb.draw.svg import THEMES
 from tests.cli import forks
 from tests.cli.helpers import README, bloxdb
 
@@ -178,6 +180,9 @@ CHOICES = {
     ("train", "keep_weights"): list(KEPT),
     ("export", "format_name"): [*codecs.FORMATS, "parquet"],
     ("merge", "prefer"): list(merging.PREFERENCES),
+    ("draw", "theme"): list(THEMES),
+    ("plot", "figure"): ["costs", "curves", "agreement", "blocks", "spread"],
+    ("plot", "epoch_measure"): list(EPOCH_MEASURES),
 }
 
 
@@ -204,8 +209,9 @@ def test_every_way_not_to_succeed_can_be_tried_again() -> None:
 @pytest.mark.parametrize(("command", "option"), CHOICES)
 def test_a_choice_that_there_is_not_lists_those_that_there_are(command: str, option: str) -> None:
     flag = options_of(command)[option].opts[0]
-    rest = {"merge": ["other.db"], "train": ["--arch", "1"]}.get(command, [])
-    done = bloxdb(command, flag, "nothing", *rest, code=2)
+    rest = {"merge": ["other.db"], "train": ["--arch", "1"], "plot": ["--out", "a.svg"]}.get(command, [])
+    given = ["nothing"] if option == "figure" else [flag, "nothing"]
+    done = bloxdb(command, *given, *rest, code=2)
     for choice in CHOICES[command, option]:
         assert f"'{choice}'" in done.stderr
 
