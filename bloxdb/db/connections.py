@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from weakref import WeakValueDictionary
 
 from sqlalchemy import URL
 from sqlalchemy.exc import IllegalStateChangeError
-from sqlalchemy.orm import Session, scoped_session
 
 from bloxdb.db import forking
 from bloxdb.db.connection import make_engine, path_of, query_engine, rest
@@ -45,22 +45,20 @@ class Connections:
         self.is_closed = False
         self._path = None if is_new else path_of(url)
         self._sessions: WeakValueDictionary[int, forking.Reader] = WeakValueDictionary()
-        self._readers = scoped_session(self._new_reader)
+        self._mine = threading.local()
 
-    def reader(self) -> Session:
+    def reader(self) -> forking.Reader:
         """This thread's session for reading."""
-        return self._readers()
-
-    def _new_reader(self) -> forking.Reader:
-        session = forking.Reader(self.autocommit)
-        self._sessions[id(session)] = session
+        session: forking.Reader | None = getattr(self._mine, "session", None)
+        if session is None:
+            session = self._mine.session = forking.Reader(self.autocommit)
+            self._sessions[id(session)] = session
         return session
 
     def disconnect(self) -> None:
         """Close all, which the next question opens again; a file is left without a WAL."""
         if self.is_closed:
             return
-        self._readers.remove()
         for found in self._sessions.valuerefs():  # of threads that may outlive the database
             session = found()
             if session is not None:
