@@ -64,6 +64,12 @@ def is_given_up(ours: Mapping[str, str], theirs: Mapping[str, str]) -> bool:
     return not is_result and all(ours[name] == theirs.get(name) for name in ("database", "run", "hash"))
 
 
+NO_FOLDER = (
+    "a database on a server has no folder beside it: say where weights are, with --weights-dir DIR or folder="
+)
+"""What is said where weights of a server's runs are kept or asked for without a folder."""
+
+
 def weights_folder(run: Run, folder: Path | None = None) -> Path:
     """Where the weights of a run lie.
 
@@ -87,10 +93,7 @@ def weights_folder(run: Run, folder: Path | None = None) -> Path:
     if folder is None:
         file = path_of(_url_of(run))
         if file is None:
-            raise QueryError(
-                "a database on a server has no folder beside it: say where weights are, with "
-                "--weights-dir DIR or folder="
-            )
+            raise QueryError(NO_FOLDER)
         folder = file.with_name(f"{file.name}.weights")
     if run.recipe.digest is None:
         raise QueryError(

@@ -13,6 +13,8 @@ import torch
 from sqlalchemy.exc import SQLAlchemyError
 
 from bloxdb import space
+from bloxdb.arguments import integer, number
+from bloxdb.db.connection import locate, path_of
 from bloxdb.db.database import Database, open
 from bloxdb.db.schema import Run
 from bloxdb.errors import BloxError, QueryError, RunLostError, TrainingError
@@ -25,7 +27,7 @@ from .data import load_data
 from .devices import Place, is_of_a_device, is_out_of_memory, kind_of
 from .environment import environment
 from .graphs import recorder_for
-from .identity import KEPT
+from .identity import KEPT, NO_FOLDER
 from .images import DataSet
 from .loop import Training, kept
 from .naming import check_recipe
@@ -101,6 +103,15 @@ class Job:
             raise QueryError(
                 f"keep_weights is {self.keep_weights!r}; choose one of: {', '.join(KEPT)}, or None"
             )
+        if self.keep_weights and self.weights_dir is None and path_of(locate(self.db)) is None:
+            raise QueryError(NO_FOLDER)
+        if self.checkpoint_every is not None:
+            object.__setattr__(
+                self, "checkpoint_every", integer(self.checkpoint_every, "checkpoint_every", low=1)
+            )
+        for name in ("checkpoint_seconds", "grace"):
+            if (seconds := getattr(self, name)) is not None and not number(seconds, name) >= 0:
+                raise QueryError(f"{name} is 0 or more, not {seconds}")
         for name in ("checkpoints", "data_dir", "tensorboard", "weights_dir"):
             if (path := getattr(self, name)) is not None:
                 object.__setattr__(self, name, expanded(path))

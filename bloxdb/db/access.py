@@ -100,6 +100,9 @@ def new_file(path: Path) -> Iterator[Path]:
             f"{taken} was left by another database of this name, and SQLite would take it for a part of the "
             "new one; put it back beside its database, remove it, or choose another place"
         )
+    above = next(folder for folder in real.parents if folder.exists())
+    if not os.access(above, os.W_OK):
+        raise DatabaseError(f"nothing can be written to {above}; choose another place for {path.name}")
     try:
         with made(real.parent), appearing(real) as temporary:
             yield temporary

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from bloxdb import space
 from bloxdb.db import revisions
-from bloxdb.db.access import new_file
+from bloxdb.db.access import check_access, new_file
 from bloxdb.db.backups import write_compact
 from bloxdb.db.connection import check_file, file_url, locate, make_engine, path_of, rest
 from bloxdb.db.database import Database, open_url, revision_of
@@ -155,6 +155,7 @@ def upgrade(path_or_url: str | os.PathLike[str] | None = None) -> UpgradeReport:
 def upgrade_url(url: URL, scripts: Path | None = None) -> UpgradeReport:
     """`upgrade` for a URL that was located, and, for tests, with the migrations of another folder."""
     check_file(url)
+    check_access(path_of(url), read_only=False)
     with Database(url) as db:
         revision = revision_of(db)
         if revision is None:

@@ -311,6 +311,10 @@ class Database:
     def _check_writable(self) -> None:
         self._check_open()
         if self.read_only:
+            if is_on_read_only_medium(self.path):
+                raise DatabaseError(
+                    f"{self.name} is where nothing can be written; copy it to another place first"
+                )
             raise DatabaseError(f"{self.name} is open read only; open it without read_only to write")
 
     @contextmanager

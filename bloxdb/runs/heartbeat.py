@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from bloxdb.arguments import number
-from bloxdb.errors import DatabaseError, RunLostError
+from bloxdb.errors import DatabaseError, QueryError, RunLostError
 from bloxdb.runs.record import RunRecord
 
 
@@ -29,7 +29,10 @@ class Intervals:
 
     def __post_init__(self) -> None:
         for name in ("every", "dead_after"):
-            object.__setattr__(self, name, number(getattr(self, name), f"{name} in seconds"))
+            seconds = number(getattr(self, name), f"{name} in seconds")
+            if seconds <= 0:
+                raise QueryError(f"{name} in seconds is more than 0, not {seconds}")
+            object.__setattr__(self, name, seconds)
 
 
 class Heartbeat:

@@ -59,7 +59,7 @@ class RunRecord:
         self.arch_id = arch_id
         self.worker = worker
         self.earlier = earlier
-        _held[db.name, run_id] = self
+        _held[_whose(db), run_id] = self
 
     def begin(self, done: int = 0) -> bool:
         """Go on after so many epochs; what was written of later ones is removed.
@@ -201,7 +201,7 @@ class RunRecord:
         self._end()
 
     def _end(self) -> None:
-        key = self.db.name, self.run_id
+        key = _whose(self.db), self.run_id
         if _held.get(key) is self:
             del _held[key]
 
@@ -215,7 +215,12 @@ class RunRecord:
 
 def is_held(db: Database, run_id: int) -> bool:
     """Whether this process has a record of a run that has not ended."""
-    return (db.name, run_id) in _held
+    return (_whose(db), run_id) in _held
+
+
+def _whose(db: Database) -> str:
+    """One text for one database, through whichever link its file was opened."""
+    return db.name if db.path is None else str(db.path.resolve())
 
 
 def _stored(known: Mapping[str, Measure], measured: Mapping[str, float], where: str) -> dict[str, int | None]:

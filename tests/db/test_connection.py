@@ -184,6 +184,24 @@ def test_opening_what_cannot_be_written_says_how_to_read_it(not_writable: Path, 
     assert [path.name for path in not_writable.parent.iterdir()] == ["blox.db"]
 
 
+CHANGES = {
+    "upgrade": "bloxdb.upgrade(sys.argv[1])",
+    "create beside it": "bloxdb.create(sys.argv[1] + '.new')",
+    "create in a folder beside it": "bloxdb.create(sys.argv[1] + '.folder/new.db')",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_would_write_there_says_that_nothing_can_be_written(not_writable: Path, change: str) -> None:
+    takes_files = not_writable.parent.stat().st_mode & 0o200
+    if change != "upgrade" and takes_files:
+        python(f"import bloxdb, sys; {CHANGES[change]}.close()", not_writable)
+        return
+    done = python(f"import bloxdb, sys; {CHANGES[change]}", not_writable, code_of_exit=1)
+    assert "DatabaseError: nothing can be written to" in done.stderr.splitlines()[-1]
+    assert [path.name for path in not_writable.parent.iterdir()] == ["blox.db"]
+
+
 @pytest.mark.parametrize("read_only", [True, False])
 @pytest.mark.parametrize("how", ["with", "close", "exit", "current", "thread"])
 def test_reading_leaves_nothing_beside_the_file(

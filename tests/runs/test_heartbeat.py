@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from sqlalchemy import select, update
 
+import bloxdb
 from bloxdb import Database, Run
 from bloxdb.db.dialects import utc_now
-from bloxdb.runs.heartbeat import Heartbeat
+from bloxdb.runs.heartbeat import Heartbeat, Intervals
 from tests.runs.helpers import INTERVALS, claim, queue_of
 
 
@@ -40,3 +42,10 @@ def test_a_heart_beats_while_the_block_lasts_and_not_after(empty_db: Database) -
     time.sleep(3 * INTERVALS.every)
     with empty_db.transaction() as session:
         assert session.scalar(fresh) is None
+
+
+@pytest.mark.parametrize("seconds", [0, -1, -0.5])
+@pytest.mark.parametrize("name", ["every", "dead_after"])
+def test_intervals_last(name: str, seconds: float) -> None:
+    with pytest.raises(bloxdb.QueryError, match=f"{name} in seconds is more than 0, not {seconds}"):
+        Intervals(**{name: seconds})

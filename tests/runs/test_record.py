@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import delete, select, update
 
+import bloxdb
 from bloxdb import Database, Epoch, Run
 from bloxdb.db.dialects import utc_now
 from bloxdb.errors import QueryError, RunLostError
@@ -188,6 +190,19 @@ def test_a_process_that_has_a_run_does_not_get_it_again(empty_db: Database) -> N
     assert queue.claim() is None
     other.release()
     assert queue.claim() is not None
+
+
+def test_a_link_to_a_database_is_the_database_to_whoever_has_a_run(
+    empty_db: Database, tmp_path: Path
+) -> None:
+    (tmp_path / "link.db").symlink_to(empty_db.path or "")
+    record = queue_of(empty_db, [7]).claim()
+    assert record is not None
+    with bloxdb.open(tmp_path / "link.db", current=False) as db:
+        assert queue_of(db, [7]).claim() is None
+        record.release()
+        again = queue_of(db, [7]).claim()
+        assert again is not None
 
 
 def test_a_record_that_nobody_has_any_more_leaves_its_run_to_the_next(empty_db: Database) -> None:

@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -382,3 +383,22 @@ def test_a_run_that_is_lost_within_an_epoch_ends_there_and_is_told(empty_db: Dat
 def steal(db: Database) -> None:
     with db.transaction() as session:
         session.execute(update(bloxdb.Run).values(worker="elsewhere:1"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"checkpoint_every": 0}, "checkpoint_every is 1 or more, not 0"),
+        ({"checkpoint_every": 1.5}, "checkpoint_every is an integer"),
+        ({"checkpoint_seconds": -1}, "checkpoint_seconds is 0 or more, not -1"),
+        ({"grace": -0.5}, "grace is 0 or more"),
+        ({"grace": "soon"}, "grace is a number"),
+        ({"keep_weights": "some"}, "choose one of"),
+        ({"keep_weights": "best", "db": "postgresql://host/blox"}, "a database on a server has no folder"),
+    ],
+)
+def test_a_job_that_cannot_be_is_refused_before_anything_is_claimed(
+    empty_db: Database, changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(bloxdb.QueryError, match=said):
+        replace(job(empty_db, [QUICK], digits_recipe(1)), **changes)
