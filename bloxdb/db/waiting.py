@@ -14,6 +14,7 @@ import time
 from sqlalchemy import Connection as Transaction
 
 from bloxdb.db.forking import Connection, has_begun
+from bloxdb.db.holders import holder
 from bloxdb.db.statuses import RUNNING
 
 BUSY_MS = 30_000
@@ -75,10 +76,10 @@ def patiently(driver: Connection, sql: str, seconds: float | None = None) -> Non
 
 
 def _told(driver: Connection, seconds: float) -> str:
-    return (
-        f"{driver.path} has been locked for {seconds:.0f} s by another process, as by an import or an "
-        f"upgrade; waiting until that ends (`fuser {driver.path}` says which it is)"
-    )
+    who = holder(driver.path)
+    by = who or "another process, as by an import or an upgrade"
+    advice = "" if who else f" (`fuser {driver.path}` says which it is)"
+    return f"{driver.path} has been locked for {seconds:.0f} s by {by}; waiting until that ends{advice}"
 
 
 def revive(transaction: Transaction, seconds: float) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -81,7 +80,8 @@ def test_a_command_that_writes_waits_as_long_as_somebody_has_the_lock_and_says_s
         told = [process.stderr.readline() for _ in range(2)]
         for line in told:
             assert line.startswith(f"{path} has been locked for ")
-            assert f"waiting until that ends (`fuser {path}` says which it is)" in line
+            assert f"s by {platform.node()}:{holder.pid} (" in line
+            assert line.endswith("; waiting until that ends\n")
         assert process.poll() is None
         holder.send_signal(signal.SIGKILL) if ending == "SIGKILL" else holder.communicate("\n")
         _, errors = process.communicate(timeout=100)
@@ -115,10 +115,9 @@ def test_who_waits_can_be_interrupted(path: Path) -> None:
 def test_a_transaction_waits_no_longer_than_it_is_told(path: Path) -> None:
     with bloxdb.open(path) as db, start(HOLD, path, "BEGIN IMMEDIATE") as holder:
         wait_for_line(holder, "locked")
-        before = time.monotonic()
         with pytest.raises(bloxdb.DatabaseError, match="locked"), db.transaction(wait=0.5) as session:
             session.execute(text("SELECT 1"))
-        assert 0.4 < time.monotonic() - before < 5
+        assert holder.poll() is None
         holder.communicate("\n")
         with db.transaction(wait=0.5) as session:
             session.add(bloxdb.Device(name="later"))
@@ -134,20 +133,6 @@ def test_a_thread_does_not_wait_for_itself(path: Path, monkeypatch: pytest.Monke
                 other.execute(text("SELECT 1"))
         with again.transaction() as session:
             assert session.query(bloxdb.Device).filter_by(name="mine").one()
-
-
-def test_who_closes_does_not_wait_for_an_import(path: Path) -> None:
-    with start(HOLD, path, "SELECT 1") as holder:
-        wait_for_line(holder, "locked")
-        db = bloxdb.open(path, read_only=True)
-        db.rows("SELECT 1")
-        db.reader.close()
-        with closing(sqlite3.connect(path, isolation_level=None)) as other:
-            other.execute("BEGIN EXCLUSIVE")
-            before = time.monotonic()
-            db.close()
-            assert time.monotonic() - before < 10
-        holder.communicate("\n")
 
 
 def test_workers_that_a_long_import_kept_from_signs_of_life_do_not_count_as_dead(path: Path) -> None:
