@@ -33,6 +33,7 @@ ARCH = 30_181  # a block of two branches, one with both skips, one with one
 EPOCHS = 24
 SEEDS = 3
 DOTS_PER_INCH = 110
+BUDGET = 400  # architectures that a search can pay for
 COLOURS = 192  # of a picture, which is a quarter of the size with a palette
 
 
@@ -79,19 +80,20 @@ def figures(db: Database, out: Path) -> None:
     if len(known) == space.NUM_ARCHS:
         searches["evolution"] = lambda problem, seed: evolve(problem, random.Random(100 + seed))  # noqa: S311
     found = {
-        name: [way(Problem(db, budget_seconds=400 * cost), seed) for seed in range(15)]
+        name: [way(Problem(db, budget_seconds=BUDGET * cost), seed) for seed in range(15)]
         for name, way in searches.items()
     }
     write(plot.search(found), out / "search.png")
 
 
 def at_random(problem: Problem, known: list[int], draws: random.Random) -> Problem:
-    """Search until the budget is spent, without learning anything."""
+    """Search until the budget is spent or all is known, without learning anything."""
     try:
-        while True:
-            problem(draws.choice(known))
+        for index in draws.sample(known, len(known)):
+            problem(index)
     except BudgetExhausted:
-        return problem
+        pass
+    return problem
 
 
 def write(axes: Any, path: Path) -> None:

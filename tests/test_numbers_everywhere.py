@@ -211,7 +211,7 @@ LEFT_OUT = {
     r"RunRecord\(": "RunQueue.claim makes it of what the database has",
     r"(BlockKind|Cost|Cost\.times|Graph|block_of_stage|vec_text)\(": "computes, and asks nothing",
     r"(Run\.)?load_network\(": "tests/trainer/test_weights.py, with the weights that it needs",
-    r"(agreement|blocks|costs|curves|spread)\(": "tests/plot/test_figures.py, with a database to draw",
+    r"(agreement|blocks|costs|curves|spread)\(": "tests/plot/test_arguments.py, with a database to draw",
     r"Drawing\.save\(": "tests/draw/test_output.py",
     r"(DataSet|Job|Network|Training|TrainingRecipe|default_recipe)\(": "tests/trainer, where they are checked",
 }
