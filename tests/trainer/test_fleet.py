@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from bloxdb import Database
+from bloxdb.runs.processes import shown
 from tests.trainer.helpers import (
     QUICK,
     ask,
@@ -41,7 +42,7 @@ def test_several_workers_share_runs_and_survive_each_other(empty_db: Database) -
     process = start(path, *archs, *options)
     wait_for(lambda: ask(path, "SELECT count(*) FROM epochs")[0][0] >= 1, process)
     ((worker,),) = ask(path, "SELECT worker FROM runs WHERE status = 'running' LIMIT 1")
-    os.kill(int(worker.rpartition(":")[2]), signal.SIGKILL)
+    os.kill(int(shown(worker).rpartition(":")[2]), signal.SIGKILL)
     code, output = ended(process)
     assert "was killed by SIGKILL" in output
     epochs = "(SELECT count(*) FROM epochs WHERE run_id = runs.id)"
