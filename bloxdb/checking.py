@@ -18,9 +18,9 @@ from bloxdb.db.database import Database, open
 from bloxdb.db.schema import EPOCH_MEASURES, Epoch, Latency, Recipe, Run, StaticInfo
 from bloxdb.db.statuses import FINISHED
 from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError, RevisionError
-from bloxdb.files import left_in
 from bloxdb.measures import COSTS, EPOCH, LATENCY, RUN, Measure
 from bloxdb.progress import Progress
+from bloxdb.writing import left_in
 
 DAMAGE, SCHEMA, SPACE = "damage", "schema", "space"
 REFERENCE, EPOCHS, COPY, VALUE, LEFT = "reference", "epochs", "copy", "value", "left"

@@ -31,10 +31,11 @@ from bloxdb.db.schema import EPOCH_MEASURES, Base, Device, Env, Latency, Recipe,
 from bloxdb.db.statuses import ENDED
 from bloxdb.errors import BloxFormatError, MissingExtraError, ReleaseError
 from bloxdb.fields import UNITS
-from bloxdb.files import ExportReport, check_file, expanded, replacing_all
+from bloxdb.files import ExportReport, check_file, expanded
 from bloxdb.measures import MISSING, from_stored
 from bloxdb.merging import MergeReport, merge
 from bloxdb.progress import Meter, Progress
+from bloxdb.writing import replacing_all
 
 SUFFIX = ".parquet"
 

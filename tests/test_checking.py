@@ -16,7 +16,7 @@ import pytest
 import bloxdb
 from bloxdb import Database, checking, repairing
 from bloxdb.db.base import Base
-from bloxdb.files import workspace
+from bloxdb.writing import workspace
 from tests.db.programs import whole
 from tests.runs.helpers import RESULT, claim, finish, queue_of
 
@@ -274,7 +274,7 @@ def test_unfinished_runs_go_on_before_a_gap(empty_db: Database) -> None:
 
 def test_what_a_killed_process_left_is_found_but_not_what_one_that_lives_uses(path: Path) -> None:
     code = (
-        "import os, sys; from pathlib import Path; from bloxdb.files import workspace\n"
+        "import os, sys; from pathlib import Path; from bloxdb.writing import workspace\n"
         "with workspace(Path(sys.argv[1])): os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", code, str(path.parent)], check=False)

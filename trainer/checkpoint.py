@@ -22,7 +22,8 @@ from sqlalchemy.orm import Session
 from bloxdb.db.schema import Recipe, Run
 from bloxdb.db.statuses import DIVERGED, FINISHED
 from bloxdb.errors import BloxError, TrainingError
-from bloxdb.files import make_folder, open_file, replacing, workspace
+from bloxdb.files import open_file
+from bloxdb.writing import make_folder, replacing, workspace
 
 _DIGEST = 32  # bytes
 _MOST_THREADS = 1 << 12  # far more than a machine has cores, and than torch would start

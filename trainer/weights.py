@@ -21,9 +21,10 @@ from bloxdb.arguments import integer
 from bloxdb.db.schema import Run
 from bloxdb.db.statuses import DIVERGED, FINISHED
 from bloxdb.errors import InvalidArchError, MissingDataError, QueryError, WeightsError
-from bloxdb.files import check_file, expanded, make_folder, replacing
+from bloxdb.files import check_file, expanded
 from bloxdb.measures import RUN
 from bloxdb.runs.results import RunResult
+from bloxdb.writing import make_folder, replacing
 
 from .identity import (
     chosen_file,

@@ -14,12 +14,12 @@ from bloxdb.cli.terminal import note, say
 from bloxdb.cli.train import INTERRUPTED, train_shown
 from bloxdb.db import FINISHED, Database, create, open
 from bloxdb.errors import DatabaseExistsError, ReleaseError
-from bloxdb.files import is_workspace, replacing
 from bloxdb.measures import EPOCH, RUN
 from bloxdb.queries import top
 from bloxdb.release import export_release, import_release
 from bloxdb.runs.status import finished_archs
 from bloxdb.trainer.recipe import TrainingRecipe, default_recipe
+from bloxdb.writing import is_workspace, replacing
 
 _ARCHS = (9, 20_295, 44_100, 62_000)
 _EPOCHS = 3
@@ -105,7 +105,7 @@ def _database(place: Path, recipe: TrainingRecipe) -> Database:
 def _is_ours(folder: Path) -> bool:
     """Whether a folder is as a call leaves it that ends before it has made the database.
 
-    It is empty then, or has a folder of `bloxdb.files.workspace` if it was killed.
+    It is empty then, or has a folder of `bloxdb.writing.workspace` if it was killed.
     """
     return all(is_workspace(path) for path in folder.iterdir())
 

@@ -13,7 +13,8 @@ from bloxdb.codecs.bloxtypes import parse_types
 from bloxdb.codecs.header import FileHeader, Header
 from bloxdb.codecs.table import Table
 from bloxdb.errors import BloxFormatError
-from bloxdb.files import expanded, open_file, replacing
+from bloxdb.files import expanded, open_file
+from bloxdb.writing import replacing
 
 
 class Format(Protocol):

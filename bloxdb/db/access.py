@@ -17,7 +17,7 @@ from bloxdb.db.disks import disk_of, warning_for
 from bloxdb.db.holders import holder
 from bloxdb.db.waiting import BUSY_MS, is_busy
 from bloxdb.errors import DatabaseError, DatabaseExistsError
-from bloxdb.files import appearing, made
+from bloxdb.writing import appearing, made
 
 READ_ONLY = "mode=ro&readonly_shm=1"
 """How a file is opened by those who may not write it: locks are taken, and nothing is made beside it."""

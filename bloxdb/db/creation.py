@@ -23,7 +23,7 @@ from bloxdb.db.connection import check_file, file_url, locate, make_engine, path
 from bloxdb.db.database import Database, open_url, revision_of
 from bloxdb.db.schema import Arch, Base, Block, StaticInfo
 from bloxdb.errors import DatabaseExistsError, NotADatabaseError
-from bloxdb.files import appearing
+from bloxdb.writing import appearing
 
 
 def create(path_or_url: str | os.PathLike[str] | None = None, *, current: bool = True) -> Database:

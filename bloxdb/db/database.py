@@ -21,7 +21,7 @@ from bloxdb.db.dialects import WAIT, engines_of
 from bloxdb.db.opened import Currents, close_at_end, no_database
 from bloxdb.db.reading import Answer, ask
 from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError
-from bloxdb.files import workspace
+from bloxdb.writing import workspace
 
 _TRIES = 20  # at catching a moment in which nobody writes
 

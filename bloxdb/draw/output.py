@@ -17,7 +17,8 @@ from xml.etree import ElementTree
 from bloxdb.arguments import integer
 from bloxdb.errors import QueryError
 from bloxdb.extras import library
-from bloxdb.files import expanded, replacing
+from bloxdb.files import expanded
+from bloxdb.writing import replacing
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _POINTS = 0.75  # a pixel of CSS is 1/96 inch, a point 1/72

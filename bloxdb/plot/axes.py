@@ -9,8 +9,9 @@ from typing import Any
 
 from bloxdb.errors import QueryError
 from bloxdb.extras import library
-from bloxdb.files import expanded, replacing
+from bloxdb.files import expanded
 from bloxdb.measures import COSTS, LATENCY, Measure
+from bloxdb.writing import replacing
 
 Axes = Any
 """An ``Axes`` of matplotlib, which is imported when a figure is made."""

@@ -32,11 +32,12 @@ from bloxdb.db.schema import (
 )
 from bloxdb.db.statuses import FINISHED, STATUSES
 from bloxdb.errors import BloxFormatError, ReleaseError
-from bloxdb.files import ExportReport, expanded, replacing_all
+from bloxdb.files import ExportReport, expanded
 from bloxdb.measures import ENVIRONMENT, LATENCY, Array, from_stored
 from bloxdb.progress import Meter, Progress
 from bloxdb.release.tally import Tally
 from bloxdb.space.keys import KEY
+from bloxdb.writing import replacing_all
 
 _ORIGINAL_DEVICE = re.compile("[a-zA-Z0-9-]+")
 

@@ -19,7 +19,7 @@ from sqlalchemy import text, update
 import bloxdb
 from bloxdb import Database, Run
 from bloxdb.db.access import beside
-from bloxdb.files import is_workspace
+from bloxdb.writing import is_workspace
 from tests.db.programs import whole
 
 BOTH = pytest.mark.parametrize("compact", [False, True])

@@ -14,7 +14,7 @@ import pytest
 
 import bloxdb
 from bloxdb.db import creation
-from bloxdb.files import is_workspace
+from bloxdb.writing import is_workspace
 from tests.db.programs import start, wait_for_line, whole
 
 

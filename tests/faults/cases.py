@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import bloxdb
-from bloxdb.files import is_workspace
+from bloxdb.writing import is_workspace
 from tests.db.helpers import next_scripts
 
 COMMAND = [sys.executable, "-c", "from bloxdb.cli import main; main(prog_name='bloxdb')"]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from bloxdb.files import is_workspace
+from bloxdb.writing import is_workspace
 from tests.faults.cases import CASES, COMMAND, Case, Seeds
 
 ROOT = Path(__file__).parents[2]

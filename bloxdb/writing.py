@@ -1,0 +1,250 @@
+"""Files and folders that appear whole or not at all, and survive a power cut once they are there."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from hashlib import blake2b
+from pathlib import Path
+
+_NO_LOCKS = (errno.ENOLCK, errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.ENOTSUP)
+_WORKSPACE = ".bloxdb-"
+
+
+@contextmanager
+def workspace(beside: Path) -> Iterator[Path]:
+    """A folder within another for what is not whole yet; removed at the end.
+
+    A process that is killed leaves its folder, and the next that works there removes it. It knows by a lock
+    on the folder, which the system ends with its owner, and by a name that says on which machine the owner
+    is: some shared disks keep the locks of each machine apart.
+
+    Parameters
+    ----------
+    beside
+        The folder in which it is made, so that what was made in it can be renamed.
+
+    Yields
+    ------
+    Path
+        The folder.
+    """
+    _remove_left(beside)
+    place, descriptor = beside, None
+    try:
+        while descriptor is None:
+            place = beside / f"{_prefix()}{secrets.token_hex(8)}.tmp"
+            place.mkdir(mode=0o700)
+            descriptor = _locked(place)
+        yield place
+    finally:
+        if place != beside:
+            shutil.rmtree(place, ignore_errors=True)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def is_workspace(path: Path) -> bool:
+    """Whether a path has the name of a `workspace`, of any machine."""
+    return path.name.startswith(_WORKSPACE) and path.name.endswith(".tmp")
+
+
+def _prefix() -> str:
+    """How the folders of this machine are called."""
+    return f"{_WORKSPACE}{blake2b(socket.gethostname().encode(), digest_size=4).hexdigest()}-"
+
+
+def left_in(folder: Path) -> list[Path]:
+    """What killed processes of this machine have left in a folder: workspaces that nobody holds."""
+    found = []
+    for path in sorted(folder.glob(f"{_prefix()}*")):
+        with suppress(OSError):  # its owner removes it just now, or is somebody else
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                if is_workspace(path):
+                    found.append(path)
+            finally:
+                os.close(descriptor)
+    return found
+
+
+def _remove_left(folder: Path) -> None:
+    """Remove what killed processes of this user left in a folder."""
+    prefix = _prefix()
+    try:
+        found = [path for path in folder.iterdir() if path.name.startswith(prefix) and is_workspace(path)]
+    except OSError:  # what follows will say what is wrong with the folder
+        return
+    for path in found:
+        with suppress(OSError):  # its owner removes it just now
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                if os.fstat(descriptor).st_uid == os.geteuid():
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(descriptor)
+
+
+def _locked(folder: Path) -> int | None:
+    """Take the lock of a new folder; None where another process took it for one that was left meanwhile.
+
+    Where a file system has no locks nobody gets one, so that nothing is ever taken for left.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    is_taken = False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        is_taken = True
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    with suppress(FileNotFoundError):
+        if not is_taken and os.path.samestat(os.fstat(descriptor), folder.stat()):
+            return descriptor
+    os.close(descriptor)
+    return None
+
+
+@contextmanager
+def appearing(target: Path) -> Iterator[Path]:
+    """A name in a `workspace` beside `target`, which has what is written there at the end, on the disk.
+
+    Nothing is ever replaced: of two processes that make one file at once, the first makes it.
+
+    Parameters
+    ----------
+    target
+        The new file.
+
+    Yields
+    ------
+    Path
+        What to write; it must be closed at the end.
+
+    Raises
+    ------
+    FileExistsError
+        There is something of this name at the end.
+    """
+    with workspace(target.parent) as folder:
+        temporary = folder / target.name
+        yield temporary
+        with _lasting(target.parent, temporary):
+            try:
+                target.hardlink_to(temporary)
+            except FileExistsError:
+                raise
+            except OSError:  # a file system without links
+                os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+                temporary.replace(target)
+
+
+@contextmanager
+def _lasting(folder: Path, *written: Path) -> Iterator[None]:
+    """Give what was written its names in a folder, so that a power cut finds it there, and whole.
+
+    What lies in a `workspace` is promised to nobody, so nothing waits for the disk there.
+
+    Parameters
+    ----------
+    folder
+        Where the new names are.
+    written
+        What gets them: files; or a folder, and the files in it.
+    """
+    place = folder.absolute()
+    is_promised = not any(is_workspace(path) for path in (place, *place.parents))
+    if is_promised:
+        for path in written:
+            sync(path)
+    yield
+    if is_promised:
+        sync(folder)
+
+
+def sync(path: Path) -> None:
+    """Have a file, or the names in a folder, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):  # no such thing for this folder
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> list[Path]:
+    """Make a folder and those above it that are missing, on the disk; which were made, the lowest first."""
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in made:
+        sync(place.parent)
+    return made
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """A name in a `workspace` beside `target`; renamed onto it at the end, on the disk, or removed."""
+    with workspace(target.parent) as folder:
+        temporary = folder / target.name
+        yield temporary
+        with _lasting(target.parent, temporary):
+            temporary.replace(target)
+
+
+@contextmanager
+def replacing_all(folder: Path) -> Iterator[Path]:
+    """A folder in a `workspace`; what was put into it takes its place in `folder` at the end, on the disk.
+
+    A new folder appears with all files at once. In one that is there, files of other names stay, and each is
+    replaced as a whole. After an error nothing is left, nor folders above that were not there before.
+    """
+    folder = folder.resolve()
+    is_new = not folder.exists()
+    beside = folder.parent if is_new else folder
+    with made(beside), workspace(beside) as place:
+        staging = place / folder.name
+        staging.mkdir()
+        yield staging
+        files = sorted(staging.iterdir())
+        if not (is_new and _appears(folder, staging, files)):
+            with _lasting(folder, *files):
+                for path in files:
+                    path.replace(folder / path.name)
+
+
+def _appears(folder: Path, staging: Path, files: list[Path]) -> bool:
+    """Give a folder its name; False where another process has made one with something in it meanwhile."""
+    try:
+        with _lasting(folder.parent, *files, staging):
+            staging.rename(folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return False
+    return True
+
+
+@contextmanager
+def made(folder: Path) -> Iterator[None]:
+    """A folder, which is made with those above it; those that are new and empty at the end are removed."""
+    new = make_folder(folder)
+    try:
+        yield
+    finally:
+        for place in new:
+            with suppress(OSError):  # there is something in it, or somebody removed it
+                place.rmdir()

@@ -1,0 +1,141 @@
+"""What is being written appears whole, and is removed where its writer was killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bloxdb.writing import appearing, is_workspace, replacing, replacing_all, workspace
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def interrupted() -> None:
+        with replacing(path) as temporary:
+            temporary.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_text() == "old"
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "new"
+    assert [found.name for found in tmp_path.iterdir()] == ["file"]
+
+
+def test_files_of_other_names_stay_when_a_folder_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "note").write_text("mine")
+    (tmp_path / "a").write_text("old")
+    with replacing_all(tmp_path) as staging:
+        (staging / "a").write_text("new")
+        (staging / "b").write_text("new")
+        assert (tmp_path / "a").read_text() == "old"
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "note": "mine",
+        "a": "new",
+        "b": "new",
+    }
+
+
+@pytest.mark.parametrize("was_there", [True, False])
+def test_an_error_leaves_a_folder_as_it_was(tmp_path: Path, was_there: bool) -> None:
+    folder = tmp_path / "out"
+    if was_there:
+        folder.mkdir()
+
+    def interrupted() -> None:
+        with replacing_all(folder) as staging:
+            (staging / "a").write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert [path.name for path in tmp_path.rglob("*")] == (["out"] if was_there else [])
+
+
+WORK = """
+import os, signal, sys
+from pathlib import Path
+from bloxdb.writing import appearing, replacing, replacing_all, workspace
+way = {"workspace": workspace, "appearing": appearing, "replacing": replacing, "replacing_all": replacing_all}
+target = Path(sys.argv[2])
+with way[sys.argv[1]](target if sys.argv[1] in ("appearing", "replacing") else target.parent) as place:
+    (place.parent if place.suffix == ".txt" else place).joinpath("half.txt").write_text("half")
+    print("at work", flush=True)
+    sys.stdin.read()
+"""
+
+
+def at_work(way: str, target: Path) -> subprocess.Popen[str]:
+    """A process that has written a half, and waits."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WORK, way, str(target)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "at work\n"
+    return process
+
+
+@pytest.mark.parametrize("way", ["workspace", "appearing", "replacing", "replacing_all"])
+def test_what_a_killed_process_left_is_removed_by_the_next_and_not_while_its_owner_lives(
+    tmp_path: Path, way: str
+) -> None:
+    with at_work(way, tmp_path / "a.txt") as dead, at_work(way, tmp_path / "b.txt") as alive:
+        dead.send_signal(signal.SIGKILL)
+        dead.wait()
+        assert len(list(tmp_path.iterdir())) == 2
+        with workspace(tmp_path) as mine:
+            left = [path for path in tmp_path.iterdir() if path != mine]
+            assert len(left) == 1, "that of the process that lives"
+            assert is_workspace(left[0])
+        alive.communicate("")
+    assert all(not is_workspace(path) for path in tmp_path.iterdir())
+
+
+def test_folders_of_another_machine_are_left_alone(tmp_path: Path) -> None:
+    other = tmp_path / ".bloxdb-00000000-0123456789abcdef.tmp"
+    other.mkdir()
+    with workspace(tmp_path):
+        pass
+    assert is_workspace(other)
+    assert list(tmp_path.iterdir()) == [other]
+
+
+def test_a_file_that_appeared_meanwhile_is_never_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "new.txt"
+
+    def make(text: str) -> None:
+        with appearing(target) as temporary:
+            temporary.write_text(text)
+            assert not target.exists()
+            if text == "second":
+                make("first")
+
+    with pytest.raises(FileExistsError):
+        make("second")
+    assert target.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o022, 0o077])
+def test_a_file_that_appears_has_the_mode_that_the_umask_says(tmp_path: Path, umask: int) -> None:
+    target = tmp_path / "new.txt"
+    before = os.umask(umask)
+    try:
+        with appearing(target) as temporary:
+            temporary.write_text("all")
+    finally:
+        os.umask(before)
+    assert target.stat().st_mode & 0o777 == 0o666 & ~umask
+    assert target.stat().st_nlink == 1
