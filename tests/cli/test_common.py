@@ -144,7 +144,7 @@ def test_an_answer_has_one_form(name: str, order: list[str]) -> None:
     assert command is not None
     options = {option for param in command.params for option in param.opts}
     if not options >= set(order):
-        assert not options & set(order), "a command with one of them has both"
+        assert "--csv" not in options, "what is a table is JSON, too; a report is JSON only"
         return
     arguments = ["x" for param in command.params if isinstance(param, click.Argument) and param.required]
     done = bloxdb(name, *arguments, *order, code=2)

@@ -244,7 +244,8 @@ def test_a_checkpoint_of_another_run_or_without_its_epochs_is_not_used(
     other.path.rename(one.path)
     with pytest.raises(DamagedCheckpointError, match="of another run"):
         one.load(torch.device("cpu"))
-    one.save({"epoch": 1})  # but the database has no epoch of it
+    fresh = Training(QUICK, what.recipe, some_digits(), 0).state()
+    one.save({**fresh, "epoch": 1})  # but the database has no epoch of it
     finished, events = train(what)
     assert finished
     assert "lacks epochs of the checkpoint" in events[0].message
