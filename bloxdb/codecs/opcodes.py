@@ -74,6 +74,10 @@ class CutOffError(BloxFormatError):
     """The file ends within a pickle."""
 
 
+_NUMBERED = -1
+"""In place of how many values are remembered, in a pickle that numbers them itself (protocols 0 to 3)."""
+
+
 @dataclass(frozen=True)
 class Span:
     """One of the pickles of a file.
@@ -190,7 +194,8 @@ class Machine(ABC):
         BloxFormatError
             It is damaged, or builds what does not belong here.
         """
-        data, end, wanted, steps = self.data, self.span.end - 1, self.span.wanted, self.STEPS
+        data, end, steps = self.data, self.span.end - 1, self.STEPS
+        wanted = self.span.wanted | {_NUMBERED}  # no fast way where values have numbers
         unpack = struct.Struct(">d").unpack_from
         at = self.span.start
         while at < end:
@@ -295,9 +300,19 @@ class Machine(ABC):
         value, key = self.pop(), self.pop()
         self.fill([key, value])
 
-    def _remember(self, number: int) -> None:
+    def _memoize(self, _: Data) -> None:
+        if self._remembered == _NUMBERED:
+            raise self.error("what is remembered has numbers of its own here, and others there")
         value = self.top()
+        if self._remembered in self.span.wanted:
+            self._memo[self._remembered] = value
         self._remembered += 1
+
+    def _put(self, argument: Data) -> None:
+        if self._remembered > 0:  # a later MEMOIZE would count what has a number, and what has it twice once
+            raise self.error("what is remembered has numbers of its own here, and others there")
+        self._remembered = _NUMBERED
+        value, number = self.top(), unsigned(argument)
         if number in self.span.wanted:
             self._memo[number] = value
 
@@ -398,9 +413,9 @@ _PLAIN: dict[str, Step] = {
     "APPENDS": Machine._appends,
     "SETITEM": Machine._set_item,
     "SETITEMS": lambda machine, _: machine.fill(machine.since_mark()),
-    "MEMOIZE": lambda machine, _: machine._remember(machine._remembered),
-    "BINPUT": lambda machine, argument: machine._remember(unsigned(argument)),
-    "LONG_BINPUT": lambda machine, argument: machine._remember(unsigned(argument)),
+    "MEMOIZE": Machine._memoize,
+    "BINPUT": Machine._put,
+    "LONG_BINPUT": Machine._put,
     "BINGET": Machine._get,
     "LONG_BINGET": Machine._get,
     "GLOBAL": Machine._name,

@@ -157,7 +157,7 @@ ARGS = b"\x8c\x12blox.training.args\x8c\x04Args\x93"
         (b"cos\n\x1b[31m\n", r"names os\.\\x1b\[31m"),  # no control character reaches a terminal
         (b"K\x01\x8c\x01a\x93", "name of a class is a text"),
         (ORDERED + b"]\x85R", "only an empty"),
-        (ORDERED + b"]R", "only an empty"),
+        (ORDERED + b"]R", "the arguments of a call are a tuple"),
         (ORDERED + b")\x81", "only blox.training.args.Args is made by NEWOBJ"),
         (ARGS + b")R", "only an empty"),
         (ARGS + b"K\x01\x85\x81", "only blox.training.args.Args is made"),
