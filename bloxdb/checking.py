@@ -13,8 +13,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import Double
 
 from bloxdb.db.base import Base
+from bloxdb.db.connection import locate, path_of
 from bloxdb.db.creation import static_rows
 from bloxdb.db.database import Database, open
+from bloxdb.db.passwords import hidden
 from bloxdb.db.schema import EPOCH_MEASURES, Epoch, Latency, Recipe, Run, StaticInfo
 from bloxdb.db.statuses import FINISHED
 from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError, RevisionError
@@ -105,7 +107,9 @@ def check(
     except DatabaseError as error:
         if not is_damage(error):
             raise
-        return CheckReport(str(path_or_url), [Finding(DAMAGE, f"the file cannot be read at all: {error}")])
+        url = locate(path_or_url)
+        name = str(path_of(url) or hidden(url))
+        return CheckReport(name, [Finding(DAMAGE, f"the file cannot be read at all: {error}")])
     with db:
         return CheckReport(db.name, list(_findings(db, progress)))
 
@@ -243,9 +247,10 @@ def _of_epochs(db: Database) -> Iterator[Finding]:
     cases = {
         "gaps among their epochs": gapped_runs(),
         "more epochs than their recipes": _with(counts).where(counts.c.high > Recipe.epochs),
-        "fewer epochs than their recipes, and are finished": _with(counts).where(
-            Run.status == FINISHED, fewer
-        ),
+        "fewer epochs than their recipes, and are finished": select(Run.id, Run.arch_id)
+        .outerjoin(counts, counts.c.run_id == Run.id)
+        .join(Recipe)
+        .where(Run.status == FINISHED, or_(fewer, and_(counts.c.n.is_(None), Run.best_epoch.is_not(None)))),
     }
     for said, query in cases.items():
         yield from _of_runs(db, query, EPOCHS, said)

@@ -16,11 +16,12 @@ from sqlalchemy.orm import Session
 
 from bloxdb import space
 from bloxdb.checking import Finding, check, gapped_runs, wrong_best
-from bloxdb.db.access import beside
+from bloxdb.db.access import beside, refusal
 from bloxdb.db.connection import check_file, locate, path_of
 from bloxdb.db.creation import open_or_create
 from bloxdb.db.schema import Device, Env, Epoch, Latency, Recipe, Run
 from bloxdb.db.statuses import UNFINISHED
+from bloxdb.db.waiting import BUSY_MS, is_busy
 from bloxdb.errors import DatabaseError, DatabaseExistsError
 from bloxdb.progress import Progress
 
@@ -134,13 +135,17 @@ def _source(path: Path) -> sqlite3.Connection:
     """The damaged file. It is opened for writing where that may be, so that SQLite uses its journal first."""
     real = path.resolve()
     mode = "rw" if os.access(real, os.W_OK) and os.access(real.parent, os.W_OK) else "ro"
-    source = sqlite3.connect(f"{real.as_uri()}?mode={mode}", uri=True, isolation_level=None)
+    source = sqlite3.connect(
+        f"{real.as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=BUSY_MS / 1000
+    )
     try:
         source.execute("PRAGMA query_only = ON")
         source.execute("SELECT count(*) FROM sqlite_master").fetchone()
         source.execute("BEGIN")
     except sqlite3.Error as error:
         source.close()
+        if is_busy(error):
+            raise DatabaseError(refusal(error, path)) from error
         journal = beside(path, "-journal").name
         raise DatabaseError(
             f"nothing can be read of {path}: {error}; is {journal} missing, which was beside it?"
@@ -165,10 +170,15 @@ class _Copying:
         if not columns or columns[0].name not in there:
             self._lose(f"the table {table.name} is not there")
             return
-        fit = self._fitting(table, columns)
+        fit, seen = self._fitting(table, columns), 0
+        lost = len(self._report.lost)
         for rows in self._read(table, columns):
+            seen += len(rows)
             good = [row for row in map(fit, rows) if row is not None]
             self._report.rows[table.name] += self._write(table, columns, good)
+        unseen = self._count(table.name) - seen
+        if unseen > 0 and len(self._report.lost) == lost:  # nothing else was said of them
+            self._lose(f"{unseen:,} rows of {table.name} have no number for {columns[0].name}")
         for problem, count in self._problems.items():
             self._lose(f"{count:,} rows of {table.name} {problem}")
         for change, count in self._changes.items():
@@ -248,14 +258,21 @@ class _Copying:
                 f"{max(unread)}, cannot be read"
             )
 
+    def _count(self, table: str) -> int:
+        """How many rows a table has; 0 where that cannot be read."""
+        try:
+            return int(self._source.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608
+        except sqlite3.DatabaseError:
+            return 0
+
     def _next(self, table: str, key: str, low: int) -> int:
         """The first number from one on that can be read; that one where it is not known."""
-        query = f"SELECT {key} FROM {table} WHERE {key} >= ? ORDER BY {key} LIMIT 1"  # noqa: S608
+        query = f"SELECT {key} FROM {table} WHERE {key} >= ? AND {_is_number(key)} ORDER BY {key} LIMIT 1"  # noqa: S608
         try:
             row = self._source.execute(query, (low,)).fetchone()
         except sqlite3.DatabaseError:
             return low
-        return low if row is None or not isinstance(row[0], int) else row[0]
+        return low if row is None else int(row[0])
 
     def _bound(self, table: str, key: str, *, last: bool) -> int | None:
         """The first or the last number that can be read; None where there is none."""
@@ -263,13 +280,13 @@ class _Copying:
         other = "ASC" if last else "DESC"
         try:
             row = self._source.execute(
-                f"SELECT {key} FROM {table} ORDER BY {key} {order} LIMIT 1"  # noqa: S608
+                f"SELECT {key} FROM {table} WHERE {_is_number(key)} ORDER BY {key} {order} LIMIT 1"  # noqa: S608
             ).fetchone()
-            return None if row is None or not isinstance(row[0], int) else row[0]
+            return None if row is None else int(row[0])
         except sqlite3.DatabaseError:
             found = None
         try:  # from the other side, up to what is damaged
-            query = f"SELECT {key} FROM {table} ORDER BY {key} {other}"  # noqa: S608
+            query = f"SELECT {key} FROM {table} WHERE {_is_number(key)} ORDER BY {key} {other}"  # noqa: S608
             for row in self._source.execute(query):
                 found = row[0]
         except sqlite3.DatabaseError as error:
@@ -279,6 +296,11 @@ class _Copying:
 
     def _lose(self, sentence: str) -> None:
         self._report.lost.append(sentence)
+
+
+def _is_number(key: str) -> str:
+    """A condition: SQLite holds a text in any column, and has it behind all numbers."""
+    return f"typeof({key}) = 'integer'"
 
 
 def _types_of(column: Column[Any]) -> tuple[type, ...]:

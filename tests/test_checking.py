@@ -248,6 +248,42 @@ def test_a_damaged_page_of_rows_costs_those_rows_alone(
     assert not repaired.is_whole
 
 
+@pytest.mark.parametrize("key", ["'x'", "2.5", "x'00'"])
+@pytest.mark.parametrize(
+    ("table", "column", "to"),
+    [("epochs", "run_id", "run_id = 40 AND epoch = 10"), ("latencies", "arch_id", "device_id = 1")],
+)
+def test_a_row_without_a_number_costs_that_row_alone_and_is_said_to_be_lost(
+    path: Path, table: str, column: str, to: str, key: str
+) -> None:
+    changed(
+        path,
+        f"UPDATE OR IGNORE {table} SET {column} = {key} WHERE {to} AND {column} = (SELECT max({column}) FROM {table} WHERE {to})",
+    )
+    before = content(path)
+    repaired = bloxdb.repair(path)
+    assert not repaired.is_whole
+    assert [line for line in repaired.lost if line.startswith("1 rows of") and line.endswith(f" for {column}")]
+    after = content(repaired.copy)
+    at = 4 if table == "epochs" else 5
+    assert len(after[at]) == len(before[at]) - 1
+
+
+def test_a_finished_run_without_its_epochs_is_found(path: Path) -> None:
+    changed(path, "DELETE FROM epochs WHERE run_id = 7")
+    (found,) = bloxdb.check(path).findings
+    assert "1 run has fewer epochs than their recipes, and are finished" in found.message
+
+
+def test_a_file_that_is_locked_is_not_said_to_be_damaged(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed(path, "UPDATE runs SET flops = 1 WHERE id = 1")
+    monkeypatch.setattr(repairing, "BUSY_MS", 100)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(bloxdb.DatabaseError, match="was locked for .*; wait until that has ended"):
+            repairing._source(path)
+
+
 def test_unfinished_runs_go_on_before_a_gap(empty_db: Database) -> None:
     from bloxdb.runs import EpochResult, RecipeFacts, RunQueue
 

@@ -22,7 +22,7 @@ from .checkpoint import check_folder, sweep
 from .devices import Place, threads_for
 from .graphs import are_used
 from .images import DataSet
-from .stopping import AFTER_EPOCH, AT_ONCE, Stop, held_back
+from .stopping import AFTER_EPOCH, AT_ONCE, Stop, held_back, order
 from .threads import wait_passively
 from .worker import Event, Job, data_of, prepare, work
 
@@ -137,7 +137,8 @@ class _Fleet:
             self._order(AFTER_EPOCH)
             raise
         finally:
-            for process in self._workers.values():
+            for reader, process in self._workers.items():
+                reader.close()  # nobody is to wait until what it tells is read
                 process.join()
         return bad
 
@@ -156,8 +157,7 @@ class _Fleet:
     def _order(self, what: int) -> None:
         for process in self._workers.values():
             if process.is_alive():
-                with suppress(BrokenPipeError):
-                    self._orders[process].send(what)
+                order(self._orders[process], what)
                 os.kill(process.pid, signal.SIGINT)
 
 

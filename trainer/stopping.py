@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Any
@@ -20,7 +20,7 @@ ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What asks a process to stop."""
 
 AFTER_EPOCH, AT_ONCE = 1, 2
-"""What a parent sends through the pipe, and then SIGINT, so that the worker looks."""
+"""Bytes that a parent sends through the pipe, and then SIGINT, so that the worker looks."""
 
 
 class Stop:
@@ -46,6 +46,8 @@ class Stop:
         self._parent = parent
         self._orders = orders
         self._grace = grace
+        if orders is not None:
+            os.set_blocking(orders.fileno(), False)
 
     def __bool__(self) -> bool:
         return self.asked or self._parent not in (None, os.getppid())
@@ -72,15 +74,36 @@ class Stop:
     def _ask(self, number: int, frame: FrameType | None) -> None:
         is_second = self.asked and self._orders is None
         self.asked = True
-        while self._orders is not None and self._orders.poll():
-            try:
-                is_second |= self._orders.recv() == AT_ONCE
-            except EOFError:  # the parent is gone, which asks for the end of the epoch
-                self._orders = None
-        if is_second or number == signal.SIGALRM:
+        if is_second or number == signal.SIGALRM or AT_ONCE in self._heard():
             raise KeyboardInterrupt
         if self._grace is not None:
             signal.setitimer(signal.ITIMER_REAL, self._grace)
+
+    def _heard(self) -> bytes:
+        """What the parent has said since; nothing waits, since another signal may come within this one."""
+        if self._orders is None:
+            return b""
+        try:
+            orders = os.read(self._orders.fileno(), 64)
+        except BlockingIOError:
+            return b""
+        if not orders:  # the parent is gone, which asks for the end of the epoch
+            self._orders = None
+        return orders
+
+
+def order(orders: Connection[Any, Any], what: int) -> None:
+    """Tell a worker what its parent wants.
+
+    Parameters
+    ----------
+    orders
+        The parent's end of the pipe that the worker's `Stop` has.
+    what
+        `AFTER_EPOCH` or `AT_ONCE`.
+    """
+    with suppress(BrokenPipeError):
+        os.write(orders.fileno(), bytes([what]))
 
 
 @contextmanager

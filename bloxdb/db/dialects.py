@@ -346,7 +346,8 @@ def begin(connection: Connection) -> None:
         if not driver.is_new and driver.execute("PRAGMA journal_mode").fetchone() != (mode,):
             _patiently(connection, f"PRAGMA journal_mode = {mode}")
     if words == _WRITE:
-        _patiently(connection, words)
+        # without a WAL it is the commit that would wait for readers, and not for long
+        _patiently(connection, words if driver.is_new or driver.takes_wal else "BEGIN EXCLUSIVE")
     elif words:
         connection.exec_driver_sql(words)
 

@@ -119,7 +119,7 @@ def test_no_wal_is_switched_on_where_machines_share_the_disk(
             with db.transaction() as session:
                 session.execute(text(f"INSERT INTO devices (name) VALUES ('{number}')"))
                 assert not beside(path, "-wal").exists()
-                assert session.execute(text("PRAGMA synchronous")).scalar() == 2
+                assert session.execute(text("PRAGMA synchronous")).scalar() == 3
             with db.snapshot() as session:
                 assert session.execute(text("SELECT count(*) FROM devices")).scalar() == number + 1
                 assert not beside(path, "-wal").exists()

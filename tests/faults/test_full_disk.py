@@ -79,6 +79,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 def fill(disk: Path, room: int) -> None:
     """Leave so many bytes."""
     found = os.statvfs(disk)
+    assert found.f_blocks * found.f_frsize <= _SIZE, "somebody has unmounted the small disk"
     with (disk / "filler").open("wb") as stream:
         os.posix_fallocate(stream.fileno(), 0, max(1, found.f_bavail * found.f_bsize - room))
 

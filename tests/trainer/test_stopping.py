@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import Pipe
 from pathlib import Path
 
 import pytest
+from bloxdb.trainer.stopping import AFTER_EPOCH, AT_ONCE, Stop, order
 
 from bloxdb import Database
 from tests.trainer.helpers import ROOT, ask, ended, path_of, start, wait_for
@@ -112,3 +114,19 @@ def test_a_reader_that_leaves_is_not_booked_on_an_architecture(empty_db: Databas
     assert process.returncode == -signal.SIGPIPE, errors
     assert "Traceback" not in errors
     assert {status for (status,) in ask(path, "SELECT status FROM runs")} <= {"pending", "finished"}
+
+
+def test_no_signal_within_another_makes_a_worker_wait_for_an_order_that_was_taken() -> None:
+    theirs, orders = Pipe(duplex=False)
+    stop = Stop(os.getppid(), theirs)
+    assert stop._heard() == b""  # and nothing waits
+    order(orders, AFTER_EPOCH)
+    stop._ask(signal.SIGINT, None)
+    stop._ask(signal.SIGTERM, None)  # the same order has been taken
+    assert stop
+    order(orders, AT_ONCE)
+    with pytest.raises(KeyboardInterrupt):
+        stop._ask(signal.SIGINT, None)
+    orders.close()
+    stop._ask(signal.SIGTERM, None)
+    theirs.close()
