@@ -320,10 +320,11 @@ def _out_of_bounds(column: Any, measure: Measure, *, stored: bool) -> Iterator[K
 
 def _of_leftovers(db: Database) -> Iterator[Finding]:
     if db.path is not None:
-        for place in left_in(db.path.resolve().parent):
-            yield Finding(
-                LEFT, f"{place} was left by a process that was killed; the next that writes there removes it"
-            )
+        for place, is_ours in left_in(db.path.resolve().parent):
+            told = "a process that was killed; the next import, export or backup there removes it"
+            if not is_ours:
+                told = "a process of another machine, or container; remove it if nothing works here any more"
+            yield Finding(LEFT, f"{place} was left by {told}")
 
 
 def _of_runs(db: Database, query: Any, kind: str, said: str) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -276,6 +277,9 @@ def _read(path: Path, names: Iterable[str]) -> Any:
     lacking = [name for name in names if name not in opened.schema_arrow.names]
     if lacking:
         raise ReleaseError(f"{path} lacks the column {lacking[0]}")
+    twice = [name for name, count in Counter(opened.schema_arrow.names).items() if count > 1]
+    if twice:
+        raise ReleaseError(f"{path} has the column {twice[0]!r:.100} more than once; which one counts?")
     return opened
 
 

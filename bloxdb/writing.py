@@ -60,18 +60,20 @@ def _prefix() -> str:
     return f"{_WORKSPACE}{blake2b(socket.gethostname().encode(), digest_size=4).hexdigest()}-"
 
 
-def left_in(folder: Path) -> list[Path]:
-    """What killed processes of this machine have left in a folder: workspaces that nobody holds."""
+def left_in(folder: Path) -> list[tuple[Path, bool]]:
+    """What killed processes have left in a folder, and whether they were of this machine.
+
+    Of a folder that another machine made, as a container under another name, nobody knows whether its owner
+    lives.
+    """
     found = []
-    for path in sorted(folder.glob(f"{_prefix()}*")):
-        with suppress(OSError):  # its owner removes it just now, or is somebody else
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                if is_workspace(path):
-                    found.append(path)
-            finally:
-                os.close(descriptor)
+    for path in sorted(filter(is_workspace, folder.iterdir())):
+        if not path.name.startswith(_prefix()):
+            found.append((path, False))
+            continue
+        with _unheld(path) as is_left:
+            if is_left:
+                found.append((path, True))
     return found
 
 
@@ -83,14 +85,28 @@ def _remove_left(folder: Path) -> None:
     except OSError:  # what follows will say what is wrong with the folder
         return
     for path in found:
-        with suppress(OSError):  # its owner removes it just now
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            try:
-                if os.fstat(descriptor).st_uid == os.geteuid():
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    shutil.rmtree(path, ignore_errors=True)
-            finally:
-                os.close(descriptor)
+        with suppress(OSError), _unheld(path) as is_left:
+            if is_left and path.lstat().st_uid == os.geteuid():
+                shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def _unheld(path: Path) -> Iterator[bool]:
+    """Whether nobody holds a workspace; nobody takes it while the block lasts."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:  # its owner removes it just now, or is somebody else
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
 
 
 def _locked(folder: Path) -> int | None:

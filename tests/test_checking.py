@@ -263,7 +263,9 @@ def test_a_row_without_a_number_costs_that_row_alone_and_is_said_to_be_lost(
     before = content(path)
     repaired = bloxdb.repair(path)
     assert not repaired.is_whole
-    assert [line for line in repaired.lost if line.startswith("1 rows of") and line.endswith(f" for {column}")]
+    assert [
+        line for line in repaired.lost if line.startswith("1 rows of") and line.endswith(f" for {column}")
+    ]
     after = content(repaired.copy)
     at = 4 if table == "epochs" else 5
     assert len(after[at]) == len(before[at]) - 1
@@ -318,6 +320,13 @@ def test_what_a_killed_process_left_is_found_but_not_what_one_that_lives_uses(pa
     assert (found.kind, "was left by a process that was killed" in found.message) == ("left", True)
     with workspace(path.parent):
         assert bloxdb.check(path).findings == []
+    elsewhere = path.with_name(".bloxdb-00000000-0123456789abcdef.tmp")
+    elsewhere.mkdir()
+    (found,) = bloxdb.check(path).findings
+    assert found.message == (
+        f"{elsewhere} was left by a process of another machine, or container; remove it if nothing works here "
+        "any more"
+    )
 
 
 @pytest.mark.parametrize(

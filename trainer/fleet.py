@@ -137,10 +137,21 @@ class _Fleet:
             self._order(AFTER_EPOCH)
             raise
         finally:
-            for reader, process in self._workers.items():
+            for reader in self._workers:
                 reader.close()  # nobody is to wait until what it tells is read
-                process.join()
+            self._join()
         return bad
+
+    def _join(self) -> None:
+        """Wait for those that are left; who asks once more, or whose grace is over, stops them at once."""
+        try:
+            for process in self._workers.values():
+                process.join()
+        except KeyboardInterrupt:
+            self._order(AT_ONCE)
+            for process in self._workers.values():
+                process.join()
+            raise
 
     def _hear(self, reader: Connection[Any, Any]) -> bool:
         """Pass one event on; whether its worker has died."""

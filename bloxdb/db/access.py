@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bloxdb import warn
 from bloxdb.db.disks import disk_of, warning_for
-from bloxdb.db.holders import holder
+from bloxdb.db.holders import by_whom
 from bloxdb.db.waiting import BUSY_MS, is_busy
 from bloxdb.errors import DatabaseError, DatabaseExistsError
 from bloxdb.writing import appearing, made
@@ -159,11 +159,9 @@ def refusal(error: BaseException | None, path: Path | None) -> str | None:
     if path is None or code is None:
         return None
     if is_busy(error):
-        who = holder(path)
-        found = f"by {who}" if who else "by another process, as by an import, an upgrade or a long export"
-        advice = "" if who else f" (`fuser {path}` says which it is)"
+        who, advice = by_whom(path)
         return (
-            f"{path} was locked for {BUSY_MS // 1000} s {found}; wait until that has ended{advice}, and try "
+            f"{path} was locked for {BUSY_MS // 1000} s by {who}; wait until that has ended{advice}, and try "
             "again"
         )
     if code == sqlite3.SQLITE_READONLY_ROLLBACK:

@@ -237,7 +237,7 @@ def _opened(path: Path, mode: str) -> forking.Connection:
         check_same_thread=False,
         factory=forking.Connection,
     )
-    connection.path = path
+    connection.path = path.resolve()  # one file may be known by several names
     connection.thread = threading.get_ident()
     forking.watch(connection)
     return connection

@@ -37,7 +37,7 @@ def writers(table: str, inodes: dict[int, range]) -> list[int]:
         end = asked.stop if last == "EOF" else int(last)
         if int(pid) > 0 and int(first) < asked.stop and end >= asked.start:
             found.append(int(pid))
-    return sorted(set(found) - {os.getpid()})
+    return sorted(set(found))
 
 
 def holder(path: Path) -> str | None:
@@ -54,7 +54,24 @@ def holder(path: Path) -> str | None:
         found = writers(LOCKS.read_text(), inodes)
     except OSError:
         return None
-    return ", ".join(f"{platform.node()}:{pid}{_command(pid)}" for pid in found) or None
+    return ", ".join(map(_named, found)) or None
+
+
+def by_whom(path: Path) -> tuple[str, str]:
+    """Who has a file locked, for a message, and how to find out where that is not known."""
+    who = holder(path)
+    if who is not None:
+        return who, ""
+    return (
+        "another process, as by an import, an upgrade or a long export",
+        f" (`fuser {path}` says which it is)",
+    )
+
+
+def _named(pid: int) -> str:
+    if pid == os.getpid():
+        return "another transaction of this process"
+    return f"{platform.node()}:{pid}{_command(pid)}"
 
 
 def _command(pid: int) -> str:

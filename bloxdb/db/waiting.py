@@ -14,7 +14,7 @@ import time
 from sqlalchemy import Connection as Transaction
 
 from bloxdb.db.forking import Connection, has_begun
-from bloxdb.db.holders import holder
+from bloxdb.db.holders import by_whom
 from bloxdb.db.statuses import RUNNING
 
 BUSY_MS = 30_000
@@ -76,10 +76,8 @@ def patiently(driver: Connection, sql: str, seconds: float | None = None) -> Non
 
 
 def _told(driver: Connection, seconds: float) -> str:
-    who = holder(driver.path)
-    by = who or "another process, as by an import or an upgrade"
-    advice = "" if who else f" (`fuser {driver.path}` says which it is)"
-    return f"{driver.path} has been locked for {seconds:.0f} s by {by}; waiting until that ends{advice}"
+    who, advice = by_whom(driver.path)
+    return f"{driver.path} has been locked for {seconds:.0f} s by {who}; waiting until that ends{advice}"
 
 
 def revive(transaction: Transaction, seconds: float) -> None:

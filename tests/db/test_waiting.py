@@ -123,9 +123,11 @@ def test_a_transaction_waits_no_longer_than_it_is_told(path: Path) -> None:
             session.add(bloxdb.Device(name="later"))
 
 
-def test_a_thread_does_not_wait_for_itself(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["blox.db", "link.db"])
+def test_a_thread_does_not_wait_for_itself(name: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "BUSY_MS", 300)
-    with bloxdb.open(path) as db, bloxdb.open(path, current=False) as again:
+    path.with_name("link.db").symlink_to(path)
+    with bloxdb.open(path) as db, bloxdb.open(path.with_name(name), current=False) as again:
         with db.transaction() as session:
             session.add(bloxdb.Device(name="mine"))
             session.flush()

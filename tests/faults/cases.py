@@ -140,6 +140,18 @@ def _into_bases(folder: Path, seeds: Seeds) -> None:
     shutil.copy(seeds.tiny, folder / "other.db")
 
 
+def _failed(folder: Path, seeds: Seeds) -> None:
+    _database("tiny")(folder, seeds)
+    with closing(sqlite3.connect(folder / "blox.db")) as connection, connection:
+        connection.execute("UPDATE runs SET status = 'failed' WHERE id % 3 = 0")
+
+
+def _wrong(folder: Path, seeds: Seeds) -> None:
+    _database("tiny")(folder, seeds)
+    with closing(sqlite3.connect(folder / "blox.db")) as connection, connection:
+        connection.execute("UPDATE runs SET flops = 1 WHERE id % 3 = 0")
+
+
 def _older(folder: Path, seeds: Seeds) -> None:
     _database("tiny")(folder, seeds)
     next_scripts(folder / "scripts")
@@ -152,6 +164,13 @@ CASES = {
     "import into a half": Case([*COMMAND, "import", "tiny", "--db", "blox.db"], _into_half),
     "merge": Case([*COMMAND, "merge", "other.db", "--db", "blox.db"], _into_bases),
     "upgrade": Case(UPGRADE, _older),
+    "retry": Case([*COMMAND, "retry", "--failed", "--db", "blox.db"], _failed),
+    "backup": Case(
+        [*COMMAND, "backup", "copy.db", "--db", "blox.db"], _database("tiny"), is_repeatable=False
+    ),
+    "repair": Case(
+        [*COMMAND, "check", "--repair", "copy.db", "--db", "blox.db"], _wrong, is_repeatable=False
+    ),
     **{
         f"export of {name}": Case(
             [*COMMAND, "export", "--db", "blox.db", "--format", name, "--out", "out"], _database("tiny")

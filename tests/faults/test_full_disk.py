@@ -36,15 +36,8 @@ def _empty(folder: Path, seeds: Seeds) -> None:
     shutil.copy(seeds.empty, folder / "blox.db")
 
 
-def _failed(folder: Path, seeds: Seeds) -> None:
-    shutil.copy(seeds.tiny, folder / "blox.db")
-    with closing(sqlite3.connect(folder / "blox.db")) as connection, connection:
-        connection.execute("UPDATE runs SET status = 'failed' WHERE id % 3 = 0")
-
-
 WRITING = {
     **CASES,
-    "retry": Case([*COMMAND, "retry", "--failed", "--db", "blox.db"], _failed, is_repeatable=False),
     "train": Case([*COMMAND, "train", "--db", "blox.db", "--arch", "405", *_TRAIN], _empty),
     "train into a new database": Case([*COMMAND, "train", "--db", "blox.db", "--arch", "405", *_TRAIN]),
     "quickstart": Case([*COMMAND, "quickstart", "first"]),

@@ -66,7 +66,7 @@ class ParquetFolder(Target):
 
     def _changed(self, draw: random.Random, table: Any) -> Any:
         column = draw.randrange(table.num_columns)
-        field, what = table.schema.field(column), draw.randrange(7)
+        field, what = table.schema.field(column), draw.randrange(8)
         values = table.column(column).to_pylist()
         if what <= 3 and values:
             values[draw.randrange(len(values))] = draw.choice(_VALUES)
@@ -77,6 +77,9 @@ class ParquetFolder(Target):
             return table.set_column(column, field.name, made)
         if what == 4:
             return table.remove_column(column) if table.num_columns > 1 else table
+        if what == 6:  # once more, or under another's name
+            name = draw.choice([field.name, table.schema.names[0], "x"])
+            return table.append_column(name, table.column(column))
         if what == 5:
             rows = [draw.randrange(len(table)) for _ in range(len(table))] if len(table) else []
             return table.take(pa.array(rows, type=pa.int64()))
