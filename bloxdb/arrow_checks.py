@@ -412,6 +412,10 @@ class EpochChecks:
         if row["val_top1"] != known:
             what = f"it is {row['val_top1']}, but epoch {best}, the best one, has {known}"
             raise self._tables.place(Run, "val_top1").error(what, i)
+        if stored < (highest := int(val_top1.max())):
+            better = measure.natural(highest)
+            what = f"epoch {best} is said to be the best and has {known}, but another has {better}"
+            raise self._tables.place(Run, "best_epoch").error(what, i)
 
     def finish(self) -> None:
         """Check the runs of which no epoch came.

@@ -43,6 +43,11 @@ def workspace(beside: Path) -> Iterator[Path]:
             place.mkdir(mode=0o700)
             descriptor = _locked(place)
         yield place
+    except OSError as error:
+        # where it is to be is what the caller knows: a full disk names no file, and others a name of ours
+        if error.filename is None or Path(os.fsdecode(error.filename)).is_relative_to(place):
+            error.filename = str(beside)
+        raise
     finally:
         if place != beside:
             shutil.rmtree(place, ignore_errors=True)

@@ -160,6 +160,24 @@ def test_a_column_of_another_type_is_told_as_one_of_our_errors(
     assert taking.rows("SELECT count(*) AS n FROM runs") == [{"n": 0}]
 
 
+def test_a_best_epoch_that_is_not_the_best_is_told(honest: Path, taking: Database, tmp_path: Path) -> None:
+    shutil.copytree(honest, tmp_path / "out")
+    path = tmp_path / "out" / "runs.parquet"
+    read, epochs = pq.read_table(path), pq.read_table(tmp_path / "out" / "epochs.parquet").to_pylist()
+    first = {row["run_id"]: row["val_top1"] for row in epochs if row["epoch"] == 1}
+    for column, values in (
+        ("best_epoch", [1] * len(read)),  # with its own accuracy
+        ("val_top1", [first[number] for number in read["id"].to_pylist()]),
+    ):
+        index = read.schema.get_field_index(column)
+        read = read.set_column(
+            index, read.schema.field(column), pa.array(values, read.schema.field(column).type)
+        )
+    pq.write_table(read, path)
+    with pytest.raises(BloxFormatError, match="epoch 1 is said to be the best and has .*, but another has"):
+        bloxdb.import_parquet(tmp_path / "out", taking)
+
+
 @pytest.mark.parametrize(("table", "column"), [("recipes", "name"), ("epochs", "run_id"), ("runs", "seed")])
 def test_a_column_that_is_there_twice_is_told(
     table: str, column: str, honest: Path, taking: Database, tmp_path: Path

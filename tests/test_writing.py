@@ -139,3 +139,14 @@ def test_a_file_that_appears_has_the_mode_that_the_umask_says(tmp_path: Path, um
         os.umask(before)
     assert target.stat().st_mode & 0o777 == 0o666 & ~umask
     assert target.stat().st_nlink == 1
+
+
+def test_an_error_names_where_it_is_to_be_and_no_file_of_ours(tmp_path: Path) -> None:
+    for error in (OSError(28, "No space left"), OSError(28, "No space left", str(tmp_path / "other"))):
+        before = error.filename
+        with pytest.raises(OSError, match="No space left") as info, workspace(tmp_path):
+            raise error
+        assert info.value.filename == (before or str(tmp_path))
+    with pytest.raises(OSError, match="No such file") as info, workspace(tmp_path) as place:
+        (place / "a" / "b").write_text("")
+    assert info.value.filename == str(tmp_path)

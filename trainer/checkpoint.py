@@ -15,10 +15,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import platformdirs
 import torch
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from bloxdb.db.database import Database
 from bloxdb.db.schema import Recipe, Run
 from bloxdb.db.statuses import DIVERGED, FINISHED
 from bloxdb.errors import BloxError, TrainingError
@@ -28,7 +30,7 @@ from bloxdb.writing import make_folder, replacing, workspace
 _DIGEST = 32  # bytes
 _MOST_THREADS = 1 << 12  # far more than a machine has cores, and than torch would start
 _LATER = ("device_workers",)  # what states have that were not written from the start
-_NAME = re.compile(r"(?P<digest>[0-9a-f]{16})-(?P<arch>\d{1,6})-(?P<seed>\d{1,19})\.pt")
+_NAME = re.compile(r"(?P<digest>[0-9a-f]{16})-(?P<arch>[0-9]{1,6})-(?P<seed>[0-9]{1,18})\.pt")
 
 
 class DamagedCheckpointError(BloxError, ValueError):
@@ -37,6 +39,13 @@ class DamagedCheckpointError(BloxError, ValueError):
 
 class ForeignCheckpointError(BloxError, ValueError):
     """A checkpoint is whole, and not what this version of this program writes."""
+
+
+def default_folder(db: Database) -> Path:
+    """Where the checkpoints of a database are if nothing is said: a folder of its own, beside its file."""
+    if db.path is not None:
+        return db.path.with_name(f"{db.path.name}.checkpoints")
+    return platformdirs.user_data_path("bloxdb") / "checkpoints"
 
 
 def check_folder(folder: Path) -> None:
@@ -64,7 +73,7 @@ def sweep(folder: Path, session: Session) -> None:
     Parameters
     ----------
     folder
-        The folder of all checkpoints.
+        The folder of all checkpoints of this database; what another database has in it would be lost.
     session
         To ask for the runs.
     """
@@ -73,7 +82,8 @@ def sweep(folder: Path, session: Session) -> None:
             run = select(Run.status).join(Recipe).where(Recipe.digest.startswith(found["digest"]))
             run = run.where(Run.arch_id == int(found["arch"]), Run.seed == int(found["seed"]))
             if session.scalar(run) in (FINISHED, DIVERGED):
-                path.unlink(missing_ok=True)
+                with suppress(OSError):
+                    path.unlink()
 
 
 class Checkpoint:

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 
 from bloxdb.db.database import open
-from bloxdb.errors import BloxError, QueryError
+from bloxdb.errors import BloxError, QueryError, TrainingError
 
-from .checkpoint import check_folder, sweep
+from .checkpoint import check_folder, default_folder, sweep
 from .devices import Place, threads_for
 from .graphs import are_used
 from .images import DataSet
@@ -77,14 +77,18 @@ def train(
     with open(job.db, current=False) as db:
         queue = prepare(db, job, data)
         check_folder(job.checkpoints)
-        sweep(job.checkpoints, db.reader)
+        if db.path is not None and job.checkpoints == default_folder(db):  # it is nobody else's
+            sweep(job.checkpoints, db.reader)
         with Stop(grace=job.grace).on_signals() as stop:
             if len(where) == 1:
                 _work_here(job, where[0], tell, stop)
                 died = 0
             else:
                 died = _Fleet(job, where, tell, stop).run()
+            was_asked = bool(stop)
         left = queue.left()
+    if died == len(where) and not was_asked:
+        raise TrainingError("all workers ended with errors; the same command goes on when they are mended")
     return not left and not died
 
 

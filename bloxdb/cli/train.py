@@ -12,7 +12,6 @@ from types import ModuleType
 from typing import Any
 
 import click
-import platformdirs
 
 from bloxdb import space
 from bloxdb.cli.common import PATH, db_option
@@ -25,6 +24,7 @@ from bloxdb.db.references import known_recipe
 from bloxdb.errors import DatabaseExistsError, MissingExtraError, QueryError
 from bloxdb.runs.heartbeat import Intervals
 from bloxdb.runs.status import finished_archs, unfinished_count
+from bloxdb.trainer.checkpoint import default_folder
 from bloxdb.trainer.estimate import estimate
 from bloxdb.trainer.identity import KEPT
 from bloxdb.trainer.naming import check_recipe
@@ -269,7 +269,7 @@ def train_shown(
         arch_ids=tuple(arch_ids),
         recipe=recipe,
         seed=seed,
-        checkpoints=checkpoint_dir or _checkpoints_of(db),
+        checkpoints=checkpoint_dir or default_folder(db),
         intervals=Intervals(beat, dead_after),
         **options,
     )
@@ -373,9 +373,3 @@ def _ids_of(db: Database, sql: str) -> list[int]:
             raise QueryError(f"--sql must give architecture indices in its first column, not {value!r}")
         ids.append(value)
     return ids
-
-
-def _checkpoints_of(db: Database) -> Path:
-    if db.path is not None:
-        return db.path.with_name(f"{db.path.name}.checkpoints")
-    return platformdirs.user_data_path("bloxdb") / "checkpoints"

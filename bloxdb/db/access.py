@@ -101,6 +101,8 @@ def new_file(path: Path) -> Iterator[Path]:
             "new one; put it back beside its database, remove it, or choose another place"
         )
     above = next(folder for folder in real.parents if folder.exists())
+    if not above.is_dir():
+        raise DatabaseError(f"{above} is no folder, so that {path} cannot be made; choose another place")
     if not os.access(above, os.W_OK):
         raise DatabaseError(f"nothing can be written to {above}; choose another place for {path.name}")
     try:

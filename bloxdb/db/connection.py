@@ -100,6 +100,15 @@ def _file_at(path: str) -> URL:
         right = f"{scheme}:{slashes}{rest.lstrip('/') if slashes == '//' else rest}"
         raise DatabaseNotFoundError(f"{hidden_in(path)} is not a database URL; write {hidden_in(right)}")
     place = expanded(path)
+    try:
+        str(place).encode()
+        place.resolve()
+    except UnicodeEncodeError as error:
+        raise NotADatabaseError(
+            f"{str(place)!a} is no name for a database: SQLite takes UTF-8 only"
+        ) from error
+    except (OSError, RuntimeError) as error:
+        raise NotADatabaseError(f"{place} is a link that leads back to itself") from error
     if what := what_is(place):
         near = place if place.is_dir() else place.parent
         raise NotADatabaseError(

@@ -17,9 +17,10 @@ from bloxdb.db import passwords, revisions
 from bloxdb.db.access import check_access, is_on_read_only_medium, refusal
 from bloxdb.db.connection import check_file, locate, path_of, share
 from bloxdb.db.connections import Connections
-from bloxdb.db.dialects import WAIT, engines_of
+from bloxdb.db.dialects import engines_of
 from bloxdb.db.opened import Currents, close_at_end, no_database
 from bloxdb.db.reading import Answer, ask
+from bloxdb.db.waiting import at_most
 from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError
 from bloxdb.writing import workspace
 
@@ -119,8 +120,7 @@ class Database:
             A session of SQLAlchemy; a `DatabaseError` where the engine refuses, as on a full disk.
         """
         self._check_writable()
-        engine = self.engine if wait is None else self.engine.execution_options(**{WAIT: wait})
-        with self._translated(), self._write(bind=engine) as session, session.begin():
+        with self._translated(), at_most(wait), self._write.begin() as session:
             yield session
 
     @contextmanager

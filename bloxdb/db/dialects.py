@@ -43,9 +43,6 @@ APPLICATION_ID = 0x424C4F58
 
 _WRITE = "BEGIN IMMEDIATE"
 
-WAIT = "bloxdb_wait"
-"""An execution option: how many seconds a transaction waits for a lock; as long as it is held if None."""
-
 ONLY_READS = "a query only reads; to write, use `with db.transaction() as session: session.execute(…)`"
 """What is said where a query of a caller's own would do more."""
 
@@ -356,7 +353,7 @@ def _patiently(connection: Connection, sql: str) -> None:
     """Wait for what needs the lock; SQLAlchemy's error where it is given up."""
     driver: Any = connection.connection.driver_connection
     try:
-        patiently(driver, sql, connection.get_execution_options().get(WAIT))
+        patiently(driver, sql)
     except sqlite3.OperationalError as error:
         raise OperationalError(sql, None, error) from error
 

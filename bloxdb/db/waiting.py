@@ -10,6 +10,9 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from sqlalchemy import Connection as Transaction
 
@@ -25,6 +28,19 @@ _TELL_AFTER, _TELL_AGAIN = 5.0, 60.0  # seconds
 _UNNOTICED = 1.0  # seconds for which a lock can be held, and no worker misses a sign of life
 _PRIMARY = 0xFF  # of a code of SQLite; the other bits say more
 _log = logging.getLogger("bloxdb")
+
+
+_most: ContextVar[float | None] = ContextVar("bloxdb_most", default=None)
+
+
+@contextmanager
+def at_most(seconds: float | None) -> Iterator[None]:
+    """Have nothing in the block wait longer for a lock, a new connection included; None for no bound."""
+    token = _most.set(seconds)
+    try:
+        yield
+    finally:
+        _most.reset(token)
 
 
 def is_busy(error: BaseException | None) -> bool:
@@ -45,13 +61,14 @@ def patiently(driver: Connection, sql: str, seconds: float | None = None) -> Non
     sql
         The statement.
     seconds
-        How long to wait at the most; None for as long as somebody has the lock.
+        How long to wait at the most; None for as long as somebody has the lock, or as `at_most` says.
 
     Raises
     ------
     sqlite3.OperationalError
         The lock was held so long, or there is another reason.
     """
+    seconds = _most.get() if seconds is None else seconds
     start = time.monotonic()
     tell_at = start + _TELL_AFTER
     driver.execute(f"PRAGMA busy_timeout = {_AT_ONCE_MS}")

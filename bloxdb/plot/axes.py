@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -157,8 +158,11 @@ def save(axes: Axes | Sequence[Axes], path: str | os.PathLike[str]) -> Path:
     figure = (several[0] if isinstance(several, Sequence) else several).get_figure()
     kind = target.suffix.lower().removeprefix(".")
     about = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind)
-    with library("matplotlib", "plot").rc_context(_FONTS), replacing(target) as place:
-        figure.savefig(place, format=kind, dpi=_DOTS_PER_INCH, metadata=about)
+    drawn = BytesIO()  # matplotlib has errors of its own where a disk is full
+    with library("matplotlib", "plot").rc_context(_FONTS):
+        figure.savefig(drawn, format=kind, dpi=_DOTS_PER_INCH, metadata=about)
+    with replacing(target) as place:
+        place.write_bytes(drawn.getbuffer())
     return target
 
 

@@ -134,6 +134,22 @@ def test_a_folder_is_no_database(form: str, tmp_path: Path, monkeypatch: pytest.
                 take(form.format(place))
 
 
+@pytest.mark.parametrize("take", [bloxdb.open, bloxdb.create, bloxdb.upgrade, bloxdb.check])
+def test_what_no_name_can_be_is_told(take: Any, tmp_path: Path) -> None:
+    (tmp_path / "loop.db").symlink_to("loop.db")
+    with pytest.raises(bloxdb.NotADatabaseError, match=r"loop.db is a link that leads back to itself"):
+        take(tmp_path / "loop.db")
+    with pytest.raises(bloxdb.NotADatabaseError, match=r"bad\\udcff.db' is no name for a database: .* UTF-8"):
+        take(os.fsdecode(bytes(tmp_path) + b"/bad\xff.db"))
+
+
+def test_a_database_within_a_file_is_told(tmp_path: Path, empty_file: Path) -> None:
+    with pytest.raises(
+        bloxdb.DatabaseError, match=f"{empty_file} is no folder, so that .*new.db cannot be made"
+    ):
+        bloxdb.create(empty_file / "new.db")
+
+
 READ = """
 import bloxdb, sys
 with bloxdb.open(sys.argv[1], read_only=True) as db:

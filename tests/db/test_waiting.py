@@ -112,9 +112,11 @@ def test_who_waits_can_be_interrupted(path: Path) -> None:
     assert "Traceback" not in errors
 
 
-def test_a_transaction_waits_no_longer_than_it_is_told(path: Path) -> None:
-    with bloxdb.open(path) as db, start(HOLD, path, "BEGIN IMMEDIATE") as holder:
+@pytest.mark.parametrize("lock", ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
+def test_a_transaction_waits_no_longer_than_it_is_told(lock: str, path: Path) -> None:
+    with bloxdb.open(path) as db, start(HOLD, path, lock) as holder:
         wait_for_line(holder, "locked")
+        db.engine.dispose()  # so that it needs a new connection
         with pytest.raises(bloxdb.DatabaseError, match="locked"), db.transaction(wait=0.5) as session:
             session.execute(text("SELECT 1"))
         assert holder.poll() is None

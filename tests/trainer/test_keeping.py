@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 
 import pytest
 import torch
-from bloxdb.trainer.checkpoint import Checkpoint
+from bloxdb.trainer.checkpoint import Checkpoint, default_folder
 from bloxdb.trainer.stopping import Stop
 from bloxdb.trainer.worker import Event, Worker
 
@@ -71,9 +72,13 @@ def test_a_folder_that_cannot_be_used_is_said_before_the_first_epoch(empty_db: D
     assert "name another folder with --checkpoint-dir DIR" in told.stderr
 
 
-def test_checkpoints_of_runs_that_ended_are_swept_and_others_stay(empty_db: Database) -> None:
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_checkpoints_of_runs_that_ended_are_swept_from_the_databases_own_folder(
+    is_shared: bool, empty_db: Database, tmp_path: Path
+) -> None:
     recipe = digits_recipe(1)
-    what = job(empty_db, [QUICK], recipe)
+    place = tmp_path / "of several" if is_shared else default_folder(empty_db)
+    what = job(empty_db, [QUICK], recipe, checkpoints=place)
     assert train(what)[0]
     ended, other, foreign = (
         Checkpoint(what.checkpoints, digest, arch, 0)
@@ -83,8 +88,10 @@ def test_checkpoints_of_runs_that_ended_are_swept_and_others_stay(empty_db: Data
         checkpoint.save({"epoch": 1})
     mine = what.checkpoints / "notes.pt"
     mine.write_text("mine")
-    assert train(job(empty_db, [406], recipe))[0]  # whatever is trained
-    assert sorted(what.checkpoints.iterdir()) == sorted([mine, other.path, foreign.path])
+    kept = [ended.path] * is_shared  # the run of another database may be going on
+    (odd := what.checkpoints / f"{recipe.digest[:16]}-{QUICK}-{9**18}.pt").mkdir()
+    assert train(job(empty_db, [406], recipe, checkpoints=place))[0]  # whatever is trained
+    assert sorted(what.checkpoints.iterdir()) == sorted([mine, odd, other.path, foreign.path, *kept])
 
 
 @pytest.mark.parametrize(
