@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, cast, func, inspect, or_, select
+from sqlalchemy import Column, ColumnElement, and_, cast, func, inspect, or_, select, type_coerce
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.types import Double
+from sqlalchemy.types import JSON, Boolean, DateTime, Double, Integer, LargeBinary, Text
 
 from bloxdb.db.base import Base
 from bloxdb.db.connection import locate, path_of
 from bloxdb.db.creation import static_rows
 from bloxdb.db.database import Database, open
 from bloxdb.db.passwords import hidden
-from bloxdb.db.schema import EPOCH_MEASURES, Epoch, Latency, Recipe, Run, StaticInfo
-from bloxdb.db.statuses import FINISHED
+from bloxdb.db.schema import EPOCH_MEASURES, Device, Env, Epoch, Latency, Recipe, Run, StaticInfo
+from bloxdb.db.statuses import FINISHED, STATUSES
 from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError, RevisionError
 from bloxdb.measures import COSTS, EPOCH, LATENCY, RUN, Measure
 from bloxdb.progress import Progress
@@ -309,6 +309,64 @@ def _of_values(db: Database) -> Iterator[Finding]:
                 )
 
 
+def _of_kinds(db: Database) -> Iterator[Finding]:
+    """Values of another kind than their column has, as SQLite holds anything in any column."""
+    if db.path is None:
+        return
+    measured = {measure.column for known in (EPOCH, RUN) for measure in known.values()}
+    for table in Base.metadata.sorted_tables:
+        asked = {
+            f"a {column.name} that is no {what}": is_wrong
+            for column in table.columns
+            if column.computed is None and column.name not in measured
+            for what, is_wrong in [_other_kind(column)]
+        }
+        if table is Run.__table__:
+            asked["a seed that there cannot be"] = Run.seed < 0
+            asked["a status that there is not"] = Run.status.not_in(STATUSES)
+        counts = db.reader.execute(select(*(func.count().filter(one) for one in asked.values()))).one()
+        for said, count in zip(asked, counts, strict=True):
+            if count:
+                yield Finding(VALUE, f"{_rows(count)} of {table.name} {_verb(count, 'have')} {said}")
+    for model in (Env, Recipe, Device, Run):
+        yield from _of_encodings(db, model.__table__)
+
+
+def _other_kind(column: Column[Any]) -> tuple[str, Kept]:
+    """What a column holds, and a condition that a value is of another kind, and not NULL."""
+    kind = func.typeof(column)
+    if isinstance(column.type, Integer | Boolean):
+        return "integer", kind.not_in(("integer", "null"))
+    if isinstance(column.type, Double):
+        return "number", kind.not_in(("integer", "real", "null"))
+    given = kind != "null"
+    text = type_coerce(column, Text)
+    if isinstance(column.type, DateTime):
+        return "date", and_(given, or_(kind != "text", func.strftime("%s", text).is_(None)))
+    if isinstance(column.type, JSON):
+        return "JSON", and_(given, or_(kind != "text", func.json_valid(text) == 0))
+    return "text", kind.not_in(("text", "null"))
+
+
+def _of_encodings(db: Database, table: Any) -> Iterator[Finding]:
+    """Texts that are not UTF-8, which no query can read."""
+    for column in table.columns:
+        text = cast(type_coerce(column, Text), LargeBinary)
+        values = db.reader.scalars(select(text).where(func.typeof(column) == "text"))
+        count = sum(not _is_utf_8(value) for value in values)
+        if count:
+            said = f"{_verb(count, 'have')} a {column.name} that is not UTF-8"
+            yield Finding(VALUE, f"{_rows(count)} of {table.name} {said}")
+
+
+def _is_utf_8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _out_of_bounds(column: Any, measure: Measure, *, stored: bool) -> Iterator[Kept]:
     scale = measure.scale if stored else 1
     yield column < 0
@@ -352,5 +410,6 @@ _CHECKS: dict[str, Callable[[Database], Iterator[Finding]]] = {
     "numbers of epochs": _of_epochs,
     "best epochs": _of_best,
     "values": _of_values,
+    "kinds of values": _of_kinds,
     "leftovers": _of_leftovers,
 }

@@ -271,6 +271,28 @@ def test_a_row_without_a_number_costs_that_row_alone_and_is_said_to_be_lost(
     assert len(after[at]) == len(before[at]) - 1
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("runs SET started_at = 'yesterday'", "1 row of runs has a started_at that is no date"),
+        ("runs SET finished_at = 7", "1 row of runs has a finished_at that is no date"),
+        ("recipes SET config = '{'", "1 row of recipes has a config that is no JSON"),
+        ("devices SET settings = x'00'", "1 row of devices has a settings that is no JSON"),
+        ("runs SET message = CAST(x'ff' AS TEXT)", "1 row of runs has a message that is not UTF-8"),
+        ("envs SET gpu = CAST(x'c3' AS TEXT)", "1 row of envs has a gpu that is not UTF-8"),
+        ("runs SET seed = -5", "1 row of runs has a seed that there cannot be"),
+        ("runs SET seed = 'x'", "1 row of runs has a seed that is no integer"),
+        ("runs SET status = 'done'", "1 row of runs has a status that there is not"),
+        ("runs SET worker = x'00'", "1 row of runs has a worker that is no text"),
+        ("recipes SET epochs = 2.5", "1 row of recipes has a epochs that is no integer"),
+    ],
+)
+def test_a_value_of_another_kind_is_found(path: Path, change: str, said: str) -> None:
+    table = change.partition(" ")[0]
+    changed(path, f"UPDATE {change} WHERE id = (SELECT min(id) FROM {table})")
+    assert said in [found.message for found in bloxdb.check(path).findings]
+
+
 def test_a_finished_run_without_its_epochs_is_found(path: Path) -> None:
     changed(path, "DELETE FROM epochs WHERE run_id = 7")
     (found,) = bloxdb.check(path).findings
