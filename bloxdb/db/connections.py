@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
-from weakref import WeakValueDictionary
 
-from sqlalchemy import URL
-from sqlalchemy.exc import IllegalStateChangeError
+from sqlalchemy import URL, event
 
 from bloxdb.db import forking
 from bloxdb.db.connection import make_engine, path_of, query_engine, rest
@@ -44,26 +41,34 @@ class Connections:
         self.autocommit = self.engine.execution_options(**engines_of(url).AUTOCOMMIT)
         self.is_closed = False
         self._path = None if is_new else path_of(url)
-        self._sessions: WeakValueDictionary[int, forking.Reader] = WeakValueDictionary()
         self._mine = threading.local()
+        self._count = 0  # of times that all were closed
+        if path_of(url) is not None:
+            event.listen(self.engine, "connect", self._own)
+
+    def _own(self, connection: forking.Connection, *_: object) -> None:
+        connection.owner = self._mine
 
     def reader(self) -> forking.Reader:
         """This thread's session for reading."""
         session: forking.Reader | None = getattr(self._mine, "session", None)
-        if session is None:
+        if session is None or self._mine.count != self._count:
             session = self._mine.session = forking.Reader(self.autocommit)
-            self._sessions[id(session)] = session
+            self._mine.count = self._count
         return session
 
     def disconnect(self) -> None:
         """Close all, which the next question opens again; a file is left without a WAL."""
         if self.is_closed:
             return
-        for found in self._sessions.valuerefs():  # of threads that may outlive the database
-            session = found()
-            if session is not None:
-                with suppress(IllegalStateChangeError):  # it asks at this moment, and keeps its connection
-                    session.close()
+        self._count += 1
+        session: forking.Reader | None = getattr(self._mine, "session", None)
+        if session is not None:
+            session.close()
+        if self._path is not None:  # threads may outlive the database, and keep what they asked with
+            for connection in forking.connections_to(self._path.resolve()):
+                if connection.owner is self._mine and connection.thread not in (None, threading.get_ident()):
+                    connection.end()
         self.queries.dispose()
         self.engine.dispose()
         if self._path is not None:

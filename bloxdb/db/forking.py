@@ -47,6 +47,37 @@ _DEAD_MAN_SWITCH = (128, 1)
 """The byte of a `-shm` file that says that somebody uses it: https://www.sqlite.org/walformat.html"""
 
 
+class Cursor(sqlite3.Cursor):
+    """A cursor that holds its connection while it asks: to close one that another thread asks is a crash."""
+
+    connection: Connection
+
+    def execute(self, *arguments: Any) -> Cursor:
+        """As `sqlite3.Cursor.execute`."""
+        with self.connection.in_use:
+            return super().execute(*arguments)
+
+    def executemany(self, *arguments: Any) -> Cursor:
+        """As `sqlite3.Cursor.executemany`."""
+        with self.connection.in_use:
+            return super().executemany(*arguments)
+
+    def fetchone(self) -> Any:
+        """As `sqlite3.Cursor.fetchone`."""
+        with self.connection.in_use:
+            return super().fetchone()
+
+    def fetchmany(self, *arguments: Any, **options: Any) -> list[Any]:
+        """As `sqlite3.Cursor.fetchmany`."""
+        with self.connection.in_use:
+            return super().fetchmany(*arguments, **options)
+
+    def fetchall(self) -> list[Any]:
+        """As `sqlite3.Cursor.fetchall`."""
+        with self.connection.in_use:
+            return super().fetchall()
+
+
 class Connection(sqlite3.Connection):
     """A connection to an SQLite file that says who uses it.
 
@@ -62,6 +93,12 @@ class Connection(sqlite3.Connection):
         Whether the file is being made, and nobody else knows it.
     takes_wal
         Whether a WAL may be switched on, which no disk takes that machines share.
+    in_use
+        Held while a cursor asks; whoever ends the connection of another thread must have it.
+    owner
+        Whose it is, of several that have the file open; an object of theirs.
+    is_ended
+        Whether it was ended while a thread still had it.
     """
 
     path: Path
@@ -69,12 +106,18 @@ class Connection(sqlite3.Connection):
     is_inherited: bool = False
     is_new: bool = False
     takes_wal: bool = True
+    owner: object = None
+    is_ended: bool = False
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.in_use = threading.RLock()
 
     def cursor(self, *arguments: Any, **options: Any) -> Any:
         """A cursor; an error where the connection is the parent's."""
         if self.is_inherited:
             raise sqlite3.OperationalError(_INHERITED)
-        return super().cursor(*arguments, **options)
+        return super().cursor(*arguments or (Cursor,), **options)
 
     def commit(self) -> None:
         """End a transaction; an error where it is the parent's."""
@@ -84,13 +127,24 @@ class Connection(sqlite3.Connection):
 
     def rollback(self) -> None:
         """Undo a transaction, but not the parent's."""
-        if not self.is_inherited:
+        if not (self.is_inherited or self.is_ended):
             super().rollback()
 
     def close(self) -> None:
         """Close the connection, but not the parent's."""
         if not self.is_inherited:
             super().close()
+
+    def end(self) -> None:
+        """Close it for the thread that has it, if that neither asks now nor has begun to write."""
+        if not self.in_use.acquire(blocking=False):
+            return
+        try:
+            if not self.in_transaction:
+                self.is_ended = True
+                self.close()
+        finally:
+            self.in_use.release()
 
 
 class Reader(Session):
@@ -123,14 +177,18 @@ def watch_engine(engine: Engine) -> None:
     watch(engine)
 
 
+def connections_to(path: Path) -> list[Connection]:
+    """The connections of this process to a file, but for those of its parent."""
+    with _lock:
+        there = [connection for connection in _watched if isinstance(connection, Connection)]
+    return [one for one in there if one.path == path and not one.is_inherited]
+
+
 def has_begun(than: Connection) -> bool:
     """Whether the thread that uses a connection has begun a transaction in another one of the same file."""
-    with _lock:
-        others = [connection for connection in _watched if isinstance(connection, Connection)]
-    mine = [one for one in others if one is not than and (one.path, one.thread) == (than.path, than.thread)]
-    for one in mine:
+    for one in connections_to(than.path):
         with suppress(sqlite3.ProgrammingError):  # it is closed
-            if one.in_transaction and not one.is_inherited:
+            if one is not than and one.thread == than.thread and one.in_transaction:
                 return True
     return False
 

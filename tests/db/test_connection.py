@@ -314,6 +314,41 @@ def test_to_close_waits_for_nobody(tiny_db: Database) -> None:
         assert holder.poll() is None
 
 
+ASKING = """
+import sys, threading, time, bloxdb
+from sqlalchemy import select
+said = set()
+for _ in range(10):
+    db = bloxdb.open(sys.argv[1], current=False)
+    ends = threading.Event()
+    def ask():
+        while not ends.is_set():
+            try:
+                db.reader.scalars(select(bloxdb.Arch).limit(500)).all()
+                db.rows("SELECT * FROM epochs")
+            except bloxdb.DatabaseError as error:
+                said.add(str(error).partition(" was ")[2])
+                ends.wait(0.001)
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.1)
+    db.close()
+    time.sleep(0.05)
+    ends.set()
+    for thread in threads:
+        thread.join()
+print(said)
+"""
+
+
+def test_closing_while_threads_ask_ends_them_with_a_sentence(tiny_file: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(tiny_file, tmp_path / "blox.db"))
+    done = python(ASKING, path)
+    assert done.stdout == "{'closed; open it again with bloxdb.open'}\n"
+    assert done.stderr == ""
+
+
 def test_what_threads_have_open_that_live_on_is_closed_too(tiny_db: Database) -> None:
     path = tiny_db.path
     assert path is not None
