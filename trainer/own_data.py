@@ -116,16 +116,17 @@ def _call(source: str) -> Mapping[str, Any]:
     finally:
         if added:
             sys.path.remove(here)
-    if not hasattr(found, name):
+    with _told(source, f"the module {module!r} does not give {name!r}"):
+        function = getattr(found, name, None)
+    if function is None:
         raise MissingDataError(f"{source}: the module {module!r} has no {name!r}")
-    function = getattr(found, name)
     if not callable(function):
         raise MissingDataError(f"{source}: {name!r} of the module {module!r} is no function")
     with _told(source, f"{name!r} fails"):
         given = function()
-    if not isinstance(given, Mapping):
-        raise QueryError(f"{source} must give a dict of {', '.join(ARRAYS)}, not {type(given).__name__}")
-    return given
+        if isinstance(given, Mapping):  # of which reading may be code of its own, too
+            return {name: given[name] for name in ARRAYS if name in given}
+    raise QueryError(f"{source} must give a dict of {', '.join(ARRAYS)}, not {type(given).__name__}")
 
 
 @contextmanager
@@ -140,7 +141,7 @@ def _told(source: str, what: str) -> Iterator[None]:
         raise MissingDataError(
             f"{source}: there is no module {error.name!r} in {Path.cwd()} or installed"
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         frames = traceback.walk_tb(error.__traceback__)
         own = [(frame, line) for frame, line in frames if frame.f_globals.get("__name__") == module]
         where = f" ({own[-1][0].f_code.co_filename}, line {own[-1][1]})" if own else ""

@@ -12,14 +12,14 @@ from bloxdb import codecs
 from bloxdb.cli.common import PATH, progress_bar, show_rows
 from bloxdb.cli.terminal import note, say
 from bloxdb.cli.train import INTERRUPTED, train_shown
-from bloxdb.db import FINISHED, Database, create, open
+from bloxdb.db import FINISHED, Database, create, open, open_or_create
 from bloxdb.errors import DatabaseExistsError, ReleaseError
 from bloxdb.measures import EPOCH, RUN
 from bloxdb.queries import top
 from bloxdb.release import export_release, import_release
 from bloxdb.runs.status import finished_archs
 from bloxdb.trainer.recipe import TrainingRecipe, default_recipe
-from bloxdb.writing import is_workspace, replacing
+from bloxdb.writing import is_workspace
 
 _ARCHS = (9, 20_295, 44_100, 62_000)
 _EPOCHS = 3
@@ -111,18 +111,16 @@ def _is_ours(folder: Path) -> bool:
 
 
 def _rebuild(db: Database, folder: Path, name: str) -> None:
-    """Export one format, import it into a new database, and compare; it appears when it is equal.
+    """Export one format, import it into a database of its own, and compare.
 
-    That of an earlier call is kept if it is equal still: the database may have had runs since.
+    A new one appears when it is equal. One of an earlier call gets what the first has had since.
     """
     release, target = folder / f"release-{name}", folder / f"from-{name}.db"
-    if target.exists():
-        with open(target, current=False, read_only=True) as earlier:
-            if _difference(db, earlier) is None:
-                return
-    export_release(release, db, format=name)
-    with replacing(target) as temporary, create(temporary, current=False) as rebuilt:
-        import_release(release, rebuilt)
+    with open_or_create(target) as (rebuilt, is_new):
+        if not is_new and _difference(db, rebuilt) is None:
+            return
+        export_release(release, db, format=name)
+        import_release(release, rebuilt, replace=not is_new)
         if query := _difference(db, rebuilt):
             raise ReleaseError(f"the database rebuilt from {release} differs in: {query}")
 

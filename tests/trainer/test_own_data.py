@@ -216,6 +216,9 @@ OF_ONES_OWN = {
     "def load(): return dict(images=[[1], [1, 2]], labels=1, splits=1)": "images of .* cannot be made an array: ",
     "import torch\ndef load(): return dict(images=torch.zeros(1, device='meta'), labels=1, splits=1)": "images of .* cannot be made an array: ",
     "import numpy\ndef load(): return dict(images=numpy.ma.array([1, 2], mask=[1, 0]), labels=1, splits=1)": "images of .*: some of its values are masked",
+    "def __getattr__(name): raise RuntimeError(name)": "does not give 'load': RuntimeError: load .*own_code.py, line 1",
+    "import sys\ndef load(): sys.exit(3)": "'load' fails: SystemExit: 3 .*own_code.py, line 2",
+    "class Lazy(dict):\n  def __getitem__(self, name): raise OSError(name)\ndef load(): return Lazy(images=1)": "'load' fails: OSError: images .*own_code.py, line 2",
     "def load(): return dict(images=object(), labels=1, splits=1)": "images of .* must be uint8 .*, not object",
 }
 
