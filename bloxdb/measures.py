@@ -31,6 +31,8 @@ MICRO = 1_000_000
 MISSING = int(np.iinfo(np.int64).min)
 """A stored integer that stands for a value that was not measured: NULL in a database, NaN among floats."""
 
+TOO_LONG = "has more digits than the database keeps"
+
 EXACT = 2**53
 """A stored integer is below it: from here on not every integer is a float."""
 
@@ -213,7 +215,7 @@ def to_stored(values: Array, measure: Measure, source: str = "", *, rounds: bool
         value = values[tuple(place)]
         problem = measure.problem(value) if np.isinf(value) else ""
         if not problem and abs(value) * measure.scale >= EXACT:
-            problem = "has more digits than the database keeps"
+            problem = TOO_LONG
         elif not problem:
             kept = f"the {measure.decimals} that the database keeps"
             problem = f"has more decimals than {kept}; round=True, or --round, rounds it"
@@ -249,11 +251,13 @@ def check(values: Array, measure: Measure, source: str = "") -> None:
     if values.dtype == np.int32 and (not values.size or (values.min() >= 0 and values.max() <= top)):
         return  # nearly always, and found without an array of booleans
     bad = (values < 0) | (values > top)
+    if values.dtype.kind in "iu":
+        bad |= values >= EXACT  # as a float, as which they are asked for, it would be another number
     if values.dtype == np.int64 and measure.of == "epoch":
         bad &= values != MISSING
     for place in np.argwhere(bad)[:1].tolist():
         value = values[tuple(place)] if scale == 1 else values[tuple(place)] / scale
-        raise _bad_value(value, measure.problem(value), measure, place, source)
+        raise _bad_value(value, measure.problem(value) or TOO_LONG, measure, place, source)
 
 
 def _bad_value(

@@ -241,6 +241,9 @@ def replacing_all(folder: Path) -> Iterator[Path]:
         staging.mkdir()
         yield staging
         files = sorted(staging.iterdir())
+        for taken in (folder / path.name for path in files):
+            if taken.is_dir():  # before the first has its name, so that all have or none
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(taken))
         if not (is_new and _appears(folder, staging, files)):
             with _lasting(folder, *files):
                 for path in files:

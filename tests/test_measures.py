@@ -185,3 +185,14 @@ def test_what_was_not_measured_is_among_the_stored_integers_of_epochs_only() -> 
 
 def test_seeds_are_what_a_database_holds() -> None:
     assert (SEEDS[0], SEEDS[-1]) == (0, 2**63 - 1)
+
+
+@pytest.mark.parametrize("name", ["train_time_s", "flops"])
+def test_a_whole_number_that_no_float_holds_is_refused(name: str) -> None:
+    measure = {**RUN, **COSTS}[name]
+    check(np.array([0, 2**53 - 1]), measure)
+    for number in (2**53, 2**53 + 1, 2**63 - 1):
+        with pytest.raises(
+            BloxFormatError, match=f"the value {number} has more digits than the database keeps"
+        ):
+            check(np.array([0, number]), measure, "a file")

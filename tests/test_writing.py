@@ -150,3 +150,19 @@ def test_an_error_names_where_it_is_to_be_and_no_file_of_ours(tmp_path: Path) ->
     with pytest.raises(OSError, match="No such file") as info, workspace(tmp_path) as place:
         (place / "a" / "b").write_text("")
     assert info.value.filename == str(tmp_path)
+
+
+def test_a_folder_in_the_place_of_a_file_is_told_before_any_is_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    (folder / "b.txt").mkdir(parents=True)
+    (folder / "a.txt").write_text("before")
+
+    def write() -> None:
+        with replacing_all(folder) as place:
+            for name in ("a.txt", "b.txt"):
+                (place / name).write_text("after")
+
+    with pytest.raises(IsADirectoryError) as info:
+        write()
+    assert info.value.filename == str(folder / "b.txt")
+    assert (folder / "a.txt").read_text() == "before"

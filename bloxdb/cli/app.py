@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import sys
 import warnings
 from collections.abc import Iterator
@@ -99,7 +100,8 @@ def _told() -> Iterator[None]:
     except BloxError as error:
         _fail(error)
     except DBAPIError as error:
-        _fail(f"the database: {error.orig}")
+        is_damaged = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
+        _fail(f"the database: {error.orig}{'; `bloxdb check` says what is damaged' if is_damaged else ''}")
     except BrokenPipeError:
         end_by_sigpipe()
     except OSError as error:

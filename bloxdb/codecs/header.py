@@ -102,8 +102,10 @@ class Header:
             raise BloxFormatError(f"epochs {self.epochs} is outside 1 … {MAX_EPOCHS}")
         if self.part not in (None, "base", "ext"):
             raise BloxFormatError(f"part {self.part!r} is neither 'base' nor 'ext'")
-        if self.dataset is not None and not self.dataset:
-            raise BloxFormatError("the header's dataset has no name")
+        if self.dataset is not None and not (self.dataset.strip() and self.dataset.isprintable()):
+            raise BloxFormatError(
+                f"the header's dataset {self.dataset[:80]!a} is no name: a text that can be printed"
+            )
         if self.device is not None and not is_device_name(self.device):
             raise BloxFormatError(f"device {self.device[:80]!r} is no name for a device: {DEVICE_NAMES}")
 

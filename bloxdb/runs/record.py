@@ -16,7 +16,7 @@ from bloxdb.db.dialects import utc_now
 from bloxdb.db.schema import EPOCH_MEASURES, RUN_MEASURES, Epoch, Run
 from bloxdb.db.statuses import DIVERGED, FAILED, FINISHED, PENDING, RUNNING
 from bloxdb.errors import QueryError, RunLostError
-from bloxdb.measures import Measure
+from bloxdb.measures import TOO_LONG, Measure
 from bloxdb.runs.results import EpochResult, RunResult
 
 _held: weakref.WeakValueDictionary[tuple[str, int], RunRecord] = weakref.WeakValueDictionary()
@@ -233,6 +233,6 @@ def _stored(known: Mapping[str, Measure], measured: Mapping[str, float], where: 
         if problem := known[name].problem(value):
             raise QueryError(f"{name} of {where}: the value {value} {problem}")
         if not known[name].keeps(value):
-            raise QueryError(f"{name} of {where}: the value {value} has more digits than the database keeps")
+            raise QueryError(f"{name} of {where}: the value {value} {TOO_LONG}")
         stored[name] = None if math.isnan(value) else known[name].rounded(value)
     return stored

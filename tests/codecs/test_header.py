@@ -135,3 +135,11 @@ def test_parts_of_a_header_have_their_types(golden: Path, old: bytes, new: bytes
     assert old in data
     with pytest.raises(BloxFormatError, match=message):
         codecs.decode(data.replace(old, new, 1))
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "\ud800", "\x1b[31m"])
+def test_a_dataset_has_a_name_that_can_be_printed(name: str) -> None:
+    with pytest.raises(BloxFormatError, match="is no name: a text that can be printed"):
+        Header(
+            "training", ("model_hash", "val_top1"), seed=0, epochs=1, dataset=name, part="base"
+        ).__post_init__()
