@@ -107,13 +107,16 @@ def test_an_accuracy_is_from_0_to_100_percent(kind: type, percent: float, fits: 
         check_values("val_top1", array)
 
 
-@pytest.mark.parametrize(("value", "fits"), [(0, True), (2**62, True), (-1, False)])
-def test_whole_numbers_are_not_negative(value: int, fits: bool) -> None:
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [(0, ""), (2**53 - 1, ""), (-1, "is negative"), (2**53, "has more digits"), (2**62, "has more digits")],
+)
+def test_whole_numbers_are_neither_negative_nor_more_than_a_float_holds(value: int, problem: str) -> None:
     array = np.array([5, value])
-    if fits:
+    if not problem:
         check_values("flops", array)
         return
-    with pytest.raises(BloxFormatError, match="row 1, column flops: the value -1 is negative"):
+    with pytest.raises(BloxFormatError, match=f"row 1, column flops: the value {value} {problem}"):
         check_values("flops", array)
 
 

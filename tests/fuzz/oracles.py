@@ -247,7 +247,7 @@ def check_rows(rows: list[list[Any]], columns: Sequence[str], epochs: int) -> No
                 most = 100.0 if name in PERCENT else sys.float_info.max
                 if not all(type(one) is float and (one != one or 0 <= one <= most) for one in numbers):
                     raise WrongError(f"{name} is {value!r:.60}")
-            elif name in WHOLE and not (type(value) is int and 0 <= value < 2**63):
+            elif name in WHOLE and not (type(value) is int and 0 <= value < 2**53):
                 raise WrongError(f"{name} is {value!r:.60}")
 
 
