@@ -15,12 +15,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 import torch
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from bloxdb.db.database import Database
 from bloxdb.db.schema import Recipe, Run
 from bloxdb.db.statuses import DIVERGED, FINISHED
 from bloxdb.errors import BloxError, TrainingError
@@ -39,13 +37,6 @@ class DamagedCheckpointError(BloxError, ValueError):
 
 class ForeignCheckpointError(BloxError, ValueError):
     """A checkpoint is whole, and not what this version of this program writes."""
-
-
-def default_folder(db: Database) -> Path:
-    """Where the checkpoints of a database are if nothing is said: a folder of its own, beside its file."""
-    if db.path is not None:
-        return db.path.with_name(f"{db.path.name}.checkpoints")
-    return platformdirs.user_data_path("bloxdb") / "checkpoints"
 
 
 def check_folder(folder: Path) -> None:

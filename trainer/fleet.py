@@ -18,9 +18,10 @@ import torch
 from bloxdb.db.database import open
 from bloxdb.errors import BloxError, QueryError, TrainingError
 
-from .checkpoint import check_folder, default_folder, sweep
+from .checkpoint import check_folder, sweep
 from .devices import Place, threads_for
 from .graphs import are_used
+from .identity import checkpoints_folder
 from .images import DataSet
 from .stopping import AFTER_EPOCH, AT_ONCE, Stop, held_back, order
 from .threads import wait_passively
@@ -77,7 +78,7 @@ def train(
     with open(job.db, current=False) as db:
         queue = prepare(db, job, data)
         check_folder(job.checkpoints)
-        if db.path is not None and job.checkpoints == default_folder(db):  # it is nobody else's
+        if db.path is not None and job.checkpoints == checkpoints_folder(db):  # it is nobody else's
             sweep(job.checkpoints, db.reader)
         with Stop(grace=job.grace).on_signals() as stop:
             if len(where) == 1:

@@ -1,15 +1,17 @@
-"""Which weights are kept, whose they are, and where they lie; without torch."""
+"""Which weights are kept, whose they are, and where they and checkpoints lie; without torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
+import platformdirs
 from sqlalchemy import URL
 from sqlalchemy.orm import object_session
 
 from bloxdb.arguments import digits
 from bloxdb.db.connection import path_of
+from bloxdb.db.database import Database
 from bloxdb.db.passwords import hidden
 from bloxdb.db.schema import Run
 from bloxdb.errors import MissingDataError, QueryError
@@ -62,6 +64,13 @@ def is_given_up(ours: Mapping[str, str], theirs: Mapping[str, str]) -> bool:
     """Whether a file is of an earlier attempt at the same run that never finished, as before a retry."""
     is_result = theirs.get("status") == "finished" or theirs.get("epoch") == theirs.get("epochs")
     return not is_result and all(ours[name] == theirs.get(name) for name in ("database", "run", "hash"))
+
+
+def checkpoints_folder(db: Database) -> Path:
+    """Where the checkpoints of a database are if nothing is said: a folder of its own, beside its file."""
+    if db.path is not None:
+        return db.path.with_name(f"{db.path.name}.checkpoints")
+    return platformdirs.user_data_path("bloxdb") / "checkpoints"
 
 
 NO_FOLDER = (

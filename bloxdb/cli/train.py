@@ -24,9 +24,8 @@ from bloxdb.db.references import known_recipe
 from bloxdb.errors import DatabaseExistsError, MissingExtraError, QueryError
 from bloxdb.runs.heartbeat import Intervals
 from bloxdb.runs.status import finished_archs, unfinished_count
-from bloxdb.trainer.checkpoint import default_folder
 from bloxdb.trainer.estimate import estimate
-from bloxdb.trainer.identity import KEPT
+from bloxdb.trainer.identity import KEPT, checkpoints_folder
 from bloxdb.trainer.naming import check_recipe
 from bloxdb.trainer.recipe import PRECISIONS, VARIANTS, TrainingRecipe, default_recipe, make_recipe
 from bloxdb.trainer.sources import is_own, name_of
@@ -269,7 +268,7 @@ def train_shown(
         arch_ids=tuple(arch_ids),
         recipe=recipe,
         seed=seed,
-        checkpoints=checkpoint_dir or default_folder(db),
+        checkpoints=checkpoint_dir or checkpoints_folder(db),
         intervals=Intervals(beat, dead_after),
         **options,
     )

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from bloxdb.trainer.checkpoint import Checkpoint, default_folder
+from bloxdb.trainer.checkpoint import Checkpoint
+from bloxdb.trainer.identity import checkpoints_folder
 from bloxdb.trainer.stopping import Stop
 from bloxdb.trainer.worker import Event, Worker
 
@@ -77,7 +78,7 @@ def test_checkpoints_of_runs_that_ended_are_swept_from_the_databases_own_folder(
     is_shared: bool, empty_db: Database, tmp_path: Path
 ) -> None:
     recipe = digits_recipe(1)
-    place = tmp_path / "of several" if is_shared else default_folder(empty_db)
+    place = tmp_path / "of several" if is_shared else checkpoints_folder(empty_db)
     what = job(empty_db, [QUICK], recipe, checkpoints=place)
     assert train(what)[0]
     ended, other, foreign = (
