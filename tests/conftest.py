@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +20,11 @@ from bloxdb import Database
 # Before any test loads torch; processes that tests start have it from here.
 wait_passively()
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # pytest-xdist has all cores at work already
+
+# Who starts tests in the background, or under nohup, has signals ignored, and so would all that they start.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "bloxdb", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
