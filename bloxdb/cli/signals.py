@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
+_SOON = 0.05  # seconds
 
 
 @contextmanager
@@ -17,7 +20,8 @@ def ended_by_signals() -> Iterator[None]:
     """Let signals end what goes on as Ctrl-C does, so that nothing is left half-made.
 
     After that the process ends by the signal itself, so that whoever sent it sees that it did. A signal that
-    was ignored before, as under ``nohup``, stays so.
+    was ignored before, as under ``nohup``, stays so. One that comes while Python collects garbage, where no
+    exception leaves, Ctrl-C among them, comes once more.
     """
     got: list[int] = []
 
@@ -27,14 +31,26 @@ def ended_by_signals() -> Iterator[None]:
         got.append(number)
         raise KeyboardInterrupt
 
-    before = {}
+    def once_more(lost: Any) -> None:
+        if lost.exc_type is KeyboardInterrupt:
+            signal.setitimer(signal.ITIMER_REAL, _SOON)
+        else:
+            told(lost)
+
+    before, told = {}, sys.unraisablehook
     if threading.current_thread() is threading.main_thread():
+        sys.unraisablehook = once_more
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
         before = {one: end for one in _ENDING if signal.getsignal(one) is signal.SIG_DFL}
     for one, handler in before.items():
         signal.signal(one, handler)
     try:
         yield
     finally:
+        if sys.unraisablehook is once_more:
+            sys.unraisablehook = told
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
         try:
             if got:
                 from bloxdb.db.opened import close_all

@@ -45,3 +45,32 @@ def test_a_signal_leaves_the_file_in_rest_however_often_it_comes(
     assert process.returncode == -number
     assert not has_wal(path)
     assert [found.name for found in tmp_path.iterdir()] == ["blox.db"]
+
+
+COLLECTING = """
+import sys, time
+from bloxdb.cli.signals import ended_by_signals
+
+class Slow:
+    def __del__(self):
+        print("ready", flush=True)
+        time.sleep(1)  # no exception leaves this
+
+with ended_by_signals():
+    Slow()
+    for _ in range(100):
+        time.sleep(1)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_while_garbage_is_collected_comes_once_more(number: signal.Signals) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", COLLECTING], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == -number
+    assert "Exception ignored" not in errors

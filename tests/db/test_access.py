@@ -150,7 +150,7 @@ def test_on_a_medium_that_nobody_can_write_everything_that_reads_works(medium: P
     with bloxdb.open(medium) as db:
         assert db.read_only
         assert len(bloxdb.top(3)) == 3
-        with pytest.raises(bloxdb.DatabaseError, match="is open read only"), db.transaction():
+        with pytest.raises(bloxdb.DatabaseError, match="is where nothing can be written"), db.transaction():
             pass
     for command in (["status"], ["top"], ["export", "--out", str(tmp_path / "release")]):
         done = subprocess.run(

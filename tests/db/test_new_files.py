@@ -156,7 +156,7 @@ def test_a_signal_ends_an_import_and_leaves_nothing(
         time.sleep(moment)
         process.send_signal(number)
         _, errors = process.communicate(timeout=100)
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.rglob("*")) == [], errors
     assert "Traceback" not in errors, errors
     assert process.returncode == (1 if number == signal.SIGINT else -number)
 
