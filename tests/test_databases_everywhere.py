@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -80,6 +81,7 @@ NO_DATABASES: dict[str, tuple[Any, str]] = {
 
 def call(entry: str, db: object, **more: object) -> Any:
     given = {**ARGUMENTS, **OF_ENTRY.get(entry, {}), **more}
+    given["path"] = Path(str(given["folder"]), f"{secrets.token_hex(8)}.db")  # of a file that is made
     needed = [
         name
         for name, parameter in parameters_of(ENTRIES[entry]).items()
@@ -93,7 +95,7 @@ def call(entry: str, db: object, **more: object) -> Any:
 def test_the_entries_are_found() -> None:
     expected = {"top", "pareto", "merge", "Arch.get", "Problem", "compat.from_database", "to_polars", "retry"}
     assert expected | {"RunQueue", "DatabaseSource", "environment_id"} <= set(ENTRIES)
-    assert set(BY_PATH) == {"open", "create", "upgrade", "open_or_create"}
+    assert set(BY_PATH) == {"open", "create", "upgrade", "open_or_create", "check"}
 
 
 @pytest.mark.parametrize("kind", NO_DATABASES)

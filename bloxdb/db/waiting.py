@@ -16,6 +16,7 @@ from contextvars import ContextVar
 
 from sqlalchemy import Connection as Transaction
 
+from bloxdb.arguments import number
 from bloxdb.db.forking import Connection, has_begun
 from bloxdb.db.holders import by_whom
 from bloxdb.db.statuses import RUNNING
@@ -36,7 +37,7 @@ _most: ContextVar[float | None] = ContextVar("bloxdb_most", default=None)
 @contextmanager
 def at_most(seconds: float | None) -> Iterator[None]:
     """Have nothing in the block wait longer for a lock, a new connection included; None for no bound."""
-    token = _most.set(seconds)
+    token = _most.set(None if seconds is None else float(number(seconds, "wait, in seconds,")))
     try:
         yield
     finally:

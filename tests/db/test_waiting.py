@@ -9,7 +9,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import text
 
@@ -123,6 +125,16 @@ def test_a_transaction_waits_no_longer_than_it_is_told(lock: str, path: Path) ->
         holder.communicate("\n")
         with db.transaction(wait=0.5) as session:
             session.add(bloxdb.Device(name="later"))
+
+
+@pytest.mark.parametrize("wait", [0, 2, 0.5, np.float32(0.5), np.int64(1)])
+def test_how_long_to_wait_is_any_number(wait: Any, path: Path) -> None:
+    with bloxdb.open(path) as db:
+        with db.transaction(wait=wait) as session:
+            session.add(bloxdb.Device(name="d"))
+        for wrong in ("soon", True, float("nan")):
+            with pytest.raises(bloxdb.QueryError, match="wait, in seconds, is a"), db.transaction(wait=wrong):
+                pass
 
 
 @pytest.mark.parametrize("name", ["blox.db", "link.db"])
