@@ -58,7 +58,10 @@ ENTRIES: dict[str, Callable[[str, Database, Path, Path, Path], object]] = {
 def test_a_recipe_that_cannot_be_asked_for_is_not_made(
     entry: str, name: str, empty_db: Database, golden: Path, tmp_path: Path, tiny_file: Path
 ) -> None:
-    with pytest.raises(bloxdb.QueryError, match=ANSWER.replace("*", r"\*")):
+    told = ANSWER.replace("*", r"\*")
+    if entry == "import_parquet":  # with the file, the row and the column
+        told = rf"recipes.parquet, row 0, column name: ({told}|a text of 201 characters is longer than 200)"
+    with pytest.raises((bloxdb.QueryError, bloxdb.BloxFormatError), match=told):
         ENTRIES[entry](name, empty_db, golden, tmp_path, tiny_file)
     assert empty_db.rows_of(select(Recipe.name)) == []
 
