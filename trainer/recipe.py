@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bloxdb.arguments import integer, number
+from bloxdb.arguments import as_index, integer, number
 from bloxdb.codecs.header import MAX_EPOCHS
 from bloxdb.db.references import DATASETS, RELEASED, Images, RecipeFacts, new_name
 from bloxdb.errors import QueryError
@@ -233,7 +233,9 @@ def checked(name: str, value: Any) -> Any:
     if kind == "int":
         value = integer(value, what)
     elif kind == "float":
-        value = float(number(value, what)) + 0.0  # of -0.0 that is 0.0, which it is equal to
+        whole, value = as_index(value), float(number(value, what)) + 0.0  # of -0.0 that is 0.0
+        if whole is not None and value != whole:
+            raise QueryError(f"{what} has more digits than a float can hold")
     elif not isinstance(value, _PLAIN[kind]):
         raise QueryError(f"{what} is {'a text' if kind == 'str' else 'True or False'}, not {value!r:.100}")
     else:

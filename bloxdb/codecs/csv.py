@@ -9,7 +9,7 @@ import math
 import re
 import sys
 from collections.abc import Mapping
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any, BinaryIO, cast
 
 import numpy as np
@@ -36,7 +36,6 @@ _LONG = 1000  # bytes of a field that is not worth remembering
 _NUMBER = r"-?(?:[0-9]{1,400}(?:\.[0-9]{1,1100})?(?:e[+-]?[0-9]{1,4})?|inf|nan)"  # as long as a float can be
 _FLOAT = re.compile(_NUMBER)
 _FLOATS = re.compile(rf"\[{_NUMBER}(?:, {_NUMBER})*\]")
-_EXACTLY = Context(prec=2000)
 _WHOLE = re.compile(r"[0-9]{1,19}")
 _ARCH = re.compile(r"\[[0-9, \[\]]{1,100}\]")
 
@@ -148,7 +147,7 @@ def _float(text: str, name: str, row: int) -> float:
     if not text[-1].isdigit() or (len(text) <= sys.float_info.dig and "e" not in text):
         return value  # inf, nan, and as few digits as every float has
     said = Decimal(text)
-    digits = len(said.normalize(_EXACTLY).as_tuple().digits)
+    digits = len(said.as_tuple().digits)  # zeros at the end, too: a long whole number has them by chance
     if not math.isfinite(value) or Decimal(f"{value:.{digits - 1}e}") != said:
         raise BloxFormatError(
             f"{text[:40]!r} is no number that a float holds; the nearest is {value!r}", row=row, column=name
