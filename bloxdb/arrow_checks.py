@@ -403,9 +403,8 @@ class EpochChecks:
         if best is None:
             return
         if best > len(val_top1):
-            raise self._tables.place(Run, "best_epoch").error(
-                f"the run has {len(val_top1)} epochs, and no {best}", i
-            )
+            what = f"the run has {len(val_top1)} epochs, and no {best}"
+            raise self._tables.place(Run, "best_epoch").error(what, i)
         measure = RUN["val_top1"]
         stored = int(val_top1[best - 1])
         known = None if stored == MISSING else measure.natural(stored)

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import JSON, Boolean, DateTime, Double, Integer, LargeBinary, Text
 
 from bloxdb.db.base import Base
+from bloxdb.db.codes import kind_of
 from bloxdb.db.connection import locate, path_of
 from bloxdb.db.creation import static_rows
 from bloxdb.db.database import Database, open
@@ -117,7 +118,7 @@ def check(
 def is_damage(error: DatabaseError) -> bool:
     """Whether an error says that a file is damaged, and not, as one of a lock, that it cannot be read now."""
     original = getattr(error.__cause__, "orig", error.__cause__)
-    return getattr(original, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return kind_of(original) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def _findings(db: Database, progress: Progress | None) -> Iterator[Finding]:

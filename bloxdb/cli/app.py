@@ -100,7 +100,9 @@ def _told() -> Iterator[None]:
     except BloxError as error:
         _fail(error)
     except DBAPIError as error:
-        is_damaged = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
+        from bloxdb.db.codes import kind_of
+
+        is_damaged = kind_of(error.orig) == sqlite3.SQLITE_CORRUPT
         _fail(f"the database: {error.orig}{'; `bloxdb check` says what is damaged' if is_damaged else ''}")
     except BrokenPipeError:
         end_by_sigpipe()

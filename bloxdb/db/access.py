@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from bloxdb import warn
+from bloxdb.db.codes import kind_of
 from bloxdb.db.disks import disk_of, warning_for
 from bloxdb.db.holders import by_whom
 from bloxdb.db.waiting import BUSY_MS, is_busy
@@ -31,7 +32,6 @@ COLUMN that damages no file (https://www.sqlite.org/releaselog/3_35_5.html)."""
 
 _JOURNALS = ("-journal", "-wal")  # what SQLite looks for beside a file
 _NO_INDEX = (sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_IOERR_SHMMAP)
-_PRIMARY = 0xFF  # of a code of SQLite; the other bits say more
 
 
 def is_writable(path: Path) -> bool:
@@ -173,7 +173,7 @@ def refusal(error: BaseException | None, path: Path | None) -> str | None:
             f"left: have {owner(path.resolve())} run `bloxdb status --db {path}`, and keep {journal.name}, "
             "without which the database is lost"
         )
-    if code & _PRIMARY in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+    if kind_of(error) in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
         return _of_files_beside(path)
     return None
 

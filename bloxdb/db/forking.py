@@ -27,6 +27,7 @@ import sqlite3
 import struct
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -36,7 +37,11 @@ from weakref import WeakSet
 from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
+from bloxdb.db.codes import code_of, kind_of
+
 _T = TypeVar("_T")
+
+_TRIES, _PAUSE = 40, 0.05  # seconds, for one who may only read
 
 _INHERITED = "the transaction was begun before this process was forked, and only its parent can go on with it"
 
@@ -53,7 +58,15 @@ class Cursor(sqlite3.Cursor):
     connection: Connection
 
     def execute(self, *arguments: Any) -> Cursor:
-        """As `sqlite3.Cursor.execute`."""
+        """As `sqlite3.Cursor.execute`; who may only read waits while a writer is just coming or going."""
+        for _ in range(_TRIES):
+            try:
+                with self.connection.in_use:
+                    return super().execute(*arguments)
+            except sqlite3.OperationalError as error:
+                if not _is_between_writers(error):
+                    raise
+            time.sleep(_PAUSE)
         with self.connection.in_use:
             return super().execute(*arguments)
 
@@ -76,6 +89,11 @@ class Cursor(sqlite3.Cursor):
         """As `sqlite3.Cursor.fetchall`."""
         with self.connection.in_use:
             return super().fetchall()
+
+
+def _is_between_writers(error: sqlite3.OperationalError) -> bool:
+    """Whether a file has a journal, or a WAL without its index, which one who may only read cannot mend."""
+    return kind_of(error) == sqlite3.SQLITE_READONLY != code_of(error)
 
 
 class Connection(sqlite3.Connection):

@@ -8,7 +8,6 @@ what it would do and not by how it is written (https://www.sqlite.org/c3ref/set_
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -24,7 +23,6 @@ _ACTIONS = {
     sqlite3.SQLITE_FUNCTION,
     sqlite3.SQLITE_RECURSIVE,
 }
-_TRIES, _PAUSE = 40, 0.05  # seconds, for one who may only read
 _FORBIDDEN = {"load_extension", "fts3_tokenizer"}  # functions that bring foreign code in
 
 _PRAGMAS = {  # what they tell without an argument; with one, they set it
@@ -87,30 +85,17 @@ def ask(engine: Engine, sql: str, values: dict[str, Any]) -> Answer:
         UnicodeError,
     )
     try:
-        tries_left = _TRIES
-        while True:
-            tries_left -= 1
-            connection = engine.raw_connection()  # nothing is ever committed on it
-            try:
-                cursor = engines.query(connection.driver_connection, sql, values)
-                if cursor.description is None:
-                    raise DatabaseError("the statement gives no rows; a query begins with SELECT")
-                return Answer(distinct(column[0] for column in cursor.description), cursor.fetchall())
-            except sqlite3.OperationalError as error:
-                if not (tries_left and _is_between_writers(error)):
-                    raise
-            finally:
-                connection.close()
-            time.sleep(_PAUSE)
+        connection = engine.raw_connection()  # nothing is ever committed on it
+        try:
+            cursor = engines.query(connection.driver_connection, sql, values)
+            if cursor.description is None:
+                raise DatabaseError("the statement gives no rows; a query begins with SELECT")
+            return Answer(distinct(column[0] for column in cursor.description), cursor.fetchall())
+        finally:
+            connection.close()
     except failures as error:
         said = ONLY_READS if engines.is_refusal(error) else " ".join(str(error).split())
         raise DatabaseError(said) from error
-
-
-def _is_between_writers(error: sqlite3.OperationalError) -> bool:
-    """Whether one who may only read came as a writer was just coming or going, with journal and WAL."""
-    code = getattr(error, "sqlite_errorcode", 0)  # what the driver itself finds has none
-    return code & 0xFF == sqlite3.SQLITE_READONLY and code != sqlite3.SQLITE_READONLY
 
 
 def distinct(names: Iterable[str]) -> tuple[str, ...]:

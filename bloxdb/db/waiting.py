@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from sqlalchemy import Connection as Transaction
 
 from bloxdb.arguments import number
+from bloxdb.db.codes import kind_of
 from bloxdb.db.forking import Connection, has_begun
 from bloxdb.db.holders import by_whom
 from bloxdb.db.statuses import RUNNING
@@ -27,7 +28,6 @@ BUSY_MS = 30_000
 _AT_ONCE_MS = 200
 _TELL_AFTER, _TELL_AGAIN = 5.0, 60.0  # seconds
 _UNNOTICED = 1.0  # seconds for which a lock can be held, and no worker misses a sign of life
-_PRIMARY = 0xFF  # of a code of SQLite; the other bits say more
 _log = logging.getLogger("bloxdb")
 
 
@@ -46,7 +46,7 @@ def at_most(seconds: float | None) -> Iterator[None]:
 
 def is_busy(error: BaseException | None) -> bool:
     """Whether SQLite says that another connection has the lock."""
-    return (getattr(error, "sqlite_errorcode", 0) & _PRIMARY) == sqlite3.SQLITE_BUSY
+    return kind_of(error) == sqlite3.SQLITE_BUSY
 
 
 def patiently(driver: Connection, sql: str, seconds: float | None = None) -> None:

@@ -26,11 +26,13 @@ __all__ = ["shared_folder"]
 
 COUNT = """
 import bloxdb, sys
+from sqlalchemy import text
 with bloxdb.open(sys.argv[1], read_only=True) as db:
     print("open", flush=True)
     seen = set()
     while sys.argv[2] not in seen:
         seen.add(str(db.rows("SELECT count(*) AS n FROM {table}")[0]["n"]))
+        seen.add(str(db.reader.scalar(text("SELECT count(*) FROM {table}"))))
     print(*sorted(seen, key=int))
 """
 

@@ -1,0 +1,14 @@
+"""The codes that SQLite gives its errors: https://www.sqlite.org/rescode.html"""
+
+from __future__ import annotations
+
+
+def code_of(error: BaseException | None) -> int:
+    """The whole code of an error; 0 where there is none, as of what the driver itself finds."""
+    found: int = getattr(error, "sqlite_errorcode", 0)
+    return found
+
+
+def kind_of(error: BaseException | None) -> int:
+    """The primary code of an error, as ``sqlite3.SQLITE_BUSY``; 0 where there is none."""
+    return code_of(error) & 0xFF

@@ -1,0 +1,24 @@
+"""What SQLite's errors say, and those that are none of SQLite's."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from bloxdb.db.codes import code_of, kind_of
+
+
+def test_a_code_has_a_kind_and_what_the_driver_finds_has_none() -> None:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE t (a INTEGER PRIMARY KEY)")
+        connection.execute("INSERT INTO t VALUES (1)")
+        with pytest.raises(sqlite3.IntegrityError) as twice:
+            connection.execute("INSERT INTO t VALUES (1)")
+        with pytest.raises(sqlite3.OperationalError) as odd:
+            connection.execute("SELECT CAST(x'ff' AS TEXT)").fetchone()
+    assert code_of(twice.value) == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY
+    assert kind_of(twice.value) == sqlite3.SQLITE_CONSTRAINT
+    for none in (odd.value, ValueError(), None):
+        assert (code_of(none), kind_of(none)) == (0, 0)
