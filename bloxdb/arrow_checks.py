@@ -19,6 +19,7 @@ from sqlalchemy import JSON, Boolean, Column, DateTime, Double, Integer, String
 from sqlalchemy.types import TypeEngine
 
 from bloxdb.arguments import LARGEST
+from bloxdb.counts import Counts
 from bloxdb.db.references import new_name
 from bloxdb.db.schema import Base, Device, Env, Latency, Recipe, Run
 from bloxdb.db.statuses import ENDED, FINISHED
@@ -394,7 +395,7 @@ class EpochChecks:
             count = val_top1.shape[1]
             most = self._most[row["recipe_id"]]
             if count > most:
-                raise place.error(f"run {run_id} has {count} epochs, and its recipe {most}")
+                raise place.error(f"run {run_id} has {Counts(epochs=count)}, and its recipe {most}")
             self._counts[run_id] = count
             self._check_best(row, val_top1[k])
 
@@ -403,7 +404,7 @@ class EpochChecks:
         if best is None:
             return
         if best > len(val_top1):
-            what = f"the run has {len(val_top1)} epochs, and no {best}"
+            what = f"the run has {Counts(epochs=len(val_top1))}, and no {best}"
             raise self._tables.place(Run, "best_epoch").error(what, i)
         measure = RUN["val_top1"]
         stored = int(val_top1[best - 1])
@@ -431,7 +432,7 @@ class EpochChecks:
             most = self._most[row["recipe_id"]]
             if row["status"] == FINISHED and count != most:
                 raise self._tables.place(Run, "status").error(
-                    f"a finished run has {most} epochs, and it has {count}", i
+                    f"a finished run has {Counts(epochs=most)}, and it has {count}", i
                 )
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Column, ColumnElement, and_, cast, func, inspect, or_, se
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import JSON, Boolean, DateTime, Double, Integer, LargeBinary, Text
 
+from bloxdb.counts import counted
 from bloxdb.db.base import Base
 from bloxdb.db.codes import kind_of
 from bloxdb.db.connection import locate, path_of
@@ -390,12 +391,12 @@ def _of_runs(db: Database, query: Any, kind: str, said: str) -> Iterator[Finding
     rows = query.subquery()
     count, first = _counted(db, rows, "arch_id")
     if count:
-        runs = "1 run has" if count == 1 else f"{count:,} runs have"
+        runs = counted(count, "run has", "runs have")
         yield Finding(kind, f"{runs} {said}; the first is of architecture {first}")
 
 
 def _rows(count: int) -> str:
-    return f"{count:,} row{'s' * (count != 1)}"
+    return counted(count, "row")
 
 
 def _verb(count: int, verb: str) -> str:

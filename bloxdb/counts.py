@@ -30,8 +30,33 @@ class Counts:
 
     def __str__(self) -> str:
         found = [(field.name, getattr(self, field.name)) for field in fields(self)]
-        parts = [f"{n:,} {_ONE[name] if n == 1 else name}" for name, n in found if n]
+        parts = [counted(n, _ONE[name], name) for name, n in found if n]
         return ", ".join(parts) or "nothing"
+
+
+def counted(n: int, one: str, many: str = "") -> str:
+    """How many of something, with the words for one or for several.
+
+    Parameters
+    ----------
+    n
+        How many.
+    one
+        What one is called, as 'run' or 'run waits'.
+    many
+        What several are called, as 'runs wait'; `one` with an s if nothing is said.
+
+    Returns
+    -------
+    str
+        The number, its thousands set off, and the words.
+
+    Examples
+    --------
+    >>> counted(1, "row"), counted(91_125, "row"), counted(0, "run waits", "runs wait")
+    ('1 row', '91,125 rows', '0 runs wait')
+    """
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
 _ONE = {"architectures": "architecture", "runs": "run", "epochs": "epoch", "latencies": "latency"}

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from bloxdb import space
 from bloxdb.checking import Finding, check, gapped_runs, wrong_best
+from bloxdb.counts import counted
 from bloxdb.db.access import beside, refusal
 from bloxdb.db.connection import check_file, locate, path_of
 from bloxdb.db.creation import open_or_create
@@ -178,11 +179,11 @@ class _Copying:
             self._report.rows[table.name] += self._write(table, columns, good)
         unseen = self._count(table.name) - seen
         if unseen > 0 and len(self._report.lost) == lost:  # nothing else was said of them
-            self._lose(f"{unseen:,} rows of {table.name} have no number for {columns[0].name}")
+            self._lose(f"{counted(unseen, 'row')} of {table.name} without a number for {columns[0].name}")
         for problem, count in self._problems.items():
-            self._lose(f"{count:,} rows of {table.name} {problem}")
+            self._lose(f"{counted(count, 'row')} of {table.name} {problem}")
         for change, count in self._changes.items():
-            self._report.repaired.append(f"{count:,} rows of {table.name} {change}")
+            self._report.repaired.append(f"{counted(count, 'row')} of {table.name} {change}")
         if table.name in _PARENTS:
             query = f"SELECT {columns[0].name} FROM {table.name}"  # noqa: S608
             self._keys[table.name] = {row[0] for row in self._target.execute(query)}
@@ -253,10 +254,8 @@ class _Copying:
                     middle = (low + high) // 2
                     ranges += [(middle + 1, high), (low, middle)]
         if unread:
-            self._lose(
-                f"what {table.name} had under {len(unread):,} values of {key}, from {min(unread)} to "
-                f"{max(unread)}, cannot be read"
-            )
+            values = f"{counted(len(unread), 'value')} of {key}, from {min(unread)} to {max(unread)}"
+            self._lose(f"what {table.name} had under {values}, cannot be read")
 
     def _count(self, table: str) -> int:
         """How many rows a table has; 0 where that cannot be read."""
@@ -320,7 +319,8 @@ def _copy_anew(session: Session, report: RepairReport) -> None:
             changes.append({"id": row.id, "flops": flops, "params": params})
     if changes:
         session.execute(update(Run), changes)
-        report.repaired.append(f"{len(changes):,} runs have the costs of their architectures again")
+        runs = counted(len(changes), "run has its", "runs have their")
+        report.repaired.append(f"{runs} architecture's costs again")
     wrong = {row.id for query in wrong_best().values() for row in session.execute(query)}
     for run_id in sorted(wrong):
         best = session.execute(
@@ -337,7 +337,8 @@ def _copy_anew(session: Session, report: RepairReport) -> None:
             update(Run).where(Run.id == run_id).values(best_epoch=best.epoch, val_top1=best.val_top1)
         )
     if wrong:
-        report.repaired.append(f"{len(wrong):,} runs have the best of their epochs again")
+        runs = counted(len(wrong), "run has the best of its epochs", "runs have the best of their epochs")
+        report.repaired.append(f"{runs} again")
     _cut(session, report)
 
 
@@ -354,6 +355,7 @@ def _cut(session: Session, report: RepairReport) -> None:
         session.execute(delete(Epoch).where(Epoch.run_id == row.id, Epoch.epoch > whole))
         cut += 1
     if cut:
-        report.repaired.append(
-            f"{cut:,} runs that have not ended lost their epochs after a gap, and go on before it"
+        runs = counted(
+            cut, "unfinished run goes on before a gap in its", "unfinished runs go on before a gap in their"
         )
+        report.repaired.append(f"{runs} epochs, without those after it")

@@ -121,7 +121,7 @@ def test_everything_knows_a_measure_that_was_added_to_the_list(changed: Path) ->
     assert found["frame"] == found["table"] == [3.25, 1.5, 7.001]
     assert (found["unit"], found["info"]) == ("percent", 1.5)
     assert "test_ece" in found["columns"]
-    assert "1 values contradict" in found["merge"]
+    assert "1 value contradicts" in found["merge"]
     assert found["forgotten"] == 0
     assert found["base"] == ["model_hash", "val_top1", "test_top1", "train_time_s"]  # no file has it
     choices = run(changed, "-m", "bloxdb", "top", "--help").stdout

@@ -158,8 +158,8 @@ def test_what_is_known_no_more_is_found_and_null_in_the_copy(path: Path) -> None
     report = bloxdb.repair(path)
     assert report.is_whole
     assert report.repaired == [
-        "1 rows of runs referred to envs that are not there",
-        "1 rows of epochs had something else for val_loss_micro",
+        "1 row of runs referred to envs that are not there",
+        "1 row of epochs had something else for val_loss_micro",
     ]
     with bloxdb.open(report.copy, current=False) as db:
         assert db.rows("SELECT env_id FROM runs WHERE id = 1") == [{"env_id": None}]
@@ -173,10 +173,10 @@ def test_what_has_no_place_is_found_and_said_to_be_lost(path: Path) -> None:
     assert not report.is_whole
     assert report.left == []
     assert report.lost == [
-        "1 rows of runs referred to recipes that are not there",
-        "1 rows of runs were there twice, or had a status that there is not",
+        "1 row of runs referred to recipes that are not there",
+        "1 row of runs were there twice, or had a status that there is not",
         "22 rows of epochs referred to runs that are not there",
-        "1 rows of latencies referred to devices that are not there",
+        "1 row of latencies referred to devices that are not there",
     ]
     assert report.rows["runs"] == 38
 
@@ -264,7 +264,7 @@ def test_a_row_without_a_number_costs_that_row_alone_and_is_said_to_be_lost(
     repaired = bloxdb.repair(path)
     assert not repaired.is_whole
     assert [
-        line for line in repaired.lost if line.startswith("1 rows of") and line.endswith(f" for {column}")
+        line for line in repaired.lost if line.startswith("1 row of") and line.endswith(f" for {column}")
     ]
     after = content(repaired.copy)
     at = 4 if table == "epochs" else 5
@@ -325,9 +325,7 @@ def test_unfinished_runs_go_on_before_a_gap(empty_db: Database) -> None:
     changed(path, "DELETE FROM epochs WHERE epoch = 3")
     report = bloxdb.repair(path)
     assert report.is_whole
-    assert report.repaired == [
-        "1 runs that have not ended lost their epochs after a gap, and go on before it"
-    ]
+    assert report.repaired == ["1 unfinished run goes on before a gap in its epochs, without those after it"]
     with bloxdb.open(report.copy, current=False) as db:
         assert [row["epoch"] for row in db.rows("SELECT epoch FROM epochs")] == [1, 2]
 
@@ -405,5 +403,5 @@ def test_the_command_tells_and_repairs(path: Path, tmp_path: Path) -> None:
     changed(path, "UPDATE runs SET train_time_s = 5 WHERE train_time_s < 0")
     done = ask(path, "--repair")
     assert done.returncode == 0
-    assert "repaired: 1 runs have the costs of their architectures again" in done.stdout
+    assert "repaired: 1 run has its architecture's costs again" in done.stdout
     assert path.with_name("tiny.repaired.db").exists()

@@ -127,7 +127,7 @@ def test_epochs_alone_can_contradict(make: MakeDb, ours: Database) -> None:
         with db.transaction() as session:
             session.execute(text("UPDATE epochs SET val_loss_micro = 1 WHERE run_id = 1 AND epoch = 7"))
 
-    with pytest.raises(bloxdb.ConflictError, match="1 values contradict"):
+    with pytest.raises(bloxdb.ConflictError, match="1 value contradicts"):
         bloxdb.merge([make("theirs.db", change)], ours)
 
 

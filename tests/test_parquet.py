@@ -82,7 +82,7 @@ def test_contradictions_and_replacing(tiny_db: Database, tmp_path: Path) -> None
     bloxdb.export_parquet(tmp_path, tiny_db)
     with tiny_db.transaction() as session:
         session.execute(text("UPDATE runs SET test_top1 = 1.5 WHERE id = 1"))
-    with pytest.raises(bloxdb.ConflictError, match="1 values contradict"):
+    with pytest.raises(bloxdb.ConflictError, match="1 value contradicts"):
         bloxdb.import_parquet(tmp_path, tiny_db)
     assert bloxdb.import_parquet(tmp_path, tiny_db, replace=True).replaced == 1
     assert tiny_db.rows("SELECT count(*) AS n FROM runs WHERE test_top1 = 1.5") == [{"n": 0}]

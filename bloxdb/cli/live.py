@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from bloxdb.cli.terminal import clean, console, say
+from bloxdb.counts import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -50,7 +51,7 @@ class Board:
     def summary(self) -> str:
         """How many runs are done, and when the rest will be."""
         done = self._at_start - self.left
-        text = f"{self.total - self.left:,} of {self.total:,} runs have ended"
+        text = f"{self.total - self.left:,} of {counted(self.total, 'run has', 'runs have')} ended"
         if done and self.left:
             seconds = (time.monotonic() - self._start) / done * self.left
             text += f", the rest in about {duration(seconds)}"

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from bloxdb import space
 from bloxdb.arguments import integer
 from bloxdb.codecs.header import VERSION
+from bloxdb.counts import Counts
 from bloxdb.dataset.folder import Devices, wanted_devices
 from bloxdb.dataset.source import Source
 from bloxdb.errors import QueryError
@@ -48,7 +49,8 @@ class Runs:
 
     def __repr__(self) -> str:
         seeds = ", ".join(map(str, self._seeds))
-        return f"<Dataset {self.dataset}: {len(self)} architectures, {self.epochs} epochs, seeds {seeds}>"
+        counts = Counts(architectures=len(self), epochs=self.epochs)
+        return f"<Dataset {self.dataset}: {counts}, seeds {seeds}>"
 
     @property
     def version(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bloxdb.counts import counted
 from bloxdb.errors import ConflictError
 
 _SHOWN = 5  # more do not help a person to see what is wrong
@@ -31,7 +32,5 @@ class Conflicts:
         """Raise `ConflictError` if there was any."""
         if self._count:
             more = "; …" if self._count > len(self._first) else ""
-            raise ConflictError(
-                f"{self._count} values contradict the database, {self._outcome}: "
-                f"{'; '.join(self._first)}{more}"
-            )
+            values = counted(self._count, "value contradicts", "values contradict")
+            raise ConflictError(f"{values} the database, {self._outcome}: {'; '.join(self._first)}{more}")

@@ -31,6 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from bloxdb import space
+from bloxdb.counts import Counts, counted
 from bloxdb.db.base import Base as Base
 from bloxdb.db.base import known
 from bloxdb.db.database import Database, asked
@@ -180,7 +181,7 @@ class Arch(Base):
         costs = known(
             lambda: f"{self.flops / 1e6:.1f} MFLOPs, {self.params / 1e6:.2f} M params", "costs not loaded"
         )
-        runs = known(lambda: f"{len(self.runs)} run{'' if len(self.runs) == 1 else 's'}", "runs not loaded")
+        runs = known(lambda: counted(len(self.runs), "run"), "runs not loaded")
         return f"Arch {self.id} {self.hash[:8]}… {self.vec_text}: {costs}, {runs}"
 
 
@@ -238,7 +239,7 @@ class Recipe(Base):
     )
 
     def _told(self) -> str:
-        return f"Recipe {self.name}: {self.dataset}, {self.epochs} epochs"
+        return f"Recipe {self.name}: {self.dataset}, {Counts(epochs=self.epochs)}"
 
 
 _all_costs = cache(space.all_costs)

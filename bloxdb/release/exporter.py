@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session, aliased
 from bloxdb import codecs, space
 from bloxdb.codecs import Header, Table
 from bloxdb.codecs.columns import BASE, BENCH, COLUMNS, ENV, EXT, INFO, MEASURED, is_list
+from bloxdb.counts import counted
 from bloxdb.db.database import Database, asked
 from bloxdb.db.epochs import read_epochs
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
@@ -223,15 +224,17 @@ class _Source:
     def _note_missing_ext(self, seed: int, with_ext: int) -> None:
         total = self.session.scalar(self._runs(seed, func.count()).order_by(None)) or 0
         if total > with_ext:
+            of_all = counted(total, "run has", "runs have")
             self.report.notes.append(
-                f"seed {seed}: {total - with_ext} of {total} runs have no ext data, and are not in ext"
+                f"seed {seed}: {total - with_ext:,} of {of_all} no ext data; ext lacks them"
             )
         query = select(func.count()).where(
             Run.recipe_id == self.recipe.id, Run.seed == seed, Run.status != FINISHED
         )
         unfinished = self.session.scalar(query) or 0
         if unfinished:
-            self.report.notes.append(f"seed {seed}: {unfinished} runs are not finished, and not in the files")
+            runs = counted(unfinished, "run is not finished", "runs are not finished")
+            self.report.notes.append(f"seed {seed}: {runs}, and not in the files")
 
     def _lists(self, seed: int, ids: npt.NDArray[np.int64]) -> dict[str, Array]:
         """All measures of the epochs of runs, stored integers of shape (runs, epochs)."""

@@ -15,7 +15,7 @@ from sqlalchemy import bindparam, select, update
 
 from bloxdb import space
 from bloxdb.codecs.header import MAX_EPOCHS
-from bloxdb.counts import Counts
+from bloxdb.counts import Counts, counted
 from bloxdb.db.epochs import EpochWriter
 from bloxdb.db.references import DATASETS, RELEASED, Environments, Images, RecipeFacts, recipe_for
 from bloxdb.db.schema import Recipe, Run, StaticInfo
@@ -199,7 +199,7 @@ class ResultsImporter:
         if whole is None or (meant.epochs is not None and most > meant.epochs):
             said = "nobody says of how many" if whole is None else f"the recipe is of {meant.epochs}"
             raise ReleaseError(
-                f"{file.path}: a run has {most} epochs, and {said}; name the recipe as DATASET-EPOCHS"
+                f"{file.path}: a run has {Counts(epochs=most)}, and {said}; name the recipe as DATASET-EPOCHS"
             )
         if meant.epochs not in (None, whole) and meant.name not in self._told:
             self._told.add(meant.name)
@@ -218,20 +218,23 @@ class ResultsImporter:
                 f"{meant.seed} are believed"
             )
         if file.without:
-            self.notes.append(f"{name}: {file.without} architectures without results")
+            self.notes.append(f"{name}: {Counts(architectures=file.without)} without results")
         absent = _absent(file)
         if absent:
-            self.notes.append(f"{name}: {absent} architectures of the range that it is of are not in it")
+            missing = counted(
+                absent,
+                "architecture of the range that it is of is not in it",
+                "architectures of the range that it is of are not in it",
+            )
+            self.notes.append(f"{name}: {missing}")
         if file.gaps:
             self.notes.append(
                 f"{name}: histories lack values of {Counts(epochs=file.gaps)} in "
                 f"{Counts(runs=file.with_gaps)}; they are stored as NULL"
             )
         if file.unfit:
-            self.notes.append(
-                f"{name}: {file.unfit} values are infinite or have more digits than the database keeps, and "
-                "are stored as NULL"
-            )
+            unfit = counted(file.unfit, "value is", "values are")
+            self.notes.append(f"{name}: {unfit} infinite or too long for the database, and stored as NULL")
 
     def _compare_costs(self, file: ResultsFile) -> None:
         changes = []

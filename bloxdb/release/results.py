@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from bloxdb.codecs.header import MAX_EPOCHS
 from bloxdb.codecs.opcodes import CutOffError, Span
+from bloxdb.counts import Counts
 from bloxdb.db.schema import EPOCH_MEASURES
 from bloxdb.errors import BloxFormatError
 from bloxdb.measures import ENVIRONMENT, MISSING, RUN, nearest_stored
@@ -363,7 +364,9 @@ def _is_whole(tested_at: Any, epochs: int) -> bool:
     if epochs == 0:
         raise _WrongError("it was tested, but has no epoch of training or validation")
     if tested_at != epochs:
-        raise _WrongError(f"it was tested at epoch {_shown_epoch(tested_at)}, but has {epochs} epochs")
+        raise _WrongError(
+            f"it was tested at epoch {_shown_epoch(tested_at)}, but has {Counts(epochs=epochs)}"
+        )
     return True
 
 

@@ -77,5 +77,5 @@ def test_where_there_is_no_terminal_the_first_epoch_and_then_few_are_logged(
     assert capsys.readouterr().out.splitlines() == [
         "architecture 7: epoch 1 of 4, val_top1 50.00 %, 10 images/s",
         "architecture 7: finished, test_top1 51.00 %",
-        "0 of 1 runs have ended",
+        "0 of 1 run has ended",
     ]

@@ -17,7 +17,7 @@ def test_all_are_counted_and_five_are_told(count: int, end: str) -> None:
     with pytest.raises(ConflictError) as caught:
         conflicts.check()
     assert str(caught.value) == (
-        f"{count} values contradict the database, nothing was done: {told}{'; …' if count > 5 else ''}"
+        f"{count} {'values contradict' if count > 1 else 'value contradicts'} the database, nothing was done: {told}{'; …' if count > 5 else ''}"
     )
     assert str(caught.value).endswith(end)
 
@@ -26,5 +26,5 @@ def test_none_is_no_error() -> None:
     conflicts = Conflicts("nothing was done")
     conflicts.check()
     conflicts.add("late")
-    with pytest.raises(ConflictError, match="^1 values"):
+    with pytest.raises(ConflictError, match="^1 value contradicts"):
         conflicts.check()

@@ -42,7 +42,7 @@ def test_an_ext_file_of_some_runs_leaves_the_others_alone(
     codecs.write(Table.from_rows(ext.header, ext.rows()[:7]), tmp_path / "blox-ext-3.csv")
     bloxdb.import_release([tmp_path, golden / TINY / "blox-base-3.csv"], empty_db)
     report = bloxdb.export_release(tmp_path / "out", empty_db)
-    assert report.notes == ["seed 3: 33 of 40 runs have no ext data, and are not in ext"]
+    assert report.notes == ["seed 3: 33 of 40 runs have no ext data; ext lacks them"]
     back = codecs.read(tmp_path / "out" / "blox-ext-3.blox")
     assert back.sorted().rows() == sorted(ext.rows()[:7])
     assert len(codecs.read(tmp_path / "out" / "blox-base-3.blox")) == 40
@@ -216,7 +216,7 @@ def test_a_run_with_any_ext_value_is_in_ext(
     else:
         sql(empty_db, f"UPDATE epochs SET {column} = 1000 WHERE run_id = 7 AND epoch = 10")
     report = bloxdb.export_release(tmp_path, empty_db, format="pickle")
-    assert "seed 3: 39 of 40 runs have no ext data, and are not in ext" in report.notes
+    assert "seed 3: 39 of 40 runs have no ext data; ext lacks them" in report.notes
     (row,) = codecs.read(tmp_path / "blox-ext-3.pickle").rows()
     assert (
         row[0]

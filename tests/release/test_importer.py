@@ -38,7 +38,7 @@ def test_parts_can_come_one_after_the_other(
         if stem == "blox-base-3":
             report = bloxdb.export_release(tmp_path / "base-only", empty_db)
             assert [path.stem for path in report.files] == ["blox-info", "blox-base-3"]
-            assert report.notes == ["seed 3: 40 of 40 runs have no ext data, and are not in ext"]
+            assert report.notes == ["seed 3: 40 of 40 runs have no ext data; ext lacks them"]
     assert content(empty_db) == content(tiny_db)
 
 
@@ -68,7 +68,7 @@ def test_contradictions_are_listed_and_replaced_only_on_demand(
     before = content(tiny_db)
     path = changed(golden / TINY / f"{stem}.csv", tmp_path / f"{stem}.csv", 0, column, value)
     with pytest.raises(
-        bloxdb.ConflictError, match=f"1 values contradict.*{stem}.csv, architecture .*{sentence}|10 values"
+        bloxdb.ConflictError, match=f"1 value contradicts.*{stem}.csv, architecture .*{sentence}|10 values"
     ):
         bloxdb.import_release(path, tiny_db)
     assert content(tiny_db) == before
