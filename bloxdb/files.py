@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bloxdb.counts import Counts
-from bloxdb.errors import BloxError
+from bloxdb.errors import BloxError, QueryError
 
 _WORTH_THREADS = 1 << 24  # bytes
 _KINDS = {
@@ -35,7 +35,20 @@ _LARGE = 1 << 22  # bytes from which NumPy asks for huge pages
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:
-    """A path as a caller gives it: ``~`` is a home folder, which no shell has made of ``--out=~/x``."""
+    """A path as a caller gives it: ``~`` is a home folder, which no shell has made of ``--out=~/x``.
+
+    Parameters
+    ----------
+    path
+        The path.
+
+    Raises
+    ------
+    QueryError
+        It is blank: ``--out "$UNSET"`` is meant for no folder, and least of all for the one we are in.
+    """
+    if not os.fspath(path).strip():
+        raise QueryError("a path is blank: name a file or a folder; a single dot is the folder you are in")
     place = Path(path)
     try:
         return place.expanduser()

@@ -208,7 +208,16 @@ def sync(path: Path) -> None:
 
 
 def make_folder(folder: Path) -> list[Path]:
-    """Make a folder and those above it that are missing, on the disk; which were made, the lowest first."""
+    """Make a folder and those above it that are missing, on the disk; which were made, the lowest first.
+
+    Raises
+    ------
+    NotADirectoryError
+        Something else than a folder is there, or above.
+    """
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "it is no folder", str(there))
     made = [place for place in (folder, *folder.parents) if not place.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for place in made:

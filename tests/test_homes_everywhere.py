@@ -20,6 +20,7 @@ from bloxdb.release import release_files, verify_release
 from tests.cli.helpers import bloxdb as command
 
 TINY = "~/release"
+BLANK = ["", " ", "\n\t"]  # of a variable that is not set
 
 
 @pytest.fixture
@@ -66,6 +67,19 @@ ENTRIES: dict[str, Callable[[], Any]] = {
 }
 
 
+BY_PATH: dict[str, Callable[[str], Any]] = {
+    "import_release": lambda path: _with_db(lambda db: bloxdb.import_release([path], db)),
+    "export_release": lambda path: _with_db(lambda db: bloxdb.export_release(path, db)),
+    "export_parquet": lambda path: _with_db(lambda db: bloxdb.export_parquet(path, db)),
+    "import_parquet": lambda path: _with_db(lambda db: bloxdb.import_parquet(path, db)),
+    "from_folder": bloxdb.from_folder,
+    "Drawing.save": lambda path: draw.arch(7).save(path),
+    "codecs.read": codecs.read,
+    "verify_release": verify_release,
+    "checkpoints": lambda path: Job("a.db", (), default_recipe("digits"), 0, checkpoints=path),
+}
+
+
 def _import(paths: list[str]) -> Any:
     with bloxdb.create("~/imported.db") as db:
         return bloxdb.import_release(paths, db)
@@ -80,6 +94,26 @@ def _merge() -> Any:
 def test_a_tilde_is_the_home_folder(entry: str, home: Path) -> None:
     ENTRIES[entry]()
     assert list(Path().iterdir()) == []  # nothing was looked for or made under the name '~'
+
+
+@pytest.mark.parametrize("blank", BLANK)
+@pytest.mark.parametrize("entry", BY_PATH)
+def test_a_blank_path_is_not_this_folder(entry: str, blank: str, home: Path) -> None:
+    with pytest.raises(bloxdb.BloxError, match="a path is blank: name a file or a folder"):
+        BY_PATH[entry](blank)
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["file", "file/folder", "folder/file/a/b"])
+@pytest.mark.parametrize("export", ["export_release", "export_parquet"])
+def test_a_file_is_no_folder_to_export_into(export: str, place: str, home: Path) -> None:
+    Path("folder").mkdir()
+    for file in (Path("file"), Path("folder/file")):
+        file.write_text("mine")
+    with pytest.raises(NotADirectoryError, match=r"it is no folder: .*file'$"):
+        _with_db(lambda db: getattr(bloxdb, export)(place, db))
+    assert sorted(map(str, Path().rglob("*"))) == ["file", "folder", "folder/file"]
+    assert Path("file").read_text() == "mine"
 
 
 def test_exported_files_are_told_where_they_are(home: Path) -> None:
@@ -114,5 +148,8 @@ def test_every_path_of_the_command_line_is_of_the_type_that_knows_home() -> None
         for option in shown.params:
             if isinstance(option.type, click.Path):
                 assert option.type.convert("~/x", option, context) == Path("~/x").expanduser(), option.name
+                for blank in BLANK:
+                    with pytest.raises(bloxdb.BloxError, match="a path is blank"):
+                        option.type.convert(blank, option, context)
                 found += 1
     assert found >= 6

@@ -52,6 +52,7 @@ def _server() -> socket.socket:
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         pass_fds=[theirs.fileno()],
+        cwd=_ROOT,  # a test's own folder goes with it, and torch cannot be imported in one that is gone
         env={**os.environ, "PYTHONPATH": str(_ROOT)},
     )
     theirs.close()

@@ -41,9 +41,7 @@ def test_a_checkpoint_that_cannot_be_written_keeps_the_one_before_and_the_run_go
     Worker(what, data, tell, Stop()).train(record)
     notes = [event.message for event in events if event.kind == "note"]
     assert len(notes) == 2
-    told = (
-        f"has no checkpoint, since nothing can be written to {what.checkpoints}: File exists; there is none"
-    )
+    told = f"has no checkpoint, since nothing can be written to {what.checkpoints}: it is no folder; there is none"
     assert all(told in note for note in notes)
     assert (aside / checkpoint.path.name).exists()
     assert empty_db.rows("SELECT status FROM runs") == [{"status": "finished"}]
