@@ -23,7 +23,7 @@ from bloxdb.counts import Counts
 from bloxdb.db.references import new_name
 from bloxdb.db.schema import Base, Device, Env, Latency, Recipe, Run
 from bloxdb.db.statuses import ENDED, FINISHED
-from bloxdb.errors import BloxFormatError, QueryError, ReleaseError
+from bloxdb.errors import BloxFormatError, QueryError, ReleaseError, one_line
 from bloxdb.measures import EXACT, MEASURES, MISSING, RUN, SEEDS, Measure, check, to_stored
 from bloxdb.space.cells import NUM_ARCHS
 
@@ -446,6 +446,4 @@ def damaged(path: Path, error: Exception) -> ReleaseError:
     error
         What Arrow says.
     """
-    return ReleaseError(
-        f"{path} is damaged: {' '.join(str(error).split()):.200}; export it again, or get it again"
-    )
+    return ReleaseError(f"{path} is damaged: {one_line(error, 200)}; export it again, or get it again")

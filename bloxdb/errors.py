@@ -127,3 +127,21 @@ class DatabaseExistsError(BloxError, FileExistsError):
 
 class MissingExtraError(BloxError, ImportError):
     """An optional part of bloxdb is not installed."""
+
+
+def one_line(error: BaseException, most: int = 500) -> str:
+    """What an error of another library says, for a sentence of ours or a row of the database.
+
+    Parameters
+    ----------
+    error
+        The error; its text may have lines, or megabytes.
+    most
+        How many letters are enough.
+
+    Returns
+    -------
+    str
+        Its words on one line, cut off after so many letters; the name of its class where it says nothing.
+    """
+    return " ".join(str(error).split())[:most] or type(error).__name__

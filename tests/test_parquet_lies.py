@@ -81,7 +81,7 @@ VALUES: list[tuple[str, str, Change, str]] = [
     ("epochs", "run_id", at(4, 10**15), "outside 0"),
     ("recipes", "epochs", at(0, 1), "epochs, and its recipe 1"),
     ("recipes", "epochs", at(0, -3), "-3 is outside"),
-    ("recipes", "epochs", at(0, 60_000), "a finished run has 60000 epochs"),
+    ("recipes", "epochs", at(0, 60_000), "a finished run has 60,000 epochs"),
     ("recipes", "name", at(0, "*"), "stands for all recipes"),
     ("recipes", "name", at(0, "n" * 201), "longer than 200"),
     ("recipes", "config", at(0, "{"), "it is not JSON"),

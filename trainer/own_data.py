@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bloxdb.errors import BloxError, MissingDataError, QueryError
+from bloxdb.errors import BloxError, MissingDataError, QueryError, one_line
 from bloxdb.files import check_file, expanded
 
 from .images import DataSet, Split
@@ -97,7 +97,7 @@ def _read(path: Path) -> Mapping[str, Any]:
         raise MissingDataError(f"there is no file {path} to train on") from error
     except _UNREADABLE as error:
         raise MissingDataError(
-            f"{path} cannot be read as an {FILE} file of NumPy: {_one_line(error)}"
+            f"{path} cannot be read as an {FILE} file of NumPy: {one_line(error)}"
         ) from error
     if found is None:
         raise MissingDataError(f"{path} is a single array; write it with numpy.savez")
@@ -145,7 +145,7 @@ def _told(source: str, what: str) -> Iterator[None]:
         frames = traceback.walk_tb(error.__traceback__)
         own = [(frame, line) for frame, line in frames if frame.f_globals.get("__name__") == module]
         where = f" ({own[-1][0].f_code.co_filename}, line {own[-1][1]})" if own else ""
-        told = f"{type(error).__name__}: {_one_line(error)}"
+        told = f"{type(error).__name__}: {one_line(error)}"
         raise MissingDataError(f"{source}: {what}: {told}{where}") from error
 
 
@@ -156,11 +156,7 @@ def _array(given: object, name: str, source: str) -> Array:
             raise ValueError("some of its values are masked")
         return np.asarray(given)
     except (ValueError, TypeError, RuntimeError) as error:  # of a list of lists, of a tensor on a GPU
-        raise QueryError(f"{name} of {source} cannot be made an array: {_one_line(error)}") from error
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+        raise QueryError(f"{name} of {source} cannot be made an array: {one_line(error)}") from error
 
 
 def _images(images: Array, source: str) -> Array:

@@ -17,7 +17,7 @@ from bloxdb.arguments import integer, number
 from bloxdb.db.connection import locate, path_of
 from bloxdb.db.database import Database, open
 from bloxdb.db.schema import Run
-from bloxdb.errors import BloxError, QueryError, RunLostError, TrainingError
+from bloxdb.errors import BloxError, QueryError, RunLostError, TrainingError, one_line
 from bloxdb.files import expanded
 from bloxdb.runs import EpochResult, Heartbeat, Intervals, RunQueue, RunRecord, environment_id, worker_name
 from bloxdb.runs.processes import shown
@@ -244,7 +244,7 @@ class Worker:
                 record.release()
             raise
         except Exception as error:
-            failure, memory = _one_line(error), is_out_of_memory(error)
+            failure, memory = one_line(error), is_out_of_memory(error)
             with suppress(RunLostError):
                 if is_of_a_device(error) and not memory:
                     record.release(failure)
@@ -358,7 +358,3 @@ class Worker:
 
     def _say(self, record: RunRecord, kind: str, **more: Any) -> None:
         self.tell(Event(shown(self.name), kind, record.arch_id, epochs=self.job.recipe.epochs, **more))
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:500] or type(error).__name__

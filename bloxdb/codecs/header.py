@@ -15,7 +15,7 @@ import yaml
 
 from bloxdb.codecs.columns import COLUMNS, is_list
 from bloxdb.codecs.others import refuse_others
-from bloxdb.errors import BloxFormatError
+from bloxdb.errors import BloxFormatError, one_line
 from bloxdb.files import as_name
 from bloxdb.measures import SEEDS
 from bloxdb.space.cells import LIMITS, NODES, OPS, STAGES, nested
@@ -263,8 +263,7 @@ def _load(text: bytes) -> dict[str, Any]:
     try:
         node = yaml.compose(text.decode("utf-8"), Loader=yaml.BaseLoader)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise BloxFormatError(f"the header is not YAML in UTF-8: {reason[:200]}") from error
+        raise BloxFormatError(f"the header is not YAML in UTF-8: {one_line(error, 200)}") from error
     budget = [_MAX_NODES]
     mapping = _plain(node, budget)
     if not isinstance(mapping, dict):

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from bloxdb.db.dialects import ONLY_READS, engines_of
-from bloxdb.errors import DatabaseError
+from bloxdb.errors import DatabaseError, one_line
 
 _ACTIONS = {
     sqlite3.SQLITE_SELECT,
@@ -94,7 +94,7 @@ def ask(engine: Engine, sql: str, values: dict[str, Any]) -> Answer:
         finally:
             connection.close()
     except failures as error:
-        said = ONLY_READS if engines.is_refusal(error) else " ".join(str(error).split())
+        said = ONLY_READS if engines.is_refusal(error) else one_line(error)
         raise DatabaseError(said) from error
 
 
