@@ -23,7 +23,7 @@ from bloxdb.db.epochs import EpochWriter, read_epochs
 from bloxdb.db.references import Environments, RecipeFacts, device_id, differing, recipe_for
 from bloxdb.db.schema import EPOCH_MEASURES, Device, Env, Epoch, Latency, Recipe, Run
 from bloxdb.db.statuses import ENDED, FAILED
-from bloxdb.errors import DatabaseError, QueryError, ReleaseError
+from bloxdb.errors import DatabaseError, QueryError, ReleaseError, one_line
 from bloxdb.measures import ENVIRONMENT, RUN, Array
 from bloxdb.progress import Meter, Progress
 from bloxdb.runs.status import gaps
@@ -159,9 +159,7 @@ def _named(other: Database, context: ExceptionContext) -> BaseException | None:
     """An error of one of the databases that give, which is not of the one that takes."""
     if context.sqlalchemy_exception is None:
         return context.original_exception
-    said = refusal(context.original_exception, other.path) or " ".join(
-        str(context.original_exception).split()
-    )
+    said = refusal(context.original_exception, other.path) or one_line(context.original_exception)
     return DatabaseError(f"{other.name} cannot be merged: {said}; `bloxdb check` tells more")
 
 

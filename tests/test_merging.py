@@ -117,7 +117,7 @@ def test_several_databases_come_in_together(make: MakeDb, tiny_file: Path, empty
 def test_contradictions_are_listed_and_nothing_is_merged(make: MakeDb, ours: Database) -> None:
     before = content(ours)
     theirs = make("theirs.db", change_first(test_top1=12.5))
-    with pytest.raises(bloxdb.ConflictError, match=r"1 values .* 12.5 in .*theirs.db"):
+    with pytest.raises(bloxdb.ConflictError, match=r"1 value contradicts .* 12.5 in .*theirs.db"):
         bloxdb.merge([theirs], ours)
     assert content(ours) == before
 

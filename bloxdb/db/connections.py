@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 
 from sqlalchemy import URL, event
+from sqlalchemy.engine import ExceptionContext
 
 from bloxdb.db import forking
 from bloxdb.db.connection import make_engine, path_of, query_engine, rest
 from bloxdb.db.dialects import engines_of
+from bloxdb.errors import DatabaseError
+
+CLOSED = "was closed; open it again with bloxdb.open"
+_LEFT = "was disconnected while this was asked; ask again"
 
 
 class Connections:
@@ -45,9 +51,17 @@ class Connections:
         self._count = 0  # of times that all were closed
         if path_of(url) is not None:
             event.listen(self.engine, "connect", self._own)
+            event.listen(self.engine, "handle_error", self._left, retval=True)
 
     def _own(self, connection: forking.Connection, *_: object) -> None:
         connection.owner = self._mine
+
+    def _left(self, context: ExceptionContext) -> BaseException | None:
+        """The error of a thread that was just going to ask with what another one has closed."""
+        error, count = context.original_exception, getattr(self._mine, "count", self._count)
+        if count == self._count or not isinstance(error, sqlite3.ProgrammingError):
+            return None
+        return DatabaseError(f"{path_of(self.engine.url)} {CLOSED if self.is_closed else _LEFT}")
 
     def reader(self) -> forking.Reader:
         """This thread's session for reading."""
@@ -59,8 +73,10 @@ class Connections:
 
     def disconnect(self) -> None:
         """Close all, which the next question opens again; a file is left without a WAL."""
-        if self.is_closed:
-            return
+        if not self.is_closed:
+            self._disconnect()
+
+    def _disconnect(self) -> None:
         self._count += 1
         session: forking.Reader | None = getattr(self._mine, "session", None)
         if session is not None:
@@ -76,5 +92,6 @@ class Connections:
 
     def close(self) -> None:
         """Close all for ever; once more is no error."""
-        self.disconnect()
-        self.is_closed = True
+        if not self.is_closed:
+            self.is_closed = True
+            self._disconnect()

@@ -16,12 +16,12 @@ from bloxdb.arguments import plain
 from bloxdb.db import passwords, revisions
 from bloxdb.db.access import check_access, is_on_read_only_medium, refusal
 from bloxdb.db.connection import check_file, locate, path_of, share
-from bloxdb.db.connections import Connections
+from bloxdb.db.connections import CLOSED, Connections
 from bloxdb.db.dialects import engines_of
 from bloxdb.db.opened import Currents, close_at_end, no_database
 from bloxdb.db.reading import Answer, ask
 from bloxdb.db.waiting import at_most
-from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError
+from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError, one_line
 from bloxdb.writing import workspace
 
 _TRIES = 20  # at catching a moment in which nobody writes
@@ -306,7 +306,7 @@ class Database:
 
     def _check_open(self) -> None:
         if self._connections.is_closed:
-            raise DatabaseError(f"{self.name} was closed; open it again with bloxdb.open")
+            raise DatabaseError(f"{self.name} {CLOSED}")
 
     def _check_writable(self) -> None:
         self._check_open()
@@ -323,7 +323,7 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            said = refusal(error.orig, self.path) or f"{self.name}: {' '.join(str(error.orig).split())}"
+            said = refusal(error.orig, self.path) or f"{self.name}: {one_line(error.orig or error)}"
             raise DatabaseError(said) from error
 
 
@@ -386,7 +386,7 @@ def open(
     ------
     DatabaseNotFoundError
         There is none; the error says how to create one.
-    NotADatabaseError
+    NotADatabaseError, one_line
         There is something else.
     RevisionError
         It is older or newer than this bloxdb; the error says what to do.

@@ -158,9 +158,10 @@ class Connection(sqlite3.Connection):
         if not self.in_use.acquire(blocking=False):
             return
         try:
-            if not self.in_transaction:
-                self.is_ended = True
-                self.close()
+            with suppress(sqlite3.ProgrammingError):  # it is closed
+                if not self.in_transaction:
+                    self.is_ended = True
+                    self.close()
         finally:
             self.in_use.release()
 
