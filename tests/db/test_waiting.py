@@ -30,10 +30,10 @@ with sqlite3.connect(sys.argv[1], isolation_level=None) as other:
 
 HURRIED = """
 import sys
-from bloxdb.db import waiting
+from bloxdb.db import access, connection, dialects, waiting
 waiting._TELL_AFTER = waiting._TELL_AGAIN = 0.6
-waiting.BUSY_MS = 1_000
-from bloxdb.db import connection
+for module in (access, connection, dialects, waiting):
+    module.BUSY_MS = 1_000
 sys.argv[0] = "bloxdb"
 from bloxdb.cli import main
 main()
@@ -97,7 +97,7 @@ def test_a_command_that_reads_ends_after_a_while_with_a_sentence(path: Path) -> 
         _, errors = process.communicate(timeout=100)
         holder.communicate("\n")
     assert process.returncode == 1
-    assert "was locked for" in errors
+    assert "was locked for 1 s by" in errors
     assert "wait until that has ended" in errors
 
 
