@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import cycle
 from multiprocessing import Pipe
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from bloxdb import Database
 from tests.trainer.helpers import ROOT, ask, ended, path_of, start, wait_for
 
 TWO = ("--range", 404, 408, "--per-gpu", 2, "--gpus", "none", "--threads", 1, "--batch", 256)
-LONG = ("--epochs", 500, "--batch", 3)
+LONG = ("--epochs", 500, "--batch", 6)
 
 
 def family(process: subprocess.Popen[str]) -> list[int]:
@@ -38,15 +39,12 @@ needs_proc = pytest.mark.skipif(
 
 @needs_proc
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_to_all_processes_of_a_job_makes_each_worker_keep_its_epochs(
-    empty_db: Database, number: signal.Signals
-) -> None:
+def test_a_signal_to_all_processes_of_a_job_makes_each_worker_keep_its_epochs(empty_db: Database) -> None:
     path = path_of(empty_db)
     process = start(path, *TWO, "--epochs", 60, "--checkpoint-every", 1000)
     count = "SELECT count(DISTINCT run_id) FROM epochs"
     wait_for(lambda: ask(path, count)[0][0] >= 2, process)
-    for pid in family(process):
+    for pid, number in zip(family(process), cycle((signal.SIGTERM, signal.SIGHUP)), strict=False):
         os.kill(pid, number)
     code, output = ended(process)
     assert code == 130
@@ -64,8 +62,8 @@ def test_a_signal_to_all_processes_of_a_job_makes_each_worker_keep_its_epochs(
 @pytest.mark.parametrize("many", [1, 2])
 def test_a_grace_bounds_how_long_an_epoch_may_take(empty_db: Database, many: int) -> None:
     path = path_of(empty_db)
-    process = start(path, *TWO[:4], many, *TWO[5:9], *LONG, "--grace", 1)
-    # the first epochs have just ended, and the second take as many seconds
+    process = start(path, *TWO[:4], many, *TWO[5:9], *LONG, "--grace", 0.1)
+    # the first epochs have just ended, and the second take twenty times as long
     wait_for(lambda: ask(path, "SELECT count(DISTINCT run_id) FROM epochs") == [(many,)], process)
     for pid in family(process):
         os.kill(pid, signal.SIGTERM)
