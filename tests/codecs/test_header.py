@@ -9,8 +9,9 @@ import pytest
 from bloxdb import codecs
 from bloxdb.codecs import Header, Table
 from bloxdb.codecs.columns import BASE, BENCH, ENV
-from bloxdb.codecs.header import parse
+from bloxdb.codecs.header import is_device_name, parse
 from bloxdb.errors import BloxFormatError
+from bloxdb.files import as_name
 from tests.codecs.strategies import peak_of
 
 
@@ -143,3 +144,55 @@ def test_a_dataset_has_a_name_that_can_be_printed(name: str) -> None:
         Header(
             "training", ("model_hash", "val_top1"), seed=0, epochs=1, dataset=name, part="base"
         ).__post_init__()
+
+
+def test_a_column_of_epochs_needs_a_file_that_has_some() -> None:
+    with pytest.raises(BloxFormatError, match="a static file cannot have column 'val_top1'"):
+        Header("static", ("model_hash", "val_top1"))
+
+
+@pytest.mark.parametrize("letter", ["a", "ä", "/"])
+def test_a_device_is_no_longer_than_the_name_of_its_file(letter: str) -> None:
+    length = len(as_name(letter).encode())
+    longest = letter * (200 // length) + "a" * (200 % length)
+    assert is_device_name(longest)
+    assert not is_device_name(longest + "a")
+    assert not is_device_name(longest + letter)
+
+
+def plain(length: int) -> bytes:
+    """The beginning of a file whose header has so many bytes."""
+    facts = Header("training", BASE, 1, 2, "d", "base")
+    data = codecs.encode(Table.from_rows(facts, []), "csv")[0][0].split(b"---\n")[1]
+    return (
+        b"---\n" + data.replace(b"dataset: d", b"dataset: " + b"d" * (1 + length - len(data) - 8)) + b"---\n"
+    )
+
+
+@pytest.mark.parametrize("ends", [b"\n", b"\r\n"])
+def test_a_header_has_1024_bytes_at_the_most_however_its_lines_end(ends: bytes) -> None:
+    longest = plain(1024)
+    assert len(longest) == 1024
+    data = longest.replace(b"\n", ends)
+    assert parse(data).size == len(data)
+    with pytest.raises(BloxFormatError, match="no header: .* in its first 1024 bytes"):
+        parse(plain(1025).replace(b"\n", ends))
+
+
+def levels(depth: int) -> str:
+    """YAML whose innermost text lies so deep."""
+    return "[" * depth + "x" + "]" * depth
+
+
+@pytest.mark.parametrize(("depth", "fits"), [(15, True), (16, True), (17, False)])
+def test_yaml_has_sixteen_levels_at_the_most(depth: int, fits: bool) -> None:
+    with pytest.raises(BloxFormatError, match="not a YAML mapping" if fits else "aliases unfold"):
+        parse(f"---\n{levels(depth)}\n---\n".encode())
+
+
+@pytest.mark.parametrize(("nodes", "fits"), [(510, True), (511, True), (512, False)])
+def test_yaml_has_512_nodes_at_the_most(nodes: int, fits: bool) -> None:
+    tens, ones = divmod(nodes, 10)  # nine of each ten stand in the list that is named
+    text = f"[&a [{', '.join('x' * 9)}], {', '.join(['*a'] * (tens - 1) + ['x'] * ones)}]"
+    with pytest.raises(BloxFormatError, match="not a YAML mapping" if fits else "aliases unfold"):
+        parse(f"---\n{text}\n---\n".encode())

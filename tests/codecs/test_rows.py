@@ -8,7 +8,8 @@ from hypothesis import given, settings
 
 from bloxdb import codecs
 from bloxdb.codecs import Header, Table, _csv
-from bloxdb.codecs.rows import FLOAT, HASH
+from bloxdb.codecs.columns import BASE, BENCH, ENV, INFO
+from bloxdb.codecs.rows import FLOAT, HASH, INT, LIST, Rows
 from tests.codecs.reference import as_csv, pickled, written
 from tests.codecs.strategies import base, tables
 
@@ -54,3 +55,27 @@ def test_a_line_has_numbers_of_any_decimals_that_are_kept(decimals: int) -> None
     key, none = np.zeros((1, 16), np.uint8), np.zeros((1, 0), np.int64)
     line = bytes(_csv.write_rows(layout, key, none, np.array([stored], np.int32))).decode()
     assert line.rstrip().split(",")[1:] == [repr(value / 10**decimals) for value in stored]
+
+
+@pytest.mark.parametrize(
+    ("header", "layout"),
+    [
+        (Header("static", INFO[:-1]), [(HASH, 1, 0), (INT, 1, 0), (INT, 1, 0)]),
+        (
+            Header("training", BASE, seed=1, epochs=7, dataset="d", part="base"),
+            [(HASH, 1, 0), (LIST, 7, 3), (FLOAT, 1, 3), (INT, 1, 0)],
+        ),
+        (Header("benchmarking", BENCH, device="a"), [(HASH, 1, 0), (FLOAT, 1, 6)]),
+    ],
+)
+def test_the_kernels_write_all_tables_of_hashes_and_numbers(
+    header: Header, layout: list[tuple[int, int, int]]
+) -> None:
+    rows = Rows.of(Table.from_rows(header, []))
+    assert rows is not None
+    assert [tuple(row) for row in rows.layout.tolist()] == layout
+
+
+@pytest.mark.parametrize("header", [Header("static", INFO), Header("env", ENV, seed=1)])
+def test_tables_of_texts_and_vectors_are_not_theirs(header: Header) -> None:
+    assert Rows.of(Table.from_rows(header, [])) is None
