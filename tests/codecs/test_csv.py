@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from fractions import Fraction
 
@@ -9,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bloxdb import codecs
+from bloxdb import codecs, space
 from bloxdb.codecs import Header, Table
-from bloxdb.codecs.columns import INFO
+from bloxdb.codecs import csv as csv_codec
+from bloxdb.codecs.columns import ENV, INFO
 from bloxdb.errors import BloxFormatError
 from tests.codecs.strategies import HEAD, peak_of
 
@@ -194,3 +197,54 @@ def test_a_whole_number_is_digits_below_2_to_the_63rd(column: int, text: str) ->
     values[column] = text
     with pytest.raises(BloxFormatError, match=f"^data, row 0, column {INFO[column]}: "):
         codecs.decode(empty(Header("static", INFO)) + (",".join(values) + "\r\n").encode())
+
+
+TEXTS = ["a", "", 'say "a"', "one, two", "two\nlines", "ü" * 499, "x" * 1000, '"' * 1001, "x" * 1001]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_texts_come_back_as_they_were_however_long(text: str) -> None:
+    rows = [[f"{i:032x}", *[text] * (len(ENV) - 1)] for i in range(3)]
+    table = Table.from_rows(Header("env", ENV, seed=1), rows)
+    (body,) = csv_codec.encode(table)[1]
+    assert list(csv.reader(io.StringIO(body.decode(), newline=""))) == rows
+    assert codecs.decode(empty(table.header) + body).rows() == rows
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_of_several_rows_is_one_object_unless_it_is_long(text: str) -> None:
+    rows = [[f"{i:032x}", *[text] * (len(ENV) - 1)] for i in range(3)]
+    table = Table.from_rows(Header("env", ENV, seed=1), rows)
+    back = codecs.decode(b"".join(codecs.encode(table, "csv")[0]))
+    size = len(text.encode()) + text.count('"')  # of the field: quotes are doubled
+    assert len({id(found) for name in ENV[1:] for found in back[name]}) == 1 or size > 1000
+
+
+def test_vectors_come_back_and_others_are_refused() -> None:
+    rows = [[f"{i:032x}", 2, 1, space.arch_vec(4711 * i)] for i in range(3)]
+    table = Table.from_rows(Header("static", INFO), rows)
+    data = b"".join(codecs.encode(table, "csv")[0])
+    assert codecs.decode(data).rows() == rows
+    for wrong in ("[[1, 2], [3", "[]", "5", "", "[a]", "x" * 99):
+        line = f'{"ab" * 16},1,2,"{wrong}"\r\n'.encode()
+        with pytest.raises(BloxFormatError, match="row 3, column arch_vec"):
+            codecs.decode(data + line)
+
+
+@pytest.mark.parametrize("length", [1, 40, 41, 90])
+def test_a_field_that_is_no_number_is_shown_with_40_letters(length: int) -> None:
+    line = f"{'ab' * 16},{'x' * length}\r\n".encode()
+    with pytest.raises(BloxFormatError, match=f"'{'x' * min(length, 40)}' is not the text of a loss"):
+        codecs.decode(empty(BENCHED) + line)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 49, 50, 51, 101])
+def test_blocks_of_rows_follow_one_another(rows: int) -> None:
+    table = Table.from_rows(BENCHED, [[f"{i:032x}", i / 8] for i in range(rows)])
+    assert codecs.decode(b"".join(codecs.encode(table, "csv")[0])).rows() == table.rows()
+
+
+def test_a_body_of_nothing_but_the_shortest_lines_is_read_to_its_end() -> None:
+    header = Header("benchmarking", ("latency", "model_hash"), device="x")
+    with pytest.raises(BloxFormatError, match="row 0, column model_hash"):
+        codecs.decode(empty(header) + b"1,\r\n" * 9)

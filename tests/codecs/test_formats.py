@@ -59,6 +59,7 @@ def test_a_type_that_the_original_cannot_read_is_told_or_refused(tmp_path: Path)
     place = tmp_path / "blox-ext-3.blox"
     (extension,) = codecs.write(HUGE, place)
     assert extension.column == "val_loss"
+    assert codecs.encode(HUGE, "blox")[1] == [extension]
     before = place.read_bytes()
     with pytest.raises(BloxFormatError, match=f"extension type {re.escape(extension.type)}") as info:
         codecs.write(HUGE, place, strict=True)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bloxdb import space
 from bloxdb.codecs import Header, Table
 from bloxdb.errors import BloxFormatError
+from bloxdb.space.keys import KEY
 
 
 def test_two_rows_of_one_architecture_are_refused() -> None:
@@ -136,3 +138,29 @@ def test_a_hash_of_no_architecture_is_told_with_its_row() -> None:
 
 def test_a_table_says_what_it_has() -> None:
     assert repr(ONE) == "<Table blox-base-0: 2 rows of model_hash, val_top1>"
+
+
+def test_the_first_architecture_has_the_index_0() -> None:
+    header = Header("static", (KEY, "arch_vec"))
+    table = Table.from_rows(header, [[space.model_hash(i), space.arch_vec(i)] for i in (0, 91_124)])
+    assert table.arch_ids().tolist() == [0, 91_124]
+    assert table.rows() == [[space.model_hash(i), space.arch_vec(i)] for i in (0, 91_124)]
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "message"),
+    [
+        (
+            "test_top1",
+            np.array([1, 100_001], np.int32),
+            "row 1, column test_top1: the value 100.001 is outside",
+        ),
+        ("test_top1", np.array([1, -1.5]), "row 1, column test_top1: the value -1.5 is outside"),
+        ("train_time_s", np.array([1, -1]), "row 1, column train_time_s: the value -1 is negative"),
+    ],
+)
+def test_values_of_arrays_are_checked_too(name: str, array: np.ndarray, message: str) -> None:
+    header = Header("training", (KEY, name), seed=0, epochs=1, dataset="d", part="base")
+    keys = np.arange(32, dtype=np.uint8).reshape(2, 16)
+    with pytest.raises(BloxFormatError, match=message):
+        Table(header, {KEY: keys, name: array})

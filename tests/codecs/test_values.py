@@ -10,7 +10,7 @@ import pytest
 
 from bloxdb.codecs import Header, Table
 from bloxdb.codecs.columns import BASE
-from bloxdb.codecs.values import check_size, check_values, column_of, read_columns
+from bloxdb.codecs.values import Unfolding, check_size, check_values, column_of, read_columns
 from bloxdb.errors import BloxFormatError
 
 
@@ -154,3 +154,53 @@ def test_vectors_become_cells_of_five() -> None:
         BloxFormatError, match="row 1, column arch_vec: an architecture vector is nested lists"
     ):
         column_of("arch_vec", [vec, str(vec)], 0)
+
+
+RUNS = Header("training", ("model_hash", "val_top1", "test_top1"), seed=0, epochs=4, dataset="d", part="base")
+
+
+@pytest.mark.parametrize(
+    ("column", "count", "depth", "problem"),
+    [
+        ("val_top1", 4, 0, ""),
+        ("val_top1", 3, 0, "expected a list of 4 numbers, one an epoch, not 3 values"),
+        ("val_top1", 5, 0, "expected a list of 4 numbers, one an epoch, not 5 values"),
+        ("val_top1", 4, 1, "lists within lists do not belong here"),
+        ("test_top1", 1, 0, "a list of 1 stands where one value is due: accuracy in percent"),
+        ("model_hash", 1, 0, "a list of 1 stands where one value is due: model hash"),
+        ("arch_vec", 3, 0, ""),
+        ("arch_vec", 1, 1, ""),
+        ("arch_vec", 2, 2, ""),
+        ("arch_vec", 2, 3, "lists within lists within lists within lists do not belong here"),
+    ],
+)
+def test_a_list_stands_where_one_belongs(column: str, count: int, depth: int, problem: str) -> None:
+    lists = Unfolding(RUNS, column, 100)
+    if problem:
+        with pytest.raises(BloxFormatError, match=f"row 7, column {column}: {problem}$"):
+            lists.take(count, depth, 7)
+    else:
+        lists.take(count, depth, 7)
+
+
+def test_lists_say_no_more_than_the_bytes_of_their_file() -> None:
+    lists = Unfolding(RUNS, "val_top1", 12)
+    for row in range(3):
+        lists.take(4, 0, row)
+    with pytest.raises(
+        BloxFormatError, match="row 3, .*: the lists up to here say more than 12 bytes can hold"
+    ):
+        lists.take(4, 0, 3)
+    with pytest.raises(BloxFormatError, match="say more than 3 bytes"):
+        Unfolding(RUNS, "val_top1", 3).take(4, 0, 0)
+
+
+@pytest.mark.parametrize("value", [2**53, 2**70, 2**53 + 2, -(2**60)])
+def test_a_whole_number_that_a_float_holds_is_one(value: int) -> None:
+    assert column_of("latency", [value], 0).tolist() == [float(value)]
+
+
+@pytest.mark.parametrize(("bits", "told"), [(200, r"\d{60,}|…"), (201, "a number of very many digits")])
+def test_a_number_is_shown_while_it_is_short(bits: int, told: str) -> None:
+    with pytest.raises(BloxFormatError, match=f"expected a whole number below 2\\^63, not .*({told})"):
+        column_of("flops", [2**bits - 1], 0)
