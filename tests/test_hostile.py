@@ -9,8 +9,8 @@ import pytest
 
 from bloxdb import codecs
 from bloxdb.codecs import Table
+from tests.codecs.reference import WrongError
 from tests.fuzz.lie import HOSTILE, attempt, case
-from tests.fuzz.oracles import WrongError
 from tests.fuzz.seeds import seeds
 from tests.fuzz.targets import Reader, Target, targets
 

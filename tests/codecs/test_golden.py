@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bloxdb import codecs
-from tests.codecs.reference import read_rows
+from tests.codecs.reference import blox_rows
 from tests.conftest import GOLDEN
 
 FILES = sorted(GOLDEN.glob("release-*/*"))
@@ -62,4 +62,4 @@ def test_a_written_blox_file_reads_alike_in_plain_python(path: Path) -> None:
     table = codecs.read(path)
     types, body = codecs.FORMATS["blox"].encode(table)
     assert types is not None
-    assert read_rows(b"".join(body), types) == original_rows(path)
+    assert blox_rows(b"".join(body), types) == original_rows(path)

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import bloxdb
 from bloxdb import space
 from bloxdb.errors import BloxFormatError, ReleaseError
+from tests.codecs.reference import WrongError
 from tests.fuzz.mutations import flipped
-from tests.fuzz.oracles import WrongError
 from tests.fuzz.seeds import seeds
 from tests.fuzz.targets import Target
 

@@ -18,6 +18,7 @@ from bloxdb.codecs import header as headers
 from bloxdb.codecs.bloxtypes import parse_types
 from bloxdb.codecs.header import FileHeader
 from bloxdb.errors import BloxFormatError
+from tests.codecs import reference
 from tests.fuzz import mutations, oracles
 from tests.fuzz.seeds import seeds
 
@@ -88,7 +89,7 @@ class Reader(Target):
                 table = self._codec.decode(known.header, known.column_types, BytesIO(data[size:]))
         except BloxFormatError as error:
             if not str(error) or len(str(error)) > 2000:
-                raise oracles.WrongError(f"a sentence of {len(str(error))} characters") from error
+                raise reference.WrongError(f"a sentence of {len(str(error))} characters") from error
             return False
         self._check(table, known, data[known.size :])
         return True
@@ -99,7 +100,7 @@ class Reader(Target):
         expected: list[list[Any]] | None
         if self.NAME == "blox":
             types = {name: str(kind) for name, kind in parse_types(head, known.column_types or {}).items()}
-            expected = oracles.blox_rows(body, types, epochs)
+            expected = reference.blox_rows(body, types, epochs)
         elif self.NAME == "pickle":
             expected = oracles.pickle_rows(body, head.columns)
         else:
@@ -108,17 +109,17 @@ class Reader(Target):
         if expected is None:
             return
         oracles.check_rows(expected, head.columns, epochs)
-        if not oracles.same(table.rows(), expected):
-            raise oracles.WrongError(f"read {table.rows()!r:.200} for {expected!r:.200}")
+        if not reference.same(table.rows(), expected):
+            raise reference.WrongError(f"read {table.rows()!r:.200} for {expected!r:.200}")
 
     def _check_header(self, data: bytes, known: FileHeader) -> None:
         told, head = oracles.mapping_of(data), known.header
         for name in ("dataset_type", "seed", "epochs", "dataset", "part", "device"):
             value = getattr(head, name)
             if (None if value is None else str(value)) != told.get(name):
-                raise oracles.WrongError(f"{name} is {value!r}, not {told.get(name)!r}")
+                raise reference.WrongError(f"{name} is {value!r}, not {told.get(name)!r}")
         if list(head.columns) != told["columns"] or known.format != told["format"]:
-            raise oracles.WrongError("columns or format are others")
+            raise reference.WrongError("columns or format are others")
 
 
 def targets() -> dict[str, Callable[[], Target]]:

@@ -19,8 +19,8 @@ from bloxdb.trainer.recipe import TrainingRecipe, default_recipe, make_recipe
 
 from bloxdb import space
 from bloxdb.errors import QueryError
+from tests.codecs.reference import WrongError
 from tests.fuzz.mutations import flipped
-from tests.fuzz.oracles import WrongError
 from tests.fuzz.targets import Target
 
 _FIELDS = (*TrainingRecipe.__dataclass_fields__, "name", "x", "a.b", '"data seed"', "called")
