@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 
 import bloxdb
 from bloxdb import Database
@@ -348,19 +347,6 @@ def test_closing_while_threads_ask_ends_them_with_a_sentence(tiny_file: Path, tm
     done = python(ASKING, path)
     assert done.stdout == "{'closed; open it again with bloxdb.open'}\n"
     assert done.stderr == ""
-
-
-@pytest.mark.parametrize(
-    ("end", "sentence"), [("close", "was closed; open it again"), ("disconnect", "ask again")]
-)
-def test_a_session_that_another_thread_has_closed_says_so(end: str, sentence: str, tiny_db: Database) -> None:
-    query = select(bloxdb.Arch).limit(2)
-    with ThreadPoolExecutor(1) as thread:
-        session = thread.submit(lambda: tiny_db.reader).result()
-        assert len(thread.submit(lambda: session.scalars(query).all()).result()) == 2
-        getattr(tiny_db, end)()
-        with pytest.raises(bloxdb.DatabaseError, match=sentence):
-            thread.submit(lambda: session.scalars(query).all()).result()
 
 
 def test_what_threads_have_open_that_live_on_is_closed_too(tiny_db: Database) -> None:

@@ -12,7 +12,9 @@ from sqlalchemy import text
 import bloxdb
 from bloxdb import Database, space
 from bloxdb.db import creation, database
+from bloxdb.db.access import has_wal
 from bloxdb.db.connection import locate
+from bloxdb.db.database import current
 from bloxdb.db.dialects import APPLICATION_ID
 from bloxdb.db.revisions import REVISION
 from tests.db.helpers import NEXT_REVISION, next_scripts
@@ -148,6 +150,18 @@ def test_developers_get_a_connection_that_is_given_back(tmp_path: Path, tiny_fil
     path = Path(shutil.copy(tiny_file, tmp_path / "dev.db"))
     with creation.connect_for_developers(str(path)) as connection:
         connection.execute(text("INSERT INTO devices (name) VALUES ('mine')"))
+        assert has_wal(path)
+    assert not has_wal(path)
     with bloxdb.open(path) as db:
         assert db.rows("SELECT count(*) AS n FROM devices WHERE name = 'mine'") == [{"n": 1}]
     assert [found.name for found in tmp_path.iterdir()] == ["dev.db"], "no connection is left open"
+
+
+def test_a_new_database_is_the_current_one_unless_told_otherwise(tmp_path: Path) -> None:
+    with bloxdb.create(tmp_path / "first.db") as first:
+        assert current() is first
+        with bloxdb.create(tmp_path / "second.db", current=False):
+            assert current() is first
+        with bloxdb.create(tmp_path / "third.db") as third:
+            assert current() is third
+        assert current() is first
