@@ -231,10 +231,7 @@ class FolderSource:
             part = self.training[seed][name]
         if not len(part.table):
             return np.full(len(arch_ids), np.nan)
-        rows = part.rows[arch_ids]
-        stored = part.table.columns[name]
-        if not len(stored):
-            return np.full(len(arch_ids), np.nan)
+        rows, stored = part.rows[arch_ids], part.table.columns[name]
         values = stored[rows, epoch - 1] if stored.ndim == 2 else stored[rows]
         if stored.dtype == np.int32:
             values = to_floats(values, measure_of(name).scale)
@@ -247,10 +244,7 @@ class FolderSource:
         part = self.training[seed][name]
         if not len(part.table):
             return np.full(len(arch_ids), np.nan)
-        rows = part.rows[arch_ids]
-        stored = part.table.columns[name]
-        if not len(stored):
-            return np.full(len(arch_ids), np.nan)
+        rows, stored = part.rows[arch_ids], part.table.columns[name]
         best = _best(stored[rows, first - 1 : last], EPOCH[name], axis=1)
         return np.where(rows < 0, np.nan, best)
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import bindparam, select, text
 
 import bloxdb
 from bloxdb import Database, space
+from bloxdb.db import forking
 
 
 def test_opening_nothing_says_how_to_create(tmp_path: Path) -> None:
@@ -112,3 +115,63 @@ def test_changing_the_folder_changes_nothing(
             session.add(bloxdb.Device(name="a"))
         assert db.rows("SELECT name FROM devices") == [{"name": "a"}]
     assert list((tmp_path / "other").iterdir()) == []
+
+
+def entered(manager: Any) -> None:
+    with manager:
+        pass
+
+
+ASKED: dict[str, Callable[[Database], Any]] = {
+    "reader": lambda db: db.reader,
+    "transaction": lambda db: entered(db.transaction()),
+    "bulk_transaction": lambda db: entered(db.bulk_transaction()),
+    "autocommit": lambda db: entered(db.autocommit()),
+    "snapshot": lambda db: entered(db.snapshot()),
+    "snapshots": lambda db: entered(db.snapshots(2)),
+    "scratch": lambda db: entered(db.scratch()),
+    "rows": lambda db: db.rows("SELECT 1"),
+    "ask": lambda db: db.ask("SELECT 1"),
+    "rows_of": lambda db: db.rows_of(select(1)),
+}
+
+
+@pytest.mark.parametrize("way", ASKED)
+def test_a_closed_database_says_so_whatever_it_is_asked(way: str, empty_db: Database, tmp_path: Path) -> None:
+    ASKED[way](empty_db)
+    empty_db.close()
+    there = sorted(tmp_path.iterdir())
+    with pytest.raises(bloxdb.DatabaseError, match=r"blox\.db was closed; open it again with bloxdb\.open$"):
+        ASKED[way](empty_db)
+    assert sorted(tmp_path.iterdir()) == there
+
+
+def test_a_folder_beside_the_file_is_there_for_a_while_where_something_may_be_written(
+    empty_file: Path, tmp_path: Path
+) -> None:
+    path = Path(shutil.copy(empty_file, tmp_path / "blox.db"))
+    with bloxdb.open(path) as db, db.scratch() as folder:
+        assert folder is not None
+        assert folder.parent == tmp_path
+        assert folder.is_dir()
+    assert not folder.exists()
+    with bloxdb.open(path, read_only=True) as db, db.scratch() as folder:
+        assert folder is None
+
+
+def test_a_database_that_cannot_be_used_is_not_left_open(empty_file: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(empty_file, tmp_path / "blox.db"))
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    with pytest.raises(bloxdb.RevisionError, match="9999"):
+        bloxdb.open(path)
+    still = [one for one in forking.connections_to(path) if is_open(one)]
+    assert still == []
+
+
+def is_open(connection: sqlite3.Connection) -> bool:
+    try:
+        return connection.total_changes >= 0
+    except sqlite3.ProgrammingError:
+        return False

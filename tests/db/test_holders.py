@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 import bloxdb
+from bloxdb.db import holders
 from bloxdb.db.access import beside, refusal
-from bloxdb.db.holders import holder, writers
+from bloxdb.db.holders import by_whom, holder, writers
 
 LINES = """1: POSIX  ADVISORY  WRITE 4711 08:01:99 1073741824 1073742335
 1: -> POSIX  ADVISORY  READ 4713 08:01:99 0 EOF
@@ -34,6 +35,10 @@ nothing of the kind
         ({98: range(120, 121)}, [4715]),
         ({98: range(121, 122)}, []),
         ({97: range(5, 6), 98: range(120, 121)}, [4715, 4716]),
+        ({98: range(110, 120)}, []),
+        ({98: range(110, 121), 99: range(0x4000_0000 - 9, 0x4000_0000)}, [4715]),
+        ({99: range(0x4000_0000 + 511, 0x4000_0000 + 900)}, [4711]),
+        ({99: range(0x4000_0000 + 512, 0x4000_0000 + 900)}, []),
         ({1: range(100)}, []),
         ({}, []),
     ],
@@ -42,6 +47,25 @@ def test_who_has_bytes_locked_for_writing_is_read_from_the_table(
     inodes: dict[int, range], expected: list[int]
 ) -> None:
     assert writers(LINES, inodes) == expected
+
+
+def test_the_bytes_that_a_writer_locks_are_those_of_sqlite() -> None:
+    assert {name: (places[0], places[-1]) for name, places in holders._WRITER.items()} == {
+        "": (0x4000_0000, 0x4000_01FF),  # pending, reserved and 510 shared ones
+        "-shm": (120, 120),
+    }
+
+
+def test_where_nobody_is_known_to_write_it_is_said_how_to_find_out(
+    empty_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = (
+        "another process, as by an import, an upgrade or a long export",
+        f" (`fuser {empty_file}` says which it is)",
+    )
+    assert by_whom(empty_file) == told
+    monkeypatch.setattr(holders, "LOCKS", empty_file / "none")
+    assert by_whom(empty_file) == told
 
 
 HOLD = """
