@@ -311,6 +311,33 @@ def test_runs_in_any_order_are_written(empty_db: Database, tmp_path: Path) -> No
     assert np.array_equal(stored(empty_db, ids, ["val_top1"])["val_top1"], values)
 
 
+def test_runs_whose_ids_do_not_go_on_are_put_in_one_by_one(empty_db: Database, tmp_path: Path) -> None:
+    """A file holds runs whose ids rise; those at its last id or below, as a few at a time, go in without it."""
+    ids = with_runs(empty_db)
+    values = np.arange(RUNS * EPOCHS, dtype=np.int32).reshape(RUNS, EPOCHS) % 100_000
+    first, low, last = ids[100:], ids[:100], ids[-1:]
+    with statements(empty_db) as said:
+        batches = [(first, {"val_top1": values[100:]}), (low, {"val_top1": values[:100]})]
+        write_all(empty_db, tmp_path, batches)
+    assert len([words for words in said if words.startswith("ATTACH")]) == 1
+    assert np.array_equal(stored(empty_db, ids, ["val_top1"])["val_top1"], values)
+    with pytest.raises(bloxdb.DatabaseError, match="UNIQUE"):
+        write_all(empty_db, tmp_path, [(last, {"val_top1": values[-1:]})])
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+@pytest.mark.parametrize("runs", [3, 300])
+def test_what_was_not_measured_is_null(runs: int, dtype: type, empty_db: Database, tmp_path: Path) -> None:
+    ids = with_runs(empty_db)[:runs]
+    values = np.arange(runs * EPOCHS, dtype=dtype).reshape(runs, EPOCHS) % 100_000
+    if dtype is np.int64:
+        values[::2, ::3] = MISSING
+    write_all(empty_db, tmp_path, [(ids, {"val_top1": values})])
+    assert np.array_equal(stored(empty_db, ids, ["val_top1"])["val_top1"], values)
+    missing = empty_db.rows("SELECT count(*) AS n FROM epochs WHERE val_top1 IS NULL")[0]["n"]
+    assert missing == int((values == MISSING).sum())
+
+
 MANY = 2_600  # epochs of each run, so that SQLite copies more rows than it does between two looks
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -134,3 +135,46 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         staging.add(ids, {STORED[2]: values})
         with pytest.raises(ValueError, match="above those before"):
             staging.add(ids, {STORED[2]: values})
+
+
+@pytest.mark.parametrize("wrong", [[0, 1, 2], [1, 1, 2], [1, 3, 3], [3, 2, 1], [-1, 2, 3]])
+def test_ids_of_runs_rise_from_1(wrong: list[int], tmp_path: Path) -> None:
+    with Staging(tmp_path / "staged.db") as staging:
+        with pytest.raises(ValueError, match="must rise, and be above those before"):
+            staging.add(np.array(wrong), {STORED[2]: np.zeros((3, 5), dtype=np.int32)})
+        assert (staging.rows, staging.last_run) == (0, 0)
+
+
+def test_rows_are_counted_and_the_last_run_is_known(tmp_path: Path) -> None:
+    with Staging(tmp_path / "staged.db") as staging:
+        staging.add(np.array([2, 9]), {STORED[2]: np.zeros((2, 5), dtype=np.int32)})
+        assert (staging.rows, staging.last_run) == (10, 9)
+        for last in (8, 9):
+            with pytest.raises(ValueError, match="above those before"):
+                staging.add(np.array([last]), {STORED[2]: np.zeros((1, 5), dtype=np.int32)})
+        staging.add(np.array([10]), {STORED[2]: np.zeros((1, 3), dtype=np.int64)})
+        assert (staging.rows, staging.last_run) == (13, 10)
+        staging.finish()
+    assert len(rows_of(tmp_path / "staged.db")) == 13
+
+
+@pytest.mark.parametrize("finishes", [True, False])
+def test_neither_a_thread_nor_the_file_stays_open(finishes: bool, tmp_path: Path) -> None:
+    before = threading.active_count()
+    with Staging(tmp_path / "staged.db") as staging:
+        staging.add(np.arange(1, 4), {STORED[2]: np.zeros((3, 5), dtype=np.int32)})
+        if finishes:
+            staging.finish()
+    assert threading.active_count() == before
+    assert staging._stream.closed
+
+
+def test_what_is_handed_over_may_be_changed_after_waiting(tmp_path: Path) -> None:
+    values = np.full((1000, 200), 7, dtype=np.int32)
+    with Staging(tmp_path / "staged.db") as staging:
+        staging.add(np.arange(1, 1001), {STORED[2]: values})
+        staging.wait()
+        values[:] = 8
+        staging.add(np.arange(1001, 2001), {STORED[2]: values})  # which waits by itself
+        staging.finish()
+    assert [row[2] for row in rows_of(tmp_path / "staged.db")] == [7] * 200_000 + [8] * 200_000
