@@ -6,21 +6,25 @@ import ctypes
 import os
 import shutil
 import sqlite3
+import stat
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 import bloxdb
 from bloxdb import Database
 from bloxdb.db import access
-from bloxdb.db.connection import locate
+from bloxdb.db.connection import file_url, locate, make_engine
 
 # another process is the last to close the file, if it sees no lock of ours, and then removes WAL and index
 OTHER = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT count(*) FROM runs').fetchall(); c.close()"
@@ -302,6 +306,71 @@ def held(path: Path | None) -> Iterator[subprocess.Popen[str]]:
         assert process.stdout.readline() == "held\n"
         yield process
         process.communicate()
+
+
+PRAGMAS = ("foreign_keys", "synchronous", "query_only", "journal_size_limit", "cache_size", "busy_timeout")
+ON_THE_DISK, OFF = 3, 0  # https://www.sqlite.org/pragma.html#pragma_synchronous
+LASTING = (1, ON_THE_DISK, 0, 16 << 20, -65_536, 30_000)
+
+
+@pytest.mark.parametrize(
+    ("read_only", "is_new", "expected", "mode"),
+    [
+        (False, False, LASTING, "delete"),
+        (True, False, (1, ON_THE_DISK, 1, 16 << 20, -65_536, 30_000), "delete"),
+        (False, True, (1, OFF, 0, -1, -65_536, 30_000), "memory"),
+    ],
+)
+def test_each_connection_is_set_up_as_what_it_is_for(
+    read_only: bool, is_new: bool, expected: tuple[int, ...], mode: str, empty_file: Path, tmp_path: Path
+) -> None:
+    path = Path(shutil.copy(empty_file, tmp_path / "blox.db"))
+    engine = make_engine(file_url(path), read_only=read_only, is_new=is_new)
+    with engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        assert tuple(driver.execute(f"PRAGMA {name}").fetchone()[0] for name in PRAGMAS) == expected
+        assert driver.execute("PRAGMA journal_mode").fetchone() == (mode,)
+        assert (driver.path, driver.is_new, driver.takes_wal) == (path, is_new, True)
+    engine.dispose()
+
+
+def test_who_writes_has_what_is_committed_on_the_disk_and_a_wal_that_stays_small(tiny_db: Database) -> None:
+    with tiny_db.transaction() as session:
+        assert tuple(session.scalar(text(f"PRAGMA {name}")) for name in PRAGMAS) == LASTING
+        assert session.scalar(text("PRAGMA journal_mode")) == "wal"
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+def test_a_file_is_made_only_where_it_is_new_and_as_the_umask_says(is_new: bool, tmp_path: Path) -> None:
+    path = tmp_path / "blox.db"
+    engine = make_engine(file_url(path), read_only=False, is_new=is_new)
+    before = os.umask(0o027)
+    try:
+        if is_new:
+            with engine.connect() as connection:
+                assert connection.scalar(text("SELECT 1")) == 1
+            assert stat.S_IMODE(path.stat().st_mode) == 0o640
+        else:
+            with pytest.raises(OperationalError, match="unable to open database file"):
+                engine.connect()
+            assert not path.exists()
+    finally:
+        os.umask(before)
+        engine.dispose()
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        np.int8(-7), np.int16(7), np.int32(7), np.int64(7), np.uint8(7), np.uint16(7), np.uint32(7), np.uint64(7),
+        np.float16(0.5), np.float32(0.5), np.float64(0.5), np.longdouble(0.5), np.bool_(True), np.bool_(False),
+    ],
+)  # fmt: skip
+def test_the_driver_itself_takes_numbers_of_numpy_for_what_they_are(number: Any) -> None:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        found, kind = connection.execute("SELECT ?1, typeof(?1)", (number,)).fetchone()
+    assert found == number.item()
+    assert kind == ("real" if isinstance(number, np.floating) else "integer")
 
 
 def test_to_close_waits_for_nobody(tiny_db: Database) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import platform
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,7 @@ with sqlite3.connect(sys.argv[1], isolation_level=None) as other:
 
 HURRIED = """
 import sys
+import threading
 from bloxdb.db import access, connection, dialects, waiting
 waiting._TELL_AFTER = waiting._TELL_AGAIN = 0.6
 for module in (access, connection, dialects, waiting):
@@ -168,3 +172,34 @@ def test_workers_that_a_long_import_kept_from_signs_of_life_do_not_count_as_dead
             time.sleep(0.5)
             assert not heart.lost
         run.release()
+
+
+@pytest.mark.parametrize(("held", "most"), [(0.1, 0), (0.9, 4)])
+def test_who_waits_for_long_is_told_now_and_then(
+    held: float, most: int, path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(waiting, "_TELL_AFTER", 0.3)
+    monkeypatch.setattr(waiting, "_TELL_AGAIN", 0.2)
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        threading.Timer(held, lambda: other.execute("ROLLBACK")).start()
+        start = time.monotonic()
+        with bloxdb.open(path) as db, db.transaction() as session:
+            assert session.scalar(text("SELECT 1")) == 1
+        assert time.monotonic() - start >= held * 0.9
+    told = [record.getMessage() for record in caplog.records]
+    assert min(most, 1) <= len(told) <= most
+    assert all(f"{path} has been locked for " in line and "waiting until that ends" in line for line in told)
+
+
+@pytest.mark.parametrize("most", [0, 0.2])
+def test_a_bound_on_waiting_is_kept(most: float, path: Path) -> None:
+    with bloxdb.open(path) as db, closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        start = time.monotonic()
+        with pytest.raises(bloxdb.DatabaseError, match="locked"), db.transaction(wait=most) as session:
+            session.execute(text("SELECT 1"))
+        assert most <= time.monotonic() - start < most + 5
+        other.execute("ROLLBACK")
+        with db.transaction(wait=most) as session:  # and the connection is as before
+            assert session.scalar(text("PRAGMA busy_timeout")) == 30_000
