@@ -1,17 +1,23 @@
 """A database that was open before a fork: it works in the child, and nothing of the parent's is lost.
 
-Each test is a program of its own, since a fork copies whatever the process of the tests holds.
+A test that forks is a program of its own, since a fork copies whatever the process of the tests holds.
 """
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from bloxdb import Database
+from bloxdb.db import forking
 
 BEFORE = """
 import gc, os, sqlite3, subprocess, sys, threading
@@ -278,3 +284,86 @@ gc.collect()
 assert len(forking._watched) == before
 """
     run(program, empty_file)
+
+
+def test_the_bytes_that_a_reader_locks_are_those_of_sqlite() -> None:
+    assert forking._SHARED == (0x4000_0000 + 2, 510)
+    assert forking._DEAD_MAN_SWITCH == (128, 1)
+
+
+def test_a_connection_that_was_ended_for_its_thread_can_still_be_given_back(tiny_db: Database) -> None:
+    with tiny_db.engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver.thread == threading.get_ident()
+        driver.end()
+        assert driver.is_ended
+        driver.rollback()  # as the pool does
+        driver.end()
+    for other in forking.connections_to(driver.path):
+        assert other.thread in (None, threading.get_ident())
+
+
+def test_a_connection_that_writes_or_asks_is_not_ended(tiny_db: Database) -> None:
+    with tiny_db.transaction() as session:
+        session.execute(text("UPDATE devices SET name = name"))
+        driver: Any = session.connection().connection.driver_connection
+        driver.end()
+        assert not driver.is_ended
+    with tiny_db.engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        with driver.in_use, ThreadPoolExecutor(1) as thread:
+            thread.submit(driver.end).result()
+        assert not driver.is_ended
+        assert connection.scalar(text("SELECT count(*) FROM devices")) == 2
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells what is locked")
+def test_whether_a_file_is_locked_is_asked_without_keeping_it_open(tiny_db: Database) -> None:
+    path = tiny_db.path
+    assert path is not None
+    tiny_db.disconnect()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    assert not forking._is_locked(path)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    code = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None); c.execute('BEGIN EXCLUSIVE'); print('held', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        assert forking._is_locked(path)
+        holder.communicate("")
+    assert not forking._is_locked(path)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_new_connection_takes_a_wal_until_the_disk_says_otherwise() -> None:
+    connection = forking.Connection(":memory:")
+    told = (
+        connection.takes_wal,
+        connection.is_new,
+        connection.is_inherited,
+        connection.is_ended,
+        connection.thread,
+    )
+    assert told == (True, False, False, False, None)
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "again"),
+    [
+        (sqlite3.SQLITE_READONLY_RECOVERY, True),
+        (sqlite3.SQLITE_READONLY_CANTINIT, True),
+        (sqlite3.SQLITE_READONLY, False),
+        (sqlite3.SQLITE_BUSY, False),
+        (None, False),
+    ],
+)
+def test_who_may_only_read_tries_again_just_where_a_writer_comes_or_goes(
+    code: int | None, again: bool
+) -> None:
+    error = sqlite3.OperationalError("told")
+    if code is not None:
+        error.sqlite_errorcode = code
+    assert forking._is_between_writers(error) is again

@@ -165,3 +165,25 @@ def test_seeds_without_a_seed_are_refused_by_every_entry(
         with pytest.raises(QueryError, match="seeds names no seed; give one, several, or None for all"):
             entry()
     assert not list(tmp_path.glob("release*")) + list(tmp_path.glob("parquet*"))
+
+
+@pytest.mark.parametrize("name", ["r", "n" * 200, "cifar100-200", "a b", "ü"])
+def test_a_recipe_may_have_any_name_that_can_be_asked_for(name: str) -> None:
+    assert references.new_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["", " ", "*", " * ", "n" * 201, "a\nb", "\x1b[31m", 5, None])
+def test_a_recipe_has_no_name_that_nothing_can_be_asked_for_by(name: object) -> None:
+    with pytest.raises(bloxdb.QueryError, match="a recipe's name is a text of at most 200 characters"):
+        references.new_name(name)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("order", [(False, True), (True, False), (False, False), (True, True)])
+def test_that_first_epochs_are_the_best_is_learned_and_not_forgotten(
+    order: tuple[bool, bool], empty_db: Database
+) -> None:
+    with empty_db.transaction() as session:
+        for is_best in order:
+            facts = RecipeFacts("r", "digits", 3, first_epoch_is_best=is_best)
+            found = references.recipe_for(session, facts, "name another")
+        assert found.first_epoch_is_best is any(order)
