@@ -118,3 +118,20 @@ def test_what_is_not_known_of_a_recipe_is_null(tiny_db: Database) -> None:
     with tiny_db.transaction() as session:
         session.add(Recipe(name="other", dataset="d", epochs=1, config=None))
     assert tiny_db.rows("SELECT count(*) AS n FROM recipes WHERE config IS NULL") == [{"n": 2}]
+
+
+@pytest.mark.parametrize("index", [0, 405, 91_124])
+def test_a_run_has_the_costs_of_its_architecture_unless_others_were_measured(
+    index: int, empty_db: Database
+) -> None:
+    flops, params = space.all_costs()[index].tolist()
+    with empty_db.transaction() as session:
+        recipe = bloxdb.Recipe(name="r", dataset="d", epochs=1)
+        session.add(recipe)
+        session.flush()
+        session.add(bloxdb.Run(arch_id=index, recipe_id=recipe.id, seed=0, status="pending"))
+        session.add(
+            bloxdb.Run(arch_id=index, recipe_id=recipe.id, seed=1, status="pending", flops=5, params=7)
+        )
+    found = empty_db.rows("SELECT seed, flops, params FROM runs ORDER BY seed")
+    assert [tuple(row.values()) for row in found] == [(0, flops, params), (1, 5, 7)]
