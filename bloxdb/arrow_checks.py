@@ -24,13 +24,12 @@ from bloxdb.db.references import new_name
 from bloxdb.db.schema import Base, Device, Env, Latency, Recipe, Run
 from bloxdb.db.statuses import ENDED, FINISHED
 from bloxdb.errors import BloxFormatError, QueryError, ReleaseError, one_line
-from bloxdb.measures import EXACT, MEASURES, MISSING, RUN, SEEDS, Measure, check, to_stored
+from bloxdb.measures import EXACT, MEASURES, MISSING, RUN, SEEDS, SPREAD, Measure, check, to_stored
 from bloxdb.space.cells import NUM_ARCHS
 
 Row = dict[str, Any]
 
-_MEASURED = {measure.column: measure for measure in MEASURES if measure.of != "epoch"}
-_TIMES = Measure("spread", "milliseconds", 1_000_000, False, "device")
+_MEASURED = {measure.column: measure for measure in (*MEASURES, SPREAD) if measure.of != "epoch"}
 _EPOCHS = range(1, 65_536)
 _RANGES: dict[str, range] = {
     "arch_id": range(NUM_ARCHS),
@@ -229,7 +228,7 @@ def _values(found: Any, column: Column[Any], place: Place) -> list[Any]:
     if not column.nullable:
         _no_nulls(found, place)
     kind = column.type
-    if measure := _TIMES if column.name == "spread_ms" else _MEASURED.get(column.name):
+    if measure := _MEASURED.get(column.name):
         check(_floats(found, place), measure, str(place.path))
     try:
         values: list[Any] = found.to_pylist()

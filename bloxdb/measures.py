@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -112,6 +112,10 @@ class Measure:
         """A value that was just measured as the nearest stored integer: the precision of the release."""
         return round(value * self.scale)
 
+    def kept(self, value: float) -> float:
+        """A value that was just measured as it is when it comes back: with the decimals that are kept."""
+        return self.rounded(value) / self.scale
+
 
 MEASURES = (
     # in the order in which release files have them; add yours at the end, with file=None
@@ -146,6 +150,9 @@ COSTS = {measure.name: measure for measure in MEASURES if measure.of == "arch"}
 
 LATENCY = next(measure for measure in MEASURES if measure.of == "device")
 """The measure of an architecture on a device."""
+
+SPREAD = replace(LATENCY, name="spread")
+"""How far the latencies of one network lie apart, kept beside their median; no release file has it."""
 
 RANKED_BY = "test_top1"
 """What runs are ranked by where nothing else is said."""

@@ -18,6 +18,7 @@ from bloxdb import space
 from bloxdb.checking import Finding, check, gapped_runs, wrong_best
 from bloxdb.counts import counted
 from bloxdb.db.access import beside, refusal
+from bloxdb.db.best import BEST_FIRST
 from bloxdb.db.connection import check_file, locate, path_of
 from bloxdb.db.creation import open_or_create
 from bloxdb.db.schema import Device, Env, Epoch, Latency, Recipe, Run
@@ -324,14 +325,7 @@ def _copy_anew(session: Session, report: RepairReport) -> None:
     wrong = {row.id for query in wrong_best().values() for row in session.execute(query)}
     for run_id in sorted(wrong):
         best = session.execute(
-            select(Epoch.epoch, Epoch.val_top1)
-            .where(Epoch.run_id == run_id)
-            .order_by(
-                Epoch.val_top1_milli.desc().nulls_last(),
-                Epoch.val_loss_micro.asc().nulls_last(),
-                Epoch.epoch.desc(),
-            )
-            .limit(1)
+            select(Epoch.epoch, Epoch.val_top1).where(Epoch.run_id == run_id).order_by(*BEST_FIRST).limit(1)
         ).one()
         session.execute(
             update(Run).where(Run.id == run_id).values(best_epoch=best.epoch, val_top1=best.val_top1)

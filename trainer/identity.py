@@ -14,6 +14,7 @@ from bloxdb.db.connection import path_of
 from bloxdb.db.database import Database
 from bloxdb.db.passwords import hidden
 from bloxdb.db.schema import Run
+from bloxdb.db.statuses import FINISHED
 from bloxdb.errors import MissingDataError, QueryError
 from bloxdb.files import expanded
 
@@ -62,7 +63,7 @@ def differs(ours: Mapping[str, str], theirs: Mapping[str, str]) -> str:
 
 def is_given_up(ours: Mapping[str, str], theirs: Mapping[str, str]) -> bool:
     """Whether a file is of an earlier attempt at the same run that never finished, as before a retry."""
-    is_result = theirs.get("status") == "finished" or theirs.get("epoch") == theirs.get("epochs")
+    is_result = theirs.get("status") == FINISHED or theirs.get("epoch") == theirs.get("epochs")
     return not is_result and all(ours[name] == theirs.get(name) for name in ("database", "run", "hash"))
 
 

@@ -18,15 +18,14 @@ from bloxdb.db.database import Database
 from bloxdb.db.references import RELEASED, device_id, differing
 from bloxdb.db.schema import Device, Latency
 from bloxdb.errors import QueryError
-from bloxdb.measures import LATENCY
+from bloxdb.measures import LATENCY, SPREAD
+from bloxdb.space.costs import CLASSES, IMAGE_SIZE
 
 from . import devices
 from .graphs import CudaGraphs, Work, are_used
 from .model import Network
 from .recipe import checked, default_recipe
 from .switches import configure
-
-_SIDE = 32  # pixels
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class Setting:
     batch: int = 1
     runs: int = 30
     warmup: int = 5
-    classes: int = 100
+    classes: int = CLASSES
     precision: str = "fp32"
     graphs: bool = False
 
@@ -94,7 +93,7 @@ def measure(vec: object, setting: Setting) -> Measured:
     """Time forward passes of random images 3x32x32 in evaluation mode."""
     device = torch.device(setting.torch_device)
     network = Network(vec, setting.classes).eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    images = torch.randn(setting.batch, 3, _SIDE, _SIDE, device=device)
+    images = torch.randn(setting.batch, 3, IMAGE_SIZE, IMAGE_SIZE, device=device)
     images = images.contiguous(memory_format=torch.channels_last)
     half = setting.precision == "bf16"
 
@@ -107,7 +106,7 @@ def measure(vec: object, setting: Setting) -> Measured:
     with configure(recipe), torch.inference_mode():
         times = time_all(work, device, setting)
     low, middle, high = statistics.quantiles(times, n=4) if len(times) > 1 else times * 3
-    return Measured(*(LATENCY.rounded(value) / LATENCY.scale for value in (middle, high - low)))
+    return Measured(LATENCY.kept(middle), SPREAD.kept(high - low))
 
 
 def _time_calls(work: Work, device: torch.device, setting: Setting) -> list[float]:

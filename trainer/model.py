@@ -11,10 +11,9 @@ from torch.nn import functional
 
 from bloxdb.arguments import integer
 from bloxdb.space import OPS, STAGES, cells_of
+from bloxdb.space.costs import CLASSES, STEM_CHANNELS
 
 from .recipe import checked
-
-STEM_CHANNELS = 32
 
 
 class BatchNorm(nn.BatchNorm2d):
@@ -179,7 +178,7 @@ class Network(nn.Module):
     """
 
     def __init__(
-        self, vec: object, classes: int = 100, *, init_order: str = "stages", variant: str = "public"
+        self, vec: object, classes: int = CLASSES, *, init_order: str = "stages", variant: str = "public"
     ) -> None:
         super().__init__()
         variant, init_order = checked("variant", variant), checked("init_order", init_order)

@@ -19,7 +19,6 @@ from torch import Tensor
 from bloxdb import space
 from bloxdb.arguments import integer
 from bloxdb.db.schema import Run
-from bloxdb.db.statuses import DIVERGED, FINISHED
 from bloxdb.errors import InvalidArchError, MissingDataError, QueryError, WeightsError
 from bloxdb.files import check_file, expanded
 from bloxdb.measures import RUN
@@ -113,10 +112,8 @@ class Keeper:
             return
         if self._which == "last" and result.best.epoch != self._epochs:
             return
-        measure = RUN["test_top1"]
-        top1 = measure.natural(measure.rounded(result.test.top1))
-        status = DIVERGED if result.diverged else FINISHED
-        self._save(result.best.epoch, best, test_top1=str(top1), status=status)
+        top1 = RUN["test_top1"].kept(result.test.top1)
+        self._save(result.best.epoch, best, test_top1=str(top1), status=result.status)
 
     def _save(self, epoch: int, state: Mapping[str, Tensor], **more: str) -> None:
         path = weights_file(self._folder, *self._run, epoch)

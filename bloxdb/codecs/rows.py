@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from bloxdb.codecs.columns import COLUMNS, MEASURED, Kind, is_list, measure_of
 from bloxdb.codecs.table import Table
-from bloxdb.measures import Array
+from bloxdb.measures import Array, to_floats
 from bloxdb.space.keys import KEY
 
 HASH, INT, FLOAT, LIST = range(4)
@@ -101,7 +101,8 @@ class Rows:
         for name in names:
             width = int(np.prod(self.table[name].shape[1:]))
             if self.table[name].dtype != np.float64:
-                floats[:, at : at + width] /= measure_of(name).scale
+                fixed = floats[:, at : at + width]
+                fixed[:] = to_floats(fixed, measure_of(name).scale)
             at += width
         return floats
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bloxdb.errors import MissingExtraError
+from bloxdb.space.costs import CLASSES
 
 __all__ = ["get_model"]
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from bloxdb.trainer.model import Network
 
 
-def get_model(arch_vec: Any, num_classes: int = 100) -> Network:
+def get_model(arch_vec: Any, num_classes: int = CLASSES) -> Network:
     """The torch network of an architecture, with initial weights as torch draws them.
 
     Parameters

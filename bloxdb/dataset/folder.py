@@ -81,7 +81,7 @@ def _best(stored: npt.NDArray[Any], measure: Measure, axis: int | None = None) -
     """The best of a measure as stored, in its natural unit; NaN where none was measured."""
     high = measure.higher_is_better
     if stored.dtype != np.float64:
-        return (stored.max(axis=axis) if high else stored.min(axis=axis)) / measure.scale
+        return to_floats(stored.max(axis=axis) if high else stored.min(axis=axis), measure.scale)
     return np.fmax.reduce(stored, axis=axis) if high else np.fmin.reduce(stored, axis=axis)
 
 

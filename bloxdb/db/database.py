@@ -386,7 +386,7 @@ def open(
     ------
     DatabaseNotFoundError
         There is none; the error says how to create one.
-    NotADatabaseError, one_line
+    NotADatabaseError
         There is something else.
     RevisionError
         It is older or newer than this bloxdb; the error says what to do.

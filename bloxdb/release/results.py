@@ -351,7 +351,7 @@ def _values(metrics: dict[Any, Any], part: str, where: str) -> Iterator[float]:
         value = math.nan if held[0] is None else float(held[0])
         measure = _MEASURES[f"{part}_{name}"]
         if math.isfinite(value):  # what diverged need not be, and is stored as NULL
-            problem = measure.problem(measure.rounded(value) / measure.scale)
+            problem = measure.problem(measure.kept(value))
             if problem:
                 raise _WrongError(f"{where}: the value {value} of '{name}' {problem}")
         yield value

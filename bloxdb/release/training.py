@@ -12,6 +12,7 @@ from sqlalchemy import delete, func, insert, select, update
 
 from bloxdb.codecs import Table
 from bloxdb.codecs.columns import is_list
+from bloxdb.db.best import best_epochs
 from bloxdb.db.epochs import EpochWriter, read_epochs
 from bloxdb.db.schema import EPOCH_MEASURES, Epoch, Recipe, Run, StaticInfo
 from bloxdb.db.statuses import FINISHED
@@ -20,7 +21,6 @@ from bloxdb.measures import MISSING, RUN, Array, from_stored, to_stored
 from bloxdb.release.changes import Changes
 
 _SLICE = 1_000  # runs whose fields are made or compared at once
-_LAST = int(np.iinfo(np.int64).max) - 1  # a rank after every loss
 _RESULTS = tuple(name for name, measure in RUN.items() if measure.file is not None)
 
 
@@ -256,24 +256,14 @@ class RunStore:
 
 
 def _best_epochs(data: RunData) -> npt.NDArray[np.int64]:
-    """Position of the highest validation top-1, ties by lower validation loss, then the later one.
-
-    -1 where no validation top-1 is known.
-    """
+    """The position of the best epoch of each run; -1 where no validation top-1 is known."""
     if "val_top1" not in data.measures:
         return np.full(len(data.ids), -1)
     best = np.empty(len(data.ids), dtype=np.int64)
     for first in range(0, len(data.ids), _SLICE):
         block = slice(first, first + _SLICE)
-        top1 = data.measures["val_top1"][block]
-        highest = top1.max(axis=1, keepdims=True)
-        rank = np.full(top1.shape, _LAST)
-        if "val_loss" in data.measures:
-            loss = data.measures["val_loss"][block].astype(np.int64)
-            rank = np.where(loss == MISSING, _LAST, loss)
-        backwards = np.where(top1 == highest, rank, _LAST + 1)[:, ::-1]
-        best[block] = top1.shape[1] - 1 - backwards.argmin(axis=1)
-        best[block][highest[:, 0] == MISSING] = -1
+        loss = data.measures.get("val_loss")
+        best[block] = best_epochs(data.measures["val_top1"][block], None if loss is None else loss[block])
     return best
 
 

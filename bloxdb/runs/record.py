@@ -14,7 +14,7 @@ from bloxdb.arguments import integer, number
 from bloxdb.db.database import Database, opened
 from bloxdb.db.dialects import utc_now
 from bloxdb.db.schema import EPOCH_MEASURES, RUN_MEASURES, Epoch, Run
-from bloxdb.db.statuses import DIVERGED, FAILED, FINISHED, PENDING, RUNNING
+from bloxdb.db.statuses import FAILED, PENDING, RUNNING
 from bloxdb.errors import QueryError, RunLostError
 from bloxdb.measures import TOO_LONG, Measure
 from bloxdb.runs.results import EpochResult, RunResult
@@ -136,7 +136,7 @@ class RunRecord:
         with self.db.transaction() as session:
             self._change(
                 session,
-                status=DIVERGED if result.diverged else FINISHED,
+                status=result.status,
                 finished_at=utc_now(),
                 best_epoch=best,
                 device_workers=shared,

@@ -6,6 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
+from bloxdb.db.best import is_as_good
+from bloxdb.db.statuses import DIVERGED, FINISHED
+
 
 @dataclass(frozen=True)
 class Metrics:
@@ -66,9 +69,7 @@ class EpochResult:
         return math.isfinite(self.train.loss) and math.isfinite(self.val.loss)
 
     def is_better_than(self, other: EpochResult | None) -> bool:
-        """Whether this epoch has the higher validation top-1, or the same and a loss that is not higher.
-
-        Of equal epochs the later is the best, as in the release.
+        """Whether this epoch is the best one, where it comes after the other; `bloxdb.db.best` has the rule.
 
         Parameters
         ----------
@@ -80,7 +81,9 @@ class EpochResult:
         bool
             True if this one is better.
         """
-        return other is None or (self.val.top1, -self.val.loss) >= (other.val.top1, -other.val.loss)
+        if other is None:
+            return True
+        return is_as_good(self.val.top1, self.val.loss, other.val.top1, other.val.loss)
 
     def measures(self) -> dict[str, float]:
         """All that was measured, by the names of `bloxdb.measures`."""
@@ -97,7 +100,7 @@ class RunResult:
         Whether a loss was not finite, which ended the run; best and test are those of the epochs before, and
         None if there is none.
     best
-        The epoch of the highest validation top-1, of equal ones that of the lowest loss, then the latest.
+        The best epoch, as `bloxdb.db.best` says.
     test
         Measured once, with the weights of the best epoch.
     train_time
@@ -115,6 +118,11 @@ class RunResult:
     train_time: float
     more: Mapping[str, float] = field(default_factory=dict)
     device_workers: int | None = None
+
+    @property
+    def status(self) -> str:
+        """What the run has become: `finished` or `diverged`."""
+        return DIVERGED if self.diverged else FINISHED
 
     def measures(self) -> dict[str, float]:
         """All that was measured, by the names of `bloxdb.measures`; what was not is left out."""
