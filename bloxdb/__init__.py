@@ -18,6 +18,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from bloxdb.extras import provide as _provide
+
 if TYPE_CHECKING:
     from bloxdb.checking import CheckReport as CheckReport
     from bloxdb.checking import Finding as Finding
@@ -161,6 +163,9 @@ def __getattr__(name: str) -> object:
         globals()[name] = found
         return found
     raise AttributeError(f"module 'bloxdb' has no attribute {name!r}")
+
+
+_provide("load_network", lambda: import_module("bloxdb.trainer").load_network)
 
 
 def __dir__() -> list[str]:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import JSON, Boolean, DateTime, Double, Integer, LargeBinary, Text
 
 from bloxdb.counts import counted
+from bloxdb.db import best
 from bloxdb.db.base import Base
 from bloxdb.db.codes import kind_of
 from bloxdb.db.connection import locate, path_of
@@ -263,12 +264,12 @@ def wrong_best() -> dict[str, Any]:
 
     Of equal epochs any may be the best: training compares what it has measured before it is rounded.
     """
-    best = select(Run.id, Run.arch_id).join(
+    said = select(Run.id, Run.arch_id).join(
         Epoch, and_(Epoch.run_id == Run.id, Epoch.epoch == Run.best_epoch)
     )
-    top = select(Epoch.run_id, func.max(Epoch.val_top1_milli).label("top1")).group_by(Epoch.run_id).subquery()
-    highest = and_(top.c.run_id == Epoch.run_id, top.c.top1 == Epoch.val_top1_milli)
-    losses = select(Epoch.run_id, func.min(Epoch.val_loss_micro).label("loss")).join(top, highest)
+    top = select(Epoch.run_id, func.max(best.TOP1).label("top1")).group_by(Epoch.run_id).subquery()
+    highest = and_(top.c.run_id == Epoch.run_id, top.c.top1 == best.TOP1)
+    losses = select(Epoch.run_id, func.min(best.LOSS).label("loss")).join(top, highest)
     low = losses.group_by(Epoch.run_id).subquery()
     with_top = select(Run.id, Run.arch_id).join(top, top.c.run_id == Run.id)
     there = select(Epoch.epoch).where(Epoch.run_id == Run.id, Epoch.epoch == Run.best_epoch).exists()
@@ -278,10 +279,10 @@ def wrong_best() -> dict[str, Any]:
         "no best epoch, and are finished": with_top.where(
             ended, Run.best_epoch.is_(None), top.c.top1.is_not(None)
         ),
-        "a best epoch that is not the best of theirs": best.join(top, top.c.run_id == Run.id)
+        "a best epoch that is not the best of theirs": said.join(top, top.c.run_id == Run.id)
         .outerjoin(low, low.c.run_id == Run.id)
-        .where(or_(Epoch.val_top1_milli.is_distinct_from(top.c.top1), Epoch.val_loss_micro > low.c.loss)),
-        "another val_top1 than their best epochs": best.where(Run.val_top1.is_distinct_from(Epoch.val_top1)),
+        .where(or_(best.TOP1.is_distinct_from(top.c.top1), low.c.loss < best.LOSS)),
+        "another val_top1 than their best epochs": said.where(Run.val_top1.is_distinct_from(Epoch.val_top1)),
     }
 
 

@@ -129,6 +129,27 @@ class MissingExtraError(BloxError, ImportError):
     """An optional part of bloxdb is not installed."""
 
 
+__all__ = [
+    "BloxError",
+    "BloxFormatError",
+    "BudgetExhausted",
+    "ConflictError",
+    "DatabaseError",
+    "DatabaseExistsError",
+    "DatabaseNotFoundError",
+    "InvalidArchError",
+    "MissingDataError",
+    "MissingExtraError",
+    "NotADatabaseError",
+    "QueryError",
+    "ReleaseError",
+    "RevisionError",
+    "RunLostError",
+    "TrainingError",
+    "WeightsError",
+]
+
+
 def one_line(error: BaseException, most: int = 500) -> str:
     """What an error of another library says, for a sentence of ours or a row of the database.
 

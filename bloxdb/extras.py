@@ -1,7 +1,8 @@
-"""Libraries that come with an extra, imported when they are needed."""
+"""What is imported when it is needed: libraries that come with an extra, and what an upper floor makes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -34,3 +35,35 @@ def library(name: str, extra: str) -> Any:
         raise MissingExtraError(
             f"this needs {name.partition('.')[0]}: pip install 'bloxdb[{extra}]'"
         ) from error
+
+
+_provided: dict[str, Callable[[], Any]] = {}
+
+
+def provide(name: str, get: Callable[[], Any]) -> None:
+    """Say where something comes from that a lower floor gives its callers, and an upper one makes.
+
+    Parameters
+    ----------
+    name
+        What it is called.
+    get
+        Gives it, when it is asked for; an upper floor is imported then.
+    """
+    _provided[name] = get
+
+
+def provided(name: str) -> Any:
+    """What an upper floor makes, by the name that `provide` was told.
+
+    Parameters
+    ----------
+    name
+        What it is called.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        A library that it needs is not installed.
+    """
+    return _provided[name]()

@@ -42,6 +42,10 @@ def imported(name: str, path: Path, known: dict[str, Path]) -> Iterator[str]:
                     yield f"{base}.{alias.name}"
                 elif base in known:
                     yield base
+        elif isinstance(node, ast.Call):  # by its name, as import_module("bloxdb.x") does
+            texts = (argument.value for argument in node.args if isinstance(argument, ast.Constant))
+            if ast.unparse(node.func).rpartition(".")[2] in ("import_module", "__import__"):
+                yield from (text for text in texts if text in known)
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
 """Table <-> bytes: one module a format, and one table of them in `formats`.
 
 >>> from bloxdb import codecs
->>> list(codecs.FORMATS)
-['blox', 'pickle', 'csv']
+>>> codecs.FORMATS["csv"].SUFFIX
+'.csv'
 """
 
 from bloxdb.codecs.formats import (

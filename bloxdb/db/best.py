@@ -6,17 +6,18 @@ was not measured being the highest; of those that are equal still the latest. So
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
 from bloxdb.db.schema import Epoch
-from bloxdb.measures import MISSING, Array
+from bloxdb.measures import EPOCH, MISSING, Array
 
-BEST_FIRST = (
-    Epoch.val_top1_milli.desc().nulls_last(),
-    Epoch.val_loss_micro.asc().nulls_last(),
-    Epoch.epoch.desc(),
-)
+TOP1, LOSS = (getattr(Epoch, EPOCH[name].column) for name in ("val_top1", "val_loss"))
+"""The columns that decide."""
+
+BEST_FIRST = (TOP1.desc().nulls_last(), LOSS.asc().nulls_last(), Epoch.epoch.desc())
 """The order of SQL in which the best epoch of a run is the first."""
 
 _LAST = int(np.iinfo(np.int64).max) - 1  # a rank after every loss
@@ -35,9 +36,13 @@ def is_as_good(top1: float, loss: float, than_top1: float, than_loss: float) -> 
     Returns
     -------
     bool
-        True of equal ones, too.
+        True of equal ones, too; a loss that is NaN is above every other.
     """
-    return (top1, -loss) >= (than_top1, -than_loss)
+    return (top1, -_known(loss)) >= (than_top1, -_known(than_loss))
+
+
+def _known(loss: float) -> float:
+    return math.inf if math.isnan(loss) else loss
 
 
 def best_epochs(top1: Array, loss: Array | None) -> npt.NDArray[np.int64]:

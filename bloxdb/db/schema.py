@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable
 from datetime import datetime
 from functools import cache
-from importlib import import_module
 from typing import Any, Self
 
 from sqlalchemy import (
@@ -37,6 +36,7 @@ from bloxdb.db.base import known
 from bloxdb.db.database import Database, asked
 from bloxdb.db.statuses import STATUSES
 from bloxdb.errors import MissingExtraError
+from bloxdb.extras import provided
 from bloxdb.measures import COSTS, ENVIRONMENT, EPOCH, RUN, Measure
 
 
@@ -343,10 +343,10 @@ class Run(Base):
             torch is not installed.
         """
         try:
-            weights = import_module("bloxdb.trainer.weights")  # by its name: nothing here imports upwards
+            load = provided("load_network")
         except ModuleNotFoundError as error:
             raise MissingExtraError(f"a network needs {error.name}: pip install 'bloxdb[train]'") from error
-        return weights.load_network(self, folder, epoch=epoch)
+        return load(self, folder, epoch=epoch)
 
     def _told(self) -> str:
         accuracy = "" if self.test_top1 is None else f", test_top1 {self.test_top1:.2f} %"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bloxdb.counts import Counts
+from bloxdb.counts import Counts, counted
 from bloxdb.db.conflicts import Conflicts
 from bloxdb.files import files
 from bloxdb.release.tally import Tally
@@ -47,7 +47,7 @@ class ImportReport:
         if self.added and not self.new:
             parts.append("more is known of runs that were there")
         if self.replaced:
-            parts.append(f"{self.replaced:,} value{'s' * (self.replaced != 1)} replaced")
+            parts.append(f"{counted(self.replaced, 'value')} replaced")
         if not (self.added or self.replaced):
             parts.append("nothing new")
         return f"{files(len(self.files))}: {'; '.join(parts)}"

@@ -42,6 +42,14 @@ def test_epoch_by_epoch_it_is_the_same(curve: list[tuple[int, int]]) -> None:
     assert best == expected(curve)
 
 
+def test_a_loss_that_is_no_number_is_worse_than_any() -> None:
+    nan = float("nan")
+    assert is_as_good(50, 4.6, 50, nan)
+    assert not is_as_good(50, nan, 50, 4.6)
+    assert is_as_good(50, nan, 50, nan)
+    assert is_as_good(51, nan, 50, 0.1)
+
+
 def test_sql_gives_the_same(empty_db: Database) -> None:
     draw = np.random.default_rng(3)
     values = draw.choice([MISSING, 0, 1, 2], size=(2, 60, 5))
