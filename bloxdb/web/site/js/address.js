@@ -1,0 +1,23 @@
+// What the address says: everything that a view shows, so that whoever gets it sees the same.
+
+/** The view, what follows it, and its settings. */
+export function parse(hash = location.hash) {
+  const [path, query = ""] = hash.replace(/^#\/?/, "").split("?");
+  const [view, ...rest] = path.split("/").map(decodeURIComponent);
+  return { view, rest, params: new URLSearchParams(query) };
+}
+
+/** The address of a view; settings that are null, false or empty are left out. */
+export function to(view, rest = "", settings = {}) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(settings)) {
+    if (value !== null && value !== undefined && value !== false && value !== "") query.set(name, value === true ? "1" : value);
+  }
+  const text = query.toString().replaceAll("%2C", ",").replaceAll("%3A", ":").replaceAll("%7E", "~");
+  return `#/${view}${rest === "" ? "" : `/${rest}`}${text ? `?${text}` : ""}`;
+}
+
+/** Write settings into the address without going anywhere. */
+export function keep(view, rest, settings) {
+  history.replaceState(null, "", to(view, rest, settings));
+}
