@@ -79,10 +79,10 @@ export async function show(page) {
     const best = known.reduce((a, b) => ((measure.higher ? b.gain > a.gain : b.gain < a.gain) ? b : a));
     const most = Math.max(...known.map((one) => Math.abs(one.gain))) || 1;
     const decimals = measure.decimals === 0 ? 0 : 2;
-    const own45 = space.blocksOf(arch);
+    const ownBlocks = space.blocksOf(arch);
     const blocks = space.blocks.map((_, block) => block).sort((a, b) => space.blockName(a).localeCompare(space.blockName(b)));
     const cell = (block, stage) => {
-      if (own45[stage] === block) return h("span", { class: "own" }, "this");
+      if (ownBlocks[stage] === block) return h("span", { class: "own" }, "this");
       const one = found.find((other) => other.stage === stage && other.block === block);
       const link = h("a", { class: "gain", href: to("arch", one.other), "aria-label": `stage ${stage + 1}: ${space.blockName(block)}, ${signed(one.gain, decimals)}` }, signed(one.gain, decimals));
       if (!Number.isNaN(one.gain)) {
@@ -94,10 +94,10 @@ export async function show(page) {
     return [
       h("p", {}, `Change one block: ${known.filter(good).length} of ${known.length} neighbours that are known are better in ${measure.label}. The best, with ${space.blockName(best.block)} in stage ${best.stage + 1}, is `,
         h("a", { href: to("arch", best.other) }, `architecture ${best.other}`), `, ${signed(best.gain, decimals)} ${measure.unit}.`),
-      table([
-        { title: "block", cell: (block) => space.blockName(block) },
-        ...own45.map((_, stage) => ({ title: `stage ${stage + 1}`, number: true, cell: (block) => cell(block, stage) })),
-      ], blocks, `What ${measure.label} gains or loses with another block in a stage`),
+      h("div", { class: "schemes" }, [...new Set(blocks.map((block) => space.blocks[block].scheme))].map((scheme) => table([
+        { title: scheme, cell: (block) => space.blockName(block).slice(scheme.length + 1) },
+        ...ownBlocks.map((_, stage) => ({ title: `stage ${stage + 1}`, number: true, cell: (block) => cell(block, stage) })),
+      ], blocks.filter((block) => space.blocks[block].scheme === scheme), `What ${measure.label} gains or loses with another block of ${scheme} in a stage`))),
     ];
   }
 }
@@ -145,7 +145,7 @@ export function runTable(facts, runs) {
     { title: "best epoch", number: true, cell: (run) => (run.best_epoch === null ? "–" : String(run.best_epoch)) },
     ...measures.map((one) => ({ title: one.unit && one.unit.length < 5 ? `${one.label} (${one.unit})` : one.label, number: true, cell: (run) => shown(run[one.name], one) })),
     ...(runs.some((run) => run.finished_at) ? [{ title: "ended", cell: (run) => run.finished_at?.replace("T", " ").replace("Z", " UTC") ?? "–" }] : []),
-    ...(runs.some((run) => run.message) ? [{ title: "message", cell: (run) => run.message ?? "" }] : []),
+    ...(runs.some((run) => run.message) ? [{ title: "message", wraps: true, cell: (run) => run.message ?? "" }] : []),
   ], runs, "Runs");
 }
 

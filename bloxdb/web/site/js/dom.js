@@ -46,9 +46,9 @@ export function tick(words, checked, onchange) {
   );
 }
 
-/** A table; columns are {name, title, number, cell(row)}, where a cell is a text or a node. */
+/** A table; columns are {title, number, wraps, cell(row)}, where a cell is a text or a node. */
 export function table(columns, rows, caption) {
-  const kind = (column) => (column.number ? "number" : null);
+  const kind = (column) => (column.number ? "number" : column.wraps ? "wraps" : null);
   return h(
     "div",
     { class: "scrolls", tabindex: "0", role: "region", "aria-label": caption },

@@ -14,6 +14,7 @@ import { progress } from "./training.js";
 export async function show(page) {
   const { facts, space, content } = page;
   const [points, { overview }] = await Promise.all([Points.load(facts, space), training()]);
+  const seeds = new Set(facts.seeds.map((one) => one.seed)).size;
   const trained = new Set(points.arch).size;
   const number = (n, words) => h("div", { class: "tile" }, h("b", {}, typeof n === "number" ? n.toLocaleString("en") : n), h("span", {}, words));
   const measure = facts.measures.find((one) => one.name === facts.ranked_by);
@@ -25,7 +26,7 @@ export async function show(page) {
       number(points.count, points.count === 1 ? "finished run" : "finished runs"),
       number(trained, `of ${space.count.toLocaleString("en")} architectures trained`),
       number(facts.recipes.length, facts.recipes.length === 1 ? "recipe" : "recipes"),
-      number(new Set(facts.seeds.map((one) => one.seed)).size, "seeds"),
+      number(seeds, seeds === 1 ? "seed" : "seeds"),
       number(facts.devices.length, facts.devices.length === 1 ? "device with latencies" : "devices with latencies"),
       best && number(`${shown(best.value, measure)} ${measure.unit}`, `the best ${measure.label}`)),
   );

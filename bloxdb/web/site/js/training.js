@@ -88,7 +88,7 @@ function parts(facts, { overview, workers, failures, failed }) {
       { title: "recipe", cell: (row) => row.recipe },
       { title: "seed", number: true, cell: (row) => row.seed },
       { title: "status", cell: (row) => h("span", { class: `status ${row.status}` }, row.status) },
-      { title: "message", cell: (row) => row.message ?? "" },
+      { title: "message", wraps: true, cell: (row) => row.message ?? "" },
     ], failures, "Runs that failed or diverged"), failed > failures.length ? h("p", {}, `The first ${failures.length} are shown.`) : ""));
   }
   return found;
