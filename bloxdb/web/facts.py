@@ -44,9 +44,8 @@ def facts(db: Database, tables: str | None) -> dict[str, Any]:
     reader = db.reader
     recipes = db.rows_of(select(*(getattr(Recipe, name) for name in _RECIPE)).order_by(Recipe.name))
     seeds = select(Run.recipe_id, Run.seed).distinct().order_by(Run.recipe_id, Run.seed)
-    measured = dict(
-        reader.execute(select(Latency.device_id, func.count()).group_by(Latency.device_id)).tuples().all()
-    )
+    counts = select(Latency.device_id, func.count()).group_by(Latency.device_id)
+    measured = {device: count for device, count in reader.execute(counts)}  # noqa: C416  # rows are no pairs
     devices = db.rows_of(select(Device.id, Device.name, Device.settings).order_by(Device.name))
     envs = db.rows_of(select(Env.id, *(getattr(Env, name) for name in ENVIRONMENT)))
     return {

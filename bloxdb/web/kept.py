@@ -31,11 +31,8 @@ class Kept:
         self.path = path
         self._lock = Lock()
         self._db: Database | None = None
+        self._making: dict[str, Lock] = {name: Lock() for name in answers.MADE}
         self._answers: dict[str, tuple[str, Answer]] = {}
-
-    def has(self, name: str) -> bool:
-        """Whether there is an answer of this name."""
-        return answers.is_answered(name)
 
     def lasts(self, name: str) -> bool:
         """Whether an answer is the same as long as `tag` is."""
@@ -60,14 +57,16 @@ class Kept:
         tables
             Where the tables are shown.
         """
-        tag = self.tag()  # before it is asked: what is written meanwhile is asked for again
-        known = self._answers.get(name)
-        if known is not None and known[0] == tag:
-            return known[1]
-        found = answers.answer(self._opened(), name, tables)
-        if self.lasts(name) and name in answers.MADE:
+        if name not in answers.MADE or not self.lasts(name):
+            return answers.answer(self._opened(), name, tables)
+        with self._making[name]:  # one who comes while it is made waits for it
+            tag = self.tag()  # before it is asked: what is written meanwhile is asked for again
+            known = self._answers.get(name)
+            if known is not None and known[0] == tag:
+                return known[1]
+            found = answers.answer(self._opened(), name, tables)
             self._answers[name] = (tag, found)
-        return found
+            return found
 
     def close(self) -> None:
         """Close the database, which the next question opens again."""

@@ -89,10 +89,9 @@ def curves(db: Database, shelf: int) -> bytes:
         .where(Run.arch_id.between(first, last))
         .order_by(Run.arch_id, Recipe.name, Run.seed)
     )
-    with db.snapshot() as session:
-        rows = [dict(row) for row in session.execute(query).mappings()]
-        ids = np.array([row["id"] for row in rows], dtype=np.int64)
-        blocks = list(read_epochs([session], ids, list(EPOCH_MEASURES))) if len(ids) else []
+    rows = db.rows_of(query)  # no snapshot, for which a file is written to
+    ids = np.array([row["id"] for row in rows], dtype=np.int64)
+    blocks = list(read_epochs([db.reader], ids, list(EPOCH_MEASURES))) if len(ids) else []
     of_runs = {run_id: values for block in blocks for run_id, values in _by_run(block).items()}
     parts: dict[str, list[Array]] = {name: [] for name in EPOCH_MEASURES}
     for row in rows:

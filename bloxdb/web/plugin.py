@@ -9,11 +9,12 @@ import asyncio
 from typing import Any
 
 import markupsafe
-from datasette import NotFound, Response, hookimpl
+from datasette import Response, hookimpl
 from datasette.utils import tilde_decode, tilde_encode
 
 from bloxdb.errors import BloxError
 from bloxdb.web import page
+from bloxdb.web.answers import is_answered
 from bloxdb.web.kept import Kept, kept_for
 from bloxdb.web.words import described
 
@@ -95,31 +96,34 @@ def _ours(datasette: Any) -> list[str]:
 async def _any(datasette: Any) -> Any:
     for name in _ours(datasette):
         return Response.redirect(explorer_of(datasette, name))
-    raise NotFound("no database here is one of bloxdb's")
+    return _nothing("no database here is one of bloxdb's")
 
 
 async def _without_slash(datasette: Any, request: Any) -> Any:
-    return Response.redirect(explorer_of(datasette, tilde_decode(request.url_vars["database"])))
+    name = tilde_decode(request.url_vars["database"])
+    if name not in _ours(datasette):
+        return _nothing(f"there is no database of bloxdb's called {name}")
+    return Response.redirect(explorer_of(datasette, name))
 
 
 async def _answered(datasette: Any, request: Any) -> Any:
     name, path = tilde_decode(request.url_vars["database"]), request.url_vars["path"] or page.INDEX
-    database = datasette.databases.get(name)
-    kept = None if database is None or not database.path else kept_for(database.path)
-    if kept is None:
-        raise NotFound(f"there is no database of bloxdb's called {name}")
+    if name not in _ours(datasette):
+        return _nothing(f"there is no database of bloxdb's called {name}")
     await datasette.ensure_permissions(request.actor, [("view-database", name), "view-instance"])
     if request.method not in ("GET", "HEAD"):
-        return Response.text("this page is only read", status=405)
+        return Response.text("this page is only read", status=405, headers=_HEADERS)
     if path in page.files():
         body, kind = await asyncio.to_thread(page.read, path)
         return Response(body, headers=_HEADERS, content_type=kind)
-    return await _data(kept, path.removeprefix("data/"), datasette.urls.database(name), request)
+    kept = kept_for(datasette.databases[name].path)
+    asked = path.removeprefix("data/")
+    if kept is None or asked == path or not is_answered(asked):
+        return _nothing(f"the explorer has no {path}")
+    return await _data(kept, asked, datasette.urls.database(name), request)
 
 
 async def _data(kept: Kept, name: str, tables: str, request: Any) -> Any:
-    if not kept.has(name):
-        raise NotFound(f"the explorer has no {name}")
     tag = kept.tag()
     headers = {**_HEADERS, "ETag": tag}
     if request.headers.get("if-none-match") == tag and kept.lasts(name):
@@ -129,3 +133,8 @@ async def _data(kept: Kept, name: str, tables: str, request: Any) -> Any:
     except BloxError as error:
         return Response.text(str(error), status=503, headers=_HEADERS)
     return Response(answer.body, headers=headers, content_type=answer.kind)
+
+
+def _nothing(words: str) -> Any:
+    """A plain 404: Datasette's leads whatever ends with a slash to the same without one, which leads back."""
+    return Response.text(words, status=404, headers=_HEADERS)

@@ -9,13 +9,17 @@ import socket
 import sys
 import webbrowser
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from types import FrameType
 from typing import Any
 from urllib.parse import urlsplit
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from bloxdb.db.access import is_on_read_only_medium
-from bloxdb.errors import QueryError
+from bloxdb.errors import BloxError, QueryError
 from bloxdb.extras import library
 from bloxdb.web.kept import kept_for
 
@@ -26,6 +30,7 @@ PORT = 8001
 """The first port that is tried, which is Datasette's."""
 
 _PORTS = 20  # that are tried, where none was asked for
+_FIRST = ("runs.bin", "means.bin")  # what the first pages wait for
 _SETTINGS = {"suggest_facets": False}  # which takes a second for each page of a full database
 _POLICY = (
     b"default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
@@ -87,6 +92,7 @@ def serve(
     class Server(uvicorn.Server):  # type: ignore[misc]
         async def startup(self, sockets: Any = None) -> None:
             await super().startup(sockets=sockets)
+            Thread(target=_warm, args=(path,), daemon=True).start()
             tell(url)
             if opens_browser and _has_browser():
                 webbrowser.open(url)
@@ -164,6 +170,14 @@ def _listen(host: str, port: int | None) -> socket.socket:
                     "name others with --host and --port"
                 ) from error
     raise AssertionError("a range of ports is never empty")
+
+
+def _warm(path: Path) -> None:
+    """Have the first answers ready before they are asked for; what fails says so when it is asked for."""
+    kept = kept_for(path)
+    with suppress(BloxError, OSError, SQLAlchemyError):
+        for name in _FIRST if kept is not None else ():
+            kept.answer(name, "")  # none of them says where the tables are
 
 
 def _has_browser() -> bool:

@@ -1,6 +1,6 @@
 // The page: which view an address means, the links between views, and what is shown when something fails.
 
-import { about } from "./data.js";
+import { about, runs } from "./data.js";
 import { h, say } from "./dom.js";
 import { Space } from "./space.js";
 import { parse, to } from "./address.js";
@@ -96,4 +96,5 @@ document.getElementById("find").addEventListener("submit", async (event) => {
 document.getElementById("key").addEventListener("input", (event) => event.target.setCustomValidity(""));
 
 addEventListener("hashchange", show);
+if (["", "scatter", "arch"].includes(parse().view)) runs().catch(() => {}); // while the view itself is loaded; it says what fails
 show();

@@ -2,7 +2,7 @@
 
 import { extent, ticks } from "./axes.js";
 import { colour, h, onTheme, s } from "./dom.js";
-import { drawPoints, nearest } from "./points.js";
+import { drawPoints, lined, nearest } from "./points.js";
 
 const NEAR = 12; // pixels from a point at which it is meant
 const STILL = 4; // pixels that a hand moves in a click
@@ -35,6 +35,7 @@ export class Plot {
   /** data: {xs, ys, rows, chosen, colouring, front, xLabel, yLabel, logX, logY, line, box}. */
   set(data) {
     this.data = data;
+    this.all = this.some = null;
     const safe = (values, isLog) => (isLog ? values.map(Math.log10) : values);
     this.xs = safe(data.xs, data.logX);
     this.ys = safe(data.ys, data.logY);
@@ -71,15 +72,17 @@ export class Plot {
     const yScale = -this.canvas.height / (view.y[1] - view.y[0]);
     this.place = { density, xScale, yScale, x0: -view.x[0] * xScale, y0: this.canvas.height - view.y[0] * yScale };
     const { rows, chosen, colouring } = this.data;
+    this.all ??= lined(rows, this.xs, this.ys, chosen ? null : colouring.of);
+    this.some ??= chosen && lined(chosen, this.xs, this.ys, colouring.of);
     const zoom = Math.min(4, (this.whole.x[1] - this.whole.x[0]) / (view.x[1] - view.x[0]));
     const radius = rows.length > 30_000 ? 1.1 + 0.35 * Math.max(0, zoom - 1) : rows.length > 3_000 ? 1.6 : 2.6;
     const opacity = rows.length > 30_000 ? Math.min(0.9, 0.5 + 0.15 * (zoom - 1)) : 0.8;
-    const coloured = { colours: colouring.colours, of: colouring.of, opacity, radius };
+    const { colours } = colouring;
     const layers = chosen
-      ? [{ rows, colours: [colour("bar")], of: null, opacity: 0.35, radius }, { ...coloured, rows: chosen, opacity: Math.min(1, opacity + 0.3) }]
-      : [{ ...coloured, rows }];
+      ? [{ points: this.all, colours: [colour("bar")], opacity: 0.35, radius }, { points: this.some, colours, opacity: Math.min(1, opacity + 0.3), radius }]
+      : [{ points: this.all, colours, opacity, radius }];
     const began = performance.now();
-    drawPoints(this.canvas, this.xs, this.ys, this.place, layers, colour("paper"));
+    drawPoints(this.canvas, this.place, layers, colour("paper"));
     this.canvas.dataset.ms = (performance.now() - began).toFixed(1);
     this.drawMarks(width, height);
   }

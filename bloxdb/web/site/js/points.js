@@ -1,7 +1,7 @@
 // Very many points on a canvas, by writing pixels: as fast as a graphics card is asked for some 100,000 of them,
 // and the same picture where there is none, as on a machine that is reached from afar.
 
-const STEPS = [40_487, 40_493, 40_499]; // primes, to draw points in no order: or the last class would hide the others
+const STEPS = [40_487, 40_493, 40_499]; // primes, of which one divides no number of points that there is
 
 /** Discs with soft edges: for each pixel around the middle how much of it is covered, of 256. */
 function disc(radius) {
@@ -31,13 +31,30 @@ export function rgb(text) {
 }
 
 /**
+ * Points as they are drawn: in no order, or the last class would hide the others; and one after the other in
+ * memory, which is four times as fast as to look each up.
+ */
+export function lined(rows, xs, ys, of) {
+  const count = rows.length;
+  const found = { count, x: new Float64Array(count), y: new Float64Array(count), of: of && new Uint8Array(count) };
+  const step = STEPS.find((prime) => count % prime !== 0) % count;
+  for (let n = 0, at = 0; n < count; n++, at = (at + step) % count) {
+    const row = rows[at];
+    found.x[n] = xs[row];
+    found.y[n] = ys[row];
+    if (of) found.of[n] = of[row];
+  }
+  return found;
+}
+
+/**
  * Draw points onto a canvas.
  *
- * layers: each {rows, colours, of, opacity, radius}: which points, the colours, for each row which colour (or
- * null for the first), from 0 to 1, and in pixels of CSS.
- * place: {x, y, left, top, xScale, yScale, ...}: where a value is on the canvas, in its own pixels.
+ * place: where a value is on the canvas, in its pixels: x0 + value * xScale; and pixels a pixel of CSS, density.
+ * layers: each {points, colours, opacity, radius}: what `lined` gave, its colours, from 0 to 1, and in pixels of
+ * CSS.
  */
-export function drawPoints(canvas, xs, ys, place, layers, paper) {
+export function drawPoints(canvas, place, layers, paper) {
   const { width, height } = canvas;
   const context = canvas.getContext("2d", { alpha: false });
   const image = context.createImageData(width, height);
@@ -47,30 +64,35 @@ export function drawPoints(canvas, xs, ys, place, layers, paper) {
     const { reach, pixels: shape } = disc(layer.radius * place.density);
     const offsets = Int32Array.from(shape, ([dx, dy]) => dy * width + dx);
     const covers = Int32Array.from(shape, (pixel) => Math.round(pixel[2] * layer.opacity));
-    const colours = Int32Array.from(layer.colours, packed);
-    const { rows, of } = layer;
-    const step = STEPS.find((prime) => rows.length % prime !== 0) % rows.length;
-    for (let n = 0, at = 0; n < rows.length; n++, at = (at + step) % rows.length) {
-      const row = rows[at];
-      const x = Math.round(place.x0 + xs[row] * place.xScale);
-      const y = Math.round(place.y0 + ys[row] * place.yScale);
-      if (!(x >= reach && x < width - reach && y >= reach && y < height - reach)) continue;
-      const colour = colours[of ? of[row] : 0];
-      const redBlue = colour & 0xff00ff;
-      const green = colour & 0xff00;
-      const middle = y * width + x;
-      for (let i = 0; i < offsets.length; i++) {
-        const cover = covers[i];
-        const pixel = middle + offsets[i];
-        const old = pixels[pixel];
-        const rest = 256 - cover;
-        pixels[pixel] = ((Math.imul(old & 0xff00ff, rest) + Math.imul(redBlue, cover)) >>> 8) & 0xff00ff
-          | ((Math.imul(old & 0xff00, rest) + Math.imul(green, cover)) >>> 8) & 0xff00
-          | 0xff000000;
-      }
-    }
+    paint(pixels, width, height, layer.points, place, reach, offsets, covers, Int32Array.from(layer.colours, packed));
   }
   context.putImageData(image, 0, 0);
+}
+
+function paint(pixels, width, height, points, place, reach, offsets, covers, colours) {
+  const { count, x: xs, y: ys, of } = points;
+  const { x0, y0, xScale, yScale } = place;
+  const [right, bottom] = [width - reach - 1, height - reach - 1];
+  for (let n = 0; n < count; n++) {
+    const px = x0 + xs[n] * xScale; // compared before it is made an integer of 32 bits, which far away it is not
+    const py = y0 + ys[n] * yScale;
+    if (!(px >= reach && px < right && py >= reach && py < bottom)) continue;
+    const x = (px + 0.5) | 0;
+    const y = (py + 0.5) | 0;
+    const colour = colours[of === null ? 0 : of[n]];
+    const redBlue = colour & 0xff00ff;
+    const green = colour & 0xff00;
+    const middle = y * width + x;
+    for (let i = 0; i < offsets.length; i++) {
+      const cover = covers[i];
+      const at = middle + offsets[i];
+      const old = pixels[at];
+      const rest = 256 - cover;
+      pixels[at] = ((Math.imul(old & 0xff00ff, rest) + Math.imul(redBlue, cover)) >>> 8) & 0xff00ff
+        | ((Math.imul(old & 0xff00, rest) + Math.imul(green, cover)) >>> 8) & 0xff00
+        | 0xff000000;
+    }
+  }
 }
 
 /** The row that is nearest to a place on the canvas, -1 where none is so near. */
