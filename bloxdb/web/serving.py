@@ -81,6 +81,8 @@ def serve(
     datasette: Any = library("datasette.app", "web")
     uvicorn: Any = library("uvicorn", "web")
     plugin: Any = library("bloxdb.web.plugin", "web")
+    # where Rich is installed Datasette prints 150 kB with all variables for a slip in somebody's SQL
+    library("datasette.handle_exception", "web").rich = None
     still = is_on_read_only_medium(path)
     files = {"immutables": [str(path)]} if still else {"files": [str(path)]}
     app = datasette.Datasette(**{"files": [], **files}, settings=_SETTINGS)

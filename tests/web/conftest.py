@@ -30,7 +30,9 @@ def prepare(path: Path, golden: Path) -> None:
         failed.fail(HOSTILE)
         finish(done)
         with db.transaction() as session:
-            session.execute(text("UPDATE devices SET name = :name WHERE name = 'jetson-nano'"), {"name": DEVICE})
+            session.execute(
+                text("UPDATE devices SET name = :name WHERE name = 'jetson-nano'"), {"name": DEVICE}
+            )
 
 
 @pytest.fixture(scope="session")

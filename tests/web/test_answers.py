@@ -32,11 +32,14 @@ def test_all_finished_runs_are_there_with_the_very_numbers_of_sql(explored: Data
     names_of = [name for name in ("best_epoch", *TRAINED) if name in found]
     rows = {
         (*group, int(index)): [None if np.isnan(value) else value for value in values]
-        for group, index, *values in zip(groups, found["arch_id"], *(found[name] for name in names_of), strict=True)
+        for group, index, *values in zip(
+            groups, found["arch_id"], *(found[name] for name in names_of), strict=True
+        )
     }
     expected = explored.rows("SELECT * FROM runs WHERE status = 'finished'")
     assert rows == {
-        (row["recipe_id"], str(row["seed"]), row["arch_id"]): [row[name] for name in names_of] for row in expected
+        (row["recipe_id"], str(row["seed"]), row["arch_id"]): [row[name] for name in names_of]
+        for row in expected
     }
     assert len(expected) > 100
     assert set(names_of) == {"best_epoch", *TRAINED}
@@ -65,18 +68,31 @@ def test_latencies_are_those_of_sql(explored: Database) -> None:
 
 
 def test_a_shelf_has_all_runs_of_its_architectures_with_their_epochs(explored: Database) -> None:
-    (most,) = explored.rows(f"SELECT arch_id / {SHELF} AS shelf FROM runs JOIN epochs ON run_id = id GROUP BY 1 ORDER BY count(*) DESC LIMIT 1")
+    (most,) = explored.rows(
+        f"SELECT arch_id / {SHELF} AS shelf FROM runs JOIN epochs ON run_id = id GROUP BY 1 ORDER BY count(*) DESC LIMIT 1"
+    )
     for shelf in (most["shelf"], RUNNING // SHELF):
         header, found = unpack(answer(explored, f"curves/{shelf:04}.bin").body)
-        assert header["hashes"] == [space.model_hash(index) for index in range(shelf * SHELF, (shelf + 1) * SHELF)]
+        assert header["hashes"] == [
+            space.model_hash(index) for index in range(shelf * SHELF, (shelf + 1) * SHELF)
+        ]
         expected = explored.rows(
-            "SELECT * FROM runs WHERE arch_id BETWEEN :low AND :high", low=shelf * SHELF, high=(shelf + 1) * SHELF - 1
+            "SELECT * FROM runs WHERE arch_id BETWEEN :low AND :high",
+            low=shelf * SHELF,
+            high=(shelf + 1) * SHELF - 1,
         )
         assert len(header["runs"]) == len(expected) > 0
         at = 0
         for run in header["runs"]:
-            (row,) = (row for row in expected if [row["arch_id"], row["recipe_id"], str(row["seed"])] == [run["arch_id"], run["recipe_id"], run["seed"]])
-            assert {name: run[name] for name in (*TRAINED, "status", "message")} == {name: row[name] for name in (*TRAINED, "status", "message")}
+            (row,) = (
+                row
+                for row in expected
+                if [row["arch_id"], row["recipe_id"], str(row["seed"])]
+                == [run["arch_id"], run["recipe_id"], run["seed"]]
+            )
+            assert {name: run[name] for name in (*TRAINED, "status", "message")} == {
+                name: row[name] for name in (*TRAINED, "status", "message")
+            }
             (recipe,) = explored.rows("SELECT * FROM recipes WHERE id = :id", id=row["recipe_id"])
             epochs = explored.rows("SELECT * FROM epochs WHERE run_id = :id ORDER BY epoch", id=row["id"])
             assert run["epochs"] == len(epochs)
@@ -91,7 +107,9 @@ def test_a_shelf_has_all_runs_of_its_architectures_with_their_epochs(explored: D
 
 def test_runs_that_go_on_are_on_their_shelf_too(explored: Database) -> None:
     header, _ = unpack(answer(explored, "curves/0000.bin").body)
-    status = {run["arch_id"]: run["status"] for run in header["runs"] if run["arch_id"] in (FAILED, RUNNING, DONE)}
+    status = {
+        run["arch_id"]: run["status"] for run in header["runs"] if run["arch_id"] in (FAILED, RUNNING, DONE)
+    }
     assert status == {FAILED: "failed", RUNNING: "running", DONE: "finished"}
 
 
@@ -99,7 +117,10 @@ def test_costs_of_parts_add_up_to_those_of_architectures(explored: Database) -> 
     found = about(explored)["space"]
     for index in (0, 30_181, space.NUM_ARCHS - 1):
         blocks = [int(space.block_of_stage(np.array(index), stage)) for stage in range(space.STAGES)]
-        parts = [found["skeleton"], *(found["block_costs"][block][stage] for stage, block in enumerate(blocks))]
+        parts = [
+            found["skeleton"],
+            *(found["block_costs"][block][stage] for stage, block in enumerate(blocks)),
+        ]
         assert [sum(part[which] for part in parts) for which in (0, 1)] == list(space.arch_cost(index))
 
 
@@ -119,7 +140,10 @@ def test_training_says_who_works_and_what_failed(explored: Database) -> None:
     found = json.loads(answer(explored, "training.json").body)
     assert [one["arch_id"] for one in found["workers"]] == [RUNNING]
     assert [(one["arch_id"], one["message"]) for one in found["failures"]] == [(FAILED, HOSTILE)]
-    assert sum(one["finished"] for one in found["overview"]) == explored.rows("SELECT count(*) AS n FROM leaderboard")[0]["n"]
+    assert (
+        sum(one["finished"] for one in found["overview"])
+        == explored.rows("SELECT count(*) AS n FROM leaderboard")[0]["n"]
+    )
 
 
 def test_a_seed_of_64_bits_is_told_whole(tmp_path: Any, empty_file: Any) -> None:
@@ -131,9 +155,14 @@ def test_a_seed_of_64_bits_is_told_whole(tmp_path: Any, empty_file: Any) -> None
             recipe = bloxdb.Recipe(name="r", dataset="digits", epochs=1)
             session.add(recipe)
             session.flush()
-            session.add_all(bloxdb.Run(arch_id=5, recipe_id=recipe.id, seed=seed, status="finished", test_top1=50.0) for seed in seeds)
+            session.add_all(
+                bloxdb.Run(arch_id=5, recipe_id=recipe.id, seed=seed, status="finished", test_top1=50.0)
+                for seed in seeds
+            )
         header, _ = unpack(answer(db, "runs.bin").body)
-        assert {group["seed"]: group["rows"] for group in header["groups"]} == {str(seed): 1 for seed in seeds}
+        assert {group["seed"]: group["rows"] for group in header["groups"]} == {
+            str(seed): 1 for seed in seeds
+        }
 
 
 def test_an_empty_database_has_answers_without_rows(tmp_path: Any, empty_file: Any) -> None:

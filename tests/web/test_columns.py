@@ -41,7 +41,9 @@ def test_ascending_integers_are_written_as_steps(values: list[int]) -> None:
 
 
 def test_columns_of_any_length_lie_side_by_side() -> None:
-    columns = {name: Column(np.arange(float(count))) for name, count in zip("abcd", (1, 2, 0, 7), strict=True)}
+    columns = {
+        name: Column(np.arange(float(count))) for name, count in zip("abcd", (1, 2, 0, 7), strict=True)
+    }
     _, found = unpack(pack(columns))
     assert {name: len(values) for name, values in found.items()} == {"a": 1, "b": 2, "c": 0, "d": 7}
 

@@ -43,7 +43,9 @@ def test_an_earlier_copy_is_replaced_and_nothing_else(copy: Path, explored: Data
     assert all(path.is_file() for path in report.files)
     assert told[-1] == (len(report.files), len(report.files), "files")
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(QueryError, match="there is something else in .*; name a folder that is not there yet"):
+    with pytest.raises(
+        QueryError, match="there is something else in .*; name a folder that is not there yet"
+    ):
         write_copy(tmp_path, explored)
     with pytest.raises(QueryError, match="is a file; name a folder"):
         write_copy(tmp_path / "mine.txt", explored)
@@ -60,7 +62,9 @@ def test_the_command_writes_one_and_says_how_to_look(explored_file: Path, tmp_pa
 
 def test_a_copy_has_no_address(explored_file: Path, tmp_path: Path) -> None:
     for option in (["--host", "0.0.0.0"], ["--port", "80"], ["--no-browser"]):
-        done = CliRunner().invoke(main, ["explore", "--db", str(explored_file), "--static", str(tmp_path / "s"), *option])
+        done = CliRunner().invoke(
+            main, ["explore", "--db", str(explored_file), "--static", str(tmp_path / "s"), *option]
+        )
         assert done.exit_code == 2
         assert "--static serves nothing" in done.output
     assert not (tmp_path / "s").exists()
