@@ -263,9 +263,7 @@ def test_a_row_without_a_number_costs_that_row_alone_and_is_said_to_be_lost(
     before = content(path)
     repaired = bloxdb.repair(path)
     assert not repaired.is_whole
-    assert [
-        line for line in repaired.lost if line.startswith("1 row of") and line.endswith(f" for {column}")
-    ]
+    assert [line for line in repaired.lost if line.startswith("1 row of") and line.endswith(f" for {column}")]
     after = content(repaired.copy)
     at = 4 if table == "epochs" else 5
     assert len(after[at]) == len(before[at]) - 1

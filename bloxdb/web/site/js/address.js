@@ -3,8 +3,16 @@
 /** The view, what follows it, and its settings. */
 export function parse(hash = location.hash) {
   const [path, query = ""] = hash.replace(/^#\/?/, "").split("?");
-  const [view, ...rest] = path.split("/").map(decodeURIComponent);
+  const [view, ...rest] = path.split("/").map(decoded);
   return { view, rest, params: new URLSearchParams(query) };
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // somebody cut it in the middle of a letter
+  }
 }
 
 /** The address of a view; settings that are null, false or empty are left out. */

@@ -19,11 +19,11 @@ let shows = 0;
 
 async function show(event) {
   const turn = ++shows;
-  const { view, rest, params } = parse();
   leave();
   leave = () => {};
-  mark(view);
   try {
+    const { view, rest, params } = parse();
+    mark(view);
     const known = VIEWS[view];
     if (!known) throw new Error(`there is no view called ${view}`);
     const [facts, module] = await Promise.all([about(), known.load()]);
@@ -46,7 +46,7 @@ async function show(event) {
     }
   } catch (error) {
     if (turn !== shows) return;
-    console.warn(error);
+    console.info(error); // with the place in the code, for who looks there
     main.replaceChildren(h(
       "div",
       { class: "view", role: "alert" },

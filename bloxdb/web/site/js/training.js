@@ -52,12 +52,11 @@ export async function show({ facts, content }) {
 
 export function progress(row) {
   const known = STATUSES.reduce((sum, status) => sum + row[status], 0);
-  const all = row.missing + row.finished;
   const bar = h("div", { class: "progress", role: "img", "aria-label": STATUSES.map((status) => `${row[status]} ${status}`).join(", ") });
   for (const status of STATUSES) {
     if (!row[status]) continue;
     const part = h("span", { class: status });
-    part.style.width = `max(2px, ${(100 * row[status]) / Math.max(known, all)}%)`;
+    part.style.width = `max(2px, ${(100 * row[status]) / known}%)`;
     bar.append(part);
   }
   return bar;
