@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Select, select
+from sqlalchemy import select
 
 from bloxdb.averages import Averages
 from bloxdb.db.arrays import read_numbers
@@ -64,8 +64,9 @@ def means(db: Database) -> bytes:
 def latencies(db: Database) -> bytes:
     """Milliseconds by architecture, a column a device."""
     columns = {}
+    columns_of: list[Any] = [Latency.arch_id, Latency.latency_ms]
     for device_id, name in db.reader.execute(select(Device.id, Device.name).order_by(Device.name)):
-        query: Select[Any] = select(Latency.arch_id, Latency.latency_ms).where(Latency.device_id == device_id)
+        query = select(*columns_of).where(Latency.device_id == device_id)
         archs, values = read_numbers(db.reader, query)
         of_all = np.full(NUM_ARCHS, np.nan)
         of_all[archs.astype(np.int64)] = values

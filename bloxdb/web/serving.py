@@ -92,6 +92,8 @@ def serve(
     url = f"http://{shown}:{listening.getsockname()[1]}{plugin.explorer_of(app, name)}"
 
     class Server(uvicorn.Server):  # type: ignore[misc]
+        should_exit: bool
+
         async def startup(self, sockets: Any = None) -> None:
             await super().startup(sockets=sockets)
             Thread(target=_warm, args=(path,), daemon=True).start()
@@ -177,8 +179,10 @@ def _listen(host: str, port: int | None) -> socket.socket:
 def _warm(path: Path) -> None:
     """Have the first answers ready before they are asked for; what fails says so when it is asked for."""
     kept = kept_for(path)
+    if kept is None:
+        return
     with suppress(BloxError, OSError, SQLAlchemyError):
-        for name in _FIRST if kept is not None else ():
+        for name in _FIRST:
             kept.answer(name, "")  # none of them says where the tables are
 
 
