@@ -336,7 +336,7 @@ def test_architectures_are_compared_side_by_side(page: Any, home: str, explored:
     assert page.url.endswith(f"archs={arch},0,5,53215")
     page.get_by_role("link", name="Leave out architecture 0", exact=True).click()
     until(page, "document.querySelectorAll('.sides .card').length === 3")
-    page.get_by_label("Measure").select_option("train_loss")
+    page.get_by_label("Measure", exact=True).select_option("train_loss")
     assert "measure=train_loss" in page.url
     page.get_by_label("log").check()
     assert "log=1" in page.url
@@ -436,7 +436,7 @@ def test_the_keyboard_reaches_everything(page: Any, live: str, arch: int) -> Non
         for _ in range(count + 5):
             page.keyboard.press("Tab")
         missed = page.evaluate(
-            """[...document.querySelectorAll('a[href], button:not(:disabled), input, select, canvas[tabindex], summary')]
+            """[...document.querySelectorAll('a[href], button:not(:disabled), input, select, [tabindex="0"], summary')]
                .filter((one) => !reached.has(one) && !(one.type === 'radio' && !one.checked)).map((one) => one.outerHTML.slice(0, 90))"""
         )
         assert missed == []
@@ -488,3 +488,46 @@ def test_a_database_without_runs_has_every_view(page: Any, empty_file: Path, tmp
 def test_an_address_of_nothing_says_so(page: Any, live: str, view: str, sentence: str) -> None:
     see(page, live + view)
     assert sentence in page.get_by_role("alert").inner_text()
+
+
+def test_the_sql_of_what_is_chosen_runs_in_datasette(page: Any, live: str) -> None:
+    scatter(page, live, "range=test_top1:60~")
+    count = chosen(page)
+    page.get_by_role("button", name="SQL", exact=True).click()
+    page.get_by_role("link", name="Run it").click()
+    page.wait_for_selector("table.rows-and-columns")
+    assert page.locator("table.rows-and-columns tbody tr").count() == count > 5
+    page.locator("td.col-arch_id a").first.click()  # and what it finds leads back
+    page.wait_for_selector("h1:has-text('Architecture')")
+
+
+def test_curves_are_zoomed_and_hidden_by_the_keyboard(page: Any, live: str, arch: int) -> None:
+    see(page, f"{live}#/arch/{arch}")
+    page.locator(".curves").focus()
+    before = page.locator(".curves canvas").screenshot()
+    page.keyboard.press("+")
+    page.wait_for_timeout(100)
+    zoomed = page.locator(".curves canvas").screenshot()
+    assert zoomed != before
+    page.keyboard.press("0")
+    page.wait_for_timeout(100)
+    assert page.locator(".curves canvas").screenshot() == before
+    page.get_by_role("button", name="Show or hide seed 1").focus()
+    page.keyboard.press("Enter")
+    assert page.locator(".u-legend .u-off").count() == 1
+
+
+def test_a_view_begins_with_the_recipe_of_most_runs(page: Any, live: str, explored: Database) -> None:
+    see(page, f"{live}#/scatter")
+    page.wait_for_selector("canvas[data-rows]")
+    assert int(page.locator("canvas").get_attribute("data-rows")) == len(finished(explored))
+    page.get_by_label("Recipe", exact=True).select_option("")
+    until(page, f"document.querySelector('canvas').dataset.rows === '{len(finished(explored)) + 1}'")
+    page.reload()
+    until(page, f"document.querySelector('canvas')?.dataset.rows === '{len(finished(explored)) + 1}'")
+
+
+def test_what_is_too_much_to_compare_is_told(page: Any, live: str) -> None:
+    see(page, f"{live}#/compare?archs=0,1,2,3,4,5,6,7,8,91125,x")
+    assert page.locator(".sides .card").count() == 8
+    assert "3 of the 11 that the address names are not shown" in page.locator("main").inner_text()

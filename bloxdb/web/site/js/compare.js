@@ -34,6 +34,8 @@ export async function show(page) {
     location.hash = address([...new Set([...archs, arch])]);
   }
 
+  const left = named.length - archs.length;
+  if (left) content.append(h("p", { role: "status" }, `${left} of the ${named.length} that the address names ${left === 1 ? "is" : "are"} not shown: at most ${MOST_COMPARED} are, each once, by indices in 0 … ${space.count - 1}.`));
   if (!archs.length) {
     content.append(h("p", {}, "Name some here, or tick them in the table below the scatter."));
     return () => {};

@@ -46,19 +46,45 @@ export function curveChart(facts, lines, settings, changed) {
       cursor: { drag: { x: true, y: true, uni: 30 } },
       legend: { live: true },
     }, [epochs, ...own], place);
+    for (const one of place.querySelectorAll(".u-legend .u-series:not(:first-child) th")) {
+      one.setAttribute("tabindex", "0"); // uPlot takes clicks only
+      one.setAttribute("role", "button");
+      one.setAttribute("aria-label", `Show or hide ${one.textContent}`);
+      one.addEventListener("keydown", (event) => {
+        if (event.key !== "Enter" && event.key !== " ") return;
+        event.preventDefault();
+        one.click();
+      });
+    }
     place.setAttribute("aria-label", `${name} over ${last} epochs, ${lines.length} curves`);
     const ends = lines.map((line, at) => {
       const known = own[at].filter((value) => value !== null);
       return `${line.label}: ${known.length ? shown(known.at(-1), measure) : "nothing"}`;
     });
-    told.textContent = `At the last epoch: ${ends.join("; ")}. Drag to zoom, double-click for all.`;
+    told.textContent = `At the last epoch: ${ends.join("; ")}. Drag to zoom, double-click for all; with the keyboard + and −, arrows, and 0 for all.`;
   }
 
   const settingsChanged = () => {
     draw();
     changed({ measure: measure.name, log: isLog });
   };
-  place.setAttribute("role", "img");
+  place.setAttribute("role", "group");
+  place.setAttribute("tabindex", "0");
+  place.addEventListener("keydown", (event) => {
+    if (event.target !== place || event.ctrlKey || event.metaKey || event.altKey) return;
+    const { min, max } = chart.scales.x;
+    const size = max - min;
+    const [first, last] = [1, Math.max(2, chart.data[0].length)];
+    const ranges = {
+      "+": [min + size / 6, max - size / 6], "=": [min + size / 6, max - size / 6],
+      "-": [min - size / 4, max + size / 4], 0: [first, last],
+      ArrowLeft: [min - size / 8, max - size / 8], ArrowRight: [min + size / 8, max + size / 8],
+    };
+    if (!ranges[event.key]) return;
+    event.preventDefault();
+    const [low, high] = ranges[event.key];
+    chart.setScale("x", { min: Math.max(first, low), max: Math.min(last, high) });
+  });
   const element = h(
     "div",
     {},

@@ -30,7 +30,7 @@ export function choice(words, options, value, onchange) {
   const option = ([key, text]) => h("option", { value: key, selected: key === value }, text);
   const select = h(
     "select",
-    { onchange: (event) => onchange(event.target.value) },
+    { "aria-label": words, onchange: (event) => onchange(event.target.value) },
     options.map((one) => (one.group ? h("optgroup", { label: one.group }, one.options.map(option)) : option(one))),
   );
   return h("label", { class: "field" }, h("span", {}, words), select);

@@ -18,7 +18,10 @@ export async function show(page) {
   const trained = new Set(points.arch).size;
   const number = (n, words) => h("div", { class: "tile" }, h("b", {}, typeof n === "number" ? n.toLocaleString("en") : n), h("span", {}, words));
   const measure = facts.measures.find((one) => one.name === facts.ranked_by);
-  const best = points.count && facts.ranked_by in points.stored ? await bestOf(points, measure) : null;
+  const main = points.mainRecipe();
+  const own = points.rows(main?.name, "");
+  const best = points.count && facts.ranked_by in points.stored ? await bestOf(points, own, measure) : null;
+  const of = points.groupRecipes() > 1 ? `, ${main.name}` : "";
   content.append(
     h("h1", {}, facts.title),
     h("p", {}, `A database of the Blox benchmark: ${space.count.toLocaleString("en")} convolutional networks, made of one of ${space.blocks.length} blocks in each of ${space.stages} stages, and what training them gave.`),
@@ -28,21 +31,21 @@ export async function show(page) {
       number(facts.recipes.length, facts.recipes.length === 1 ? "recipe" : "recipes"),
       number(seeds, seeds === 1 ? "seed" : "seeds"),
       number(facts.devices.length, facts.devices.length === 1 ? "device with latencies" : "devices with latencies"),
-      best && number(`${shown(best.value, measure)} ${measure.unit}`, `the best ${measure.label}`)),
+      best && number(`${shown(best.value, measure)} ${measure.unit}`, `the best ${measure.label}${of}`)),
   );
   const cards = h("div", { class: "cards" });
   content.append(cards);
   let plot = null;
   if (best) {
-    plot = new Plot({ words: `${measure.label} against FLOPs, all runs`, show: () => [], pick: () => { location.hash = to("scatter"); }, brush: () => { location.hash = to("scatter"); }, moved: () => {} });
+    plot = new Plot({ words: `${measure.label} against FLOPs, all runs${of}`, show: () => [], pick: () => { location.hash = to("scatter"); }, brush: () => { location.hash = to("scatter"); }, moved: () => {} });
     plot.element.classList.add("small");
     plot.under = () => -1;
     const [xs, ys] = await Promise.all([points.values("flops"), points.values(measure.name)]);
-    const rows = points.rows("", "").filter((row) => !Number.isNaN(ys[row]));
+    const rows = own.filter((row) => !Number.isNaN(ys[row]));
     plot.set({ xs, ys, rows, chosen: null, colouring: await colouring(points, "scheme:3", colour("mark")), front: front(xs, ys, rows, -1, measure.higher ? 1 : -1), logX: false, logY: false, xLabel: "FLOPs (multiply-accumulates)", yLabel: `${measure.label} (${measure.unit})` });
     cards.append(
-      h("section", { class: "card" }, h("h2", {}, "What accuracy costs"), plot.element, h("p", {}, h("a", { class: "button", href: to("scatter") }, "Explore all runs"))),
-      h("section", { class: "card" }, h("h2", {}, "The best"), await drawing(space, best.arch),
+      h("section", { class: "card" }, h("h2", {}, `What accuracy costs${of}`), plot.element, h("p", {}, h("a", { class: "button", href: to("scatter") }, "Explore all runs"))),
+      h("section", { class: "card" }, h("h2", {}, `The best${of}`), await drawing(space, best.arch),
         h("p", {}, h("a", { href: to("arch", best.arch) }, `Architecture ${best.arch}`), ` has ${shown(best.value, measure)} ${measure.unit} with ${(space.cost(best.arch, "flops") / 1e6).toFixed(1)} MFLOPs and ${(space.cost(best.arch, "params") / 1e6).toFixed(2)} M parameters.`)),
     );
   }
@@ -67,10 +70,10 @@ export async function show(page) {
   return () => plot?.close();
 }
 
-async function bestOf(points, measure) {
+async function bestOf(points, rows, measure) {
   const values = await points.values(measure.name);
   let found = -1;
-  for (let row = 0; row < points.count; row++) {
+  for (const row of rows) {
     if (Number.isNaN(values[row])) continue;
     if (found < 0 || (measure.higher ? values[row] > values[found] : values[row] < values[found])) found = row;
   }

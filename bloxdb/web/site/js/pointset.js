@@ -59,8 +59,21 @@ export class Points {
     return this.facts.recipes.find((one) => one.id === this.groups[group].recipe);
   }
 
+  /** The recipe of most of the points, by which a view begins; null where there are none. */
+  mainRecipe() {
+    const rows = new Map();
+    for (const group of this.groups) rows.set(group.recipe, (rows.get(group.recipe) ?? 0) + group.rows);
+    const [most] = [...rows].sort((a, b) => b[1] - a[1]);
+    return most ? this.facts.recipes.find((one) => one.id === most[0]) : null;
+  }
+
+  /** How many recipes the points are of. */
+  groupRecipes() {
+    return new Set(this.groups.map((group) => group.recipe)).size;
+  }
+
   groupNames() {
-    const several = new Set(this.groups.map((group) => group.recipe)).size > 1;
+    const several = this.groupRecipes() > 1;
     return this.groups.map((group, at) => {
       const seed = group.seed === null ? "mean of seeds" : `seed ${group.seed}`;
       return several ? `${this.recipe(at).name}, ${seed}` : seed;

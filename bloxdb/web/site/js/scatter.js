@@ -21,7 +21,7 @@ function settings(params, facts) {
     logX: params.has("logx"),
     logY: params.has("logy"),
     colour: params.get("colour") ?? "scheme:3",
-    recipe: params.get("recipe") ?? (facts.recipes.length > 1 ? facts.recipes[0].name : ""),
+    recipe: params.get("recipe") === "*" ? "" : params.get("recipe"), // as bloxdb.top has it
     seed: params.get("seed") ?? "",
     front: params.get("front") !== "0",
     hidden: new Set((params.get("hide") ?? "").split(";").filter(Boolean)),
@@ -36,6 +36,7 @@ export async function show(page) {
   const { facts, space, content } = page;
   const state = settings(page.params, facts);
   let points = await Points.load(facts, space, state.seed === "mean");
+  state.recipe ??= points.groupRecipes() > 1 ? points.mainRecipe().name : "";
   let current = {};
   let turn = 0;
 
@@ -69,7 +70,7 @@ export async function show(page) {
 
   function write() {
     keep("scatter", "", {
-      x: state.x, y: state.y, logx: state.logX, logy: state.logY, colour: state.colour, recipe: state.recipe,
+      x: state.x, y: state.y, logx: state.logX, logy: state.logY, colour: state.colour, recipe: state.recipe || (points.groupRecipes() > 1 ? "*" : ""),
       seed: state.seed, front: state.front ? null : "0", hide: [...state.hidden].join(";"),
       range: rangesText(state.ranges), lasso: lassoText(state.lasso), view: state.view?.join("~"),
       tool: state.tool === "box" ? null : state.tool,
