@@ -22,7 +22,10 @@ from tests.web.browser import FOUND, opened, started
 from tests.web.conftest import DEVICE, FAILED, HOSTILE, RUNNING
 from tests.web.helpers import Served
 
-pytestmark = pytest.mark.skipif(FOUND is None, reason="there is no chromium; name one in BLOXDB_TEST_BROWSER")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(FOUND is None, reason="there is no chromium; name one in BLOXDB_TEST_BROWSER"),
+]
 
 VIEWS = ("#/", "#/scatter", "#/arch/{arch}", "#/compare?archs={arch},0,5", "#/training")
 
@@ -273,6 +276,23 @@ def test_an_architecture_has_the_numbers_of_sql(page: Any, home: str, explored: 
     assert (
         ranks["test accuracy"] == f"{1 + sum(row['test_top1'] > own + 1e-5 for row in means)} of {len(means)}"
     )
+
+
+def test_curves_end_where_sql_says(page: Any, home: str, explored: Database, arch: int) -> None:
+    for measure in ("val_top1", "train_loss"):
+        see(page, f"{home}#/arch/{arch}?measure={measure}")
+        page.wait_for_selector(".u-legend")
+        told = page.locator(".curves + .hint").inner_text()
+        last = explored.rows(
+            f"SELECT r.seed, e.{measure} AS value FROM runs r JOIN epochs e ON e.run_id = r.id WHERE r.arch_id = :arch "
+            "AND e.epoch = (SELECT max(epoch) FROM epochs WHERE run_id = r.id) ORDER BY r.seed",
+            arch=arch,
+        )
+        found = dict(re.findall(r"seed (\d+): ([\d.]+\d)", told))
+        assert {int(seed): float(value) for seed, value in found.items()} == {
+            row["seed"]: row["value"] for row in last
+        }
+        assert len(last) == 2
 
 
 def test_neighbours_gain_what_sql_says(page: Any, live: str, explored: Database) -> None:

@@ -6,6 +6,8 @@ import shutil
 import signal
 import socket
 import sqlite3
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -118,3 +120,18 @@ def test_a_database_on_a_server_is_copied_first(monkeypatch: pytest.MonkeyPatch)
 )  # fmt: skip
 def test_which_hosts_are_this_machine(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
+
+
+def test_without_datasette_there_is_a_sentence_and_still_a_copy(file: Path, tmp_path: Path) -> None:
+    without = "import sys; sys.modules['datasette'] = None; from bloxdb.cli import main; main(sys.argv[1:])"
+    command = [sys.executable, "-c", without, "explore", "--db", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "Error: this needs datasette: pip install 'bloxdb[web]'\n")
+    subprocess.run([*command, "--static", str(tmp_path / "site")], capture_output=True, check=True)
+    assert (tmp_path / "site" / "index.html").is_file()
+
+
+def test_the_command_loads_datasette_when_it_serves() -> None:
+    code = "import bloxdb.cli.explore, sys; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"datasette", "uvicorn", "torch", "matplotlib", "pandas"} & set(done.stdout.split())

@@ -7,6 +7,8 @@ import { drawPoints, lined, nearest } from "./points.js";
 const NEAR = 12; // pixels from a point at which it is meant
 const STILL = 4; // pixels that a hand moves in a click
 const ZOOM = 1.25;
+const LARGEST = 2.8; // pixels of the radius of a point
+const SHARE = 0.45; // of the room that it has
 
 export class Plot {
   /**
@@ -75,11 +77,15 @@ export class Plot {
     this.all ??= lined(rows, this.xs, this.ys, chosen ? null : colouring.of);
     this.some ??= chosen && lined(chosen, this.xs, this.ys, colouring.of);
     const zoom = Math.min(4, (this.whole.x[1] - this.whole.x[0]) / (view.x[1] - view.x[0]));
-    const radius = rows.length > 30_000 ? 1.1 + 0.35 * Math.max(0, zoom - 1) : rows.length > 3_000 ? 1.6 : 2.6;
+    const radiusOf = (count) => {
+      const room = Math.sqrt((box.width * box.height) / Math.max(1, count)); // for each point, if all lay apart
+      return Math.min(LARGEST, Math.max(1, SHARE * room) + 0.35 * Math.max(0, zoom - 1));
+    };
+    const radius = radiusOf(rows.length);
     const opacity = rows.length > 30_000 ? Math.min(0.9, 0.5 + 0.15 * (zoom - 1)) : 0.8;
     const { colours } = colouring;
     const layers = chosen
-      ? [{ points: this.all, colours: [colour("bar")], opacity: 0.35, radius }, { points: this.some, colours, opacity: Math.min(1, opacity + 0.3), radius }]
+      ? [{ points: this.all, colours: [colour("bar")], opacity: 0.35, radius }, { points: this.some, colours, opacity: Math.min(1, opacity + 0.3), radius: radiusOf(chosen.length) }]
       : [{ points: this.all, colours, opacity, radius }];
     const began = performance.now();
     drawPoints(this.canvas, this.place, layers, colour("paper"));

@@ -22,7 +22,7 @@ function settings(params, facts) {
     logY: params.has("logy"),
     colour: params.get("colour") ?? "scheme:3",
     recipe: params.get("recipe") === "*" ? "" : params.get("recipe"), // as bloxdb.top has it
-    seed: params.get("seed") ?? "",
+    seed: /^(\d+|mean)$/.test(params.get("seed")) ? params.get("seed") : "",
     front: params.get("front") !== "0",
     hidden: new Set((params.get("hide") ?? "").split(";").filter(Boolean)),
     ranges: rangesOf(params.get("range")),
