@@ -17,6 +17,7 @@ import pytest
 
 import bloxdb
 from bloxdb import Database, draw, space
+from bloxdb.db.schema import EPOCH_MEASURES
 from bloxdb.web.copying import write_copy
 from tests.web.browser import FOUND, opened, started
 from tests.web.conftest import DEVICE, FAILED, HOSTILE, RUNNING
@@ -278,21 +279,28 @@ def test_an_architecture_has_the_numbers_of_sql(page: Any, home: str, explored: 
     )
 
 
-def test_curves_end_where_sql_says(page: Any, home: str, explored: Database, arch: int) -> None:
-    for measure in ("val_top1", "train_loss"):
-        see(page, f"{home}#/arch/{arch}?measure={measure}")
-        page.wait_for_selector(".u-legend")
-        told = page.locator(".curves + .hint").inner_text()
-        last = explored.rows(
-            f"SELECT r.seed, e.{measure} AS value FROM runs r JOIN epochs e ON e.run_id = r.id WHERE r.arch_id = :arch "
-            "AND e.epoch = (SELECT max(epoch) FROM epochs WHERE run_id = r.id) ORDER BY r.seed",
-            arch=arch,
-        )
-        found = dict(re.findall(r"seed (\d+): ([\d.]+\d)", told))
-        assert {int(seed): float(value) for seed, value in found.items()} == {
-            row["seed"]: row["value"] for row in last
-        }
-        assert len(last) == 2
+def test_curves_are_those_of_sql(page: Any, home: str, explored: Database, arch: int) -> None:
+    see(page, f"{home}#/arch/{arch}?measure=train_loss")
+    page.wait_for_selector(".u-legend")
+    told = dict(re.findall(r"seed (\d+): ([\d.]+\d)", page.locator(".curves + .hint").inner_text()))
+    runs = page.evaluate(
+        """async (arch) => (await (await import(new URL("js/data.js", location.href))).runsOf(arch)).runs.map((run) => [
+            run.seed, Object.fromEntries(Object.entries(run.curves).map(([name, values]) => [name, [...values].map((value) => (Number.isNaN(value) ? null : value))])),
+        ])""",
+        arch,
+    )
+    assert len(runs) == len(told) == 2
+    for seed, curves in runs:
+        rows = explored.rows(
+            "SELECT e.* FROM epochs e JOIN runs r ON r.id = e.run_id WHERE arch_id = :arch AND seed = :seed ORDER BY epoch",
+            arch=arch, seed=int(seed),
+        )  # fmt: skip
+        assert float(told[seed]) == rows[-1]["train_loss"]
+        for name, values in curves.items():
+            wanted = [row[name] for row in rows]
+            assert values[1:] == wanted[1:]
+            assert values[0] in (None, wanted[0])  # what epoch 1 has instead of its own is left out
+    assert set(curves) == set(EPOCH_MEASURES)
 
 
 def test_neighbours_gain_what_sql_says(page: Any, live: str, explored: Database) -> None:
