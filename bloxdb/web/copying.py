@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bloxdb.db.database import Database
@@ -12,8 +11,6 @@ from bloxdb.progress import Progress
 from bloxdb.web import page
 from bloxdb.web.answers import answer, names
 from bloxdb.writing import make_folder, sync, workspace
-
-_THREADS = 2  # SQLite and gzip let each other work; more gain little
 
 
 def write_copy(folder: Path, db: Database, *, progress: Progress | None = None) -> ExportReport:
@@ -72,11 +69,8 @@ def _write(new: Path, db: Database, progress: Progress | None) -> list[Path]:
     for path, name in wanted:
         path.write_bytes(page.read(name)[0])
 
-    def made(item: tuple[Path, str]) -> None:
-        item[0].write_bytes(answer(db, item[1]).body)
-
-    with ThreadPoolExecutor(_THREADS) as threads:
-        for done, _ in enumerate(threads.map(made, data), start=len(wanted) + 1):
-            if progress is not None:
-                progress(done, count, "files")
+    for done, (path, name) in enumerate(data, start=len(wanted) + 1):
+        path.write_bytes(answer(db, name).body)
+        if progress is not None:
+            progress(done, count, "files")
     return [path for path, _ in (*wanted, *data)]

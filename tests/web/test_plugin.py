@@ -147,6 +147,12 @@ def test_a_database_of_an_older_revision_says_so(explored_file: Path, tmp_path: 
     site.close()
 
 
+def test_an_immutable_database_is_explored_too(explored_file: Path, explored: bloxdb.Database) -> None:
+    site = Site(immutables=[str(explored_file)])
+    assert site.get(f"{HOME}/data/runs.bin").content == answer(explored, "runs.bin").body
+    site.close()
+
+
 def test_a_name_of_any_letters_is_served(explored_file: Path, tmp_path: Path) -> None:
     path = Path(shutil.copy(explored_file, tmp_path / "mein näme & co.db"))
     site = Site(path)

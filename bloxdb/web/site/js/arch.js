@@ -5,7 +5,7 @@ import { curveChart, linesOf } from "./curves.js";
 import { forgetCurves, latencies, runsOf } from "./data.js";
 import { choice, h, table } from "./dom.js";
 import { drawing } from "./drawing.js";
-import { count, duration, shown, signed, withUnit } from "./format.js";
+import { count, shown, signed } from "./format.js";
 import { rankOf, valuesOf } from "./ranks.js";
 
 export async function show(page) {

@@ -104,7 +104,7 @@ export function curveChart(facts, lines, settings, changed) {
   });
   watcher.observe(place);
   const forget = onTheme(() => chart && draw());
-  return { element, redraw: () => chart && draw(), close: () => { watcher.disconnect(); forget(); chart?.destroy(); } };
+  return { element, close: () => { watcher.disconnect(); forget(); chart?.destroy(); } };
 }
 
 /** Lines of the runs of some architectures: a colour each, a dash each seed; or a colour each run of a single one. */

@@ -4,7 +4,7 @@ import { keep, to } from "./address.js";
 import { chosenRows, lassoOf, lassoText, rangesOf, rangesText, rounded, sqlOf } from "./chosen.js";
 import { colouring, colourings } from "./colours.js";
 import { choice, colour, download, h, say, tick } from "./dom.js";
-import { count, short, shown, withUnit } from "./format.js";
+import { count, shown, withUnit } from "./format.js";
 import { legend } from "./legend.js";
 import { listing, MOST_COMPARED } from "./listing.js";
 import { Plot } from "./plot.js";
@@ -202,7 +202,7 @@ export async function show(page) {
       ),
       fields(x, y),
       sql,
-      listing(points, listed, also, { best: y, point: (row) => plot.point(row), most: MOST_COMPARED }),
+      listing(points, listed, also, { point: (row) => plot.point(row), most: MOST_COMPARED }),
     );
   }
 
