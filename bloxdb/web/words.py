@@ -14,23 +14,33 @@ _LABELS = {"archs": "vec", "blocks": "cell", "devices": "name", "envs": "gpu", "
 """The columns that stand for a row where another table refers to it."""
 
 
-@cache
 def described() -> dict[str, Any]:
-    """Titles and descriptions of all tables, as Datasette's metadata have them."""
-    found: dict[str, Any] = {}
-    docs: dict[str, str] = {}
+    """Descriptions of all tables, as Datasette's metadata have them.
+
+    A new one each time: Datasette writes into it what somebody's own metadata say.
+    """
+    return {
+        name: {key: dict(value) if isinstance(value, dict) else value for key, value in table.items()}
+        for name, table in _described().items()
+    }
+
+
+@cache
+def _described() -> dict[str, Any]:
+    found: dict[str, Any] = {"alembic_version": {"hidden": True}}
     for mapper in Base.registry.mappers:
         told = inspect.getdoc(mapper.class_) or ""
         name = str(mapper.local_table.name)  # type: ignore[attr-defined]
         columns = {column.name: _in_words(column.name, column.doc) for column in mapper.columns}
-        docs |= columns if name in ("archs", "runs", "static_info") else {}
         found[name] = {"description": " ".join(told.partition("\n\n")[0].split()), "columns": columns}
         if name in _LABELS:
             found[name]["label_column"] = _LABELS[name]
-    docs |= {"recipe": "the recipe's name"}
+    known = {"recipe": "the recipe's name"}
+    for name in ("runs", "archs", "static_info"):  # the last of them has costs themselves, not a copy
+        known |= found[name]["columns"]
     found[leaderboard.name] = {
         "description": "One row a finished run: what people ask for first.",
-        "columns": {column.name: docs[column.name] for column in leaderboard.columns},
+        "columns": {column.name: known[column.name] for column in leaderboard.columns},
     }
     return found
 

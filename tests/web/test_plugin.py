@@ -131,7 +131,25 @@ def test_tables_and_columns_are_described(site: Site) -> None:
     assert DEVICE not in site.get("/explored/devices").text  # it is escaped
     assert "One training of an architecture" not in site.get("/other/runs").text
     assert ">conv<" in site.get("/explored/blocks").text
+    assert "the cost of one forward pass (multiply-accumulates" in site.get("/explored/leaderboard").text
     assert "cifar100" in site.get("/explored/runs").text  # a recipe by its name
+
+
+def test_somebodys_own_words_go_before_and_nowhere_else(explored_file: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copy(explored_file, tmp_path / "second.db"))
+    mine = {
+        "databases": {
+            "second": {"tables": {"runs": {"description": "my runs", "columns": {"seed": "my seed"}}}}
+        }
+    }
+    for metadata, files in ((mine, [explored_file, other]), (None, [other])):
+        site = Site(*files, metadata=metadata)
+        for file in files:
+            text = site.get(f"/{file.stem}/runs").text
+            is_mine = metadata is not None and file is other
+            assert ("my runs" in text, "my seed" in text) == (is_mine, is_mine)
+            assert ("One training of an architecture" in text) is not is_mine
+        site.close()
 
 
 def test_a_database_of_an_older_revision_says_so(explored_file: Path, tmp_path: Path) -> None:
