@@ -158,6 +158,9 @@ def test_the_front_is_that_of_pareto(page: Any, live: str, explored: Database) -
         found = table(page, "Chosen runs, the best first")[1:]
         expected = bloxdb.pareto(x, y, explored, recipe="cifar100-200", seeds=0)
         assert sorted(int(row[1]) for row in found) == sorted(row["arch_id"] for row in expected)
+        page.get_by_role("button", name="SQL", exact=True).click()
+        answer = explored.rows(page.locator(".sql pre").inner_text())
+        assert sorted(row["arch_id"] for row in answer) == sorted(row["arch_id"] for row in expected)
 
 
 def drag(page: Any, *places: tuple[float, float]) -> None:
@@ -215,8 +218,8 @@ def test_what_is_drawn_around_is_chosen_as_csv_and_as_sql(
     assert chosen(page) == count  # whoever gets the address sees the same
 
 
-def test_a_click_leads_to_the_architecture(page: Any, home: str, explored: Database) -> None:
-    scatter(page, home, "seed=0")
+def test_a_click_leads_to_the_architecture(page: Any, live: str, explored: Database) -> None:
+    scatter(page, live, "seed=0")
     (best, *_) = bloxdb.top(1, explored, recipe="cifar100-200", seeds=0)
     link = page.get_by_role("link", name=str(best["arch_id"]), exact=True)
     link.hover()  # in the table: it shows where the point is
@@ -348,8 +351,8 @@ def test_drawings_are_those_of_draw(page: Any, live: str, arch: int) -> None:
     assert page.locator(".drawing desc").text_content() in re.search("<desc[^>]*>([^<]*)", whole)[1]  # type: ignore[index]
 
 
-def test_architectures_are_compared_side_by_side(page: Any, home: str, explored: Database, arch: int) -> None:
-    see(page, f"{home}#/compare?archs={arch},0,5")
+def test_architectures_are_compared_side_by_side(page: Any, live: str, explored: Database, arch: int) -> None:
+    see(page, f"{live}#/compare?archs={arch},0,5")
     assert page.locator(".sides .drawing").count() == 3
     head, *rows = table(page, "What is known of each")
     assert head[1:] == [str(arch), "0", "5"]
@@ -412,6 +415,9 @@ def test_training_needs_no_reload(page: Any, explored_file: Path, tmp_path: Path
     with Served(path) as served:
         see(page, f"{served.url}#/training")
         assert "1 run is being trained" in page.locator("main").inner_text()
+        page.get_by_role("link", name=str(FAILED), exact=True).focus()
+        page.wait_for_timeout(3500)  # asked again meanwhile, with a later sign of life
+        assert page.evaluate("document.activeElement.textContent") == str(FAILED)
         with bloxdb.open(path, current=False) as db, db.transaction() as session:
             session.query(bloxdb.Run).filter_by(arch_id=RUNNING, status="running").one().status = "failed"
         page.wait_for_selector("h2:has-text('0 runs are being trained')", timeout=10_000)

@@ -53,8 +53,9 @@ export async function chosenRows(points, rows, ranges, lasso) {
 const AT_MOST = 500; // rows that a query names one by one
 
 /**
- * The SQL that finds the same rows: state has recipe, seed, x, y, ranges, lasso, and conditions on classes.
- * What a line was drawn around is named row by row, as long as that is short; `rows` are those.
+ * The SQL that finds the same rows: state has recipe, seed, x, y, ranges, lasso, conditions on classes, and
+ * isListed: whether no condition says which they are, as of those that a line was drawn around, and of a front.
+ * Those are named row by row, as long as that is short; `rows` are they.
  */
 export function sqlOf(points, state, rows) {
   const joins = new Map();
@@ -81,7 +82,7 @@ export function sqlOf(points, state, rows) {
   }
   where.push(...state.conditions);
   const notes = [];
-  if (state.lasso && rows.length <= AT_MOST) {
+  if (state.isListed && rows.length <= AT_MOST) {
     const pairs = Array.from(rows, (row) => (points.areMeans ? points.arch[row] : `(${points.arch[row]}, ${points.groups[points.group[row]].seed})`));
     where.push(`${points.areMeans ? "r.arch_id" : "(r.arch_id, r.seed)"} IN (${points.areMeans ? "" : "VALUES "}${pairs.join(", ")})`);
   } else if (state.lasso) {

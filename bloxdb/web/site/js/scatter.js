@@ -226,7 +226,8 @@ export async function show(page) {
 
   function showSql(button, place, listed) {
     const conditions = current.painted.classes.filter((one) => state.hidden.has(one.name)).map((one) => `NOT (${one.sql})`);
-    const text = sqlOf(points, { ...state, conditions }, listed);
+    const isListed = Boolean(state.lasso) || (!current.chosen && current.unbeaten.length > 0);
+    const text = sqlOf(points, { ...state, conditions, isListed }, listed);
     place.hidden = !place.hidden;
     button.setAttribute("aria-expanded", String(!place.hidden));
     const where = facts.tables ? `${facts.tables}?sql=${encodeURIComponent(text)}` : null;

@@ -18,12 +18,22 @@ export async function show({ facts, content }) {
   let isOver = false;
   let before = "";
 
+  /** Show what is new; who reads keeps his place. */
+  function replace(children) {
+    const focusable = () => [...place.querySelectorAll("a, [tabindex]")];
+    const focused = focusable().indexOf(document.activeElement);
+    const scrolled = [...place.querySelectorAll(".scrolls")].map((one) => one.scrollLeft);
+    place.replaceChildren(...children);
+    focusable()[focused]?.focus({ preventScroll: true });
+    place.querySelectorAll(".scrolls").forEach((one, at) => { one.scrollLeft = scrolled[at] ?? 0; });
+  }
+
   async function look() {
     try {
       const found = await training();
       if (isOver) return;
       const text = JSON.stringify(found);
-      if (text !== before) place.replaceChildren(...parts(facts, found)); // what is focused stays, while nothing changes
+      if (text !== before) replace(parts(facts, found));
       before = text;
       when.textContent = `As of ${new Date().toLocaleTimeString()}${found.workers.length ? "" : "; nothing is being trained"}.`;
       if (!facts.tables) {
