@@ -15,7 +15,7 @@ from tests.plot.pictures import fill
 from tests.runs.helpers import claim, finish, queue_of
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
-DEVICE = "<b>jetson</b> & 'co'"
+DEVICE = "<b>jetson</b> & 'co', 5~W; 100%"
 FAILED, RUNNING, DONE = 8, 9, 10
 """Architectures of the second recipe."""
 

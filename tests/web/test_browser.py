@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -154,7 +155,7 @@ def test_every_run_is_drawn_where_it_belongs(page: Any, home: str, explored: Dat
 
 def test_the_front_is_that_of_pareto(page: Any, live: str, explored: Database) -> None:
     for x, y in (("flops", "test_top1"), ("train_time_s", "test_loss"), (f"latency:{DEVICE}", "val_top1")):
-        scatter(page, live, f"x={x.replace('&', '%26')}&y={y}&seed=0")
+        scatter(page, live, f"x={quote(x)}&y={y}&seed=0")
         found = table(page, "Chosen runs, the best first")[1:]
         expected = bloxdb.pareto(x, y, explored, recipe="cifar100-200", seeds=0)
         assert sorted(int(row[1]) for row in found) == sorted(row["arch_id"] for row in expected)
@@ -180,13 +181,13 @@ def saved(page: Any) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(Path(waiting.value.path()).read_bytes().decode(), newline="")))
 
 
-ON_DEVICE = f"x=latency:{DEVICE.replace('&', '%26')}"
+ON_DEVICE = f"x={quote(f'latency:{DEVICE}')}"
 
 
 @pytest.mark.parametrize(
     ("tool", "query"),
     [("box", ""), ("box", "seed=mean&"), ("box", f"{ON_DEVICE}&logx=1&colour=op1:2&hide=mbconv&"),
-     ("lasso", "seed=mean&"), ("lasso", "seed=1&x=test_loss&")],
+     ("lasso", "seed=mean&"), ("lasso", f"{ON_DEVICE}&seed=1&y=test_loss&")],
 )  # fmt: skip
 def test_what_is_drawn_around_is_chosen_as_csv_and_as_sql(
     page: Any, live: str, explored: Database, query: str, tool: str

@@ -25,6 +25,15 @@ export function to(view, rest = "", settings = {}) {
   return `#/${view}${rest === "" ? "" : `/${rest}`}${text ? `?${text}` : ""}`;
 }
 
+/** A name within a setting of several: what parts them is spelled out. */
+export function spelled(name) {
+  return name.replace(/[%,;~]/g, (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`);
+}
+
+export function unspelled(text) {
+  return text.replace(/%([0-9A-F]{2})/g, (_, code) => String.fromCharCode(parseInt(code, 16)));
+}
+
 /** Write settings into the address without going anywhere. */
 export function keep(view, rest, settings) {
   history.replaceState(null, "", to(view, rest, settings));

@@ -1,5 +1,6 @@
 // Which points are chosen: by ranges of measures, and by a line drawn around some; the same as SQL.
 
+import { spelled, unspelled } from "./address.js";
 import { within } from "./points.js";
 
 /** Six digits are more than a screen shows; the chosen points are those within what is written. */
@@ -13,14 +14,14 @@ export function rangesOf(text) {
   for (const part of (text ?? "").split(",").filter(Boolean)) {
     const at = part.lastIndexOf(":");
     const [low, high] = part.slice(at + 1).split("~");
-    found.set(part.slice(0, at), [low === "" ? -Infinity : Number(low), high === "" ? Infinity : Number(high)]);
+    found.set(unspelled(part.slice(0, at)), [low === "" ? -Infinity : Number(low), high === "" ? Infinity : Number(high)]);
   }
   return found;
 }
 
 export function rangesText(ranges) {
   const side = (value) => (Number.isFinite(value) ? value : "");
-  return [...ranges].map(([name, [low, high]]) => `${name}:${side(low)}~${side(high)}`).join(",");
+  return [...ranges].map(([name, [low, high]]) => `${spelled(name)}:${side(low)}~${side(high)}`).join(",");
 }
 
 /** A line out of the address: x, y, then numbers: "flops~test_top1~1e8~70~…". */
@@ -29,11 +30,11 @@ export function lassoOf(text) {
   if (!y || numbers.length < 6) return null;
   const line = [];
   for (let n = 0; n + 1 < numbers.length; n += 2) line.push([Number(numbers[n]), Number(numbers[n + 1])]);
-  return { x, y, line };
+  return { x: unspelled(x), y: unspelled(y), line };
 }
 
 export function lassoText(lasso) {
-  return lasso ? [lasso.x, lasso.y, ...lasso.line.flat()].join("~") : "";
+  return lasso ? [spelled(lasso.x), spelled(lasso.y), ...lasso.line.flat()].join("~") : "";
 }
 
 /** Of some rows those that are chosen. */

@@ -36,7 +36,7 @@ export function rgb(text) {
  */
 export function lined(rows, xs, ys, of) {
   const count = rows.length;
-  const found = { count, x: new Float64Array(count), y: new Float64Array(count), of: of && new Uint8Array(count) };
+  const found = { count, x: new Float64Array(count), y: new Float64Array(count), of: of && new Uint16Array(count) };
   const step = STEPS.find((prime) => count % prime !== 0) % count;
   for (let n = 0, at = 0; n < count; n++, at = (at + step) % count) {
     const row = rows[at];

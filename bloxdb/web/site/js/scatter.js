@@ -1,6 +1,6 @@
 // The scatter: all runs at once, what is chosen of them, and that as a table, as CSV and as SQL.
 
-import { keep, to } from "./address.js";
+import { keep, spelled, to, unspelled } from "./address.js";
 import { chosenRows, lassoOf, lassoText, rangesOf, rangesText, rounded, sqlOf } from "./chosen.js";
 import { colouring, colourings } from "./colours.js";
 import { choice, colour, download, h, say, tick } from "./dom.js";
@@ -24,7 +24,7 @@ function settings(params, facts) {
     recipe: params.get("recipe") === "*" ? "" : params.get("recipe"), // as bloxdb.top has it
     seed: /^(\d+|mean)$/.test(params.get("seed")) ? params.get("seed") : "",
     front: params.get("front") !== "0",
-    hidden: new Set((params.get("hide") ?? "").split(";").filter(Boolean)),
+    hidden: new Set((params.get("hide") ?? "").split(";").filter(Boolean).map(unspelled)),
     ranges: rangesOf(params.get("range")),
     lasso: lassoOf(params.get("lasso")),
     view: params.get("view")?.split("~").map(Number) ?? null,
@@ -71,7 +71,7 @@ export async function show(page) {
   function write() {
     keep("scatter", "", {
       x: state.x, y: state.y, logx: state.logX, logy: state.logY, colour: state.colour, recipe: state.recipe || (points.groupRecipes() > 1 ? "*" : ""),
-      seed: state.seed, front: state.front ? null : "0", hide: [...state.hidden].join(";"),
+      seed: state.seed, front: state.front ? null : "0", hide: [...state.hidden].map(spelled).join(";"),
       range: rangesText(state.ranges), lasso: lassoText(state.lasso), view: state.view?.join("~"),
       tool: state.tool === "box" ? null : state.tool,
     });
