@@ -45,8 +45,9 @@ def files() -> dict[str, Path]:
     return {path.relative_to(FOLDER).as_posix(): path for path in paths}
 
 
+@cache
 def read(name: str) -> tuple[bytes, str]:
-    """A file of the page and its type.
+    """A file of the page and its type; it is read once, as a page is made of thirty.
 
     Parameters
     ----------

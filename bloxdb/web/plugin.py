@@ -11,6 +11,7 @@ from typing import Any
 import markupsafe
 from datasette import Response, hookimpl
 from datasette.utils import tilde_decode, tilde_encode
+from sqlalchemy.exc import DBAPIError
 
 from bloxdb.errors import BloxError
 from bloxdb.web import page
@@ -114,7 +115,7 @@ async def _answered(datasette: Any, request: Any) -> Any:
     if request.method not in ("GET", "HEAD"):
         return Response.text("this page is only read", status=405, headers=_HEADERS)
     if path in page.files():
-        body, kind = await asyncio.to_thread(page.read, path)
+        body, kind = page.read(path)
         return Response(body, headers=_HEADERS, content_type=kind)
     kept = kept_for(datasette.databases[name].path)
     asked = path.removeprefix("data/")
@@ -132,6 +133,8 @@ async def _data(kept: Kept, name: str, tables: str, request: Any) -> Any:
         answer = await asyncio.to_thread(kept.answer, name, tables)
     except BloxError as error:
         return Response.text(str(error), status=503, headers=_HEADERS)
+    except DBAPIError as error:  # such as a lock that somebody keeps
+        return Response.text(f"the database: {error.orig}", status=503, headers=_HEADERS)
     return Response(answer.body, headers=headers, content_type=answer.kind)
 
 

@@ -165,6 +165,17 @@ def test_a_database_of_an_older_revision_says_so(explored_file: Path, tmp_path: 
     site.close()
 
 
+def test_a_database_that_is_damaged_says_so(explored_file: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(explored_file, tmp_path / "explored.db"))
+    with path.open("r+b") as file:
+        file.seek(200 * 4096)
+        file.write(b"\xff" * (path.stat().st_size - 200 * 4096))
+    site = Site(path)
+    responses = [site.get(f"{HOME}/data/{name}") for name in ("runs.bin", "training.json")]
+    assert all(response.status_code == 503 and "malformed" in response.text for response in responses)
+    site.close()
+
+
 def test_an_immutable_database_is_explored_too(explored_file: Path, explored: bloxdb.Database) -> None:
     site = Site(immutables=[str(explored_file)])
     assert site.get(f"{HOME}/data/runs.bin").content == answer(explored, "runs.bin").body
