@@ -1,12 +1,13 @@
 // Numbers as people read them.
 
 const LEAST = 2; // decimals of what is no whole number
+const tenths = new Intl.NumberFormat("en", { maximumFractionDigits: 1 }); // a mean of whole numbers has them
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 
 /** How a value of a measure is written, with all decimals that the database keeps. */
 export function shown(value, measure) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
-  if (!measure || measure.decimals === 0) return Number.isInteger(value) ? whole.format(value) : trimmed(value, 2);
+  if (!measure || measure.decimals === 0) return tenths.format(value);
   const text = trimmed(value, measure.decimals);
   const decimals = text.length - 1 - text.indexOf(".");
   return text.includes(".") && decimals >= LEAST ? text : value.toFixed(LEAST); // a column of numbers is read by its points
