@@ -459,9 +459,15 @@ def test_no_view_is_wider_than_the_screen(browser: Any, live: str, arch: int) ->
 
 
 def test_the_keyboard_reaches_everything(page: Any, live: str, arch: int) -> None:
-    for view in ("#/scatter", f"#/arch/{arch}", "#/training"):
+    last = {
+        "#/scatter": ".chosen tbody tr",
+        f"#/arch/{arch}": "h3:has-text('Rank among all')",
+        "#/training": ".card",
+    }
+    for view, selector in last.items():
         see(page, f"{live}{view}")
-        page.wait_for_timeout(500)
+        page.wait_for_selector(selector)
+        page.wait_for_timeout(200)
         page.evaluate(
             "document.body.focus(); window.reached = new Set(); addEventListener('focusin', (event) => reached.add(event.target))"
         )
