@@ -25,9 +25,10 @@ from bloxdb.codecs import Header, Table
 from bloxdb.codecs.columns import BASE
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "examples")]
+sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "examples"), str(ROOT / "docs")]
 from evolution import evolve  # noqa: E402
 from make_release import digests, share, static_tables  # noqa: E402
+from screens import screens  # noqa: E402
 
 ARCH = 30_181  # a block of two branches, one with both skips, one with one
 EPOCHS = 24
@@ -58,6 +59,7 @@ def main(path: str | None, out: Path, archs: int) -> None:
         invent(Path(folder) / "release", archs)
         bloxdb.import_release(Path(folder) / "release", db)
         figures(db, out)
+        screens(Path(folder) / "invented.db", out, ARCH)
 
 
 def figures(db: Database, out: Path) -> None:

@@ -127,8 +127,11 @@ def test_the_wheel_has_the_files_that_are_no_modules(site: Path) -> None:
     assert (site / "bloxdb" / "py.typed").is_file()
     assert "def upgrade" in (site / "bloxdb" / "_migrations" / "script.py.mako").read_text()
     assert {path.suffix for path in site.rglob("bloxdb/**/*.*")} == {
-        ".bin", ".mako", ".pxd", ".py", ".pyi", ".pyx", ".so", ".typed",
+        ".bin", ".css", ".html", ".js", ".mako", ".md", ".pxd", ".py", ".pyi", ".pyx", ".so", ".svg", ".txt", ".typed",
     }  # fmt: skip
+    page = ROOT / "bloxdb" / "web" / "site"
+    for path in (path for path in page.rglob("*") if path.is_file()):
+        assert (site / path.relative_to(ROOT)).read_bytes() == path.read_bytes()
 
 
 @pytest.mark.slow
@@ -228,10 +231,10 @@ def test_hints_name_what_pip_can_install_without_a_checkout() -> None:
         "-U bloxdb",
         *(
             f"'bloxdb[{extra}]'"
-            for extra in ("compat", "frames", "plot", "postgresql", "tensorboard", "train")
+            for extra in ("compat", "frames", "plot", "postgresql", "tensorboard", "train", "web")
         ),
     }
-    assert {"compat", "frames", "plot", "postgresql", "tensorboard", "train"} < set(
+    assert {"compat", "frames", "plot", "postgresql", "tensorboard", "train", "web"} < set(
         PROJECT["optional-dependencies"]
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import subprocess
 import sys
@@ -13,11 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import create_engine, text
 
 import bloxdb
 import bloxdb.measures
 from bloxdb import Arch, Database, codecs, runs
+from bloxdb.cli import main
 from bloxdb.db.connection import locate
 from bloxdb.db.revisions import REVISION
 from bloxdb.db.schema import RUN_MEASURES
@@ -26,6 +29,8 @@ from bloxdb.runs.heartbeat import Heartbeat, Intervals
 from bloxdb.runs.processes import shown
 from bloxdb.runs.queue import RunQueue
 from bloxdb.runs.results import EpochResult, Metrics, RunResult
+from bloxdb.web.answers import answer
+from bloxdb.web.numbers import SHELF
 from tests.conftest import POSTGRESQL
 from tests.trainer.helpers import digits_recipe, some_digits
 
@@ -60,6 +65,32 @@ def test_a_release_comes_back_equal(db: Database, golden: Path, tmp_path: Path) 
         for path in report.files:
             expected = codecs.read(golden / "release-tiny" / path.name).sorted()
             assert codecs.read(path).sorted().difference(expected) is None
+
+
+def test_the_explorer_has_the_same_answers_as_on_sqlite(db: Database, tiny_file: Path) -> None:
+    (row,) = db.rows("SELECT min(arch_id) AS first FROM runs")
+    names = (
+        "runs.bin",
+        "means.bin",
+        "latencies.bin",
+        f"curves/{row['first'] // SHELF:04}.bin",
+        "training.json",
+    )
+    with bloxdb.open(tiny_file, read_only=True) as lite:
+        for name in names:
+            assert answer(db, name) == answer(lite, name), name
+        ours, theirs = (json.loads(answer(one, "about.json").body) for one in (db, lite))
+        assert {**ours, "title": ""} == {**theirs, "title": ""}
+
+
+def test_a_server_is_explored_as_a_copy(db: Database, url: str, tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["explore", "--db", url])
+    assert done.exit_code == 1
+    assert "only files can be explored" in done.output
+    assert "--static" in done.output
+    done = CliRunner().invoke(main, ["explore", "--db", url, "--static", str(tmp_path / "site")])
+    assert done.exit_code == 0
+    assert (tmp_path / "site" / "data" / "about.json").is_file()
 
 
 def test_queries_answer_as_on_sqlite(db: Database, tiny_file: Path) -> None:

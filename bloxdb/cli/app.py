@@ -33,6 +33,7 @@ _HOMES = {
     "sql": "query",
     "draw": "look",
     "plot": "look",
+    "explore": "explore",
     "train": "train",
     "retry": "manage",
     "merge": "manage",

@@ -18,7 +18,7 @@ from bloxdb.draw.blocks import (
 )
 from bloxdb.draw.palette import OP_COLOURS
 from bloxdb.draw.svg import Canvas, Drawing
-from bloxdb.space.cells import BLOCKS, NUM_ARCHS, NUM_BLOCKS, OPS, STAGES, blocks_of
+from bloxdb.space.cells import BLOCKS, NUM_ARCHS, NUM_BLOCKS, OPS, STAGES, BlockKind, blocks_of
 from bloxdb.space.costs import IMAGE_SIZE, STEM_CHANNELS, Cost, arch_cost, block_costs
 from bloxdb.space.keys import arch_index, model_hash
 
@@ -36,6 +36,7 @@ _OP_WORDS = {
     "mbconv": "two times: 3×3 to twice the channels, squeeze and excite, 1×1",
     "bconv": "six times: 1×1, depthwise 5×5, 1×1",
 }
+_REDUCTIONS = "Each stage is followed by a reduction."
 _STACKED = 20  # the height of one of several operations to choose from
 
 
@@ -80,20 +81,39 @@ def arch(key: Any, *, costs: bool = False, theme: str = "auto") -> Drawing:
         canvas.text(_MARGIN + 2, _MARGIN + 27, _in_words(total), 12, anchor="start", fill="faint")
     height = _frame(canvas, top, _HEADER + HEIGHT + _FOOT + (_COSTS if costs else 0))
     for stage, block in enumerate(blocks):
-        x = _left(stage)
-        ops = {"op1": block.op1, "op2": block.op2 or ""}
-        draw_block(canvas, block.scheme, ops, x + _PANEL / 2, top + _HEADER, f"stage{stage + 1}.")
-        canvas.text(x + _PANEL - 9, top + 14, block.scheme, 12, anchor="end", fill="faint")
+        _stage(canvas, top, stage, block)
         if costs:
             share = Cost(*block_costs()[block.index, stage].tolist())
-            _bars(canvas, x, top + _HEADER + HEIGHT + _FOOT, share, total)
-    words = [
-        f"Stage {stage + 1}, {STEM_CHANNELS << stage} channels of {_pixels(stage)}: {block.scheme}, "
-        f"{WORDS[block.scheme].format(op1=block.op1, op2=block.op2)}."
-        for stage, block in enumerate(blocks)
-    ]
-    told = " ".join([*words, "Each stage is followed by a reduction.", f"{_in_words(total)}."])
+            _bars(canvas, _left(stage), top + _HEADER + HEIGHT + _FOOT, share, total)
+    words = [_stage_in_words(stage, block) for stage, block in enumerate(blocks)]
+    told = " ".join([*words, _REDUCTIONS, f"{_in_words(total)}."])
     return canvas.drawing(WIDTH, height, f"Blox architecture {index}", told, f"bloxdb-arch-{index}")
+
+
+def pieces() -> dict[str, Any]:
+    """What drawings of architectures are put together from, for a page that shows very many of them.
+
+    Returns
+    -------
+    dict
+        ``'box'``, the part of the image that has the stages: x, y, width and height; ``'frame'``, the shapes
+        that all architectures have; ``'stages'``, for each stage the blocks in their order, each with its
+        ``'shapes'`` and with ``'words'``; ``'end'``, the words that follow. Frame and shapes, one after the
+        other, are those that `arch` draws.
+    """
+    canvas = Canvas("light")
+    top = _MARGIN + 24
+    height = _frame(canvas, top, _HEADER + HEIGHT + _FOOT)
+    stages = []
+    for stage in range(STAGES):
+        found = []
+        for block in BLOCKS:
+            alone = Canvas("light")
+            _stage(alone, top, stage, block)
+            found.append({"shapes": alone.shapes(), "words": _stage_in_words(stage, block)})
+        stages.append(found)
+    box = [0, top - _MARGIN, WIDTH, height - top + _MARGIN]
+    return {"box": box, "frame": canvas.shapes(), "stages": stages, "end": _REDUCTIONS}
 
 
 def supernet(*, theme: str = "auto") -> Drawing:
@@ -191,6 +211,21 @@ def _left(stage: int) -> float:
 
 def _pixels(stage: int) -> str:
     return f"{IMAGE_SIZE >> stage}×{IMAGE_SIZE >> stage}"
+
+
+def _stage(canvas: Canvas, top: float, stage: int, block: BlockKind) -> None:
+    """The block of a stage, and what says which it is."""
+    x = _left(stage)
+    ops = {"op1": block.op1, "op2": block.op2 or ""}
+    draw_block(canvas, block.scheme, ops, x + _PANEL / 2, top + _HEADER, f"stage{stage + 1}.")
+    canvas.text(x + _PANEL - 9, top + 14, block.scheme, 12, anchor="end", fill="faint")
+
+
+def _stage_in_words(stage: int, block: BlockKind) -> str:
+    return (
+        f"Stage {stage + 1}, {STEM_CHANNELS << stage} channels of {_pixels(stage)}: {block.scheme}, "
+        f"{WORDS[block.scheme].format(op1=block.op1, op2=block.op2)}."
+    )
 
 
 def _in_words(cost: Cost) -> str:

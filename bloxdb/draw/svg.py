@@ -112,6 +112,10 @@ class Canvas:
             attributes["font-weight"] = "bold"
         self._add("text", attributes, {"fill": "ink", **more}, escape(words))
 
+    def shapes(self) -> str:
+        """All shapes as text, a line each."""
+        return "\n".join(self._shapes)
+
     def drawing(self, width: float, height: float, title: str, description: str, name: str) -> Drawing:
         """All shapes on paper, with what a screen reader says of them.
 

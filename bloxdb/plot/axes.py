@@ -11,7 +11,8 @@ from typing import Any
 from bloxdb.errors import QueryError
 from bloxdb.extras import library
 from bloxdb.files import expanded
-from bloxdb.measures import COSTS, LATENCY, Measure
+from bloxdb.labels import label as label
+from bloxdb.measures import COSTS
 from bloxdb.writing import replacing
 
 Axes = Any
@@ -24,17 +25,6 @@ INK = "#14181d"
 CLOUD = "#7f8b97"
 _DOTS_PER_INCH = 300  # of a .png, and of the points of a cloud within a .pdf or .svg
 _FONTS = {"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none"}  # text stays text, as papers ask for
-
-_PARTS = {
-    "train": "training",
-    "val": "validation",
-    "test": "test",
-    "top1": "accuracy",
-    "top5": "top-5 accuracy",
-    "loss": "loss",
-}
-_NAMES = {"flops": "FLOPs", "params": "parameters", "train_time_s": "training time"}
-_UNITS = {"percent": "%", "seconds": "s", "milliseconds": "ms", "trainable parameters": ""}
 
 
 def pyplot() -> Any:
@@ -78,30 +68,6 @@ def given(ax: Any, count: int) -> list[Axes]:
         )
         raise QueryError(f"ax is {several}, or None for a new figure, not {ax!r:.80}")
     return listed
-
-
-def label(name: str, measure: Measure) -> str:
-    """What a measure is called at an axis, with its unit.
-
-    Parameters
-    ----------
-    name
-        The measure's name, or ``'latency:DEVICE'``.
-    measure
-        What is known of it.
-
-    Examples
-    --------
-    >>> from bloxdb.measures import RUN
-    >>> label("test_top1", RUN["test_top1"])
-    'test accuracy (%)'
-    """
-    if measure is LATENCY:
-        words = f"latency on {name.partition(':')[2]}"
-    else:
-        words = _NAMES.get(name) or " ".join(_PARTS.get(part, part) for part in name.split("_"))
-    unit = "multiply-accumulates" if name == "flops" else _UNITS.get(measure.unit, measure.unit)
-    return f"{words} ({unit})" if unit else words
 
 
 def tidy(ax: Axes, x: str = "", y: str = "") -> None:

@@ -1,0 +1,109 @@
+"""Databases that a server answers from, and answers that hold as long as nobody writes."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+
+from bloxdb.db.access import beside
+from bloxdb.db.connection import application_id
+from bloxdb.db.database import Database, open
+from bloxdb.db.dialects import APPLICATION_ID
+from bloxdb.web import answers
+from bloxdb.web.answers import Answer
+
+_PASSING = ("training.json",)  # what changes by the clock, too: the seconds since a sign of life
+
+
+class Kept:
+    """One database, opened when it is first asked, and its answers.
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = Lock()
+        self._db: Database | None = None
+        self._making: dict[str, Lock] = {name: Lock() for name in answers.MADE}
+        self._answers: dict[str, tuple[str, Answer]] = {}
+
+    def lasts(self, name: str) -> bool:
+        """Whether an answer is the same as long as `tag` is."""
+        return name not in _PASSING
+
+    def tag(self) -> str:
+        """What changes when somebody writes, as HTTP's ETag: sizes and times of the file and of its WAL."""
+        found = []
+        for path in (self.path, beside(self.path, "-wal")):
+            with suppress(FileNotFoundError):
+                known = path.stat()
+                found.append(f"{known.st_ino:x}-{known.st_size:x}-{known.st_mtime_ns:x}")
+        return f'"{"-".join(found)}"'
+
+    def answer(self, name: str, tables: str) -> Answer:
+        """What is answered to a name; `BloxError` where the database is not of this revision, or is gone.
+
+        Parameters
+        ----------
+        name
+            One of those that there are.
+        tables
+            Where the tables are shown.
+        """
+        if name not in answers.MADE or not self.lasts(name):
+            return answers.answer(self._opened(), name, tables)
+        with self._making[name]:  # one who comes while it is made waits for it
+            tag = self.tag()  # before it is asked: what is written meanwhile is asked for again
+            known = self._answers.get(name)
+            if known is not None and known[0] == tag:
+                return known[1]
+            found = answers.answer(self._opened(), name, tables)
+            self._answers[name] = (tag, found)
+            return found
+
+    def close(self) -> None:
+        """Close the database, which the next question opens again."""
+        with self._lock:
+            if self._db is not None:
+                self._db.close()
+                self._db = None
+
+    def _opened(self) -> Database:
+        with self._lock:
+            if self._db is None:
+                self._db = open(self.path, read_only=True, current=False)
+            return self._db
+
+
+_known: dict[str, Kept | None] = {}
+_at_once = Lock()
+
+
+def kept_for(path: str | os.PathLike[str]) -> Kept | None:
+    """The database of a file, one for each; None if the file is none of ours.
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
+    place = str(Path(path).absolute())
+    if place in _known:
+        return _known[place]
+    with _at_once:
+        if place not in _known:
+            _known[place] = Kept(Path(place)) if _is_ours(Path(place)) else None
+        return _known[place]
+
+
+def _is_ours(path: Path) -> bool:
+    with suppress(sqlite3.DatabaseError):
+        return application_id(path) == APPLICATION_ID
+    return False
