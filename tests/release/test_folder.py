@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import bloxdb
 from bloxdb import Database, codecs
 from bloxdb.codecs import Header
 from bloxdb.codecs.columns import BASE, INFO
-from bloxdb.release.folder import check_agreement, expand, release_files
+from bloxdb.release.folder import check_agreement, expand, left_out, release_files, steady
 from tests.release.helpers import SMALL, TINY, content
 
 
@@ -76,3 +78,61 @@ def test_training_files_of_two_data_sets_do_not_belong_together() -> None:
         check_agreement({Path("a"): one, Path("info"): info, Path("b"): replace(one, dataset="cifar10")})
     with pytest.raises(bloxdb.ReleaseError, match="b has epochs 4, but a has 3"):
         check_agreement({Path("a"): one, Path("b"): replace(one, epochs=4)})
+
+
+@pytest.fixture
+def copy(golden: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(golden / TINY, tmp_path / "copy"))
+
+
+def test_a_file_is_no_folder_of_a_release(copy: Path) -> None:
+    for place in (copy / "blox-info.csv", copy / "none"):
+        with pytest.raises(bloxdb.ReleaseError, match=f"there is no folder {place}$"):
+            release_files(place)
+
+
+@pytest.mark.parametrize(
+    "name", ["blox-base-3 (1).blox", "blox-base-3.blox.part", "blox-base-3.pkl", "blox-base-3.BLOX"]
+)
+def test_what_looks_like_a_release_file_and_is_not_taken_is_told(name: str, copy: Path) -> None:
+    assert left_out([copy]) == []
+    shutil.copy(copy / "blox-base-3.blox", copy / name)
+    (copy / "notes.txt").write_text("of mine")
+    (sentence,) = left_out([copy, copy, copy / "blox-info.csv"])
+    assert name in sentence
+    if not name.endswith(".blox"):  # by its own name, a file of a format is taken whatever it is called
+        with pytest.raises(bloxdb.ReleaseError, match=re.escape(name)):
+            expand([copy / name])
+
+
+@pytest.mark.parametrize(
+    ("verb", "change"),
+    [
+        ("added", lambda folder: (folder / "blox-base-9.csv").write_bytes(b"")),
+        ("changed", lambda folder: (folder / "blox-info.csv").write_bytes(b"---")),
+        ("removed", lambda folder: (folder / "blox-info.csv").unlink()),
+    ],
+)
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_folder_that_changes_while_it_is_read_is_told(
+    verb: str, change: Callable[[Path], object], fails: bool, copy: Path
+) -> None:
+    def read() -> None:
+        with steady([copy]) as check:
+            change(copy)
+            if fails:
+                raise bloxdb.ReleaseError("what followed from it")
+            check()
+
+    with pytest.raises(bloxdb.ReleaseError, match=rf"blox-.*\.csv was {verb} while it was read"):
+        read()
+
+
+def test_another_error_of_a_folder_that_stays_is_left_as_it_is(copy: Path) -> None:
+    def read() -> None:
+        with steady([copy]):
+            (copy / "notes.txt").write_text("of mine")
+            raise bloxdb.ReleaseError("another")
+
+    with pytest.raises(bloxdb.ReleaseError, match="^another$"):
+        read()

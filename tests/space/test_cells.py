@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bloxdb import space
 from bloxdb.errors import InvalidArchError
+from bloxdb.space.cells import NUM_ARCHS, cell_text, indices_of_cells, nested, parse
 
 
 def test_blocks_and_raw_cells_equal_the_golden_ones(golden: Path) -> None:
@@ -70,3 +72,22 @@ def test_validity_is_having_a_path() -> None:
     assert not space.is_valid([[[0], [0, 0, 0, 0]]] * 3)
     with pytest.raises(InvalidArchError):
         space.is_valid([1, 2])
+
+
+@pytest.mark.parametrize("index", [0, 405, 4711, NUM_ARCHS - 1])
+def test_a_vector_is_told_compactly_and_nested_as_it_is_read(index: int) -> None:
+    vec = space.arch_vec(index)
+    assert vec == [nested(cell) for cell in parse(vec)]
+    assert space.vec_text(vec) == json.dumps(vec).replace(" ", "")
+    assert [cell_text(cell) for cell in parse(vec)] == [json.dumps(cell).replace(" ", "") for cell in vec]
+    flat = [number for cell in parse(vec) for number in cell]
+    assert parse(np.array(flat)) == parse(flat) == parse(vec)
+
+
+def test_of_many_vectors_those_that_are_none_have_no_index() -> None:
+    cells = np.array([parse(space.arch_vec(i)) for i in (7, 91_124)] * 2)
+    cells[2, 1] = 0  # a cell without wires
+    cells[3, 2, 0] = 3  # an operation that there is not
+    cells = np.concatenate([cells, cells[:2]])
+    cells[4, 0, 4] = 2  # a number that is no bit
+    assert indices_of_cells(cells.astype(np.uint8)).tolist() == [7, 91_124, -1, -1, -1, 91_124]
