@@ -46,7 +46,7 @@ _RANGES: dict[str, range] = {
 """Whole numbers that a column of this name may have, in any of the tables."""
 
 
-class Place(NamedTuple):
+class FileColumn(NamedTuple):
     """A column of a file, for errors.
 
     Attributes
@@ -97,7 +97,7 @@ def rows_of(model: type[Base], table: Any, path: Path) -> list[Row]:
     """
     known: list[Any] = list(model.__table__.columns)
     columns = [column for column in known if column.name in table.column_names]
-    lists = [_values(table[column.name], column, Place(path, column.name)) for column in columns]
+    lists = [_values(table[column.name], column, FileColumn(path, column.name)) for column in columns]
     names = [column.name for column in columns]
     rows = [dict(zip(names, values, strict=True)) for values in zip(*lists, strict=True)]
     for keys in _unique(model):
@@ -121,7 +121,7 @@ def _no_two(rows: list[Row], keys: tuple[str, ...], path: Path) -> None:
         key = tuple(row[name] for name in keys)
         if seen.setdefault(key, i) != i:
             told = ", ".join(f"{name} {value}" for name, value in zip(keys, key, strict=True))
-            raise Place(path, keys[0]).error(f"row {seen[key]} has {told} too", i)
+            raise FileColumn(path, keys[0]).error(f"row {seen[key]} has {told} too", i)
 
 
 def integers_of(table: Any, name: str, path: Path) -> npt.NDArray[np.int64]:
@@ -141,7 +141,7 @@ def integers_of(table: Any, name: str, path: Path) -> npt.NDArray[np.int64]:
     BloxFormatError
         It holds something else.
     """
-    place = Place(path, name)
+    place = FileColumn(path, name)
     found = _typed(table[name], Integer(), place)
     _no_nulls(found, place)
     _in_range(found, place)
@@ -166,13 +166,13 @@ def stored_of(table: Any, measure: Measure, path: Path) -> npt.NDArray[np.int64]
     BloxFormatError
         A value is none that the measure may have.
     """
-    place = Place(path, measure.name)
+    place = FileColumn(path, measure.name)
     values = _floats(_typed(table[measure.name], Double(), place), place)
     check(values, measure, str(path))
     return to_stored(values, measure, str(path))
 
 
-def _typed(found: Any, kind: TypeEngine[Any], place: Place) -> Any:
+def _typed(found: Any, kind: TypeEngine[Any], place: FileColumn) -> Any:
     """A column whose type is that of a column of the database."""
     types = import_module("pyarrow").types
     given = found.type
@@ -194,7 +194,7 @@ def _typed(found: Any, kind: TypeEngine[Any], place: Place) -> Any:
     return found
 
 
-def _floats(found: Any, place: Place) -> npt.NDArray[np.float64]:
+def _floats(found: Any, place: FileColumn) -> npt.NDArray[np.float64]:
     """Numbers as floats, NaN for null; whole ones as well where a float holds them."""
     if import_module("pyarrow").types.is_integer(found.type):
         for row, value in enumerate(found.to_pylist()):
@@ -204,13 +204,13 @@ def _floats(found: Any, place: Place) -> npt.NDArray[np.float64]:
     return values
 
 
-def _no_nulls(found: Any, place: Place) -> None:
+def _no_nulls(found: Any, place: FileColumn) -> None:
     if found.null_count:
         row = int(np.flatnonzero(found.is_null().to_numpy(zero_copy_only=False))[0])
         raise place.error("it is null, and cannot be left out", row)
 
 
-def _in_range(found: Any, place: Place) -> None:
+def _in_range(found: Any, place: FileColumn) -> None:
     allowed = _RANGES.get(place.column)
     if allowed is None:
         allowed = _RANGES["id"] if place.column.endswith("_id") else range(LARGEST + 1)
@@ -223,7 +223,7 @@ def _in_range(found: Any, place: Place) -> None:
             raise place.error(f"{value} is outside {low} … {high}", row)
 
 
-def _values(found: Any, column: Column[Any], place: Place) -> list[Any]:
+def _values(found: Any, column: Column[Any], place: FileColumn) -> list[Any]:
     found = _typed(found, column.type, place)
     if not column.nullable:
         _no_nulls(found, place)
@@ -249,7 +249,7 @@ def _values(found: Any, column: Column[Any], place: Place) -> list[Any]:
     return values
 
 
-def _check_texts(values: list[Any], kind: String, place: Place) -> None:
+def _check_texts(values: list[Any], kind: String, place: FileColumn) -> None:
     longest = kind.length or 1 << 20
     for row, value in enumerate(values):
         if value is not None and len(value) > longest:
@@ -260,13 +260,13 @@ def _check_texts(values: list[Any], kind: String, place: Place) -> None:
             raise place.error(f"{value!r:.40} is none of {', '.join(ENDED)}", row)
 
 
-def _check_dates(values: list[Any], place: Place) -> None:
+def _check_dates(values: list[Any], place: FileColumn) -> None:
     for row, value in enumerate(values):
         if value is not None and type(value) is not datetime:
             raise place.error(f"{value} has more than microseconds", row)
 
 
-def _object(text: str, row: int, place: Place) -> dict[str, Any]:
+def _object(text: str, row: int, place: FileColumn) -> dict[str, Any]:
     try:
         found = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
@@ -294,7 +294,7 @@ class Tables(NamedTuple):
     rows: Mapping[type[Base], list[Row]]
     folder: Path
 
-    def place(self, model: type[Base], column: str) -> Place:
+    def place(self, model: type[Base], column: str) -> FileColumn:
         """A column of a table's file.
 
         Parameters
@@ -304,7 +304,7 @@ class Tables(NamedTuple):
         column
             The column.
         """
-        return Place(self.folder / f"{model.__tablename__}.parquet", column)
+        return FileColumn(self.folder / f"{model.__tablename__}.parquet", column)
 
     def check(self, costs: Mapping[int, tuple[int, int]]) -> None:
         """References, names, and copies of what is said elsewhere.
@@ -381,14 +381,14 @@ class EpochChecks:
             A run is not there, is there twice, has too many epochs, or another best epoch than it says.
         """
         for k, (run_id, arch_id) in enumerate(zip(run_ids, arch_ids, strict=True)):
-            place = Place(path, "run_id")
+            place = FileColumn(path, "run_id")
             if run_id not in self._index:
                 raise place.error(f"run {run_id} refers to one that is in none of the files")
             if run_id in self._counts:
                 raise place.error(f"the epochs of run {run_id} are there twice, or apart from each other")
             row = self._rows[self._index[run_id]]
             if row["arch_id"] != arch_id:
-                raise Place(path, "arch_id").error(
+                raise FileColumn(path, "arch_id").error(
                     f"run {run_id} is of architecture {row['arch_id']}, not {arch_id}"
                 )
             count = val_top1.shape[1]

@@ -33,7 +33,7 @@ def draw_cells(blocks: Sequence[tuple[str, str, str | None]], first: int = 1) ->
     return ["   ".join(parts) for parts in zip(*columns, strict=True)]
 
 
-def beside(left: Sequence[str], right: Sequence[str], gap: int = 2) -> list[str]:
+def side_by_side(left: Sequence[str], right: Sequence[str], gap: int = 2) -> list[str]:
     """Two texts side by side, the lines of the first filled up to its longest."""
     width = max(map(len, left), default=0)
     pairs = zip_longest(left, right, fillvalue="")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from bloxdb import queries
-from bloxdb.cli.cells import beside, draw_cells
+from bloxdb.cli.cells import draw_cells, side_by_side
 from bloxdb.cli.common import csv_option, db_option, json_option, show_json, show_rows
 from bloxdb.cli.curve import WIDTH, draw_curve
 from bloxdb.cli.terminal import is_terminal, note, say, tell, width
@@ -242,7 +242,7 @@ def _say_cells(arch: Arch, title: str = "", curve: Callable[[int], str] | None =
     room = columns - len(cells[0]) - _GAP - _SCALE
     if curve is not None and is_terminal() and room >= _LEAST_CURVE:
         tell(title)
-        say("\n".join(beside(cells, ["", *curve(min(WIDTH, room)).split("\n")], _GAP)))
+        say("\n".join(side_by_side(cells, ["", *curve(min(WIDTH, room)).split("\n")], _GAP)))
         return
     if len(cells[0]) > columns:
         cells = [line for stage, block in enumerate(blocks, start=1) for line in draw_cells([block], stage)]

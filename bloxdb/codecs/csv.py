@@ -18,7 +18,7 @@ import numpy.typing as npt
 from bloxdb.codecs import _csv
 from bloxdb.codecs.columns import COLUMNS, MEASURED, Kind, is_list, measure_of
 from bloxdb.codecs.header import Header
-from bloxdb.codecs.rows import Rows
+from bloxdb.codecs.rows import FastRows
 from bloxdb.codecs.table import Table
 from bloxdb.codecs.values import check_size, column_of, read_columns
 from bloxdb.errors import BloxFormatError
@@ -157,7 +157,7 @@ def _float(text: str, name: str, row: int) -> float:
 
 def encode(table: Table) -> tuple[None, list[bytes]]:
     """The body of a table as `.csv`; it has no column types."""
-    rows = Rows.of(table)
+    rows = FastRows.of(table)
     if rows is not None and rows.is_fixed:
         return None, [
             _csv.write_rows(rows.layout, block.hashes, block.numbers, cast(Array, block.fixed))

@@ -66,7 +66,7 @@ class _DType(_Thing):
         self.order = "<"
 
 
-def read_columns(header: Header, data: memoryview) -> dict[str, Array]:
+def columns_of(header: Header, data: memoryview) -> dict[str, Array]:
     """The columns of the rows in a pickle, without its header.
 
     Raises

@@ -20,7 +20,7 @@ from bloxdb.codecs._pickle_reader import FLOAT_SIZE, Machine
 from bloxdb.codecs._pickle_writer import Writer
 from bloxdb.codecs.columns import COLUMNS, MEASURED, Kind, is_list, measure_of
 from bloxdb.codecs.header import Header
-from bloxdb.codecs.rows import Rows
+from bloxdb.codecs.rows import FastRows
 from bloxdb.codecs.table import Table
 from bloxdb.codecs.values import Unfolding, check_size, column_of, read_columns
 from bloxdb.errors import BloxFormatError
@@ -57,7 +57,7 @@ def decode(header: Header, column_types: Mapping[str, str] | None, body: BinaryI
     machine = Machine(data)
     code = machine.run()
     if code == _BAD_OPCODE and data[machine.at] in _OPCODES:
-        return Table(header, odd_pickle.read_columns(header, data))
+        return Table(header, odd_pickle.columns_of(header, data))
     if code:
         raise BloxFormatError(_problem(code, data, machine.at), offset=machine.at)
     rows = machine.row_count()
@@ -161,7 +161,7 @@ class _Columns:
 
 def encode(table: Table) -> tuple[None, list[bytes]]:
     """The body of a table as `.pickle`, protocol 4; it has no column types."""
-    rows = Rows.of(table)
+    rows = FastRows.of(table)
     if rows is None or len(table) == 0:
         return None, [_dumps(table)]
     writer = Writer()

@@ -38,8 +38,8 @@ class RowBlock(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Rows:
-    """A table of hashes, whole numbers and measures.
+class FastRows:
+    """A table of hashes, whole numbers and measures, as the kernels write its rows.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Rows:
     layout: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, table: Table) -> Rows | None:
+    def of(cls, table: Table) -> FastRows | None:
         """The rows of a table; None if it has columns of other kinds."""
         layout = []
         for name in table.header.columns:

@@ -54,7 +54,7 @@ _BEND = 66  # how far to the side the corners of a skip's curve are
 
 
 @dataclass(frozen=True)
-class Place:
+class Box:
     """Where a node is: its centre, and half of its width and height."""
 
     x: float
@@ -63,7 +63,7 @@ class Place:
     half_height: float
 
 
-def places(scheme: str, x: float, y: float) -> dict[str, Place]:
+def boxes(scheme: str, x: float, y: float) -> dict[str, Box]:
     """The nodes of a block whose input is at this point.
 
     Parameters
@@ -82,7 +82,7 @@ def places(scheme: str, x: float, y: float) -> dict[str, Place]:
             at_x = x if scheme == "ST1" else x + (_SIDE if name == "op2" else -_SIDE)
         is_op = name.startswith("op")
         half = _PLUS if name.startswith("sum") else 0
-        found[name] = Place(at_x, at_y, BOX_WIDTH / 2 if is_op else half, BOX_HEIGHT / 2 if is_op else half)
+        found[name] = Box(at_x, at_y, BOX_WIDTH / 2 if is_op else half, BOX_HEIGHT / 2 if is_op else half)
     return found
 
 
@@ -102,7 +102,7 @@ def draw_block(canvas: Canvas, scheme: str, ops: Mapping[str, str], x: float, y:
     owner
         What the names of nodes begin with, as ``'stage1.'``.
     """
-    found = places(scheme, x, y)
+    found = boxes(scheme, x, y)
     for source, target in WIRES[scheme]:
         draw_wire(canvas, found, source, target, owner)
     for name, place in found.items():
@@ -112,32 +112,32 @@ def draw_block(canvas: Canvas, scheme: str, ops: Mapping[str, str], x: float, y:
             draw_point(canvas, place, f"{owner}{name}")
 
 
-def draw_op(canvas: Canvas, place: Place, op: str, node: str) -> None:
+def draw_op(canvas: Canvas, box: Box, op: str, node: str) -> None:
     """A box with the name of an operation, in its colour."""
-    corner = (place.x - place.half_width, place.y - place.half_height)
+    corner = (box.x - box.half_width, box.y - box.half_height)
     canvas.box(
-        *corner, 2 * place.half_width, 2 * place.half_height, radius=5, stroke="wire", stroke_width=1.2,
+        *corner, 2 * box.half_width, 2 * box.half_height, radius=5, stroke="wire", stroke_width=1.2,
         fill=OP_COLOURS.get(op, "paper"), data_node=node, data_op=op,
     )  # fmt: skip
-    canvas.text(place.x, place.y, op, 14, fill=OP_INKS.get(op, "ink"))
+    canvas.text(box.x, box.y, op, 14, fill=OP_INKS.get(op, "ink"))
 
 
-def draw_point(canvas: Canvas, place: Place, node: str) -> None:
+def draw_point(canvas: Canvas, box: Box, node: str) -> None:
     """Where a block begins or ends, or a sum."""
-    if not place.half_width:
-        canvas.dot(place.x, place.y, 3, fill="wire", data_node=node)
+    if not box.half_width:
+        canvas.dot(box.x, box.y, 3, fill="wire", data_node=node)
         return
-    canvas.dot(place.x, place.y, _PLUS, fill="paper", stroke="wire", stroke_width=1.4, data_node=node)
+    canvas.dot(box.x, box.y, _PLUS, fill="paper", stroke="wire", stroke_width=1.4, data_node=node)
     arm = _PLUS - 3.5
     canvas.path(
-        f"M {place.x - arm} {place.y} L {place.x + arm} {place.y} M {place.x} {place.y - arm} "
-        f"L {place.x} {place.y + arm}",
+        f"M {box.x - arm} {box.y} L {box.x + arm} {box.y} M {box.x} {box.y - arm} "
+        f"L {box.x} {box.y + arm}",
         stroke="wire", stroke_width=1.4,
     )  # fmt: skip
 
 
 def draw_wire(
-    canvas: Canvas, found: Mapping[str, Place], source: str, target: str, owner: str, *, dashed: bool = False
+    canvas: Canvas, found: Mapping[str, Box], source: str, target: str, owner: str, *, dashed: bool = False
 ) -> None:
     """What flows from one node to another: straight down, or past what is between as an arc."""
     a, b = found[source], found[target]
@@ -174,7 +174,7 @@ def draw_wire(
             _tip(canvas, b.x, end, 0, -1)
 
 
-def _beside(a: Place, b: Place, tip: float = _TIP) -> float:
+def _beside(a: Box, b: Box, tip: float = _TIP) -> float:
     return b.x + (1 if a.x > b.x else -1) * (b.half_width + tip)
 
 

@@ -10,7 +10,7 @@ from bloxdb.draw.blocks import (
     HEIGHT,
     WIRES,
     WORDS,
-    Place,
+    Box,
     draw_block,
     draw_op,
     draw_point,
@@ -143,7 +143,7 @@ def supernet(*, theme: str = "auto") -> Drawing:
         _choices(canvas, _left(stage) + _PANEL / 2, top + _HEADER, f"stage{stage + 1}.")
     y = bottom + 4
     for op in OPS:
-        draw_op(canvas, Place(_MARGIN + 2 + BOX_WIDTH / 2, y, BOX_WIDTH / 2, 10), op, f"legend.{op}")
+        draw_op(canvas, Box(_MARGIN + 2 + BOX_WIDTH / 2, y, BOX_WIDTH / 2, 10), op, f"legend.{op}")
         canvas.text(_MARGIN + BOX_WIDTH + 12, y, _OP_WORDS[op], 12, anchor="start")
         y += 26
     canvas.path(
@@ -296,7 +296,7 @@ def _choices(canvas: Canvas, x: float, y: float, owner: str) -> None:
     half = len(OPS) * _STACKED / 2
     heights = {"x": 0.0, "op1": 48.0, "sum1": 100.0, "op2": 152.0, "sum2": 204.0, "out": HEIGHT + 64.0}
     found = {
-        name: Place(
+        name: Box(
             x, y + at,
             BOX_WIDTH / 2 if name.startswith("op") else 8 * name.startswith("sum"),
             half if name.startswith("op") else 8 * name.startswith("sum"),
@@ -313,4 +313,4 @@ def _choices(canvas: Canvas, x: float, y: float, owner: str) -> None:
             continue
         for at, op in enumerate(OP_COLOURS):
             middle = place.y - half + (at + 0.5) * _STACKED
-            draw_op(canvas, Place(x, middle, BOX_WIDTH / 2, _STACKED / 2), op, f"{owner}{name}.{op}")
+            draw_op(canvas, Box(x, middle, BOX_WIDTH / 2, _STACKED / 2), op, f"{owner}{name}.{op}")

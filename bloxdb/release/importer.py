@@ -21,7 +21,7 @@ from bloxdb.measures import ENVIRONMENT, LATENCY, SEEDS, Array
 from bloxdb.progress import Meter, Progress
 from bloxdb.release.changes import Changes, ImportReport
 from bloxdb.release.folder import check_agreement, expand, left_out, steady
-from bloxdb.release.names import read_header
+from bloxdb.release.names import checked_header
 from bloxdb.release.original import ResultsImporter
 from bloxdb.release.overwritten import first_epoch_is_best
 from bloxdb.release.results import is_results
@@ -89,7 +89,7 @@ def import_release(
     with steady(places) as check:
         files = expand(places)
         results = [path for path in files if is_results(path)]
-        headers = {path: read_header(path) for path in files if path not in results}
+        headers = {path: checked_header(path) for path in files if path not in results}
         check_agreement(headers)
         _check_seed(headers, seed)
         report = ImportReport(files=files, notes=left_out(places))

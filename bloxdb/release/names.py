@@ -102,7 +102,7 @@ def check_name(path: Path, header: Header) -> None:
     )
 
 
-def read_header(path: Path) -> Header:
+def checked_header(path: Path) -> Header:
     """The header of a file, which agrees with its name."""
     header = codecs.read_header(path)
     check_name(path, header)

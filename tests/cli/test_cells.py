@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bloxdb.cli.cells import beside, draw_cells
+from bloxdb.cli.cells import draw_cells, side_by_side
 from bloxdb.cli.terminal import _LOOKALIKES
 from bloxdb.space import BLOCKS, BlockKind
 
@@ -56,5 +56,5 @@ def test_an_encoding_without_lines_has_something_like_them() -> None:
 
 
 def test_texts_of_any_height_stand_beside_each_other() -> None:
-    assert beside(["a", "bcd"], ["1", "22", "333"]) == ["a    1", "bcd  22", "     333"]
-    assert beside(["a", "b"], [], 1) == ["a", "b"]
+    assert side_by_side(["a", "bcd"], ["1", "22", "333"]) == ["a    1", "bcd  22", "     333"]
+    assert side_by_side(["a", "b"], [], 1) == ["a", "b"]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from bloxdb import codecs
 from bloxdb.codecs import Header, Table, _csv
 from bloxdb.codecs.columns import BASE, BENCH, ENV, INFO
-from bloxdb.codecs.rows import FLOAT, HASH, INT, LIST, Rows
+from bloxdb.codecs.rows import FLOAT, HASH, INT, LIST, FastRows
 from tests.codecs.reference import as_csv, pickled, written
 from tests.codecs.strategies import base, tables
 
@@ -71,11 +71,11 @@ def test_a_line_has_numbers_of_any_decimals_that_are_kept(decimals: int) -> None
 def test_the_kernels_write_all_tables_of_hashes_and_numbers(
     header: Header, layout: list[tuple[int, int, int]]
 ) -> None:
-    rows = Rows.of(Table.from_rows(header, []))
+    rows = FastRows.of(Table.from_rows(header, []))
     assert rows is not None
     assert [tuple(row) for row in rows.layout.tolist()] == layout
 
 
 @pytest.mark.parametrize("header", [Header("static", INFO), Header("env", ENV, seed=1)])
 def test_tables_of_texts_and_vectors_are_not_theirs(header: Header) -> None:
-    assert Rows.of(Table.from_rows(header, [])) is None
+    assert FastRows.of(Table.from_rows(header, [])) is None
