@@ -1,4 +1,4 @@
-"""How far an import, an export or a merge is."""
+"""How far work is that takes long: an import, an export, a merge, a backup, a check, a repair."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from bloxdb.space.cells import LIMITS, NODES, OPS, STAGES, nested
 from bloxdb.space.keys import KEY
 
 VERSION = 1
-"""Of the release format."""
+"""The version of the release format; there is no other."""
 
 MAX_BYTES = 1024
 """How far the original reader looks for the end of a header."""

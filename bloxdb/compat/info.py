@@ -69,7 +69,7 @@ class Info(ABC):
 
     @classmethod
     def of(cls, source: Source) -> Self:
-        """The same over a source that has such rows: those of its files, or of a database's runs.
+        """A data set over a source that has such rows: those of its files, or of a database's runs.
 
         Parameters
         ----------

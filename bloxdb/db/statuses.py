@@ -11,10 +11,10 @@ STATUSES = (PENDING, RUNNING, FINISHED, FAILED, DIVERGED)
 """
 
 UNFINISHED = (PENDING, RUNNING)
-"""Of a run that somebody has yet to train to its end."""
+"""The statuses of runs that somebody has yet to train to their end."""
 
 ENDED = (FINISHED, DIVERGED, FAILED)
-"""Of a run that nobody trains any more."""
+"""The statuses of runs that nobody trains any more."""
 
 UNSUCCESSFUL = (FAILED, DIVERGED)
-"""Of a run that did not come to its end, and can be tried again."""
+"""The statuses of runs that did not come to their end, and can be tried again."""

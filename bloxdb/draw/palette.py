@@ -37,4 +37,4 @@ DARK = {
     "bar": "#4a535d",
     "mark": "#56b4e9",
 }
-"""The same on black."""
+"""What the parts of a drawing are coloured with on black."""
