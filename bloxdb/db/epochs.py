@@ -31,7 +31,7 @@ from bloxdb.db.dialects import engines_of
 from bloxdb.db.schema import EPOCH_MEASURES, Epoch
 from bloxdb.db.staging import STORED, Staging
 from bloxdb.db.watching import watched
-from bloxdb.errors import DatabaseError
+from bloxdb.errors import DatabaseError, ReleaseError
 from bloxdb.measures import MISSING, Array
 from bloxdb.progress import Meter
 
@@ -236,6 +236,51 @@ class EpochBlock:
     counts: npt.NDArray[np.int64]
     epochs: npt.NDArray[np.int64]
     measures: dict[str, npt.NDArray[np.int64]]
+
+
+def whole_runs(block: EpochBlock, otherwise: str) -> Iterator[tuple[npt.NDArray[np.int64], dict[str, Array]]]:
+    """Runs whose epochs are 1, 2, … up to their last, with the epochs in this order.
+
+    Parameters
+    ----------
+    block
+        Runs, with the number of each epoch; the epochs of a run may be in any order.
+    otherwise
+        What to say where a run lacks one of its epochs, or has one twice.
+
+    Yields
+    ------
+    tuple of numpy.ndarray and dict
+        The runs that have the same number of epochs, int64 (runs,), and by measure their stored integers,
+        (runs, epochs); views of the block's where it is in order already.
+
+    Raises
+    ------
+    ReleaseError
+        The epochs of a run are others; the error says `otherwise`.
+
+    Examples
+    --------
+    >>> block = EpochBlock(np.array([7]), np.array([2]), np.array([2, 1]), {"val_top1": np.array([20, 10])})
+    >>> [(runs.tolist(), found["val_top1"].tolist()) for runs, found in whole_runs(block, "a gap")]
+    [([7], [[10, 20]])]
+    """
+    starts = np.cumsum(block.counts) - block.counts
+    for count in np.unique(block.counts).tolist():
+        chosen = block.counts == count
+        columns = {"": block.epochs, **block.measures}
+        if chosen.all():
+            columns = {name: values.reshape(-1, count) for name, values in columns.items()}
+        else:
+            places = starts[chosen][:, None] + np.arange(count)
+            columns = {name: values[places] for name, values in columns.items()}
+        numbers, wanted = columns.pop(""), np.arange(1, count + 1)
+        if np.any(numbers != wanted):
+            order = np.argsort(numbers, axis=1, kind="stable")
+            if np.any(np.take_along_axis(numbers, order, axis=1) != wanted):
+                raise ReleaseError(otherwise)
+            columns = {name: np.take_along_axis(values, order, axis=1) for name, values in columns.items()}
+        yield block.run_ids[chosen], columns
 
 
 def read_epochs(
