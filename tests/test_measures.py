@@ -13,12 +13,14 @@ from bloxdb.measures import (
     EPOCH,
     LATENCY,
     MEASURES,
+    MILLI,
     MISSING,
     RUN,
     SEEDS,
     Measure,
     check,
     compact,
+    first_of_curve,
     from_stored,
     nearest_stored,
     to_fixed,
@@ -123,6 +125,19 @@ def test_each_measure_says_which_way_is_better_and_where_it_stands() -> None:
     assert (LATENCY.column, LATENCY.of, set(COSTS)) == ("latency_ms", "device", {"params", "flops"})
     for measure in MEASURES:
         assert (measure.unit == "percent") == measure.name.partition("_")[2].startswith("top")
+
+
+def test_the_original_overwrote_what_the_list_says_and_no_other_name_that_is_like_it() -> None:
+    overwritten = {measure.name for measure in MEASURES if measure.overwritten}
+    assert overwritten == {"val_top1", "val_loss", "val_top5"}
+    assert not Measure("val_ece", "percent", MILLI, False, "epoch").overwritten
+    assert not RUN["val_top1"].overwritten  # the result of a run, which is right
+
+
+@pytest.mark.parametrize("name", EPOCH)
+def test_a_curve_begins_with_epoch_2_where_epoch_1_has_the_best_value(name: str) -> None:
+    assert first_of_curve(name, True) == (2 if name.startswith("val_") else 1)
+    assert first_of_curve(name, True, wanted=True) == first_of_curve(name, False) == 1
 
 
 @given(
