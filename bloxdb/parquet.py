@@ -25,10 +25,10 @@ from sqlalchemy.orm import Session
 from bloxdb.arrow_checks import EpochChecks, Tables, damaged, integers_of, rows_of, stored_of
 from bloxdb.db.creation import create
 from bloxdb.db.database import Database, asked
-from bloxdb.db.dialects import broken_references
 from bloxdb.db.epochs import EpochBlock, EpochWriter, read_epochs, whole_runs
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
 from bloxdb.db.schema import EPOCH_MEASURES, Base, Device, Env, Latency, Recipe, Run, StaticInfo
+from bloxdb.db.sqlite import broken_references
 from bloxdb.db.statuses import ENDED
 from bloxdb.errors import BloxFormatError, MissingExtraError, ReleaseError
 from bloxdb.fields import UNITS

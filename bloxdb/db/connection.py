@@ -16,9 +16,10 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from bloxdb.arguments import plain
 from bloxdb.db import access, forking, reading
-from bloxdb.db.dialects import APPLICATION_ID, NAMES, SQLite, begin
+from bloxdb.db.dialects import NAMES
 from bloxdb.db.disks import disk_of
 from bloxdb.db.passwords import hidden_in
+from bloxdb.db.sqlite import APPLICATION_ID, SQLite, begin
 from bloxdb.db.waiting import BUSY_MS, patiently
 from bloxdb.errors import DatabaseError, DatabaseNotFoundError, MissingExtraError, NotADatabaseError
 from bloxdb.files import expanded, what_is

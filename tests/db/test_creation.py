@@ -15,8 +15,8 @@ from bloxdb.db import creation, database
 from bloxdb.db.access import has_wal
 from bloxdb.db.connection import locate
 from bloxdb.db.database import current
-from bloxdb.db.dialects import APPLICATION_ID
 from bloxdb.db.revisions import REVISION
+from bloxdb.db.sqlite import APPLICATION_ID
 from tests.db.helpers import NEXT_REVISION, next_scripts
 
 
