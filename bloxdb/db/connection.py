@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from bloxdb.arguments import plain
 from bloxdb.db import access, forking, reading
-from bloxdb.db.dialects import NAMES
+from bloxdb.db.dialects import ENGINES, engines_of
 from bloxdb.db.disks import disk_of
 from bloxdb.db.passwords import hidden_in
 from bloxdb.db.sqlite import APPLICATION_ID, SQLite, begin
@@ -29,12 +29,11 @@ for _scalar in set(np.sctypeDict.values()):
     if issubclass(_scalar, np.number | np.bool_):
         sqlite3.register_adapter(_scalar, plain)
 
-_READ_ONLY_SERVER = {"options": "-c default_transaction_read_only=on"}
-_FORMS = "write a path, sqlite:///PATH or postgresql://USER@HOST:PORT/NAME"
-_DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg"}
+_FORMS = f"write a path, {' or '.join(engines.FORM for engines in ENGINES.values())}"
 _OTHER_NAMES = {"postgres": "postgresql"}  # what libpq and many hosters write
 _URL = re.compile(r"[\w+.-]+://")
-_HALF_URL = re.compile(r"((?:sqlite|postgres(?:ql)?)(?:\+\w+)?):(.*)", re.IGNORECASE | re.DOTALL)
+_SCHEMES = "|".join([*ENGINES, *_OTHER_NAMES])
+_HALF_URL = re.compile(rf"((?:{_SCHEMES})(?:\+\w+)?):(.*)", re.IGNORECASE | re.DOTALL)
 _LAST_PORT = 65_535
 _JOURNAL_BYTES = 16 << 20  # that a WAL keeps after somebody's long reading has let it grow
 _TRIES, _PAUSE = 10, 0.05  # seconds, for one who may only read while another closes
@@ -77,9 +76,10 @@ def locate(path_or_url: str | os.PathLike[str] | None) -> URL:
         ) from error
     backend, _, driver = url.drivername.lower().partition("+")
     backend = _OTHER_NAMES.get(backend, backend)
-    if backend not in NAMES:
+    if backend not in ENGINES:
         raise DatabaseNotFoundError(f"{backend!r} databases are not supported; {_FORMS}")
-    if driver not in ("", _DRIVERS[backend]):
+    ours = ENGINES[backend].DRIVER
+    if driver not in ("", ours):
         right = place.replace(f"+{url.drivername.partition('+')[2]}", "", 1)
         raise DatabaseNotFoundError(
             f"bloxdb does not use the driver {driver!r}; leave it out: {hidden_in(right)}"
@@ -90,7 +90,7 @@ def locate(path_or_url: str | os.PathLike[str] | None) -> URL:
         raise DatabaseNotFoundError(
             f"{hidden_in(place)} has the port {url.port}, and ports go from 1 to {_LAST_PORT}; {_FORMS}"
         )
-    return url.set(drivername=f"{backend}+{_DRIVERS[backend]}")
+    return url.set(drivername=f"{backend}+{ours}")
 
 
 def _file_at(path: str) -> URL:
@@ -161,11 +161,12 @@ def make_engine(url: URL, *, read_only: bool, is_new: bool = False) -> Engine:
     """
     path = path_of(url)
     if path is None:
+        engines = engines_of(url)
         try:
-            arguments = _READ_ONLY_SERVER if read_only else {}
+            arguments = engines.READ_ONLY if read_only else {}
             engine = create_engine(url, connect_args=arguments, max_overflow=-1)
         except (ImportError, NoSuchModuleError) as error:
-            raise MissingExtraError(f"{error}; PostgreSQL needs: pip install 'bloxdb[postgresql]'") from error
+            raise MissingExtraError(f"{error}; {engines.NEEDS}") from error
         forking.watch(engine)
         return engine
     access.check_version()

@@ -13,15 +13,13 @@ from bloxdb.db.engines import Engines
 from bloxdb.db.postgresql import PostgreSQL
 from bloxdb.db.sqlite import SQLite
 
-_ENGINES: dict[str, Engines] = {"sqlite": SQLite(), "postgresql": PostgreSQL()}
-
-NAMES = tuple(_ENGINES)
-"""The kinds of engine, as URLs name them."""
+ENGINES: dict[str, Engines] = {"sqlite": SQLite(), "postgresql": PostgreSQL()}
+"""The ways of each kind of engine, by its name in URLs."""
 
 
 def engines_of(what: URL | Dialect) -> Engines:
     """The ways of the engine that a URL, or a dialect of SQLAlchemy, is of."""
-    return _ENGINES[what.get_backend_name() if isinstance(what, URL) else what.name]
+    return ENGINES[what.get_backend_name() if isinstance(what, URL) else what.name]
 
 
 class utc_now(FunctionElement[Any]):  # noqa: N801 - it stands for a function of SQL

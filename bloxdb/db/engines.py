@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, Connection, Engine
+from sqlalchemy import URL, ColumnElement, Connection, Engine
 from sqlalchemy.orm import Session
 
 ONLY_READS = "a query only reads; to write, use `with db.transaction() as session: session.execute(…)`"
@@ -25,11 +25,38 @@ class Engines(ABC):
         Execution options of a connection that sees one state of the database from its first query on.
     RECREATES
         Whether a table is changed by making it anew, so that alembic needs its batch mode.
+    DRIVER
+        The driver that SQLAlchemy takes.
+    FORM
+        What a URL looks like.
+    NEEDS
+        What to do where the driver is not there.
+    READ_ONLY
+        Arguments of a connection that refuses writing.
+    BACKUP, REPAIR
+        What is said to who wants a copy of what is no file, but for ``{name}``, the database, and
+        ``{target}``, the copy.
+    PASSWORDS
+        Where a password is found that a URL lacks.
+    OF_A_KEY
+        The option of a URL that is the password of a key.
     """
 
     AUTOCOMMIT: ClassVar[dict[str, Any]]
     SNAPSHOT: ClassVar[dict[str, Any]]
     RECREATES: ClassVar[bool]
+    DRIVER: ClassVar[str]
+    FORM: ClassVar[str]
+    NEEDS: ClassVar[str] = ""
+    READ_ONLY: ClassVar[dict[str, Any]] = {}
+    BACKUP: ClassVar[str] = ""
+    REPAIR: ClassVar[str] = ""
+    PASSWORDS: ClassVar[str] = ""
+    OF_A_KEY: ClassVar[str] = ""
+
+    def passwords(self, url: URL) -> Iterator[str | None]:
+        """The password that is found for each host of a URL that has none; None where none is found."""
+        yield None
 
     @abstractmethod
     def listed(self, column: ColumnElement[Any]) -> ColumnElement[str]:

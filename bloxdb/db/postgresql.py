@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, Connection, Engine, Text, cast, func
+from sqlalchemy import URL, ColumnElement, Connection, Engine, Text, cast, func
 from sqlalchemy.orm import Session
 
 from bloxdb.db.engines import ONLY_READS, Engines
+from bloxdb.db.libpq import found_passwords
 from bloxdb.errors import DatabaseError
 
 # Each of these goes over a statement once, whatever it is: nothing is repeated that could match in two ways,
@@ -87,6 +88,21 @@ class PostgreSQL(Engines):
     AUTOCOMMIT: ClassVar = {"isolation_level": "AUTOCOMMIT"}
     SNAPSHOT: ClassVar = {"isolation_level": "REPEATABLE READ"}
     RECREATES: ClassVar = False
+    DRIVER: ClassVar = "psycopg"
+    FORM: ClassVar = "postgresql://USER@HOST:PORT/NAME"
+    NEEDS: ClassVar = "PostgreSQL needs: pip install 'bloxdb[postgresql]'"
+    READ_ONLY: ClassVar = {"options": "-c default_transaction_read_only=on"}
+    BACKUP: ClassVar = (
+        "{name} is on a server, and PostgreSQL's own tool makes its backups: "
+        "pg_dump --format=custom --file {target} '{name}'"
+    )
+    REPAIR: ClassVar = "a database on a server is repaired there; PostgreSQL's documentation says how"
+    PASSWORDS: ClassVar = "$PGPASSWORD or a password file such as ~/.pgpass"
+    OF_A_KEY: ClassVar = "sslpassword"
+
+    def passwords(self, url: URL) -> Iterator[str | None]:
+        """What libpq finds."""
+        return found_passwords(url)
 
     def listed(self, column: ColumnElement[Any]) -> ColumnElement[str]:
         """`string_agg` takes texts only."""

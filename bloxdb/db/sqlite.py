@@ -31,6 +31,8 @@ class SQLite(Engines):
     AUTOCOMMIT: ClassVar = {BEGIN: ""}
     SNAPSHOT: ClassVar = {BEGIN: "BEGIN"}
     RECREATES: ClassVar = True
+    DRIVER: ClassVar = "pysqlite"
+    FORM: ClassVar = "sqlite:///PATH"
 
     def listed(self, column: ColumnElement[Any]) -> ColumnElement[str]:
         """`group_concat` makes texts of integers itself."""

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import sqlite3
 from datetime import datetime
+from pathlib import Path
 
+import pytest
 from sqlalchemy import column, make_url, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 import bloxdb
 from bloxdb import Database
-from bloxdb.db.dialects import engines_of, utc_now
+from bloxdb.db.connection import locate
+from bloxdb.db.dialects import ENGINES, engines_of, utc_now
 
 DIALECTS = {"sqlite": sqlite.dialect(), "postgresql": postgresql.dialect()}
 SQLITE, SERVER = (engines_of(dialect) for dialect in DIALECTS.values())
@@ -80,3 +85,53 @@ def test_each_engine_knows_its_own_refusals() -> None:
     server.sqlstate = "25006"  # type: ignore[attr-defined]
     assert SERVER.is_refusal(server)
     assert not SERVER.is_refusal(Exception("anything else"))
+
+
+ADVICE = ("pg_dump", "PGPASS", "pgpass", "PGHOST", "PostgreSQL's", "psycopg", "default_transaction_read_only")
+OF_POSTGRESQL = {"postgresql.py", "libpq.py"}
+
+
+@pytest.mark.parametrize("words", ADVICE)
+def test_what_only_postgresql_has_is_said_by_its_own_class_alone(words: str) -> None:
+    """A second kind of server would be told to use the tools of the first."""
+    files = sorted(Path(bloxdb.__file__).parent.rglob("*.py"))
+    assert {path.name for path in files} >= OF_POSTGRESQL
+    found = {}
+    for path in files:
+        texts = [
+            node.value
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ]
+        docstrings = _docstrings(path)
+        if any(words in text and text not in docstrings for text in texts):
+            found[path.name] = path
+    assert set(found) <= OF_POSTGRESQL, found
+
+
+def _docstrings(path: Path) -> set[str]:
+    """All texts that stand for themselves."""
+    return {
+        node.value.value
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+
+
+def test_who_wants_a_copy_of_a_server_is_told_what_its_engine_says(tmp_path: Path) -> None:
+    url = "postgresql+psycopg://me:secret@127.0.0.1:1/blox"
+    shown = "postgresql+psycopg://me:***@127.0.0.1:1/blox"
+    target = tmp_path / "copy.db"
+    with Database(make_url(url)) as db, pytest.raises(bloxdb.DatabaseError) as told:
+        bloxdb.backup(target, db)
+    assert str(told.value) == SERVER.BACKUP.format(name=shown, target=target)
+    with pytest.raises(bloxdb.DatabaseError) as told:
+        bloxdb.repair(url)
+    assert str(told.value) == SERVER.REPAIR
+
+
+def test_each_engine_says_what_its_urls_look_like() -> None:
+    for name, engines in ENGINES.items():
+        assert locate(engines.FORM.replace("PORT", "1")).drivername in (name, f"{name}+{engines.DRIVER}")
+        with pytest.raises(bloxdb.DatabaseNotFoundError, match=re.escape(engines.FORM)):
+            locate("mysql://host/name")
