@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
-from sqlalchemy import URL, ColumnElement, Connection, Engine
+from sqlalchemy import URL, Column, ColumnElement, Connection, Engine, Select
 from sqlalchemy.orm import Session
 
 ONLY_READS = "a query only reads; to write, use `with db.transaction() as session: session.execute(…)`"
@@ -36,6 +36,9 @@ class Engines(ABC):
     BACKUP, REPAIR
         What is said to who wants a copy of what is no file, but for ``{name}``, the database, and
         ``{target}``, the copy.
+    INTEGRITY
+        A query that looks through the whole file, and gives ``ok`` or a row for each thing that is wrong;
+        empty where that is a server's own business.
     PASSWORDS
         Where a password is found that a URL lacks.
     OF_A_KEY
@@ -51,12 +54,23 @@ class Engines(ABC):
     READ_ONLY: ClassVar[dict[str, Any]] = {}
     BACKUP: ClassVar[str] = ""
     REPAIR: ClassVar[str] = ""
+    INTEGRITY: ClassVar[str] = ""
     PASSWORDS: ClassVar[str] = ""
     OF_A_KEY: ClassVar[str] = ""
 
     def passwords(self, url: URL) -> Iterator[str | None]:
         """The password that is found for each host of a URL that has none; None where none is found."""
         yield None
+
+    def other_kind(self, column: Column[Any]) -> tuple[str, ColumnElement[bool]] | None:
+        """What a column holds, and a condition that a value is of another kind, and not NULL; None where a
+        column holds nothing else.
+        """
+        return None
+
+    def stored_texts(self, column: Column[Any]) -> Select[Any] | None:
+        """A query of all texts of a column as the bytes that are stored; None where they are all UTF-8."""
+        return None
 
     @abstractmethod
     def listed(self, column: ColumnElement[Any]) -> ColumnElement[str]:

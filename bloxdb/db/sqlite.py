@@ -8,10 +8,35 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, Connection, Engine, Integer, case, cast, func, literal_column
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    DateTime,
+    Double,
+    Engine,
+    Integer,
+    LargeBinary,
+    Select,
+    Table,
+    Text,
+    and_,
+    case,
+    cast,
+    func,
+    literal_column,
+    or_,
+    select,
+    type_coerce,
+)
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
+from sqlalchemy.schema import CreateColumn
 
+from bloxdb.db.codes import code_of
 from bloxdb.db.engines import Engines
 from bloxdb.db.waiting import BUSY_MS, patiently, revive
 from bloxdb.errors import DatabaseError
@@ -33,6 +58,26 @@ class SQLite(Engines):
     RECREATES: ClassVar = True
     DRIVER: ClassVar = "pysqlite"
     FORM: ClassVar = "sqlite:///PATH"
+    INTEGRITY: ClassVar = "PRAGMA integrity_check"
+
+    def other_kind(self, column: Column[Any]) -> tuple[str, ColumnElement[bool]] | None:
+        """A column holds anything: https://www.sqlite.org/flextypegood.html"""
+        kind = func.typeof(column)
+        if isinstance(column.type, Integer | Boolean):
+            return "integer", kind.not_in(("integer", "null"))
+        if isinstance(column.type, Double):
+            return "number", kind.not_in(("integer", "real", "null"))
+        given = kind != "null"
+        text = type_coerce(column, Text)
+        if isinstance(column.type, DateTime):
+            return "date", and_(given, or_(kind != "text", func.strftime("%s", text).is_(None)))
+        if isinstance(column.type, JSON):
+            return "JSON", and_(given, or_(kind != "text", func.json_valid(text) == 0))
+        return "text", kind.not_in(("text", "null"))
+
+    def stored_texts(self, column: Column[Any]) -> Select[Any] | None:
+        """What is no UTF-8 is stored all the same, and its driver does not read it."""
+        return select(cast(type_coerce(column, Text), LargeBinary)).where(func.typeof(column) == "text")
 
     def listed(self, column: ColumnElement[Any]) -> ColumnElement[str]:
         """`group_concat` makes texts of integers itself."""
@@ -58,7 +103,7 @@ class SQLite(Engines):
     def is_refusal(self, error: BaseException | None) -> bool:
         """A function that an authorizer refuses has no code of its own."""
         codes = (sqlite3.SQLITE_AUTH, sqlite3.SQLITE_READONLY)
-        return getattr(error, "sqlite_errorcode", None) in codes or str(error).startswith("not authorized")
+        return code_of(error) in codes or str(error).startswith("not authorized")
 
     def version(self, connection: Connection) -> int | None:
         """https://www.sqlite.org/pragma.html#pragma_data_version"""
@@ -194,3 +239,43 @@ def alone(connection: Connection) -> Iterator[None]:
         finally:
             connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_MS}")
     yield
+
+
+def is_untouched(connection: Connection, table: Table) -> bool:
+    """Whether a table of a file is empty and as we made it, and nothing of somebody's speaks of it."""
+    if connection.exec_driver_sql(f"SELECT EXISTS (SELECT 1 FROM main.{table.name})").scalar():  # noqa: S608
+        return False
+    names = [row[1] for row in connection.exec_driver_sql(f"PRAGMA main.table_xinfo({table.name})")]
+    if names != [column.name for column in table.columns]:
+        return False
+    others = f"SELECT count(*) FROM main.sqlite_master WHERE type <> 'table' AND sql LIKE '%{table.name}%'"  # noqa: S608
+    temporary = others.replace("main.sqlite_master", "sqlite_temp_master")
+    return not any(connection.exec_driver_sql(query).scalar() for query in (others, temporary))
+
+
+def drop_columns(connection: Connection, columns: Sequence[Column[Any]]) -> bool:
+    """Take columns that no row stores from their table; where that is refused, False, and nothing is changed.
+
+    SQLite looks at the whole schema then, and refuses where somebody's view or trigger speaks of what is not
+    there.
+    """
+    connection.exec_driver_sql("SAVEPOINT columns")
+    try:
+        for column in columns:
+            connection.exec_driver_sql(f"ALTER TABLE main.{column.table.name} DROP COLUMN {column.name}")
+    except OperationalError as error:
+        if code_of(error.orig) != sqlite3.SQLITE_ERROR:
+            raise
+        connection.exec_driver_sql("ROLLBACK TO columns")
+        return False
+    finally:
+        if not connection.invalidated:
+            connection.exec_driver_sql("RELEASE columns")
+    return True
+
+
+def add_columns(connection: Connection, columns: Sequence[Column[Any]]) -> None:
+    """Give a table of an SQLite file columns that no row stores."""
+    for column in columns:
+        words = CreateColumn(column).compile(dialect=sqlite.dialect())
+        connection.exec_driver_sql(f"ALTER TABLE main.{column.table.name} ADD COLUMN {words}")

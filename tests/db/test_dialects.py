@@ -109,6 +109,13 @@ def test_what_only_postgresql_has_is_said_by_its_own_class_alone(words: str) -> 
     assert set(found) <= OF_POSTGRESQL, found
 
 
+@pytest.mark.parametrize("words", ["typeof", "json_valid", "integrity_check", "sqlite_temp_master"])
+def test_what_only_sqlite_has_is_said_by_its_own_class_alone(words: str) -> None:
+    ours = {"sqlite.py", "reading.py", "repairing.py"}  # what queries may ask, and what opens a damaged file
+    files = Path(bloxdb.__file__).parent.rglob("*.py")
+    assert {path.name for path in files if words in path.read_text()} <= ours
+
+
 def _docstrings(path: Path) -> set[str]:
     """All texts that stand for themselves."""
     return {
