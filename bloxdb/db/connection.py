@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from bloxdb.arguments import plain
 from bloxdb.db import access, forking, reading
+from bloxdb.db.codes import kind_of
 from bloxdb.db.dialects import ENGINES, engines_of
 from bloxdb.db.disks import disk_of
 from bloxdb.db.passwords import hidden_in
@@ -304,7 +305,7 @@ def application_id(path: Path) -> int | None:
         try:
             return int(connection.execute("PRAGMA application_id").fetchone()[0])
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_CORRUPT:
+            if kind_of(error) == sqlite3.SQLITE_CORRUPT:
                 return None
             raise
 
@@ -335,7 +336,7 @@ def check_file(url: URL) -> None:
     except sqlite3.OperationalError as error:
         raise NotADatabaseError(f"{path} cannot be read: {error}") from error
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
+        if kind_of(error) != sqlite3.SQLITE_NOTADB:
             raise DatabaseError(f"{path}: {error}") from error
         raise NotADatabaseError(f"{path} is not an SQLite file") from error
     if found not in (APPLICATION_ID, None):
