@@ -23,7 +23,7 @@ from bloxdb.db.passwords import hidden_in
 from bloxdb.db.sqlite import APPLICATION_ID, SQLite, begin
 from bloxdb.db.waiting import BUSY_MS, patiently
 from bloxdb.errors import DatabaseError, DatabaseNotFoundError, MissingExtraError, NotADatabaseError
-from bloxdb.files import expanded, what_is
+from bloxdb.files import absolute, expanded, what_is
 
 for _scalar in set(np.sctypeDict.values()):
     # SQLite's driver takes a NumPy number for its bytes, and bytes are greater than every number
@@ -138,7 +138,7 @@ def _file_of(url: URL, text: str) -> URL:
 
 def file_url(path: Path) -> URL:
     """The URL of an SQLite file."""
-    return URL.create("sqlite", database=str(path.absolute()))
+    return URL.create("sqlite", database=str(absolute(path)))
 
 
 def path_of(url: URL) -> Path | None:
