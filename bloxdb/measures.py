@@ -18,12 +18,16 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from bloxdb.arguments import LARGEST
 from bloxdb.errors import BloxFormatError
 
 Array = npt.NDArray[Any]
 
-SEEDS = range(2**63)
+SEEDS = range(LARGEST + 1)
 """The seeds that a run can have: those that a database, and a header of a file, hold."""
+
+EPOCHS = range(1, 65_536)
+"""The numbers that an epoch can have, and how many a run: a list in `.blox` has a length of two bytes."""
 
 MILLI = 1_000
 MICRO = 1_000_000

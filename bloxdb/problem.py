@@ -14,9 +14,9 @@ from bloxdb.arguments import integer, number
 from bloxdb.dataset.database import DatabaseSource
 from bloxdb.dataset.source import CURVES
 from bloxdb.db.database import Database, asked
-from bloxdb.db.references import AVERAGES, Seeds, average_of
+from bloxdb.db.references import Seeds, average_of
 from bloxdb.errors import BudgetExhausted, QueryError
-from bloxdb.grouping import average
+from bloxdb.grouping import AVERAGES, average
 from bloxdb.measures import EPOCH, first_of_curve
 
 

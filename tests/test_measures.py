@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bloxdb import measures
+from bloxdb.codecs import Header
 from bloxdb.errors import BloxFormatError
 from bloxdb.measures import (
     COSTS,
     EPOCH,
+    EPOCHS,
     LATENCY,
     MEASURES,
     MILLI,
@@ -211,3 +216,19 @@ def test_a_whole_number_that_no_float_holds_is_refused(name: str) -> None:
             BloxFormatError, match=f"the value {number} has more digits than the database keeps"
         ):
             check(np.array([0, number]), measure, "a file")
+
+
+@pytest.mark.parametrize(("limit", "place"), [("2**63", "arguments.py"), ("2**53", "measures.py")])
+def test_what_numbers_there_can_be_is_said_once(limit: str, place: str) -> None:
+    files = Path(measures.__file__).parent.rglob("*.py")
+    lines = {(path.name, line.partition("#")[0]) for path in files for line in path.read_text().split("\n")}
+    assert {name for name, line in lines if limit in line} == {place}
+
+
+def test_epochs_are_what_a_header_holds() -> None:
+    assert (EPOCHS[0], EPOCHS[-1]) == (1, 2**16 - 1)
+    for epochs in (EPOCHS[-1], EPOCHS[0]):
+        Header("training", ("model_hash", "val_top1"), seed=0, epochs=epochs, dataset="d", part="base")
+    for epochs in (EPOCHS[-1] + 1, EPOCHS[0] - 1):
+        with pytest.raises(BloxFormatError, match=r"is outside 1 … 65535"):
+            Header("training", ("model_hash", "val_top1"), seed=0, epochs=epochs, dataset="d", part="base")
