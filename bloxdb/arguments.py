@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, SupportsFloat
+from typing import Any, SupportsFloat, TypeGuard
 
 import numpy as np
 
@@ -125,6 +125,26 @@ def number(value: object, what: str, *, finite: bool = True) -> float | int:
     return found
 
 
+def is_several(value: object) -> TypeGuard[Iterable[Any]]:
+    """Whether an argument is several values: a text is one, and so is an array without dimensions.
+
+    Parameters
+    ----------
+    value
+        What the caller gave.
+
+    Examples
+    --------
+    >>> is_several((1, 2)), is_several("12"), is_several(np.array(12))
+    (True, False, False)
+    """
+    return (
+        isinstance(value, Iterable)
+        and not isinstance(value, str | bytes)
+        and getattr(value, "shape", None) != ()
+    )
+
+
 def listed_epochs(epoch: int | Iterable[int] | None, last: int) -> int | list[int]:
     """An epoch, or several, as integers; the last if None.
 
@@ -147,11 +167,7 @@ def listed_epochs(epoch: int | Iterable[int] | None, last: int) -> int | list[in
     """
     if epoch is None:
         return last
-    if (
-        isinstance(epoch, Iterable)
-        and not isinstance(epoch, str | bytes)
-        and getattr(epoch, "shape", None) != ()
-    ):
+    if is_several(epoch):
         return [integer(one, "an epoch", low=1, high=last) for one in epoch]
     return integer(epoch, "an epoch", low=1, high=last)
 

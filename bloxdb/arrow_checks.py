@@ -24,19 +24,18 @@ from bloxdb.db.references import new_name
 from bloxdb.db.schema import Base, Device, Env, Latency, Recipe, Run
 from bloxdb.db.statuses import ENDED, FINISHED
 from bloxdb.errors import BloxFormatError, QueryError, ReleaseError, one_line
-from bloxdb.measures import EXACT, MEASURES, MISSING, RUN, SEEDS, SPREAD, Measure, check, to_stored
+from bloxdb.measures import EPOCHS, EXACT, MEASURES, MISSING, RUN, SEEDS, SPREAD, Measure, check, to_stored
 from bloxdb.space.cells import NUM_ARCHS
 
 Row = dict[str, Any]
 
 _MEASURED = {measure.column: measure for measure in (*MEASURES, SPREAD) if measure.of != "epoch"}
-_EPOCHS = range(1, 65_536)
 _RANGES: dict[str, range] = {
     "arch_id": range(NUM_ARCHS),
     "seed": SEEDS,
-    "best_epoch": _EPOCHS,
-    "epochs": range(65_536),
-    "epoch": _EPOCHS,
+    "best_epoch": EPOCHS,
+    "epochs": range(EPOCHS.stop),
+    "epoch": EPOCHS,
     "device_workers": range(1, 2**31),
     "train_images": range(2**31),
     "val_images": range(2**31),

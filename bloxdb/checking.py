@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, and_, cast, func, inspect, or_, select, type_coerce
+from sqlalchemy import ColumnElement, and_, cast, func, inspect, or_, select
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.types import JSON, Boolean, DateTime, Double, Integer, LargeBinary, Text
+from sqlalchemy.types import Double
 
 from bloxdb.counts import counted
 from bloxdb.db import best
@@ -137,11 +137,11 @@ def _findings(db: Database, progress: Progress | None) -> Iterator[Finding]:
 
 
 def _of_file(db: Database) -> Iterator[Finding]:
-    """What SQLite itself finds, one sentence a line of its."""
-    if db.path is not None:
-        for row in db.rows("PRAGMA integrity_check"):
-            if row["integrity_check"] != "ok":
-                yield Finding(DAMAGE, f"the file is damaged: {row['integrity_check']}")
+    """What the engine itself finds, one sentence a line of its."""
+    if db.engines.INTEGRITY:
+        for (said,) in db.ask(db.engines.INTEGRITY).rows:
+            if said != "ok":
+                yield Finding(DAMAGE, f"the file is damaged: {said}")
 
 
 def _of_schema(db: Database) -> Iterator[Finding]:
@@ -292,17 +292,17 @@ def _of_best(db: Database) -> Iterator[Finding]:
 
 
 def _of_values(db: Database) -> Iterator[Finding]:
-    """Values that no measure has, and, as SQLite holds anything in any column, texts among numbers."""
+    """Values that no measure has, and, where a column holds anything, texts among numbers."""
     for model, measures in (
         (Epoch, {name: EPOCH[name] for name in EPOCH_MEASURES}),
         (Run, RUN),
         (Latency, {LATENCY.name: LATENCY}),
     ):
         for measure in measures.values():
-            column = model.__table__.c[measure.column]
+            column: Any = model.__table__.c[measure.column]
             wrong = or_(*_out_of_bounds(column, measure, stored=model is Epoch))
-            if db.path is not None:
-                wrong = or_(wrong, func.typeof(column).not_in(("integer", "real", "null")))
+            if other := db.engines.other_kind(column):
+                wrong = or_(wrong, other[1])
             (count,) = db.reader.execute(select(func.count()).select_from(model).where(wrong)).one()
             if count:
                 yield Finding(
@@ -313,20 +313,20 @@ def _of_values(db: Database) -> Iterator[Finding]:
 
 
 def _of_kinds(db: Database) -> Iterator[Finding]:
-    """Values of another kind than their column has, as SQLite holds anything in any column."""
-    if db.path is None:
-        return
+    """Values of another kind than their column has, where it holds anything, and what there is not."""
     measured = {measure.column for known in (EPOCH, RUN) for measure in known.values()}
     for table in Base.metadata.sorted_tables:
         asked = {
-            f"a {column.name} that is no {what}": is_wrong
+            f"a {column.name} that is no {other[0]}": other[1]
             for column in table.columns
             if column.computed is None and column.name not in measured
-            for what, is_wrong in [_other_kind(column)]
+            if (other := db.engines.other_kind(column))
         }
         if table is Run.__table__:
             asked["a seed that there cannot be"] = Run.seed < 0
             asked["a status that there is not"] = Run.status.not_in(STATUSES)
+        if not asked:
+            continue
         counts = db.reader.execute(select(*(func.count().filter(one) for one in asked.values()))).one()
         for said, count in zip(asked, counts, strict=True):
             if count:
@@ -335,28 +335,11 @@ def _of_kinds(db: Database) -> Iterator[Finding]:
         yield from _of_encodings(db, model.__table__)
 
 
-def _other_kind(column: Column[Any]) -> tuple[str, Kept]:
-    """What a column holds, and a condition that a value is of another kind, and not NULL."""
-    kind = func.typeof(column)
-    if isinstance(column.type, Integer | Boolean):
-        return "integer", kind.not_in(("integer", "null"))
-    if isinstance(column.type, Double):
-        return "number", kind.not_in(("integer", "real", "null"))
-    given = kind != "null"
-    text = type_coerce(column, Text)
-    if isinstance(column.type, DateTime):
-        return "date", and_(given, or_(kind != "text", func.strftime("%s", text).is_(None)))
-    if isinstance(column.type, JSON):
-        return "JSON", and_(given, or_(kind != "text", func.json_valid(text) == 0))
-    return "text", kind.not_in(("text", "null"))
-
-
 def _of_encodings(db: Database, table: Any) -> Iterator[Finding]:
     """Texts that are not UTF-8, which no query can read."""
     for column in table.columns:
-        text = cast(type_coerce(column, Text), LargeBinary)
-        values = db.reader.scalars(select(text).where(func.typeof(column) == "text"))
-        count = sum(not _is_utf_8(value) for value in values)
+        query = db.engines.stored_texts(column)
+        count = 0 if query is None else sum(not _is_utf_8(value) for value in db.reader.scalars(query))
         if count:
             said = f"{_verb(count, 'have')} a {column.name} that is not UTF-8"
             yield Finding(VALUE, f"{_rows(count)} of {table.name} {said}")

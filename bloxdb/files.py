@@ -56,6 +56,31 @@ def expanded(path: str | os.PathLike[str]) -> Path:
         return place
 
 
+def absolute(path: Path) -> Path:
+    """A path from the root on and without ``..``, so that a file has one name, whoever is where.
+
+    Links stay as they are, but for one before ``..``: what is above it is above the folder that it leads to.
+
+    Parameters
+    ----------
+    path
+        The path; what it names need not be there.
+
+    Examples
+    --------
+    >>> str(absolute(Path("/no/such/../place/./a.db")))
+    '/no/place/a.db'
+    """
+    whole = path.absolute()
+    found = Path(whole.anchor)
+    for part in whole.parts[1:]:
+        if part != "..":
+            found /= part
+        else:
+            found = (found.resolve() if found.is_symlink() else found).parent
+    return found
+
+
 def what_is(path: Path) -> str:
     """What stands at a path in place of a file, as ``'a folder'``; empty for a file, and where nothing is.
 

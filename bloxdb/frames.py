@@ -28,7 +28,7 @@ from bloxdb.extras import library
 from bloxdb.fields import field, schema
 from bloxdb.grouping import Groups
 from bloxdb.lookups import LOOKUPS, chosen_columns, lookup, rows_of
-from bloxdb.measures import MISSING, OVERWRITTEN, RANKED_BY, RUN, from_stored
+from bloxdb.measures import MISSING, RANKED_BY, RUN, first_of_curve, from_stored
 from bloxdb.selection import Selection, parts_of
 from bloxdb.space.keys import Ids
 
@@ -351,17 +351,17 @@ def _epochs(
     if not rows or wanted.epochs == []:
         return fields.empty_table()
     rows.sort(key=lambda row: row[0])
-    run_ids, are_lost, *values = zip(*rows, strict=True)
-    is_lost = np.array(are_lost) & (not wanted.first_epoch)
+    run_ids, first_is_best, *values = zip(*rows, strict=True)
+    hides = np.array(first_is_best) & (not wanted.first_epoch)
     known = {
         name: arrow.array(list(column)).dictionary_encode() if name == "recipe" else np.array(column)
         for name, column in zip(of_run, values, strict=True)
     }
     measures = [name for name in wanted.columns if name in EPOCH_MEASURES]
     ids = np.array(run_ids)
-    numbers = "epoch" in wanted.columns or bool(is_lost.any())
+    numbers = "epoch" in wanted.columns or bool(hides.any())
     batches = [
-        _batch(arrow, fields, block, np.searchsorted(ids, block.run_ids), known, is_lost)
+        _batch(arrow, fields, block, np.searchsorted(ids, block.run_ids), known, hides)
         for block in read_epochs(sessions, ids, measures, epochs=wanted.epochs, numbers=numbers)
     ]
     return arrow.Table.from_batches(batches, fields)
@@ -373,11 +373,11 @@ def _batch(
     block: EpochBlock,
     places: npt.NDArray[np.int64],
     of_run: dict[str, Any],
-    is_lost: npt.NDArray[np.bool_],
+    hides: npt.NDArray[np.bool_],
 ) -> Any:
-    """The epochs of some runs, which are at `places` of what is known of runs; of some the first is lost."""
+    """The epochs of some runs, which are at `places` of what is known of runs; some hide epoch 1."""
     each = np.repeat(places, block.counts)
-    lost = is_lost[each] & (block.epochs == 1) if is_lost.any() else np.zeros(len(each), dtype=bool)
+    hidden = hides[each]
     columns = []
     for name in fields.names:
         if name == "recipe":
@@ -390,7 +390,9 @@ def _batch(
             columns.append(arrow.array(block.epochs.astype(np.int32)))
         else:
             stored = block.measures[name]
-            absent = (stored == MISSING) | lost if name in OVERWRITTEN else stored == MISSING
+            absent = stored == MISSING
+            if hidden.any() and (first := first_of_curve(name, first_is_best=True)) > 1:
+                absent |= hidden & (block.epochs < first)
             natural = from_stored(stored, EPOCH_MEASURES[name])
             columns.append(arrow.array(natural, mask=absent if absent.any() else None))
     return arrow.record_batch(columns, schema=fields)

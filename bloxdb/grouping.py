@@ -11,6 +11,9 @@ from bloxdb.errors import QueryError
 
 Floats = npt.NDArray[np.float64]
 
+AVERAGES = ("mean", "median")
+"""What can be asked for instead of seeds, where a row or a value is to be one of an architecture."""
+
 
 class Groups:
     """Rows in groups: those whose keys are equal.
@@ -78,9 +81,9 @@ class Groups:
         QueryError
             There is no such average.
         """
-        ways = {"mean": self._means, "median": self._medians}
-        if how not in ways:
-            raise QueryError(f"there is no average {how!r}; choose one of: {', '.join(ways)}")
+        if how not in AVERAGES:
+            raise QueryError(f"there is no average {how!r}; choose one of: {', '.join(AVERAGES)}")
+        ways = dict(zip(AVERAGES, (self._means, self._medians), strict=True))
         return ways[how](values[self._order])
 
     def deviations(self, values: Floats) -> Floats:

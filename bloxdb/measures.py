@@ -18,12 +18,16 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from bloxdb.arguments import LARGEST
 from bloxdb.errors import BloxFormatError
 
 Array = npt.NDArray[Any]
 
-SEEDS = range(2**63)
+SEEDS = range(LARGEST + 1)
 """The seeds that a run can have: those that a database, and a header of a file, hold."""
+
+EPOCHS = range(1, 65_536)
+"""The numbers that an epoch can have, and how many a run: a list in `.blox` has a length of two bytes."""
 
 MILLI = 1_000
 MICRO = 1_000_000
@@ -61,6 +65,9 @@ class Measure:
         The release file that has it: ``'base'``, ``'ext'``, ``'info'`` or ``'bench'``; None if none has.
     reproducible
         Whether a run that is trained once more has the same value; a time, for one, it has not.
+    overwritten
+        Whether the original writes the best epoch's value over that of epoch 1, in runs of recipes that say
+        so (`bloxdb.release.overwritten`).
     """
 
     name: str
@@ -70,6 +77,7 @@ class Measure:
     of: Literal["run", "epoch", "arch", "device"]
     file: Literal["base", "ext", "info", "bench"] | None = None
     reproducible: bool = True
+    overwritten: bool = False
 
     @property
     def decimals(self) -> int:
@@ -119,14 +127,14 @@ class Measure:
 
 MEASURES = (
     # in the order in which release files have them; add yours at the end, with file=None
-    Measure("val_top1", "percent", MILLI, True, "epoch", "base"),
+    Measure("val_top1", "percent", MILLI, True, "epoch", "base", overwritten=True),
     Measure("test_top1", "percent", MILLI, True, "run", "base"),
     Measure("train_time_s", "seconds", 1, False, "run", "base", reproducible=False),
     Measure("train_top1", "percent", MILLI, True, "epoch", "ext"),
     Measure("train_loss", "nats", MICRO, False, "epoch", "ext"),
     Measure("train_top5", "percent", MILLI, True, "epoch", "ext"),
-    Measure("val_loss", "nats", MICRO, False, "epoch", "ext"),
-    Measure("val_top5", "percent", MILLI, True, "epoch", "ext"),
+    Measure("val_loss", "nats", MICRO, False, "epoch", "ext", overwritten=True),
+    Measure("val_top5", "percent", MILLI, True, "epoch", "ext", overwritten=True),
     Measure("test_loss", "nats", MICRO, False, "run", "ext"),
     Measure("test_top5", "percent", MILLI, True, "run", "ext"),
     Measure("params", "trainable parameters", 1, False, "arch", "info"),
@@ -138,9 +146,6 @@ MEASURES = (
 
 EPOCH = {measure.name: measure for measure in MEASURES if measure.of == "epoch"}
 """Measures of epochs, by name."""
-
-OVERWRITTEN = tuple(name for name in EPOCH if name.startswith("val_"))
-"""Those that have the best epoch's values at epoch 1, in runs of recipes that say so."""
 
 RUN = {measure.name: measure for measure in MEASURES if measure.of == "run"}
 """Measures of runs, by name."""
@@ -173,6 +178,26 @@ ENVIRONMENT = (
 )
 """The facts about software and hardware that are recorded beside what was measured: texts, '' where unknown.
 """
+
+
+def first_of_curve(name: str, first_is_best: bool, *, wanted: bool = False) -> int:
+    """The first epoch that is part of a curve: 2 where epoch 1 has the best epoch's value instead of its own.
+
+    Parameters
+    ----------
+    name
+        A measure of epochs.
+    first_is_best
+        What the recipe of the run says of its first epochs.
+    wanted
+        Whether somebody wants epoch 1 all the same.
+
+    Examples
+    --------
+    >>> first_of_curve("val_loss", True), first_of_curve("train_loss", True)
+    (2, 1)
+    """
+    return 2 if first_is_best and EPOCH[name].overwritten and not wanted else 1
 
 
 def to_stored(values: Array, measure: Measure, source: str = "", *, rounds: bool = False) -> Array:

@@ -19,11 +19,11 @@ from bloxdb.counts import Counts
 from bloxdb.db.access import refusal
 from bloxdb.db.conflicts import Conflicts
 from bloxdb.db.database import Database, asked, open
-from bloxdb.db.epochs import EpochWriter, read_epochs
+from bloxdb.db.epochs import EpochWriter, read_epochs, whole_runs
 from bloxdb.db.references import Environments, RecipeFacts, device_id, differing, recipe_for
 from bloxdb.db.schema import EPOCH_MEASURES, Device, Env, Epoch, Latency, Recipe, Run
 from bloxdb.db.statuses import ENDED, FAILED
-from bloxdb.errors import DatabaseError, QueryError, ReleaseError, one_line
+from bloxdb.errors import DatabaseError, QueryError, one_line
 from bloxdb.measures import ENVIRONMENT, RUN, Array
 from bloxdb.progress import Meter, Progress
 from bloxdb.runs.status import gaps
@@ -290,19 +290,9 @@ class _Source:
 
     def _whole_runs(self, ids: Array) -> Iterator[tuple[Array, dict[str, Array]]]:
         """Epochs of runs of theirs, of as many runs at once as have the same number."""
+        lacks = f"{self.name}: a run lacks some of its epochs; see its table epochs"
         for block in read_epochs([self.theirs], ids, list(EPOCH_MEASURES)):
-            starts = np.cumsum(block.counts) - block.counts
-            for count in np.unique(block.counts).tolist():
-                chosen = block.counts == count
-                places = starts[chosen][:, None] + np.arange(count)
-                order = np.argsort(block.epochs[places], axis=1)
-                if np.any(np.take_along_axis(block.epochs[places], order, axis=1) != np.arange(1, count + 1)):
-                    raise ReleaseError(f"{self.name}: a run lacks some of its epochs; see its table epochs")
-                measures = {
-                    name: np.take_along_axis(values[places], order, axis=1)
-                    for name, values in block.measures.items()
-                }
-                yield block.run_ids[chosen], measures
+            yield from whole_runs(block, lacks)
 
     def _same_epochs(self, pairs: list[tuple[int, int]]) -> set[int]:
         """The ids of our runs whose epochs are those of their counterparts."""

@@ -25,10 +25,10 @@ from sqlalchemy.orm import Session
 from bloxdb.arrow_checks import EpochChecks, Tables, damaged, integers_of, rows_of, stored_of
 from bloxdb.db.creation import create
 from bloxdb.db.database import Database, asked
-from bloxdb.db.dialects import broken_references
-from bloxdb.db.epochs import EpochBlock, EpochWriter, read_epochs
+from bloxdb.db.epochs import EpochBlock, EpochWriter, read_epochs, whole_runs
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
 from bloxdb.db.schema import EPOCH_MEASURES, Base, Device, Env, Latency, Recipe, Run, StaticInfo
+from bloxdb.db.sqlite import broken_references
 from bloxdb.db.statuses import ENDED
 from bloxdb.errors import BloxFormatError, MissingExtraError, ReleaseError
 from bloxdb.fields import UNITS
@@ -332,14 +332,12 @@ def _groups(
     runs, epochs, archs = (integers_of(table, name, path) for name in ("run_id", "epoch", "arch_id"))
     stored = {name: stored_of(table, measure, path) for name, measure in EPOCH_MEASURES.items()}
     order = np.lexsort((epochs, runs))
-    run_ids, starts, counts = np.unique(runs[order], return_index=True, return_counts=True)
-    for count in np.unique(counts).tolist():
-        chosen = counts == count
-        places = order[starts[chosen][:, None] + np.arange(count)]
-        if np.any(epochs[places] != np.arange(1, count + 1)):
-            raise ReleaseError(f"{path}: a run lacks some of its epochs")
-        some = {name: values[places] for name, values in stored.items()}
-        if np.any(archs[places] != archs[places[:, :1]]):
+    run_ids, counts = np.unique(runs, return_counts=True)
+    columns = {name: values[order] for name, values in {**stored, "arch_id": archs}.items()}
+    block = EpochBlock(run_ids, counts, epochs[order], columns)
+    for some_ids, some in whole_runs(block, f"{path}: a run lacks some of its epochs"):
+        of_archs = some.pop("arch_id")
+        if np.any(of_archs != of_archs[:, :1]):
             raise ReleaseError(f"{path}: the epochs of a run are of several architectures")
-        checks.look(run_ids[chosen].tolist(), archs[places[:, 0]].tolist(), some["val_top1"], path)
-        yield run_ids[chosen], some
+        checks.look(some_ids.tolist(), of_archs[:, 0].tolist(), some["val_top1"], path)
+        yield some_ids, some

@@ -14,10 +14,10 @@ from bloxdb.arguments import integer, number
 from bloxdb.dataset.database import DatabaseSource
 from bloxdb.dataset.source import CURVES
 from bloxdb.db.database import Database, asked
-from bloxdb.db.references import AVERAGES, Seeds, average_of
+from bloxdb.db.references import Seeds, average_of
 from bloxdb.errors import BudgetExhausted, QueryError
-from bloxdb.grouping import average
-from bloxdb.measures import EPOCH, OVERWRITTEN
+from bloxdb.grouping import AVERAGES, average
+from bloxdb.measures import EPOCH, first_of_curve
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Problem:
         self._average = how or AVERAGES[0]
         self.seed = how or self._seeds[0]
         self.epochs = self._source.epochs
-        self._hides_first = self._source.first_epoch_is_best and metric in OVERWRITTEN and not first_epoch
+        self._first = first_of_curve(metric, self._source.first_epoch_is_best, wanted=first_epoch)
         self.epoch = self._checked(self.epochs if epoch is None else epoch)
         self.budget_seconds = None if budget_seconds is None else number(budget_seconds, "budget_seconds")
         self.seconds = 0.0
@@ -248,7 +248,7 @@ class Problem:
 
     def _checked(self, epoch: int) -> int:
         found = integer(epoch, "an epoch", low=1, high=self.epochs)
-        if found == 1 and self._hides_first:
+        if found < self._first:
             raise QueryError(
                 f"epoch 1 of these runs has the best epoch's {self.metric} instead of its own and would tell "
                 "the end of the training; begin with epoch 2, or say first_epoch=True"

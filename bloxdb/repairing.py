@@ -21,6 +21,7 @@ from bloxdb.db.access import beside, refusal
 from bloxdb.db.best import BEST_FIRST
 from bloxdb.db.connection import check_file, locate, path_of
 from bloxdb.db.creation import open_or_create
+from bloxdb.db.dialects import engines_of
 from bloxdb.db.schema import Device, Env, Epoch, Latency, Recipe, Run
 from bloxdb.db.statuses import UNFINISHED
 from bloxdb.db.waiting import BUSY_MS, is_busy
@@ -110,7 +111,7 @@ def repair(
     url = locate(path)
     damaged = path_of(url)
     if damaged is None:
-        raise DatabaseError("a database on a server is repaired there; PostgreSQL's documentation says how")
+        raise DatabaseError(engines_of(url).REPAIR)
     check_file(url)
     beside_it = damaged.with_name(f"{damaged.stem}.repaired{damaged.suffix}")
     target = beside_it if copy is None else path_of(locate(copy))

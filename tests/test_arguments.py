@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
-from bloxdb.arguments import LARGEST, digits, integer, number, plain
+from bloxdb.arguments import LARGEST, digits, integer, is_several, number, plain
 from bloxdb.errors import QueryError
 
 NO_NUMBERS = [
@@ -112,3 +112,13 @@ def test_a_text_that_is_no_number_of_ascii_digits_is_none(text: str) -> None:
 @pytest.mark.parametrize("number", [0, 7, 405, 10**18 - 1])
 def test_a_text_of_digits_is_its_number(number: int) -> None:
     assert digits(str(number)) == digits(f"{number:018}") == number
+
+
+@pytest.mark.parametrize("value", [[1, 2], (), {1}, range(3), np.array([1]), torch.tensor([1]), iter([1])])
+def test_what_can_be_gone_through_is_several(value: object) -> None:
+    assert is_several(value)
+
+
+@pytest.mark.parametrize("value", [1, "12", b"12", np.array(3), torch.tensor(3), np.int64(3), None, 2.5])
+def test_numbers_texts_and_arrays_without_dimensions_are_one(value: object) -> None:
+    assert not is_several(value)

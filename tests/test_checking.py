@@ -16,6 +16,7 @@ import pytest
 import bloxdb
 from bloxdb import Database, repairing
 from bloxdb.db.base import Base
+from bloxdb.measures import EPOCH
 from bloxdb.writing import workspace
 from tests.db.programs import whole
 from tests.runs.helpers import RESULT, claim, finish, queue_of
@@ -288,6 +289,13 @@ def test_a_row_without_a_number_costs_that_row_alone_and_is_said_to_be_lost(
 def test_a_value_of_another_kind_is_found(path: Path, change: str, said: str) -> None:
     table = change.partition(" ")[0]
     changed(path, f"UPDATE {change} WHERE id = (SELECT min(id) FROM {table})")
+    assert said in [found.message for found in bloxdb.check(path).findings]
+
+
+@pytest.mark.parametrize("name", EPOCH)
+def test_a_fraction_among_integers_is_found(path: Path, name: str) -> None:
+    changed(path, f"UPDATE epochs SET {EPOCH[name].column} = 7.5 WHERE run_id = 7 AND epoch = 2")
+    said = f"1 row of epochs has a {EPOCH[name].column} that there cannot be"
     assert said in [found.message for found in bloxdb.check(path).findings]
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bloxdb.files import as_name, expanded, from_name, new_array, rest_of
+from bloxdb.files import absolute, as_name, expanded, from_name, new_array, rest_of
 
 
 def test_a_tilde_is_a_home_folder_where_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,3 +53,41 @@ def test_any_text_is_a_name_within_one_folder_and_comes_back(text: str) -> None:
     assert not name.startswith(("-", ".", " "))
     assert not name.endswith((".", " "))
     assert name.partition(".")[0].rstrip().upper() not in {"CON", "PRN", "AUX", "NUL", "COM1", "LPT9"}
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "a.db",
+        "./a.db",
+        "sub/../a.db",
+        "sub/../sub/../a.db",
+        "sub/deep/../../a.db",
+        "none/../a.db",
+        "sub/./a.db",
+    ],
+)
+def test_a_path_has_no_dots_and_names_the_same_file(
+    named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sub" / "deep").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    expected = tmp_path / ("sub/a.db" if named == "sub/./a.db" else "a.db")
+    for path in (Path(named), tmp_path / named):
+        assert absolute(path) == expected
+        assert absolute(path).resolve() == path.resolve()
+
+
+def test_what_is_above_a_link_is_above_the_folder_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "far" / "away").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "away")
+    (tmp_path / "far" / "a.db").write_text("far")
+    (tmp_path / "a.db").write_text("near")
+    up = tmp_path / "link" / ".." / "a.db"
+    assert absolute(up) == tmp_path / "far" / "a.db"
+    assert absolute(up).read_text() == up.read_text() == "far"
+    assert absolute(tmp_path / "link" / "b.db") == tmp_path / "link" / "b.db"  # a link stays as it was named
+    below = tmp_path / "link" / "sub"
+    below.mkdir()
+    assert absolute(below / ".." / "b.db") == tmp_path / "link" / "b.db"
+    assert absolute(Path("/../..")) == Path("/")

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bloxdb import measures
+from bloxdb.codecs import Header
 from bloxdb.errors import BloxFormatError
 from bloxdb.measures import (
     COSTS,
     EPOCH,
+    EPOCHS,
     LATENCY,
     MEASURES,
+    MILLI,
     MISSING,
     RUN,
     SEEDS,
     Measure,
     check,
     compact,
+    first_of_curve,
     from_stored,
     nearest_stored,
     to_fixed,
@@ -125,6 +132,19 @@ def test_each_measure_says_which_way_is_better_and_where_it_stands() -> None:
         assert (measure.unit == "percent") == measure.name.partition("_")[2].startswith("top")
 
 
+def test_the_original_overwrote_what_the_list_says_and_no_other_name_that_is_like_it() -> None:
+    overwritten = {measure.name for measure in MEASURES if measure.overwritten}
+    assert overwritten == {"val_top1", "val_loss", "val_top5"}
+    assert not Measure("val_ece", "percent", MILLI, False, "epoch").overwritten
+    assert not RUN["val_top1"].overwritten  # the result of a run, which is right
+
+
+@pytest.mark.parametrize("name", EPOCH)
+def test_a_curve_begins_with_epoch_2_where_epoch_1_has_the_best_value(name: str) -> None:
+    assert first_of_curve(name, True) == (2 if name.startswith("val_") else 1)
+    assert first_of_curve(name, True, wanted=True) == first_of_curve(name, False) == 1
+
+
 @given(
     st.sampled_from(MEASURES),
     st.lists(
@@ -196,3 +216,19 @@ def test_a_whole_number_that_no_float_holds_is_refused(name: str) -> None:
             BloxFormatError, match=f"the value {number} has more digits than the database keeps"
         ):
             check(np.array([0, number]), measure, "a file")
+
+
+@pytest.mark.parametrize(("limit", "place"), [("2**63", "arguments.py"), ("2**53", "measures.py")])
+def test_what_numbers_there_can_be_is_said_once(limit: str, place: str) -> None:
+    files = Path(measures.__file__).parent.rglob("*.py")
+    lines = {(path.name, line.partition("#")[0]) for path in files for line in path.read_text().split("\n")}
+    assert {name for name, line in lines if limit in line} == {place}
+
+
+def test_epochs_are_what_a_header_holds() -> None:
+    assert (EPOCHS[0], EPOCHS[-1]) == (1, 2**16 - 1)
+    for epochs in (EPOCHS[-1], EPOCHS[0]):
+        Header("training", ("model_hash", "val_top1"), seed=0, epochs=epochs, dataset="d", part="base")
+    for epochs in (EPOCHS[-1] + 1, EPOCHS[0] - 1):
+        with pytest.raises(BloxFormatError, match=r"is outside 1 … 65535"):
+            Header("training", ("model_hash", "val_top1"), seed=0, epochs=epochs, dataset="d", part="base")

@@ -14,9 +14,10 @@ from bloxdb.cli.curve import WIDTH, draw_curve
 from bloxdb.cli.terminal import is_terminal, note, say, tell, width
 from bloxdb.db import Arch, Database, Run, open
 from bloxdb.db.leaderboard import LEADERBOARD_COLUMNS
-from bloxdb.db.references import ALL_RECIPES, AVERAGES, Seeds, average_of, find_recipe, find_seeds
+from bloxdb.db.references import ALL_RECIPES, Seeds, average_of, find_recipe, find_seeds
 from bloxdb.db.schema import RUN_MEASURES
-from bloxdb.measures import COSTS, LATENCY, RANKED_BY, RUN
+from bloxdb.grouping import AVERAGES
+from bloxdb.measures import COSTS, LATENCY, RANKED_BY, RUN, first_of_curve
 from bloxdb.space import arch_index
 
 
@@ -47,6 +48,7 @@ class _Seed(click.ParamType[int | str]):
         return f"[INTEGER|{'|'.join(AVERAGES)}]"
 
 
+_CURVE = "val_top1"
 by_option = _Measure()
 _SCALE = 9  # columns that a curve's scale takes
 _GAP = 2
@@ -224,13 +226,14 @@ def _print_arch(arch: Arch) -> None:
         return
     show_rows([_run_row(run) for run in arch.runs])
     recipe = arch.runs[0].recipe
-    first = 2 if recipe.first_epoch_is_best else 1
-    values = [epoch.val_top1 for epoch in arch.epochs if epoch.val_top1 is not None and epoch.epoch >= first]
+    first = first_of_curve(_CURVE, recipe.first_epoch_is_best)
+    shown = [getattr(epoch, _CURVE) for epoch in arch.epochs if epoch.epoch >= first]
+    values = [value for value in shown if value is not None]
     if not values:
         _say_cells(arch)
         return
     without = ", but for epoch 1, which has the best epoch's value" if first > 1 else ""
-    title = f"val_top1 by epoch{without}, {recipe.name}, seed {arch.runs[0].seed}:"
+    title = f"{_CURVE} by epoch{without}, {recipe.name}, seed {arch.runs[0].seed}:"
     _say_cells(arch, title, lambda room: draw_curve(values, room, first=first))
 
 

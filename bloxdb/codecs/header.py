@@ -17,7 +17,7 @@ from bloxdb.codecs.columns import COLUMNS, is_list
 from bloxdb.codecs.others import refuse_others
 from bloxdb.errors import BloxFormatError, one_line
 from bloxdb.files import as_name
-from bloxdb.measures import SEEDS
+from bloxdb.measures import EPOCHS, SEEDS
 from bloxdb.space.cells import LIMITS, NODES, OPS, STAGES, nested
 from bloxdb.space.keys import KEY
 
@@ -30,8 +30,8 @@ MAX_BYTES = 1024
 LOOK = 2 * MAX_BYTES
 """How far `parse` looks: where each line of a header has one byte more, it is still found."""
 
-MAX_EPOCHS = 65_535
-"""A list in `.blox` has a length of at most two bytes."""
+MAX_EPOCHS = EPOCHS[-1]
+"""The largest number of epochs."""
 
 _HEADER = re.compile(rb"(?:\xef\xbb\xbf)?---\r?\n(?P<text>(?:.*?\n)?)---\r?\n", re.DOTALL)
 _LINES = len("---\n---\n")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bloxdb.arguments import LARGEST
 from bloxdb.codecs.columns import COLUMNS, MEASURED, Kind, is_list, measure_of
 from bloxdb.codecs.header import Header
 from bloxdb.errors import BloxFormatError, InvalidArchError
@@ -135,7 +136,7 @@ def _arch_cells(value: object) -> tuple[tuple[int, ...], ...]:
 
 
 def _whole(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LARGEST:
         raise ValueError(f"expected a whole number below 2^63, not {_short(value)}")
     return value
 

@@ -17,7 +17,7 @@ from bloxdb.dataset.many import Many
 from bloxdb.dataset.source import CURVES
 from bloxdb.db.references import average_of
 from bloxdb.errors import QueryError
-from bloxdb.measures import OVERWRITTEN
+from bloxdb.measures import first_of_curve
 from bloxdb.space.keys import KEY, find_arch
 
 
@@ -264,8 +264,8 @@ class Dataset(Runs):
         if found is None:
             return None
         values = np.array(found, dtype=np.float64)
-        if source.first_epoch_is_best and measure in OVERWRITTEN and not first_epoch:
-            values[0] = np.nan
+        first = first_of_curve(measure, source.first_epoch_is_best, wanted=first_epoch)
+        values[: first - 1] = np.nan
         return values
 
     def _ids(self, archs: Iterable[Any] | None) -> space.Ids:

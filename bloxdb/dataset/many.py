@@ -10,7 +10,7 @@ import numpy.typing as npt
 from bloxdb.dataset.source import ANY_SEED, CURVES, Source
 from bloxdb.errors import QueryError
 from bloxdb.grouping import average
-from bloxdb.measures import COSTS, LATENCY, OVERWRITTEN
+from bloxdb.measures import COSTS, LATENCY, first_of_curve
 from bloxdb.space.keys import Ids
 
 Values = npt.NDArray[np.float64]
@@ -76,8 +76,8 @@ class Many:
         if of_runs:
             found |= self._over_seeds(of_runs, lambda seed: self._source.many(of_runs, self.ids, seed, last))
         curves = [name for name in wanted if name in CURVES]
-        lost = OVERWRITTEN if self._source.first_epoch_is_best and not first_epoch else ()
-        firsts = {name: 2 if name in lost else 1 for name in curves}
+        is_best = self._source.first_epoch_is_best
+        firsts = {name: first_of_curve(name, is_best, wanted=first_epoch) for name in curves}
         several = [epochs] if isinstance(epochs, int) else epochs
         each = [self._at(firsts, epoch, best) for epoch in several] if curves else []
         for name in curves:

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from bloxdb import warn
-from bloxdb.db.codes import kind_of
+from bloxdb.db.codes import code_of, kind_of
 from bloxdb.db.disks import disk_of, warning_for
 from bloxdb.db.holders import by_whom
 from bloxdb.db.waiting import BUSY_MS, is_busy
@@ -157,8 +157,8 @@ def owner(path: Path) -> str:
 
 def refusal(error: BaseException | None, path: Path | None) -> str | None:
     """What a refusal of SQLite means for a file, and what to do; None where its own words say it."""
-    code = getattr(error, "sqlite_errorcode", None)
-    if path is None or code is None:
+    code = code_of(error)
+    if path is None or not code:
         return None
     if is_busy(error):
         who, advice = by_whom(path)
@@ -192,7 +192,7 @@ def _of_files_beside(path: Path) -> str | None:
 
 def lacks_room(error: sqlite3.Error) -> bool:
     """Whether SQLite could not make the index of a WAL, as on a full disk."""
-    return error.sqlite_errorcode in _NO_INDEX
+    return code_of(error) in _NO_INDEX
 
 
 def left_on(path: Path) -> str:

@@ -85,10 +85,7 @@ def backup(
     db = asked(db)
     target = _target(path)
     if db.path is None:
-        raise DatabaseError(
-            f"{db.name} is on a server, and PostgreSQL's own tool makes its backups: "
-            f"pg_dump --format=custom --file {target} '{hidden(db.url)}'"
-        )
+        raise DatabaseError(db.engines.BACKUP.format(name=db.name, target=target))
     with new_file(target) as temporary:
         temporary.touch()  # SQLite alone would give it another mode than the umask says
         write = write_compact if compact else _write_pages

@@ -7,7 +7,7 @@ from typing import Any
 
 from bloxdb.draw.pages import Page, card
 from bloxdb.errors import DatabaseError
-from bloxdb.measures import RUN
+from bloxdb.measures import RUN, first_of_curve
 
 _OF_RUNS = ("seed", "status", "best_epoch", *RUN)
 _CURVE = "val_top1"
@@ -38,13 +38,11 @@ def card_of(arch: Any) -> Page:
 
 def _values(run: Any, facts: list[str]) -> list[float | None]:
     epochs = _loaded(lambda: list(run.epochs), facts, "epochs")
-    hides_first = (
-        run.recipe.first_epoch_is_best
-    )  # epoch 1 has the best epoch's value, which is no part of a curve
+    first = first_of_curve(_CURVE, run.recipe.first_epoch_is_best)
     last = max((epoch.epoch for epoch in epochs), default=0)
     found: list[float | None] = [None] * last
     for epoch in epochs:
-        found[epoch.epoch - 1] = None if hides_first and epoch.epoch == 1 else getattr(epoch, _CURVE)
+        found[epoch.epoch - 1] = getattr(epoch, _CURVE) if epoch.epoch >= first else None
     return found
 
 

@@ -16,24 +16,25 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from bloxdb.arguments import plain
 from bloxdb.db import access, forking, reading
-from bloxdb.db.dialects import APPLICATION_ID, NAMES, SQLite, begin
+from bloxdb.db.codes import kind_of
+from bloxdb.db.dialects import ENGINES, engines_of
 from bloxdb.db.disks import disk_of
 from bloxdb.db.passwords import hidden_in
+from bloxdb.db.sqlite import APPLICATION_ID, SQLite, begin
 from bloxdb.db.waiting import BUSY_MS, patiently
 from bloxdb.errors import DatabaseError, DatabaseNotFoundError, MissingExtraError, NotADatabaseError
-from bloxdb.files import expanded, what_is
+from bloxdb.files import absolute, expanded, what_is
 
 for _scalar in set(np.sctypeDict.values()):
     # SQLite's driver takes a NumPy number for its bytes, and bytes are greater than every number
     if issubclass(_scalar, np.number | np.bool_):
         sqlite3.register_adapter(_scalar, plain)
 
-_READ_ONLY_SERVER = {"options": "-c default_transaction_read_only=on"}
-_FORMS = "write a path, sqlite:///PATH or postgresql://USER@HOST:PORT/NAME"
-_DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg"}
+_FORMS = f"write a path, {' or '.join(engines.FORM for engines in ENGINES.values())}"
 _OTHER_NAMES = {"postgres": "postgresql"}  # what libpq and many hosters write
 _URL = re.compile(r"[\w+.-]+://")
-_HALF_URL = re.compile(r"((?:sqlite|postgres(?:ql)?)(?:\+\w+)?):(.*)", re.IGNORECASE | re.DOTALL)
+_SCHEMES = "|".join([*ENGINES, *_OTHER_NAMES])
+_HALF_URL = re.compile(rf"((?:{_SCHEMES})(?:\+\w+)?):(.*)", re.IGNORECASE | re.DOTALL)
 _LAST_PORT = 65_535
 _JOURNAL_BYTES = 16 << 20  # that a WAL keeps after somebody's long reading has let it grow
 _TRIES, _PAUSE = 10, 0.05  # seconds, for one who may only read while another closes
@@ -76,9 +77,10 @@ def locate(path_or_url: str | os.PathLike[str] | None) -> URL:
         ) from error
     backend, _, driver = url.drivername.lower().partition("+")
     backend = _OTHER_NAMES.get(backend, backend)
-    if backend not in NAMES:
+    if backend not in ENGINES:
         raise DatabaseNotFoundError(f"{backend!r} databases are not supported; {_FORMS}")
-    if driver not in ("", _DRIVERS[backend]):
+    ours = ENGINES[backend].DRIVER
+    if driver not in ("", ours):
         right = place.replace(f"+{url.drivername.partition('+')[2]}", "", 1)
         raise DatabaseNotFoundError(
             f"bloxdb does not use the driver {driver!r}; leave it out: {hidden_in(right)}"
@@ -89,7 +91,7 @@ def locate(path_or_url: str | os.PathLike[str] | None) -> URL:
         raise DatabaseNotFoundError(
             f"{hidden_in(place)} has the port {url.port}, and ports go from 1 to {_LAST_PORT}; {_FORMS}"
         )
-    return url.set(drivername=f"{backend}+{_DRIVERS[backend]}")
+    return url.set(drivername=f"{backend}+{ours}")
 
 
 def _file_at(path: str) -> URL:
@@ -136,7 +138,7 @@ def _file_of(url: URL, text: str) -> URL:
 
 def file_url(path: Path) -> URL:
     """The URL of an SQLite file."""
-    return URL.create("sqlite", database=str(path.absolute()))
+    return URL.create("sqlite", database=str(absolute(path)))
 
 
 def path_of(url: URL) -> Path | None:
@@ -160,11 +162,12 @@ def make_engine(url: URL, *, read_only: bool, is_new: bool = False) -> Engine:
     """
     path = path_of(url)
     if path is None:
+        engines = engines_of(url)
         try:
-            arguments = _READ_ONLY_SERVER if read_only else {}
+            arguments = engines.READ_ONLY if read_only else {}
             engine = create_engine(url, connect_args=arguments, max_overflow=-1)
         except (ImportError, NoSuchModuleError) as error:
-            raise MissingExtraError(f"{error}; PostgreSQL needs: pip install 'bloxdb[postgresql]'") from error
+            raise MissingExtraError(f"{error}; {engines.NEEDS}") from error
         forking.watch(engine)
         return engine
     access.check_version()
@@ -302,7 +305,7 @@ def application_id(path: Path) -> int | None:
         try:
             return int(connection.execute("PRAGMA application_id").fetchone()[0])
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_CORRUPT:
+            if kind_of(error) == sqlite3.SQLITE_CORRUPT:
                 return None
             raise
 
@@ -333,7 +336,7 @@ def check_file(url: URL) -> None:
     except sqlite3.OperationalError as error:
         raise NotADatabaseError(f"{path} cannot be read: {error}") from error
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
+        if kind_of(error) != sqlite3.SQLITE_NOTADB:
             raise DatabaseError(f"{path}: {error}") from error
         raise NotADatabaseError(f"{path} is not an SQLite file") from error
     if found not in (APPLICATION_ID, None):

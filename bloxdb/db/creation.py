@@ -75,6 +75,7 @@ def open_or_create(path_or_url: str | os.PathLike[str] | None = None) -> Iterato
     """Open a database for what follows, or create it where there is no file; and whether it is new.
 
     A new one has its name when what follows has succeeded, so that nobody takes it for one that was filled.
+    Which database is asked where none is named stays as it is.
 
     Parameters
     ----------
@@ -99,7 +100,7 @@ def open_or_create(path_or_url: str | os.PathLike[str] | None = None) -> Iterato
     path = path_of(url)
     with ExitStack() as stack:
         if path is None or path.exists():
-            yield stack.enter_context(open_url(url)), False
+            yield stack.enter_context(open_url(url, current=False)), False
         else:
             yield stack.enter_context(_new_file(path)), True
 

@@ -425,11 +425,11 @@ def _reopen(*parts: Any) -> Database:
     except NotADatabaseError:
         raise
     except DatabaseError as error:
-        if path_of(url) is not None or passwords.password_of(url) is not None:
+        place = engines_of(url).PASSWORDS
+        if not place or passwords.password_of(url) is not None:
             raise
         raise DatabaseError(
-            f"{error}; a password that $PGPASSWORD or a password file gave is not in the pickle: it has to "
-            "be given here, too"
+            f"{error}; a password that {place} gave is not in the pickle: it has to be given here, too"
         ) from error
 
 

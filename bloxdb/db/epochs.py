@@ -7,7 +7,6 @@ a run and column, which a kernel reads.
 
 from __future__ import annotations
 
-import sqlite3
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,17 +20,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Column, ColumnElement, Connection, func, insert, select, text
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
-from sqlalchemy.schema import CreateColumn
 
 from bloxdb.db._integers import parse
 from bloxdb.db.dialects import engines_of
 from bloxdb.db.schema import EPOCH_MEASURES, Epoch
+from bloxdb.db.sqlite import add_columns, drop_columns, is_untouched
 from bloxdb.db.staging import STORED, Staging
 from bloxdb.db.watching import watched
-from bloxdb.errors import DatabaseError
+from bloxdb.errors import DatabaseError, ReleaseError
 from bloxdb.measures import MISSING, Array
 from bloxdb.progress import Meter
 
@@ -43,10 +40,8 @@ _FILES = 9  # SQLite attaches ten files at the most, and each stays until the tr
 _SLICE = 500  # runs that are read, inserted or copied at once
 _STEPS = 1_000_000  # of SQLite's machine between two looks at what it does
 _STEPS_A_ROW = 3  # of a copy of the whole table: read, write, next
-_SHOWN: list[Column[Any]] = [
-    Epoch.__table__.c[name]  # type: ignore[misc]
-    for name in EPOCH_MEASURES
-]
+_TABLE: Any = Epoch.__table__
+_SHOWN: list[Column[Any]] = [_TABLE.c[name] for name in EPOCH_MEASURES]
 
 
 class EpochWriter:
@@ -111,7 +106,7 @@ class EpochWriter:
         connection = self.session.connection()
         stage = f"stage_{self._files}"
         connection.execute(text(f"ATTACH :path AS {stage}"), {"path": str(staging.path)})
-        if _is_untouched(connection) and _without_shown(connection):
+        if is_untouched(connection, _TABLE) and drop_columns(connection, _SHOWN):
             self._copy_whole(connection, stage, staging.rows)
         else:
             self._copy_slices(connection, stage, staging.rows)
@@ -140,7 +135,7 @@ class EpochWriter:
                 *(_nullable(values[block]) for values in measures.values()),
             ]
             rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
-            self.session.execute(insert(Epoch.__table__), rows)  # type: ignore[arg-type]
+            self.session.execute(insert(_TABLE), rows)
             self._meter.rows(len(rows), runs * epochs)
 
     def _copy_whole(self, connection: Connection, stage: str, rows: int) -> None:
@@ -159,9 +154,7 @@ class EpochWriter:
         with watched(connection, tell, _STEPS):
             connection.exec_driver_sql(f"INSERT INTO main.epochs SELECT * FROM {stage}.epochs")  # noqa: S608
         self._meter.rows(rows - told, rows)
-        for column in _SHOWN:
-            words = CreateColumn(column).compile(dialect=sqlite.dialect())
-            connection.exec_driver_sql(f"ALTER TABLE main.epochs ADD COLUMN {words}")
+        add_columns(connection, _SHOWN)
 
     def _copy_slices(self, connection: Connection, stage: str, rows: int) -> None:
         """Into a table that holds rows already, some runs at a time."""
@@ -176,39 +169,6 @@ class EpochWriter:
                 (first, first + _SLICE - 1),
             )
             self._meter.rows(copied.rowcount, rows)
-
-
-def _is_untouched(connection: Connection) -> bool:
-    """Whether the table of epochs is empty and as we made it, and nothing of somebody's speaks of it."""
-    if connection.exec_driver_sql("SELECT EXISTS (SELECT 1 FROM main.epochs)").scalar():
-        return False
-    names = [row[1] for row in connection.exec_driver_sql("PRAGMA main.table_xinfo(epochs)")]
-    if names != [column.name for column in Epoch.__table__.columns]:
-        return False
-    others = "SELECT count(*) FROM main.sqlite_master WHERE type <> 'table' AND sql LIKE '%epochs%'"
-    temporary = others.replace("main.sqlite_master", "sqlite_temp_master")
-    return not any(connection.exec_driver_sql(query).scalar() for query in (others, temporary))
-
-
-def _without_shown(connection: Connection) -> bool:
-    """Take the columns that are only shown, which no row stores, from the table, until the copy is made.
-
-    SQLite looks at the whole schema then, and refuses where somebody's view or trigger speaks of what is not
-    there. Then nothing is changed.
-    """
-    connection.exec_driver_sql("SAVEPOINT shown")
-    try:
-        for column in _SHOWN:
-            connection.exec_driver_sql(f"ALTER TABLE main.epochs DROP COLUMN {column.name}")
-    except OperationalError as error:
-        if getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR:
-            raise
-        connection.exec_driver_sql("ROLLBACK TO shown")
-        return False
-    finally:
-        if not connection.invalidated:
-            connection.exec_driver_sql("RELEASE shown")
-    return True
 
 
 def _nullable(values: Array) -> list[Any]:
@@ -236,6 +196,51 @@ class EpochBlock:
     counts: npt.NDArray[np.int64]
     epochs: npt.NDArray[np.int64]
     measures: dict[str, npt.NDArray[np.int64]]
+
+
+def whole_runs(block: EpochBlock, otherwise: str) -> Iterator[tuple[npt.NDArray[np.int64], dict[str, Array]]]:
+    """Runs whose epochs are 1, 2, … up to their last, with the epochs in this order.
+
+    Parameters
+    ----------
+    block
+        Runs, with the number of each epoch; the epochs of a run may be in any order.
+    otherwise
+        What to say where a run lacks one of its epochs, or has one twice.
+
+    Yields
+    ------
+    tuple of numpy.ndarray and dict
+        The runs that have the same number of epochs, int64 (runs,), and by measure their stored integers,
+        (runs, epochs); views of the block's where it is in order already.
+
+    Raises
+    ------
+    ReleaseError
+        The epochs of a run are others; the error says `otherwise`.
+
+    Examples
+    --------
+    >>> block = EpochBlock(np.array([7]), np.array([2]), np.array([2, 1]), {"val_top1": np.array([20, 10])})
+    >>> [(runs.tolist(), found["val_top1"].tolist()) for runs, found in whole_runs(block, "a gap")]
+    [([7], [[10, 20]])]
+    """
+    starts = np.cumsum(block.counts) - block.counts
+    for count in np.unique(block.counts).tolist():
+        chosen = block.counts == count
+        columns = {"": block.epochs, **block.measures}
+        if chosen.all():
+            columns = {name: values.reshape(-1, count) for name, values in columns.items()}
+        else:
+            places = starts[chosen][:, None] + np.arange(count)
+            columns = {name: values[places] for name, values in columns.items()}
+        numbers, wanted = columns.pop(""), np.arange(1, count + 1)
+        if np.any(numbers != wanted):
+            order = np.argsort(numbers, axis=1, kind="stable")
+            if np.any(np.take_along_axis(numbers, order, axis=1) != wanted):
+                raise ReleaseError(otherwise)
+            columns = {name: np.take_along_axis(values, order, axis=1) for name, values in columns.items()}
+        yield block.run_ids[chosen], columns
 
 
 def read_epochs(

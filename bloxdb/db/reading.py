@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from bloxdb.db.dialects import ONLY_READS, engines_of
+from bloxdb.db.dialects import engines_of
+from bloxdb.db.engines import ONLY_READS
 from bloxdb.errors import DatabaseError, one_line
 
 _ACTIONS = {

@@ -14,11 +14,12 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from bloxdb.arguments import integer
+from bloxdb.arguments import integer, is_several
 from bloxdb.db.database import Database, asked
 from bloxdb.db.schema import Device, Env, Recipe, Run
 from bloxdb.db.statuses import FINISHED
 from bloxdb.errors import DatabaseError, QueryError, ReleaseError
+from bloxdb.grouping import AVERAGES
 from bloxdb.measures import ENVIRONMENT
 
 _T = TypeVar("_T")
@@ -31,9 +32,6 @@ _LONGEST_NAME = 200  # as the column has room for
 
 ALL_RECIPES = "*"
 """What stands for the runs of all recipes together, so that no recipe is called so."""
-
-AVERAGES = ("mean", "median")
-"""What can be asked for instead of seeds, where a row or a value is to be one of an architecture."""
 
 
 class Images(NamedTuple):
@@ -275,8 +273,7 @@ def listed_seeds(seeds: Seeds) -> list[int] | None:
     """Seeds as a list, each once; None for all. `QueryError` if there is none in it, or what is no seed."""
     if seeds is None:
         return None
-    is_scalar = isinstance(seeds, str) or getattr(seeds, "shape", None) == ()
-    several = seeds if isinstance(seeds, Iterable) and not is_scalar else [seeds]
+    several = seeds if is_several(seeds) else [seeds]
     found = list(dict.fromkeys(integer(seed, "a seed") for seed in several))
     if not found:
         raise QueryError("seeds names no seed; give one, several, or None for all")

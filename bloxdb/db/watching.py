@@ -10,6 +10,8 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
+from bloxdb.db.codes import code_of
+
 
 @contextmanager
 def watched(connection: Connection, tell: Callable[[], None], steps: int) -> Iterator[None]:
@@ -39,7 +41,7 @@ def watched(connection: Connection, tell: Callable[[], None], steps: int) -> Ite
     try:
         yield
     except OperationalError as error:
-        if getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_INTERRUPT:
+        if code_of(error.orig) != sqlite3.SQLITE_INTERRUPT:
             raise
         raise (raised or [KeyboardInterrupt()])[0] from None  # a signal can come between look and tell
     finally:

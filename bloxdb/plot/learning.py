@@ -14,11 +14,11 @@ from bloxdb.dataset.dataset import Dataset
 from bloxdb.dataset.opening import from_database
 from bloxdb.dataset.source import CURVES
 from bloxdb.db.database import Database, asked
-from bloxdb.db.references import AVERAGES, Seeds, average_of
+from bloxdb.db.references import Seeds, average_of
 from bloxdb.db.schema import RUN_MEASURES, Run
 from bloxdb.draw.palette import SERIES
 from bloxdb.errors import QueryError
-from bloxdb.grouping import average
+from bloxdb.grouping import AVERAGES, average
 from bloxdb.measures import EPOCH, RANKED_BY
 from bloxdb.plot.axes import Axes, label, panels, tidy
 from bloxdb.plot.ranks import kendall, overlap, spearman

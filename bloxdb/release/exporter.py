@@ -18,7 +18,7 @@ from bloxdb.codecs import Header, Table
 from bloxdb.codecs.columns import BASE, BENCH, COLUMNS, ENV, EXT, INFO, MEASURED, is_list
 from bloxdb.counts import counted
 from bloxdb.db.database import Database, asked
-from bloxdb.db.epochs import read_epochs
+from bloxdb.db.epochs import read_epochs, whole_runs
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
 from bloxdb.db.schema import (
     EPOCH_MEASURES,
@@ -239,6 +239,10 @@ class _Source:
     def _lists(self, seed: int, ids: npt.NDArray[np.int64]) -> dict[str, Array]:
         """All measures of the epochs of runs, stored integers of shape (runs, epochs)."""
         epochs, names = self.recipe.epochs, list(EPOCH_MEASURES)
+        lacks = (
+            f"a finished run of recipe {self.recipe.name}, seed {seed}, does not have the epochs "
+            f"1 … {epochs} that its recipe says; see the table epochs"
+        )
         order = np.argsort(ids)
         found: dict[str, Array] = {name: np.empty((len(ids), epochs), dtype=np.int32) for name in names}
         read = 0
@@ -246,24 +250,14 @@ class _Source:
             read += len(block.run_ids)
             self.meter.rows(len(block.epochs), len(ids) * epochs)
             if np.any(block.counts != epochs):
-                break
-            numbers = block.epochs.reshape(-1, epochs)
-            measures = {name: values.reshape(-1, epochs) for name, values in block.measures.items()}
-            if np.any(numbers != np.arange(1, epochs + 1)):
-                in_order = np.argsort(numbers, axis=1, kind="stable")
-                if np.any(np.take_along_axis(numbers, in_order, axis=1) != np.arange(1, epochs + 1)):
-                    break
-                measures = {name: np.take_along_axis(v, in_order, axis=1) for name, v in measures.items()}
-            rows = order[np.searchsorted(ids[order], block.run_ids)]
-            for name, values in measures.items():
-                found[name] = _placed(found[name], rows, values)
-        else:
-            if read == len(ids):
-                return found
-        raise ReleaseError(
-            f"a finished run of recipe {self.recipe.name}, seed {seed}, does not have the epochs "
-            f"1 … {epochs} that its recipe says; see the table epochs"
-        )
+                raise ReleaseError(lacks)
+            for run_ids, measures in whole_runs(block, lacks):
+                rows = order[np.searchsorted(ids[order], run_ids)]
+                for name, values in measures.items():
+                    found[name] = _placed(found[name], rows, values)
+        if read < len(ids):
+            raise ReleaseError(lacks)
+        return found
 
     def _env(self, seed: int) -> Table | None:
         query = self._runs(seed, Run.arch_id, Run.env_id).where(Run.env_id.is_not(None))

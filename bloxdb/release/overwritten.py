@@ -12,11 +12,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bloxdb.measures import MISSING, Array
+from bloxdb.measures import EPOCH, MISSING, Array
 
 _NEARLY_ALL = 0.9  # a run that got no better after its first epoch cannot be told from one that did
 _ENOUGH = 3  # runs, below which it may be chance
-_OTHERS = ("val_loss", "val_top5")
+_BEST_BY = "val_top1"
+_OTHERS = tuple(name for name in EPOCH if EPOCH[name].overwritten and name != _BEST_BY)
 
 
 def first_epoch_is_best(measures: Mapping[str, Array]) -> bool:
@@ -26,14 +27,14 @@ def first_epoch_is_best(measures: Mapping[str, Array]) -> bool:
     ----------
     measures
         Values of epochs by the names of measures, (n, epochs): stored integers or natural values. Only
-        ``'val_top1'``, ``'val_loss'`` and ``'val_top5'`` are looked at; without the first nothing is told.
+        those that the original overwrites are looked at; without ``'val_top1'`` nothing is told.
 
     Returns
     -------
     bool
         True where it looks like that.
     """
-    top1 = measures.get("val_top1")
+    top1 = measures.get(_BEST_BY)
     if top1 is None or len(top1) < _ENOUGH or top1.shape[1] < 2:
         return False
     first, later = top1[:, :1], top1[:, 1:]

@@ -28,7 +28,7 @@ from bloxdb.codecs.opcodes import CutOffError, Span
 from bloxdb.counts import Counts
 from bloxdb.db.schema import EPOCH_MEASURES
 from bloxdb.errors import BloxFormatError
-from bloxdb.measures import ENVIRONMENT, MISSING, RUN, nearest_stored
+from bloxdb.measures import ENVIRONMENT, EXACT, MISSING, RUN, nearest_stored
 from bloxdb.release.names import begins_as_pickle, is_results_name
 from bloxdb.release.packings import check_same, contents, packing_of
 from bloxdb.release.unpickling import Arguments, build, scan
@@ -384,7 +384,7 @@ def _seconds(text: str) -> int:
 
 
 def _whole(value: float, name: str) -> int:
-    if not 0 <= value < 2**53 or value != int(value):
+    if not 0 <= value < EXACT or value != int(value):
         raise _WrongError(f"'{name}' is {value}, not a whole number")
     return int(value)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+import bloxdb
 from bloxdb.db.codes import code_of, kind_of
 
 
@@ -22,3 +24,9 @@ def test_a_code_has_a_kind_and_what_the_driver_finds_has_none() -> None:
     assert kind_of(twice.value) == sqlite3.SQLITE_CONSTRAINT
     for none in (odd.value, ValueError(), None):
         assert (code_of(none), kind_of(none)) == (0, 0)
+
+
+def test_codes_are_asked_for_in_one_place() -> None:
+    """Others would forget the errors that have none, or the part of a code that is the kind."""
+    files = Path(bloxdb.__file__).parent.rglob("*.py")
+    assert [path.name for path in files if "sqlite_errorcode" in path.read_text()] == ["codes.py"]

@@ -24,7 +24,7 @@ from sqlalchemy.exc import OperationalError
 import bloxdb
 from bloxdb import Database
 from bloxdb.db import access
-from bloxdb.db.connection import file_url, locate, make_engine
+from bloxdb.db.connection import file_url, locate, make_engine, path_of
 
 # another process is the last to close the file, if it sees no lock of ours, and then removes WAL and index
 OTHER = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT count(*) FROM runs').fetchall(); c.close()"
@@ -435,3 +435,14 @@ def test_what_threads_have_open_that_live_on_is_closed_too(tiny_db: Database) ->
         assert not access.has_wal(path)
         with pytest.raises(bloxdb.DatabaseError, match="was closed"):
             threads.submit(bloxdb.top, 2, tiny_db).result()
+
+
+def test_a_file_has_one_name_from_wherever_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")
+    for named in ("../a.db", "sqlite:///../a.db", tmp_path / "sub" / ".." / "a.db", tmp_path / "a.db"):
+        assert path_of(locate(named)) == tmp_path / "a.db"
+        with pytest.raises(bloxdb.DatabaseNotFoundError, match=f"no database at {tmp_path}/a.db;"):
+            bloxdb.open(named)

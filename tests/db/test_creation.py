@@ -15,8 +15,8 @@ from bloxdb.db import creation, database
 from bloxdb.db.access import has_wal
 from bloxdb.db.connection import locate
 from bloxdb.db.database import current
-from bloxdb.db.dialects import APPLICATION_ID
 from bloxdb.db.revisions import REVISION
+from bloxdb.db.sqlite import APPLICATION_ID
 from tests.db.helpers import NEXT_REVISION, next_scripts
 
 
@@ -144,6 +144,18 @@ def test_a_new_database_goes_with_what_failed_and_an_old_one_stays(
     assert [found.name for found in tmp_path.iterdir()] == ["old.db"]
     with bloxdb.open(old) as db:
         assert db.rows("SELECT count(*) AS n FROM devices WHERE name = 'mine'") == [{"n": 1}]
+
+
+@pytest.mark.parametrize("which", ["old", "new"])
+def test_what_is_opened_or_created_for_a_while_is_not_the_current_one(
+    tmp_path: Path, tiny_file: Path, which: str
+) -> None:
+    shutil.copy(tiny_file, tmp_path / "old.db")
+    with bloxdb.open(tiny_file, read_only=True) as before:
+        with creation.open_or_create(tmp_path / f"{which}.db") as (db, is_new):
+            assert is_new is (which == "new")
+            assert current() is before is not db
+        assert current() is before
 
 
 def test_developers_get_a_connection_that_is_given_back(tmp_path: Path, tiny_file: Path) -> None:

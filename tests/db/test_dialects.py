@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import sqlite3
-import time
-from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import Connection, column, make_url, select, text
+from sqlalchemy import column, make_url, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 import bloxdb
 from bloxdb import Database
-from bloxdb.db.connection import file_url
-from bloxdb.db.dialects import APPLICATION_ID, begins_to_read, engines_of, for_psycopg, utc_now
-from bloxdb.db.waiting import at_most
+from bloxdb.db.connection import locate
+from bloxdb.db.dialects import ENGINES, engines_of, utc_now
 
 DIALECTS = {"sqlite": sqlite.dialect(), "postgresql": postgresql.dialect()}
 SQLITE, SERVER = (engines_of(dialect) for dialect in DIALECTS.values())
@@ -62,13 +60,6 @@ def test_seconds_ago_are_before_now(empty_db: Database) -> None:
     assert 59.9 < (now - then).total_seconds() < 60.1
 
 
-def test_the_driver_is_asked_with_question_marks(empty_db: Database) -> None:
-    with empty_db.autocommit() as connection:
-        driver = connection.connection.driver_connection
-        found = SQLITE.fetch(driver, "SELECT id FROM blocks WHERE id IN (?, ?) ORDER BY id", (3, 7))
-    assert found == [(3,), (7,)]
-
-
 def test_the_version_changes_when_another_writes_and_only_then(empty_db: Database) -> None:
     with empty_db.autocommit() as watcher:
         before = SQLITE.version(watcher)
@@ -78,31 +69,6 @@ def test_the_version_changes_when_another_writes_and_only_then(empty_db: Databas
             session.add(bloxdb.Device(name="another"))
         assert SQLITE.version(watcher) != before
         assert SERVER.version(watcher) is None
-
-
-def test_a_writer_begins_and_switches_the_wal_on_and_who_commits_at_once_does_neither(
-    empty_db: Database,
-) -> None:
-    def state(connection: Connection) -> tuple[bool, str]:
-        driver: Any = connection.connection.driver_connection
-        return driver.in_transaction, driver.execute("PRAGMA journal_mode").fetchone()[0]
-
-    with empty_db.autocommit() as connection:
-        assert state(connection) == (False, "delete")
-    with empty_db.engine.execution_options(**SQLITE.SNAPSHOT).connect() as connection:
-        connection.exec_driver_sql("SELECT 1")
-        assert state(connection) == (True, "delete")
-    for _ in range(2):  # the second finds it on
-        with empty_db.transaction() as session:
-            assert state(session.connection()) == (True, "wal")
-
-
-def test_a_file_that_is_being_made_has_no_wal(tmp_path: Path) -> None:
-    with Database(file_url(tmp_path / "new.db"), new=tmp_path / "blox.db") as db:
-        with db.transaction() as session:
-            session.execute(text("CREATE TABLE t (a)"))
-        assert db.rows("PRAGMA journal_mode") == [{"journal_mode": "memory"}]
-    assert [path.name for path in tmp_path.iterdir()] == ["new.db"]
 
 
 def test_each_engine_knows_its_own_refusals() -> None:
@@ -121,150 +87,58 @@ def test_each_engine_knows_its_own_refusals() -> None:
     assert not SERVER.is_refusal(Exception("anything else"))
 
 
-def test_a_bulk_transaction_checks_no_references_and_puts_all_back(empty_db: Database) -> None:
-    latency = text("INSERT INTO latencies VALUES (91125, 1, 1.0, NULL)")
-    with empty_db.bulk_transaction() as session:
-        driver = session.connection().connection.driver_connection
-        assert driver is not None
-        assert session.scalar(text("PRAGMA journal_mode")) == "delete"
-        assert session.scalar(text("PRAGMA foreign_keys")) == 0
-        session.execute(text("ATTACH ':memory:' AS other"))
-        session.execute(latency)
-    assert empty_db.rows("SELECT arch_id FROM latencies") == [{"arch_id": 91_125}]
-    # the same connection goes back into the pool, and the next transaction gets it
-    assert driver.execute("PRAGMA journal_mode").fetchone() == ("delete",)
-    assert driver.execute("PRAGMA foreign_keys").fetchone() == (1,)
-    assert driver.execute("PRAGMA busy_timeout").fetchone() == (30_000,)
-    assert "other" not in [row[1] for row in driver.execute("PRAGMA database_list")]
+ADVICE = ("pg_dump", "PGPASS", "pgpass", "PGHOST", "PostgreSQL's", "psycopg", "default_transaction_read_only")
+OF_POSTGRESQL = {"postgresql.py", "libpq.py"}
 
 
-def test_a_bulk_transaction_that_fails_leaves_nothing(empty_db: Database) -> None:
-    def write() -> None:
-        with empty_db.bulk_transaction() as session:
-            session.execute(text("INSERT INTO devices (name) VALUES ('a')"))
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write()
-    assert empty_db.rows("SELECT * FROM devices") == []
-    assert empty_db.rows("PRAGMA journal_mode") == [{"journal_mode": "delete"}]
-
-
-def test_a_bulk_transaction_that_never_began_leaves_the_references_checked(
-    empty_db: Database,
-) -> None:
-    with closing(sqlite3.connect(empty_db.path or "", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        with at_most(0.05), pytest.raises(bloxdb.DatabaseError, match="lock"), empty_db.bulk_transaction():
-            pass
-    for _ in range(3):  # whichever connection of the pool it is
-        with empty_db.transaction() as session:
-            assert session.scalar(text("PRAGMA foreign_keys")) == 1
+@pytest.mark.parametrize("words", ADVICE)
+def test_what_only_postgresql_has_is_said_by_its_own_class_alone(words: str) -> None:
+    """A second kind of server would be told to use the tools of the first."""
+    files = sorted(Path(bloxdb.__file__).parent.rglob("*.py"))
+    assert {path.name for path in files} >= OF_POSTGRESQL
+    found = {}
+    for path in files:
+        texts = [
+            node.value
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ]
+        docstrings = _docstrings(path)
+        if any(words in text and text not in docstrings for text in texts):
+            found[path.name] = path
+    assert set(found) <= OF_POSTGRESQL, found
 
 
-def test_a_bulk_transaction_goes_on_where_sqlite_has_rolled_back(empty_db: Database) -> None:
-    def write() -> None:
-        with empty_db.bulk_transaction() as session:
-            session.execute(text("INSERT INTO devices (name) VALUES ('a')"))
-            session.execute(text("INSERT OR ROLLBACK INTO devices (name) VALUES ('a')"))
-
-    with pytest.raises(bloxdb.DatabaseError, match="UNIQUE"):
-        write()
-    assert empty_db.rows("SELECT * FROM devices") == []
+@pytest.mark.parametrize("words", ["typeof", "json_valid", "integrity_check", "sqlite_temp_master"])
+def test_what_only_sqlite_has_is_said_by_its_own_class_alone(words: str) -> None:
+    ours = {"sqlite.py", "reading.py", "repairing.py"}  # what queries may ask, and what opens a damaged file
+    files = Path(bloxdb.__file__).parent.rglob("*.py")
+    assert {path.name for path in files if words in path.read_text()} <= ours
 
 
-def test_a_migration_that_breaks_a_reference_is_refused(empty_db: Database) -> None:
-    latency = text("INSERT INTO latencies VALUES (91125, 1, 1.0, NULL)")
-
-    def migrate() -> None:
-        with empty_db.autocommit() as connection, SQLITE.migration(connection):
-            connection.execute(latency)
-
-    with pytest.raises(bloxdb.DatabaseError, match="broke 2 references; nothing was changed"):
-        migrate()
-    assert empty_db.rows("SELECT * FROM latencies") == []
+def _docstrings(path: Path) -> set[str]:
+    """All texts that stand for themselves."""
+    return {
+        node.value.value
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
 
 
-def test_a_new_file_is_marked_and_finished(empty_db: Database) -> None:
-    path = empty_db.path
-    assert path is not None
-    with empty_db.autocommit() as connection:
-        connection.execute(text("PRAGMA application_id = 0"))
-        connection.execute(text("DELETE FROM sqlite_stat1"))
-        SQLITE.mark(connection)
-        SQLITE.finish(connection)
-    with closing(sqlite3.connect(path)) as other:
-        assert other.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
-        assert other.execute("PRAGMA journal_mode").fetchone() == ("delete",)
-        assert other.execute("SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'archs'").fetchone()[0] > 0
+def test_who_wants_a_copy_of_a_server_is_told_what_its_engine_says(tmp_path: Path) -> None:
+    url = "postgresql+psycopg://me:secret@127.0.0.1:1/blox"
+    shown = "postgresql+psycopg://me:***@127.0.0.1:1/blox"
+    target = tmp_path / "copy.db"
+    with Database(make_url(url)) as db, pytest.raises(bloxdb.DatabaseError) as told:
+        bloxdb.backup(target, db)
+    assert str(told.value) == SERVER.BACKUP.format(name=shown, target=target)
+    with pytest.raises(bloxdb.DatabaseError) as told:
+        bloxdb.repair(url)
+    assert str(told.value) == SERVER.REPAIR
 
 
-LONG = 100_000
-BANNERS = {
-    "dashes": "-" * LONG,
-    "dashes in lines": "--\n" * LONG,
-    "dashes with spaces": "-- " * LONG,
-    "comments in comments": "/*" * LONG,
-    "comments": "/* */" * LONG,
-    "a comment that is not closed": "/* -- " * LONG,
-    "ends of comments": "*/" * LONG,
-    "brackets": "( " * LONG,
-    "spaces": " \n" * LONG,
-    "quotes": "'" * (LONG + 1),
-    "quotes with E": "e'\\'" * LONG,
-    "double quotes": '"' * (LONG + 1),
-    "tags": "".join(f"$a{n}$ " for n in range(LONG // 5)),
-    "dollars": "$" * LONG,
-    "colons": ":" * LONG,
-    "backslashes": "e'" + "\\" * LONG,
-    "words": "a" * LONG,
-}
-
-
-@pytest.mark.parametrize("name", BANNERS)
-@pytest.mark.parametrize("before", ["", "SELECT "])
-@pytest.mark.parametrize("after", ["", "\nDELETE FROM runs"])
-def test_a_statement_is_gone_over_once_whatever_is_in_it(name: str, before: str, after: str) -> None:
-    sql = before + BANNERS[name] + after
-    start = time.process_time()
-    assert begins_to_read(sql) == (before != "")
-    for_psycopg(sql)
-    assert time.process_time() - start < 2  # twice as many characters took twice as many twice over
-
-
-@pytest.mark.parametrize(
-    ("before", "is_read"),
-    [
-        ("", True), ("-- a\n", True), ("-- SELECT", False), ("--\n--\n ( (", True), ("/* a */", True),
-        ("/* /* */ */ -- a\n/**/", True), ("/* /* */", False), ("/*/ */", True), ("--/*\n", True),
-        ("/* -- */", True), ("*/", False), ("DELETE; ", False), ("x", False), ("/*", False), ("-- /* \n */", False),
-    ],
-)  # fmt: skip
-@pytest.mark.parametrize(
-    "word", ["SELECT 1", "with x AS (SELECT 1) SELECT 2", "VALUES (1)", "TABLE runs", "show all"]
-)
-def test_the_first_word_counts_after_brackets_and_comments(before: str, is_read: bool, word: str) -> None:
-    assert begins_to_read(before + word) is is_read
-
-
-@pytest.mark.parametrize(
-    "word", ["", "SELECTED", "COPY runs TO 'a'", "SET x = 1", "DELETE FROM runs", "/* SELECT"]
-)
-def test_any_other_word_is_no_query(word: str) -> None:
-    assert not begins_to_read(word)
-    assert not begins_to_read(f"/* of /* all */ SELECT */ {word}")
-
-
-@pytest.mark.parametrize(
-    ("sql", "expected"),
-    [
-        ("SELECT :a, :b_1", "SELECT %(a)s, %(b_1)s"),
-        ("SELECT ':a' || \":a\" || E'\\':a' || :a", "SELECT ':a' || \":a\" || E'\\':a' || %(a)s"),
-        ("SELECT $$:a$$, $x$:a $y$ $x$, :a", "SELECT $$:a$$, $x$:a $y$ $x$, %(a)s"),
-        ("SELECT a$b$ , :a , c$b$", "SELECT a$b$ , %(a)s , c$b$"),  # names, which may have dollars
-        ("SELECT 1::int % :a -- :a %", "SELECT 1::int %% %(a)s -- :a %%"),
-        ("SELECT /* :a */ :a, '%", "SELECT /* :a */ %(a)s, '%%"),
-    ],
-)
-def test_values_are_named_as_psycopg_has_them_and_texts_stay(sql: str, expected: str) -> None:
-    assert for_psycopg(sql) == expected
+def test_each_engine_says_what_its_urls_look_like() -> None:
+    for name, engines in ENGINES.items():
+        assert locate(engines.FORM.replace("PORT", "1")).drivername in (name, f"{name}+{engines.DRIVER}")
+        with pytest.raises(bloxdb.DatabaseNotFoundError, match=re.escape(engines.FORM)):
+            locate("mysql://host/name")

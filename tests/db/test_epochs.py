@@ -18,7 +18,7 @@ import bloxdb
 from bloxdb import Database, Recipe, Run, codecs
 from bloxdb.codecs import Header, Table
 from bloxdb.codecs.columns import BASE, EXT, is_list
-from bloxdb.db.epochs import EpochBlock, EpochWriter, read_epochs
+from bloxdb.db.epochs import EpochBlock, EpochWriter, read_epochs, whole_runs
 from bloxdb.measures import MISSING, Array
 from bloxdb.progress import Meter, Progress
 
@@ -381,3 +381,38 @@ def test_runs_with_others_between_are_read_alone(empty_db: Database, tmp_path: P
     assert sorted(run for block in blocks for run in block.run_ids.tolist()) == some.tolist()
     found = {run: values for block in blocks for run, values in by_run(block).items()}
     assert all(np.array_equal(found[run], values[run - 1]) for run in some.tolist())
+
+
+def block_of(runs: dict[int, list[int]]) -> EpochBlock:
+    """Runs with these epochs, in this order, whose values are a thousand times the run, and the epoch."""
+    epochs = np.array([epoch for of_run in runs.values() for epoch in of_run], dtype=np.int64)
+    counts = np.array([len(of_run) for of_run in runs.values()], dtype=np.int64)
+    ids = np.array(list(runs), dtype=np.int64)
+    return EpochBlock(ids, counts, epochs, {"val_top1": 1000 * np.repeat(ids, counts) + epochs})
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [
+        {3: [1, 2, 3], 9: [1, 2, 3]},
+        {3: [1, 2, 3], 9: [3, 1, 2]},
+        {3: [2, 1], 4: [1], 9: [1, 2], 12: [3, 2, 1]},
+        {7: [1]},
+        {},
+    ],
+    ids=["in order", "one in another order", "several lengths", "one epoch", "none"],
+)
+def test_whole_runs_come_with_their_epochs_in_order(runs: dict[int, list[int]]) -> None:
+    found = {}
+    for ids, measures in whole_runs(block_of(runs), "a gap"):
+        found |= dict(zip(ids.tolist(), measures["val_top1"].tolist(), strict=True))
+    assert found == {run: [1000 * run + epoch for epoch in sorted(of_run)] for run, of_run in runs.items()}
+
+
+@pytest.mark.parametrize("epochs", [[2, 3], [1, 3], [1, 1], [0, 1], [1, 2, 2], [2]])
+@pytest.mark.parametrize("others", [{}, {9: [1, 2]}, {9: [1]}], ids=["alone", "of one length", "of another"])
+def test_a_run_that_lacks_an_epoch_or_has_one_twice_is_told(
+    epochs: list[int], others: dict[int, list[int]]
+) -> None:
+    with pytest.raises(bloxdb.ReleaseError, match=r"^here: a gap$"):
+        list(whole_runs(block_of({4: epochs, **others}), "here: a gap"))

@@ -138,7 +138,7 @@ def test_data_sets_are_those_that_can_be_loaded() -> None:
 
 
 @pytest.mark.parametrize(
-    "seeds", [True, 2.5, "0", [0, 1.0], [None], np.float64(1), np.array([0.5])], ids=repr
+    "seeds", [True, 2.5, "0", b"12", [0, 1.0], [None], np.float64(1), np.array([0.5])], ids=repr
 )
 def test_seeds_that_are_no_integers_are_refused_with_a_sentence(seeds: object) -> None:
     with pytest.raises(QueryError, match="a seed is an integer, not "):

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bloxdb
 from bloxdb import Database, codecs, runs
+from bloxdb.cli.app import main
 from bloxdb.codecs import Table
-from bloxdb.measures import MISSING
+from bloxdb.measures import EPOCH, MISSING, first_of_curve
 from bloxdb.release.overwritten import first_epoch_is_best
 
 SMALL = "release-small"
@@ -140,6 +142,40 @@ def test_a_table_leaves_epoch_1_out(kind: str, seed: int | str, trap: Path, trap
     assert not np.isnan(table["train_top1"]).any()
     at = found.table(columns=["val_top1"], epoch=1, seed=seed)["val_top1"]
     assert np.isnan(at).all()
+
+
+@pytest.mark.parametrize("name", EPOCH)
+@pytest.mark.parametrize("wanted", [False, True])
+def test_whoever_shows_a_curve_begins_with_the_same_epoch(
+    name: str, wanted: bool, trapped_db: Database
+) -> None:
+    key = bloxdb.top(1, seeds=0)[0]["arch_id"]
+    first = first_of_curve(name, True, wanted=wanted)
+    data = bloxdb.from_database()
+    frame = bloxdb.to_arrow("epochs", archs=[key], seeds=0, columns=[name, "epoch"], first_epoch=wanted)
+    found = {
+        "curve": data.curve(key, name, 0, first_epoch=wanted),
+        "table": data.table([key], [name], epoch=range(1, 201), seed=0, first_epoch=wanted)[name][0],
+        "frame": frame.sort_by("epoch")[name].to_numpy(),
+    }
+    for values in found.values():
+        assert len(values) == 200
+        assert np.flatnonzero(np.isnan(values)).tolist() == list(range(first - 1))
+    bloxdb.Problem(metric=name, epoch=first, first_epoch=wanted)
+    if first > 1:
+        with pytest.raises(bloxdb.QueryError, match="epoch 1"):
+            bloxdb.Problem(metric=name, epoch=1, first_epoch=wanted)
+
+
+def test_pages_and_the_command_draw_no_epoch_1(trapped_db: Database) -> None:
+    arch = bloxdb.Arch.get(bloxdb.top(1)[0]["arch_id"])
+    assert arch is not None
+    curves = [part for part in arch._repr_html_().split("<path ") if 'data-curve="' in part]
+    assert len(curves) == len(arch.runs)
+    for curve in curves:
+        assert curve.split('d="')[1].split('"')[0].count(".") == 2 * (200 - 1)  # two numbers a point
+    shown = CliRunner().invoke(main, ["show", str(arch.id), "--db", str(trapped_db.path)])
+    assert "val_top1 by epoch, but for epoch 1, which has the best epoch's value" in shown.output
 
 
 def test_merging_and_parquet_know_it_too(trapped_db: Database, tmp_path: Path) -> None:

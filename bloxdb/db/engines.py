@@ -1,0 +1,123 @@
+"""What each kind of engine does in its own way; `sqlite` and `postgresql` have one class each."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar
+
+from sqlalchemy import URL, Column, ColumnElement, Connection, Engine, Select
+from sqlalchemy.orm import Session
+
+ONLY_READS = "a query only reads; to write, use `with db.transaction() as session: session.execute(…)`"
+"""What is said where a query of a caller's own would do more."""
+
+
+class Engines(ABC):
+    """The ways of one kind of engine.
+
+    Attributes
+    ----------
+    AUTOCOMMIT
+        Execution options of a connection whose statements are transactions of their own.
+    SNAPSHOT
+        Execution options of a connection that sees one state of the database from its first query on.
+    RECREATES
+        Whether a table is changed by making it anew, so that alembic needs its batch mode.
+    DRIVER
+        The driver that SQLAlchemy takes.
+    FORM
+        What a URL looks like.
+    NEEDS
+        What to do where the driver is not there.
+    READ_ONLY
+        Arguments of a connection that refuses writing.
+    BACKUP, REPAIR
+        What is said to who wants a copy of what is no file, but for ``{name}``, the database, and
+        ``{target}``, the copy.
+    INTEGRITY
+        A query that looks through the whole file, and gives ``ok`` or a row for each thing that is wrong;
+        empty where that is a server's own business.
+    PASSWORDS
+        Where a password is found that a URL lacks.
+    OF_A_KEY
+        The option of a URL that is the password of a key.
+    """
+
+    AUTOCOMMIT: ClassVar[dict[str, Any]]
+    SNAPSHOT: ClassVar[dict[str, Any]]
+    RECREATES: ClassVar[bool]
+    DRIVER: ClassVar[str]
+    FORM: ClassVar[str]
+    NEEDS: ClassVar[str] = ""
+    READ_ONLY: ClassVar[dict[str, Any]] = {}
+    BACKUP: ClassVar[str] = ""
+    REPAIR: ClassVar[str] = ""
+    INTEGRITY: ClassVar[str] = ""
+    PASSWORDS: ClassVar[str] = ""
+    OF_A_KEY: ClassVar[str] = ""
+
+    def passwords(self, url: URL) -> Iterator[str | None]:
+        """The password that is found for each host of a URL that has none; None where none is found."""
+        yield None
+
+    def other_kind(self, column: Column[Any]) -> tuple[str, ColumnElement[bool]] | None:
+        """What a column holds, and a condition that a value is of another kind, and not NULL; None where a
+        column holds nothing else.
+        """
+        return None
+
+    def stored_texts(self, column: Column[Any]) -> Select[Any] | None:
+        """A query of all texts of a column as the bytes that are stored; None where they are all UTF-8."""
+        return None
+
+    @abstractmethod
+    def listed(self, column: ColumnElement[Any]) -> ColumnElement[str]:
+        """All values of a group as one text; nothing between two commas is NULL."""
+
+    @abstractmethod
+    def packed(self, column: ColumnElement[Any], scale: int) -> ColumnElement[str] | None:
+        """All numbers of a column, `scale` times each, as one text of integers; nothing between two commas is
+        NULL, and a letter is a number that `scale` does not make an integer of. None where rows are as fast.
+        """
+
+    @abstractmethod
+    def fetch(self, driver: Any, sql: str, values: Sequence[Any]) -> list[Any]:
+        """The rows of a query with ``?`` for values, asked of the driver itself."""
+
+    @abstractmethod
+    def query(self, driver: Any, sql: str, values: dict[str, Any]) -> Any:
+        """A cursor with what a query gives, with ``:name`` for values, asked of the driver itself."""
+
+    @abstractmethod
+    def is_refusal(self, error: BaseException | None) -> bool:
+        """Whether the driver says that a query would have done more than read."""
+
+    @abstractmethod
+    def version(self, connection: Connection) -> int | None:
+        """A number that changes when another connection has written; None where there is no such thing."""
+
+    @abstractmethod
+    def bulk(self, engine: Engine) -> AbstractContextManager[Session]:
+        """A transaction for very many rows, committed at the end, undone after an error."""
+
+    @abstractmethod
+    def migration(self, connection: Connection) -> AbstractContextManager[None]:
+        """A transaction for migrations, on a connection in autocommit; undone after an error."""
+
+    @abstractmethod
+    def mark(self, connection: Connection) -> None:
+        """Say in a new database, before anything else, that it is one of ours."""
+
+    @abstractmethod
+    def check(self, connection: Connection, name: str) -> None:
+        """`DatabaseError` for a database of a kind that we cannot work with."""
+
+    @abstractmethod
+    def finish(self, connection: Connection) -> None:
+        """Bring a database that was just filled into the state in which it is used."""
+
+    @abstractmethod
+    def now(self, seconds: str) -> str:
+        """The SQL of the time now by the database's clock, UTC, and so many seconds later."""

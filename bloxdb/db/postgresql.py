@@ -1,0 +1,161 @@
+"""What PostgreSQL alone says: a server, and its driver psycopg."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from sqlalchemy import URL, ColumnElement, Connection, Engine, Text, cast, func
+from sqlalchemy.orm import Session
+
+from bloxdb.db.engines import ONLY_READS, Engines
+from bloxdb.db.libpq import found_passwords
+from bloxdb.errors import DatabaseError
+
+# Each of these goes over a statement once, whatever it is: nothing is repeated that could match in two ways,
+# and what is not closed reaches to the end.
+_BEFORE = re.compile(r"(?:[\s(]|--[^\n]*(?:\n|\Z))*+")
+_COMMENT_ENDS = re.compile(r"/\*|\*/")
+_READING_WORD = re.compile(r"(?:SELECT|WITH|VALUES|TABLE|EXPLAIN|SHOW)\b", re.IGNORECASE)
+_PARTS = re.compile(
+    r"""
+    \b[eE]'(?:[^'\\]|\\.)*+(?:'|\Z) | '[^']*+(?:'|\Z) | "[^"]*+(?:"|\Z)  # literals and quoted names
+    | (?<![\w$])\$((?:[^\W\d]\w*+)?)\$.*?(?:\$\1\$|\Z)
+    | --[^\n]*+ | /\*.*?(?:\*/|\Z)
+    | (?<![:\w]):(?P<value>[^\W\d]\w*+) | %
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+"""What is not SQL as it is written: values, what psycopg takes for one, and where there are none."""
+
+
+def begins_to_read(sql: str) -> bool:
+    """Whether the first word of a statement is one of those that only read.
+
+    Parameters
+    ----------
+    sql
+        A statement as PostgreSQL takes it: comments may be within comments.
+
+    Examples
+    --------
+    >>> begins_to_read("/* of /* all */ SELECT */ (VALUES (1))")
+    True
+    >>> begins_to_read("/* of /* all */ SELECT */ COPY runs TO 'a'")
+    False
+    """
+    at = _end_of(_BEFORE, sql, 0)
+    while sql.startswith("/*", at):
+        depth = 0
+        for match in _COMMENT_ENDS.finditer(sql, at):
+            depth += 1 if match[0] == "/*" else -1
+            if depth == 0:
+                at = _end_of(_BEFORE, sql, match.end())
+                break
+        else:
+            return False
+    return _READING_WORD.match(sql, at) is not None
+
+
+def _end_of(pattern: re.Pattern[str], sql: str, at: int) -> int:
+    match = pattern.match(sql, at)
+    return at if match is None else match.end()
+
+
+def for_psycopg(sql: str) -> str:
+    """A query with ``:name`` for values as psycopg takes it, with ``%(name)s``.
+
+    Parameters
+    ----------
+    sql
+        The query; a colon within a literal, a quoted name or a comment is text.
+
+    Examples
+    --------
+    >>> for_psycopg("SELECT ':a', 5 % 2, :a::int")
+    "SELECT ':a', 5 %% 2, %(a)s::int"
+    """
+    return _PARTS.sub(
+        lambda part: f"%({part['value']})s" if part["value"] else part[0].replace("%", "%%"), sql
+    )
+
+
+class PostgreSQL(Engines):
+    """A server."""
+
+    AUTOCOMMIT: ClassVar = {"isolation_level": "AUTOCOMMIT"}
+    SNAPSHOT: ClassVar = {"isolation_level": "REPEATABLE READ"}
+    RECREATES: ClassVar = False
+    DRIVER: ClassVar = "psycopg"
+    FORM: ClassVar = "postgresql://USER@HOST:PORT/NAME"
+    NEEDS: ClassVar = "PostgreSQL needs: pip install 'bloxdb[postgresql]'"
+    READ_ONLY: ClassVar = {"options": "-c default_transaction_read_only=on"}
+    BACKUP: ClassVar = (
+        "{name} is on a server, and PostgreSQL's own tool makes its backups: "
+        "pg_dump --format=custom --file {target} '{name}'"
+    )
+    REPAIR: ClassVar = "a database on a server is repaired there; PostgreSQL's documentation says how"
+    PASSWORDS: ClassVar = "$PGPASSWORD or a password file such as ~/.pgpass"
+    OF_A_KEY: ClassVar = "sslpassword"
+
+    def passwords(self, url: URL) -> Iterator[str | None]:
+        """What libpq finds."""
+        return found_passwords(url)
+
+    def listed(self, column: ColumnElement[Any]) -> ColumnElement[str]:
+        """`string_agg` takes texts only."""
+        return func.string_agg(func.coalesce(cast(column, Text), ""), ",")
+
+    def packed(self, column: ColumnElement[Any], scale: int) -> ColumnElement[str] | None:
+        """The server has to send what there is one way or the other."""
+        return None
+
+    def fetch(self, driver: Any, sql: str, values: Sequence[Any]) -> list[Any]:
+        """psycopg's placeholder is ``%s``."""
+        with driver.cursor() as cursor:
+            found: list[Any] = cursor.execute(sql.replace("?", "%s") if values else sql, values).fetchall()
+            return found
+
+    def query(self, driver: Any, sql: str, values: dict[str, Any]) -> Any:
+        """A statement that is prepared is a single one: no COMMIT, and then another."""
+        if not begins_to_read(sql):
+            # COPY writes files and SET changes settings even where a transaction is read only
+            raise DatabaseError(ONLY_READS)
+        return driver.execute(for_psycopg(sql), values, prepare=True)
+
+    def is_refusal(self, error: BaseException | None) -> bool:
+        """https://www.postgresql.org/docs/current/errcodes-appendix.html, read_only_sql_transaction"""
+        return getattr(error, "sqlstate", None) == "25006"
+
+    def version(self, connection: Connection) -> int | None:
+        """A server has no such number for a connection to watch."""
+        return None
+
+    @contextmanager
+    def bulk(self, engine: Engine) -> Iterator[Session]:
+        """Like any other transaction."""
+        with Session(engine) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def migration(self, connection: Connection) -> Iterator[None]:
+        """Tables are changed in place, with their references checked all along."""
+        plain = connection.execution_options(isolation_level="READ COMMITTED")
+        with plain.begin():
+            yield
+
+    def mark(self, connection: Connection) -> None:
+        """The table of revisions says it."""
+
+    def check(self, connection: Connection, name: str) -> None:
+        """The driver takes care of encodings."""
+
+    def finish(self, connection: Connection) -> None:
+        """Statistics for the planner, which has had no time yet to make them itself."""
+        connection.exec_driver_sql("ANALYZE")
+
+    def now(self, seconds: str) -> str:
+        """https://www.postgresql.org/docs/current/functions-datetime.html"""
+        return f"(clock_timestamp() AT TIME ZONE 'UTC' + make_interval(secs => {seconds}))"

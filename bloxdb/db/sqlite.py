@@ -1,0 +1,281 @@
+"""What SQLite alone says: a file that this process opens itself."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    DateTime,
+    Double,
+    Engine,
+    Integer,
+    LargeBinary,
+    Select,
+    Table,
+    Text,
+    and_,
+    case,
+    cast,
+    func,
+    literal_column,
+    or_,
+    select,
+    type_coerce,
+)
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+from sqlalchemy.schema import CreateColumn
+
+from bloxdb.db.codes import code_of
+from bloxdb.db.engines import Engines
+from bloxdb.db.waiting import BUSY_MS, patiently, revive
+from bloxdb.errors import DatabaseError
+
+BEGIN = "bloxdb_begin"
+"""An execution option: how SQLite begins a transaction, or "" for not at all."""
+
+APPLICATION_ID = 0x424C4F58
+"""What SQLite keeps in bytes 68 … 71 of the file: 'BLOX'."""
+
+_WRITE = "BEGIN IMMEDIATE"
+
+
+class SQLite(Engines):
+    """A file that this process opens itself."""
+
+    AUTOCOMMIT: ClassVar = {BEGIN: ""}
+    SNAPSHOT: ClassVar = {BEGIN: "BEGIN"}
+    RECREATES: ClassVar = True
+    DRIVER: ClassVar = "pysqlite"
+    FORM: ClassVar = "sqlite:///PATH"
+    INTEGRITY: ClassVar = "PRAGMA integrity_check"
+
+    def other_kind(self, column: Column[Any]) -> tuple[str, ColumnElement[bool]] | None:
+        """A column holds anything: https://www.sqlite.org/flextypegood.html"""
+        kind = func.typeof(column)
+        if isinstance(column.type, Integer | Boolean):
+            return "integer", kind.not_in(("integer", "null"))
+        if isinstance(column.type, Double):
+            return "number", kind.not_in(("integer", "real", "null"))
+        given = kind != "null"
+        text = type_coerce(column, Text)
+        if isinstance(column.type, DateTime):
+            return "date", and_(given, or_(kind != "text", func.strftime("%s", text).is_(None)))
+        if isinstance(column.type, JSON):
+            return "JSON", and_(given, or_(kind != "text", func.json_valid(text) == 0))
+        return "text", kind.not_in(("text", "null"))
+
+    def stored_texts(self, column: Column[Any]) -> Select[Any] | None:
+        """What is no UTF-8 is stored all the same, and its driver does not read it."""
+        return select(cast(type_coerce(column, Text), LargeBinary)).where(func.typeof(column) == "text")
+
+    def listed(self, column: ColumnElement[Any]) -> ColumnElement[str]:
+        """`group_concat` makes texts of integers itself."""
+        return func.group_concat(func.coalesce(column, ""))
+
+    def packed(self, column: ColumnElement[Any], scale: int) -> ColumnElement[str] | None:
+        """An integer divided by the scale gives the stored double again, or it is not written."""
+        if scale == 1:
+            return self.listed(column)
+        whole = cast(func.round(column * literal_column(str(scale))), Integer)
+        is_exact = whole / literal_column(f"{scale}.0") == column
+        return func.group_concat(case((is_exact, whole), (column.is_(None), ""), else_="x"))
+
+    def fetch(self, driver: Any, sql: str, values: Sequence[Any]) -> list[Any]:
+        """The driver's own placeholder is ``?``."""
+        found: list[Any] = driver.execute(sql, values).fetchall()
+        return found
+
+    def query(self, driver: Any, sql: str, values: dict[str, Any]) -> Any:
+        """The driver knows ``:name`` itself, and the connection's authorizer what a statement would do."""
+        return driver.execute(sql, values)
+
+    def is_refusal(self, error: BaseException | None) -> bool:
+        """A function that an authorizer refuses has no code of its own."""
+        codes = (sqlite3.SQLITE_AUTH, sqlite3.SQLITE_READONLY)
+        return code_of(error) in codes or str(error).startswith("not authorized")
+
+    def version(self, connection: Connection) -> int | None:
+        """https://www.sqlite.org/pragma.html#pragma_data_version"""
+        found: int = connection.exec_driver_sql("PRAGMA data_version").scalar_one()
+        return found
+
+    @contextmanager
+    def bulk(self, engine: Engine) -> Iterator[Session]:
+        """Foreign keys are not checked, other files can be attached, and nothing is written twice if
+        possible.
+        """
+        with (
+            engine.execution_options(**self.AUTOCOMMIT).connect() as connection,
+            alone(connection),
+            foreign_keys_off(connection),
+            Session(connection) as session,
+        ):
+            start = time.monotonic()
+            yield session
+            session.flush()
+            revive(connection, time.monotonic() - start)
+
+    @contextmanager
+    def migration(self, connection: Connection) -> Iterator[None]:
+        """A batch operation makes tables anew, and with foreign keys on that deletes their children."""
+        with foreign_keys_off(connection):
+            yield
+            broken = broken_references(connection)
+            if broken:
+                raise DatabaseError(f"the migration broke {broken} references; nothing was changed")
+
+    def mark(self, connection: Connection) -> None:
+        """https://www.sqlite.org/pragma.html#pragma_application_id"""
+        connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+
+    def check(self, connection: Connection, name: str) -> None:
+        """SQLite attaches only files of one encoding, and ours are all UTF-8."""
+        encoding = connection.exec_driver_sql("PRAGMA encoding").scalar()
+        if encoding != "UTF-8":
+            raise DatabaseError(
+                f"{name}: its texts are in {encoding}, and bloxdb works with UTF-8 only; `sqlite3 OLD "
+                ".dump | sqlite3 NEW` makes a copy in UTF-8"
+            )
+
+    def finish(self, connection: Connection) -> None:
+        """Statistics for the planner."""
+        connection.exec_driver_sql("ANALYZE")
+
+    def now(self, seconds: str) -> str:
+        """https://www.sqlite.org/lang_datefunc.html"""
+        return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', {seconds} || ' seconds')"
+
+
+def begin(connection: Connection) -> None:
+    """Begin a transaction on SQLite, whose driver begins nothing by itself.
+
+    Writers take the lock at once, so that none has to upgrade, which SQLite would refuse at random. The first
+    of them switches the WAL on where the disk takes one, and whoever closes the file last switches it off.
+    """
+    words = connection.get_execution_options().get(BEGIN, _WRITE)
+    if words == _WRITE:
+        driver: Any = connection.connection.driver_connection
+        mode = "wal" if driver.takes_wal else "delete"
+        if not driver.is_new and driver.execute("PRAGMA journal_mode").fetchone() != (mode,):
+            _patiently(connection, f"PRAGMA journal_mode = {mode}")
+    if words == _WRITE:
+        # without a WAL it is the commit that would wait for readers, and not for long
+        _patiently(connection, words if driver.is_new or driver.takes_wal else "BEGIN EXCLUSIVE")
+    elif words:
+        connection.exec_driver_sql(words)
+
+
+def _patiently(connection: Connection, sql: str) -> None:
+    """Wait for what needs the lock; SQLAlchemy's error where it is given up."""
+    driver: Any = connection.connection.driver_connection
+    try:
+        patiently(driver, sql)
+    except sqlite3.OperationalError as error:
+        raise OperationalError(sql, None, error) from error
+
+
+@contextmanager
+def foreign_keys_off(connection: Connection) -> Iterator[None]:
+    """A transaction on SQLite that does not check foreign keys; undone after an error.
+
+    Files that were attached meanwhile are detached at its end. The connection must be in autocommit.
+    """
+    connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+    try:
+        _patiently(connection, "BEGIN EXCLUSIVE")  # without a WAL, readers would stop it at its end
+        yield
+        connection.exec_driver_sql("COMMIT")
+    except BaseException:
+        if _is_in_transaction(connection):
+            connection.exec_driver_sql("ROLLBACK")
+        raise
+    finally:
+        if not connection.invalidated:
+            connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+            for _, name, _ in connection.exec_driver_sql("PRAGMA database_list").fetchall():
+                if name not in ("main", "temp"):
+                    connection.exec_driver_sql(f"DETACH {name}")
+
+
+def broken_references(connection: Connection) -> int:
+    """How many rows of an SQLite file refer to a row that is not there."""
+    return len(connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall())
+
+
+def _is_in_transaction(connection: Connection) -> bool:
+    """Whether there is something to roll back.
+
+    SQLite does so itself when a statement is interrupted, and SQLAlchemy closes a connection on Ctrl-C.
+    """
+    if connection.invalidated:
+        return False
+    driver: Any = connection.connection.driver_connection
+    return bool(driver.in_transaction)
+
+
+@contextmanager
+def alone(connection: Connection) -> Iterator[None]:
+    """Write into an SQLite file itself where nobody else has it open, instead of into a WAL first.
+
+    Readers that come meanwhile wait for the end.
+    """
+    driver: Any = connection.connection.driver_connection
+    if not driver.is_new:
+        connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+        try:
+            with suppress(OperationalError):  # somebody else is there: the WAL stays
+                connection.exec_driver_sql("PRAGMA journal_mode = DELETE")
+        finally:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_MS}")
+    yield
+
+
+def is_untouched(connection: Connection, table: Table) -> bool:
+    """Whether a table of a file is empty and as we made it, and nothing of somebody's speaks of it."""
+    if connection.exec_driver_sql(f"SELECT EXISTS (SELECT 1 FROM main.{table.name})").scalar():  # noqa: S608
+        return False
+    names = [row[1] for row in connection.exec_driver_sql(f"PRAGMA main.table_xinfo({table.name})")]
+    if names != [column.name for column in table.columns]:
+        return False
+    others = f"SELECT count(*) FROM main.sqlite_master WHERE type <> 'table' AND sql LIKE '%{table.name}%'"  # noqa: S608
+    temporary = others.replace("main.sqlite_master", "sqlite_temp_master")
+    return not any(connection.exec_driver_sql(query).scalar() for query in (others, temporary))
+
+
+def drop_columns(connection: Connection, columns: Sequence[Column[Any]]) -> bool:
+    """Take columns that no row stores from their table; where that is refused, False, and nothing is changed.
+
+    SQLite looks at the whole schema then, and refuses where somebody's view or trigger speaks of what is not
+    there.
+    """
+    connection.exec_driver_sql("SAVEPOINT columns")
+    try:
+        for column in columns:
+            connection.exec_driver_sql(f"ALTER TABLE main.{column.table.name} DROP COLUMN {column.name}")
+    except OperationalError as error:
+        if code_of(error.orig) != sqlite3.SQLITE_ERROR:
+            raise
+        connection.exec_driver_sql("ROLLBACK TO columns")
+        return False
+    finally:
+        if not connection.invalidated:
+            connection.exec_driver_sql("RELEASE columns")
+    return True
+
+
+def add_columns(connection: Connection, columns: Sequence[Column[Any]]) -> None:
+    """Give a table of an SQLite file columns that no row stores."""
+    for column in columns:
+        words = CreateColumn(column).compile(dialect=sqlite.dialect())
+        connection.exec_driver_sql(f"ALTER TABLE main.{column.table.name} ADD COLUMN {words}")
