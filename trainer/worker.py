@@ -235,8 +235,8 @@ class Worker:
         checkpoint = Checkpoint(self.job.checkpoints, recipe.digest, record.arch_id, self.job.seed)
         failure = again = ""
         try:
-            with Heartbeat(record, self.job.intervals) as heart:
-                self._train(record, checkpoint, heart)
+            with Heartbeat(record, self.job.intervals) as heartbeat:
+                self._train(record, checkpoint, heartbeat)
         except RunLostError as error:
             self._say(record, "note", message=str(error))
         except (BloxError, OSError, SQLAlchemyError):  # a disk, a closed pipe, a database
@@ -266,12 +266,12 @@ class Worker:
         elif failure:
             self._say(record, "end", message=f"failed: {failure}")
 
-    def _train(self, record: RunRecord, checkpoint: Checkpoint, heart: Heartbeat) -> None:
+    def _train(self, record: RunRecord, checkpoint: Checkpoint, heartbeat: Heartbeat) -> None:
         recipe, seed = self.job.recipe, self.job.seed
         recorder = recorder_for(self.data.train.images.device, recipe, self.job.graphs)
         training = Training(space.arch_vec(record.arch_id), recipe, self.data, seed, recorder)
         training.device_workers = self.device_workers
-        training.check = heart.check
+        training.check = heartbeat.check
         run = record.db.reader.get_one(Run, record.run_id, populate_existing=True)
         keeper = Keeper(run, self.job.keep_weights, self.job.weights_dir)
         self._resume(record, training, checkpoint)

@@ -160,7 +160,7 @@ def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Time between two checkpoints, as 60s or 10min, or epochs, as 5.",
 )
 @click.option(
-    "--beat",
+    "--heartbeat",
     type=click.FloatRange(0.05, 3600),
     default=Intervals.every,
     show_default=True,
@@ -255,7 +255,7 @@ def train_shown(
     per_gpu: int = 1,
     threads: int | None = None,
     checkpoint_dir: Path | None = None,
-    beat: float = Intervals.every,
+    heartbeat: float = Intervals.every,
     dead_after: float = Intervals.dead_after,
     **options: Any,
 ) -> bool:
@@ -269,7 +269,7 @@ def train_shown(
         recipe=recipe,
         seed=seed,
         checkpoints=checkpoint_dir or checkpoints_folder(db),
-        intervals=Intervals(beat, dead_after),
+        intervals=Intervals(heartbeat, dead_after),
         **options,
     )
     name = _name_in(db, recipe)

@@ -51,7 +51,7 @@ OPTIONS = (
     2,
     "--checkpoint-every",
     1,
-    "--beat",
+    "--heartbeat",
     0.2,
     "--dead-after",
     2,
