@@ -244,16 +244,16 @@ def test_workers_claim_show_life_and_finish(db: Database) -> None:
     queue.fill()
     intervals = Intervals(0.1, 2.0)
     result = Metrics(50.0, 90.0, 1.5)
-    first, second = (queue.claim(f"elsewhere:{i}", None, intervals) for i in (1, 2))
+    first, second = (queue.claim(worker=f"elsewhere:{i}", intervals=intervals) for i in (1, 2))
     assert first is not None
     assert second is not None
-    assert queue.claim("elsewhere:3", None, intervals) is None
+    assert queue.claim(worker="elsewhere:3", intervals=intervals) is None
     (row, _) = runs.workers(db)
     assert (row["worker"], row["arch_id"]) == ("elsewhere:1", 1)
     assert 0 <= row["last_heartbeat_s"] < 2
-    with Heartbeat(first, intervals):
+    with Heartbeat(first, intervals=intervals):
         time.sleep(2.5)
-        taken = queue.claim("elsewhere:3", None, intervals)  # the second one showed no life
+        taken = queue.claim(worker="elsewhere:3", intervals=intervals)  # the second one showed no life
     assert taken is not None
     assert taken.arch_id == 2
     with pytest.raises(RunLostError):

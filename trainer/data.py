@@ -23,7 +23,7 @@ VALIDATION_SHARE = 10
 """One training image in so many of CIFAR validates: 5,000 of 50,000."""
 
 
-def load_data(name: str, folder: Path | None = None, *, download: bool = False) -> DataSet:
+def load_data(name: str, *, folder: Path | None = None, download: bool = False) -> DataSet:
     """A data set by its name, or one of one's own.
 
     Parameters

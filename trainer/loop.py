@@ -65,6 +65,7 @@ class Training:
         recipe: TrainingRecipe,
         data: DataSet,
         seed: int,
+        *,
         recorder: Recorder | None = None,
     ) -> None:
         seed_everything(seed)

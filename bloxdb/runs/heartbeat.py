@@ -46,7 +46,7 @@ class Heartbeat:
         How long to wait between two signs of life; 5 seconds if None.
     """
 
-    def __init__(self, record: RunRecord, intervals: Intervals | None = None) -> None:
+    def __init__(self, record: RunRecord, *, intervals: Intervals | None = None) -> None:
         self._record = record
         self._every = (intervals or Intervals()).every
         self._stop = threading.Event()

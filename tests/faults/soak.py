@@ -39,7 +39,7 @@ INTERVALS = Intervals(every=0.5, dead_after=30)  # who is killed here is known t
 def train(record: RunRecord, log: Path) -> None:
     """A run, whose numbers say which it is."""
     last = None
-    with Heartbeat(record, INTERVALS) as heartbeat:
+    with Heartbeat(record, intervals=INTERVALS) as heartbeat:
         record.begin()
         for number in range(1, EPOCHS + 1):
             time.sleep(random.uniform(0.0, 0.02))

@@ -22,7 +22,7 @@ def test_a_heartbeat_keeps_a_run_and_notices_when_it_is_lost(empty_db: Database)
     queue = queue_of(empty_db, [1])
     record = claim(queue)
     assert record is not None
-    with Heartbeat(record, INTERVALS) as heartbeat:
+    with Heartbeat(record, intervals=INTERVALS) as heartbeat:
         time.sleep(2 * INTERVALS.dead_after)
         assert claim(queue, "elsewhere:2") is None
         with empty_db.transaction() as session:
@@ -37,7 +37,7 @@ def test_a_heartbeat_goes_on_while_the_block_lasts_and_not_after(empty_db: Datab
     with empty_db.transaction() as session:
         session.execute(update(Run).values(heartbeat_at=utc_now(3600)))
     fresh = select(Run.id).where(Run.heartbeat_at > utc_now(60))
-    with Heartbeat(record, INTERVALS) as heartbeat:
+    with Heartbeat(record, intervals=INTERVALS) as heartbeat:
         time.sleep(5 * INTERVALS.every)
     assert not heartbeat.lost
     with empty_db.transaction() as session:
