@@ -21,7 +21,8 @@ from bloxdb.codecs.header import MAX_EPOCHS
 from bloxdb.counts import Counts
 from bloxdb.db import DATASETS, RELEASED, Database, open, open_or_create
 from bloxdb.db.references import known_recipe
-from bloxdb.errors import DatabaseExistsError, MissingExtraError, QueryError
+from bloxdb.errors import DatabaseExistsError, QueryError
+from bloxdb.extras import needed
 from bloxdb.runs.heartbeat import Intervals
 from bloxdb.runs.status import finished_archs, unfinished_count
 from bloxdb.trainer.estimate import estimate
@@ -316,10 +317,8 @@ def expected(db: Database, recipe: TrainingRecipe, runs: int, places: list[str])
 
 def trainer(module: str) -> ModuleType:
     """A module of the trainer; `MissingExtraError` where torch is not installed."""
-    try:
+    with needed("train", "training"):
         return import_module(f"bloxdb.trainer.{module}")
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(f"training needs {error.name}: pip install 'bloxdb[train]'") from error
 
 
 def taken(options: dict[str, Any]) -> dict[str, Any]:

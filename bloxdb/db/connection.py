@@ -20,7 +20,8 @@ from bloxdb.db.dialects import APPLICATION_ID, NAMES, SQLite, begin
 from bloxdb.db.disks import disk_of
 from bloxdb.db.passwords import hidden_in
 from bloxdb.db.waiting import BUSY_MS, patiently
-from bloxdb.errors import DatabaseError, DatabaseNotFoundError, MissingExtraError, NotADatabaseError
+from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError
+from bloxdb.extras import needed
 from bloxdb.files import expanded, what_is
 
 for _scalar in set(np.sctypeDict.values()):
@@ -160,11 +161,9 @@ def make_engine(url: URL, *, read_only: bool, is_new: bool = False) -> Engine:
     """
     path = path_of(url)
     if path is None:
-        try:
-            arguments = _READ_ONLY_SERVER if read_only else {}
+        arguments = _READ_ONLY_SERVER if read_only else {}
+        with needed("postgresql", "PostgreSQL", NoSuchModuleError):
             engine = create_engine(url, connect_args=arguments, max_overflow=-1)
-        except (ImportError, NoSuchModuleError) as error:
-            raise MissingExtraError(f"{error}; PostgreSQL needs: pip install 'bloxdb[postgresql]'") from error
         forking.watch(engine)
         return engine
     access.check_version()
