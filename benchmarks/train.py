@@ -165,7 +165,9 @@ def our_speeds(
 ) -> tuple[float, float]:
     """The same of ours."""
     device = data.train.images.device
-    training = Training(space.arch_vec(arch_id), recipe, data, 0, recorder_for(device, recipe, graphs))
+    training = Training(
+        space.arch_vec(arch_id), recipe, data, 0, recorder=recorder_for(device, recipe, graphs)
+    )
     images, labels = (part.to(device) for part in some_batch(recipe))
     steps = 20 if device.type == "cuda" else 1
     batches = [(images.contiguous(memory_format=torch.channels_last), labels)] * steps
@@ -195,7 +197,7 @@ def one_of_several(
     """A process of `together`."""
     torch.set_num_threads(threads)
     recorder = recorder_for(torch.device(device), recipe, device.startswith("cuda"))
-    training = Training(space.arch_vec(arch_id), recipe, random_data(images, device), 0, recorder)
+    training = Training(space.arch_vec(arch_id), recipe, random_data(images, device), 0, recorder=recorder)
     training.train_epoch()
     barrier.wait()
     queue.put(images / timed(training.train_epoch, device, 1))

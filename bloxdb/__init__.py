@@ -5,8 +5,9 @@ What is public: the names below, and what stands in `__all__` of `bloxdb.codecs`
 `bloxdb.errors`. Everything else may move.
 
 Functions take what they are about first, then ``db``, the database that is asked (the current one if it is
-not given), and all options by name. ``recipe`` is the name of one; ``seeds`` is one seed, several, or None
-for all. Whatever writes gives a report of what it did.
+not given), and all options by name; so do methods, and what makes an object, but that one that keeps a
+database takes it first. Calls of the original package stay as they are. ``recipe`` is the name of one;
+``seeds`` is one seed, several, or None for all. Whatever writes gives a report of what it did.
 
 >>> import bloxdb
 >>> bloxdb.model_hash([[[0], [0, 1, 0, 0]], [[0], [0, 1, 0, 0]], [[0], [0, 1, 0, 0]]])

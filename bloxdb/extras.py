@@ -2,14 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
-from bloxdb.errors import MissingExtraError
+from bloxdb.errors import MissingExtraError, one_line
 
 
-def library(name: str, extra: str) -> Any:
+@contextmanager
+def needed(extra: str, what: str = "this", *also: type[Exception]) -> Iterator[None]:
+    """Import what an extra brings within the block.
+
+    Parameters
+    ----------
+    extra
+        The extra of bloxdb that brings it.
+    what
+        What needs it, as a sentence begins.
+    also
+        Further errors that mean that it is not there.
+
+    Raises
+    ------
+    MissingExtraError
+        It is not installed, or not so that it can be imported; the error says how to install it.
+    """
+    missing: tuple[type[Exception], ...] = (ImportError, *also)
+    try:
+        yield
+    except missing as error:
+        name = (getattr(error, "name", None) or "").partition(".")[0]
+        if isinstance(error, MissingExtraError) or name == "bloxdb":  # told already, or a mistake of ours
+            raise
+        gone = isinstance(error, ModuleNotFoundError) and name
+        needs = f"{what} needs {name}" if gone else f"{what} cannot import what it needs ({one_line(error)})"
+        raise MissingExtraError(f"{needs}: pip install 'bloxdb[{extra}]'") from error
+
+
+def library(name: str, extra: str, what: str = "this") -> Any:
     """A module of another package.
 
     Parameters
@@ -18,6 +49,8 @@ def library(name: str, extra: str) -> Any:
         The module.
     extra
         The extra of bloxdb that brings it.
+    what
+        What needs it, as a sentence begins.
 
     Returns
     -------
@@ -29,12 +62,8 @@ def library(name: str, extra: str) -> Any:
     MissingExtraError
         It is not installed; the error says how to install it.
     """
-    try:
+    with needed(extra, what):
         return import_module(name)
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"this needs {name.partition('.')[0]}: pip install 'bloxdb[{extra}]'"
-        ) from error
 
 
 _provided: dict[str, Callable[[], Any]] = {}

@@ -12,7 +12,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,8 @@ from bloxdb.db.references import Seeds, find_recipe, find_seeds
 from bloxdb.db.schema import EPOCH_MEASURES, Base, Device, Env, Latency, Recipe, Run, StaticInfo
 from bloxdb.db.sqlite import broken_references
 from bloxdb.db.statuses import ENDED
-from bloxdb.errors import BloxFormatError, MissingExtraError, ReleaseError
+from bloxdb.errors import BloxFormatError, ReleaseError
+from bloxdb.extras import library
 from bloxdb.fields import UNITS
 from bloxdb.files import ExportReport, check_file, expanded
 from bloxdb.measures import MISSING, from_stored
@@ -188,11 +188,8 @@ def _scratch(db: Database) -> Iterator[Path]:
             yield Path(folder)
 
 
-def _libraries() -> tuple[Any, Any]:
-    try:
-        return import_module("pyarrow"), import_module("pyarrow.parquet")
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("Parquet files need pyarrow: pip install 'bloxdb[frames]'") from error
+def _libraries() -> tuple[Any, ...]:
+    return tuple(library(name, "frames", "a Parquet file") for name in ("pyarrow", "pyarrow.parquet"))
 
 
 def _schema(names: Sequence[tuple[str, Any]]) -> Any:

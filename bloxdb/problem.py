@@ -60,11 +60,14 @@ class Problem:
         Up to which epoch a call trains if it does not say; the last of the recipe if None.
     budget_seconds
         Training time that may be spent; None for no end.
-    recipe, seed
-        The name of the recipe and the seed of the runs; the only recipe, and its lowest seed, if None.
+    recipe
+        The name of the recipe of the runs; the only one if None.
+    seed
+        The seed of the runs, whose noise the answers have; the lowest if None. It stands beside `seeds` since
+        an objective has one answer to a question: several seeds are no choice of it.
     seeds
-        One seed, as `seed`, or ``'mean'`` or ``'median'``: then values and costs are averages over the seeds
-        that an architecture has.
+        ``'mean'`` or ``'median'``, for averages of values and costs over the seeds that an architecture has;
+        or one seed, as `seed`. Not both.
     first_epoch
         Whether epoch 1 can be asked for also where the recipe says that it has the best epoch's validation
         instead of its own, so that it tells the end of the training.
@@ -105,7 +108,9 @@ class Problem:
         if seed is not None and seeds is not None:
             raise QueryError("name the seed once, as seed or as seeds")
         how = average_of(seeds)
-        self._source = DatabaseSource(db, recipe, seed if seeds is None else None if how else seeds)
+        self._source = DatabaseSource(
+            db, recipe=recipe, seeds=seed if seeds is None else None if how else seeds
+        )
         if seeds is not None and not how and len(self._source.seeds) > 1:
             raise QueryError("a search has one seed, or an average over all: seeds='mean' or 'median'")
         if not self._source.seeds:

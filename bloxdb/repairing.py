@@ -76,9 +76,9 @@ class RepairReport:
 
 
 def repair(
-    path: str | os.PathLike[str] | None = None,
-    copy: str | os.PathLike[str] | None = None,
+    path_or_url: str | os.PathLike[str] | None = None,
     *,
+    copy: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> RepairReport:
     """Make a new database of what can be read of a damaged one, which stays as it is.
@@ -87,8 +87,8 @@ def repair(
 
     Parameters
     ----------
-    path
-        The file; None means the database that `bloxdb.open` takes then.
+    path_or_url
+        The file, or its URL; None means the database that `bloxdb.open` takes then.
     copy
         The new file; ``NAME.repaired.db`` beside it if None.
     progress
@@ -108,7 +108,7 @@ def repair(
     DatabaseError
         It is on a server, or nothing at all can be read.
     """
-    url = locate(path)
+    url = locate(path_or_url)
     damaged = path_of(url)
     if damaged is None:
         raise DatabaseError(engines_of(url).REPAIR)

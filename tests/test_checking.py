@@ -207,14 +207,14 @@ def test_more_epochs_than_the_recipe_and_a_best_epoch_that_is_not_the_best_are_f
 
 def test_nothing_is_lost_of_a_database_that_is_whole(path: Path, tiny_file: Path, tmp_path: Path) -> None:
     told: list[tuple[int, int, str]] = []
-    report = bloxdb.repair(path, tmp_path / "other.db", progress=lambda *args: told.append(args))
+    report = bloxdb.repair(path, copy=tmp_path / "other.db", progress=lambda *args: told.append(args))
     assert (report.lost, report.repaired, report.left) == ([], [], [])
     assert report.rows["runs"] == 40
     assert report.rows["epochs"] == 400
     assert content(report.copy) == content(tiny_file)
     assert told[-1] == (6, 6, "done")
     with pytest.raises(bloxdb.DatabaseExistsError):
-        bloxdb.repair(path, report.copy)
+        bloxdb.repair(path, copy=report.copy)
 
 
 @pytest.mark.parametrize("name", ["sqlite_autoindex_archs_1", "archs"])

@@ -85,7 +85,7 @@ OF_SEED: dict[str, Ask] = {
     "pareto(seeds)": lambda seed, db, _: queries.pareto(db=db, seeds=seed),
     "from_database(seeds)": lambda seed, db, _: bloxdb.from_database(db, seeds=seed).seeds,
     "from_folder(seeds)": lambda seed, _, folder: bloxdb.from_folder(folder, seeds=seed).seeds,
-    "DatabaseSource(seeds)": lambda seed, db, _: DatabaseSource(db, None, seed).seeds,
+    "DatabaseSource(seeds)": lambda seed, db, _: DatabaseSource(db, seeds=seed).seeds,
     "compat.from_database(seeds)": lambda seed, db, _: compat.from_database(db, seeds=seed).seeds,
     "compat.from_folder(seeds)": lambda seed, _, folder: compat.from_folder(folder, seeds=seed).seeds,
     "to_arrow(seeds)": lambda seed, db, _: bloxdb.to_arrow("runs", db, seeds=seed).to_pylist(),
@@ -284,7 +284,7 @@ def trained(
             environment_id({"gpu": f"{number}"}, new)
         queue = RunQueue(new, [7], RecipeFacts("mine-9", "digits", 9), seed)
         queue.fill()
-        record = queue.claim("elsewhere:1", env_id)
+        record = queue.claim(worker="elsewhere:1", env_id=env_id)
         assert record is not None
         begun = record.begin(done)
         result = EpochResult(epoch, measured, measured, more or {})

@@ -269,22 +269,22 @@ def test_it_travels_to_workers_without_its_password(
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_workers_claim_beat_and_finish(db: Database) -> None:
+def test_workers_claim_show_life_and_finish(db: Database) -> None:
     data = some_digits(64)
     queue = RunQueue(db, [1, 2], digits_recipe(2).facts(data.sizes), 0)
     queue.fill()
     intervals = Intervals(0.1, 2.0)
     result = Metrics(50.0, 90.0, 1.5)
-    first, second = (queue.claim(f"elsewhere:{i}", None, intervals) for i in (1, 2))
+    first, second = (queue.claim(worker=f"elsewhere:{i}", intervals=intervals) for i in (1, 2))
     assert first is not None
     assert second is not None
-    assert queue.claim("elsewhere:3", None, intervals) is None
+    assert queue.claim(worker="elsewhere:3", intervals=intervals) is None
     (row, _) = runs.workers(db)
     assert (row["worker"], row["arch_id"]) == ("elsewhere:1", 1)
-    assert 0 <= row["last_beat_s"] < 2
-    with Heartbeat(first, intervals):
+    assert 0 <= row["last_heartbeat_s"] < 2
+    with Heartbeat(first, intervals=intervals):
         time.sleep(2.5)
-        taken = queue.claim("elsewhere:3", None, intervals)  # the second one did not beat
+        taken = queue.claim(worker="elsewhere:3", intervals=intervals)  # the second one showed no life
     assert taken is not None
     assert taken.arch_id == 2
     with pytest.raises(RunLostError):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
+import re
 import subprocess
 import sys
 import types
@@ -15,6 +17,7 @@ import pytest
 
 import bloxdb
 from bloxdb import runs
+from bloxdb.db.base import Base
 from bloxdb.runs import RetryReport
 
 ROOT = Path(__file__).parents[1]
@@ -50,40 +53,123 @@ def test_type_checkers_see_the_names_where_they_are_at_home(path: str) -> None:
     assert seen == package._HOMES
 
 
-def functions() -> dict[str, Callable[..., Any]]:
-    """What is called with a database: the functions of the face and of `runs`, and `Problem`."""
-    found = {name: getattr(package, name) for package in (bloxdb, runs) for name in package.__all__}
-    asked = {name: one for name, one in found.items() if inspect.isfunction(one) or one is bloxdb.Problem}
-    return {name: one for name, one in asked.items() if "db" in inspect.signature(one).parameters}
+def callables() -> dict[str, Callable[..., Any]]:
+    """What is public and called: functions, what makes an object, and methods, by their addresses.
+
+    The fields of a value (dataclass), of a row (a model of SQLAlchemy) and of an error are no options.
+    """
+    found: dict[str, Callable[..., Any]] = {}
+    for package in (bloxdb, *(getattr(bloxdb, name) for name in bloxdb._PACKAGES)):
+        place = package.__name__.removeprefix("bloxdb").removeprefix(".")
+        for name in getattr(package, "__all__", ()):
+            one = getattr(package, name)
+            address = f"{place}.{name}".removeprefix(".")
+            if inspect.isfunction(one):
+                found[address] = one
+            elif inspect.isclass(one) and not issubclass(one, BaseException):
+                found |= of_class(address, one)
+    return found
 
 
-FUNCTIONS = functions()
+def of_class(address: str, one: type) -> dict[str, Callable[..., Any]]:
+    """What is written in a class of ours: its `__init__`, and its public methods."""
+    is_value = dataclasses.is_dataclass(one) or issubclass(one, Base) or getattr(one, "_is_protocol", False)
+    found = {}
+    for name, method in vars(one).items():
+        method = method.__func__ if isinstance(method, classmethod | staticmethod) else method
+        if inspect.isfunction(method) and not (name.startswith("_") and (name != "__init__" or is_value)):
+            found[address if name == "__init__" else f"{address}.{name}"] = method
+    return found
+
+
+CALLABLES = callables()
+
+_ORIGINAL = "called as the original package's, so that programs written for it go on to work"
+OTHERWISE = {
+    r"compat\..*": _ORIGINAL,
+    r"(dataset\.)?(Dataset|Runs)\.(?!table|curve).*": _ORIGINAL,
+    r"(bloxdb\.)?(dataset\.)?Dataset\.table": "it is of architectures and of columns, both of which may be all",
+    r"dataset\.(DatabaseSource|FolderSource|Source)\.has": "it is of an architecture and a seed, or any",
+    r"Problem\.cost": "it is of an architecture and an epoch, as calling a problem is",
+    r"(pareto|plot\.costs|plot\.agreement)": "about two measures",
+    r"plot\.curves": "about architectures and a measure",
+    r"runs\.gaps": "about a recipe and a seed",
+    r"space\.(crossover|mutate|sample)": "chance is handed on with each move of a search, as in SciPy",
+    r"trainer\.Network": "the classes are the network's other end, as in the original's `get_model`",
+    r"trainer\.default_recipe": "a recipe is named after its data set and its epochs",
+    r"trainer\.load_network": "the file of a run is told by the run and the folder together",
+}
+"""Whatever is otherwise, and why."""
+
+
+def otherwise(address: str) -> bool:
+    return any(re.fullmatch(rule, address) for rule in OTHERWISE)
+
+
+def breaks_the_rule(function: Callable[..., Any]) -> list[str]:
+    """What comes first is one thing; then the database, which need not be given; options by name."""
+    parameters = [
+        one for one in inspect.signature(function).parameters.values() if one.name not in ("self", "cls")
+    ]
+    plain = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    names = [one.name for one in plain]
+    if "db" in names and plain[0].name != "db":  # what comes first is before it
+        at = names.index("db")
+        late = plain[at + 1 :]
+        broken = [one.name for one in plain[1:at]] + [one.name for one in late]
+        return broken + ["db"] * (plain[at].default is not None)
+    return [one.name for one in plain[1:] if one.default is not one.empty]
 
 
 def test_the_functions_that_take_a_database_are_found() -> None:
-    assert {"top", "pareto", "merge", "import_release", "Problem", "retry", "gaps", "to_arrow"} <= set(
-        FUNCTIONS
-    )
+    taking = {name for name, one in CALLABLES.items() if "db" in inspect.signature(one).parameters}
+    assert taking >= {
+        *("top", "pareto", "merge", "import_release", "Problem", "to_arrow", "Arch.get"),
+        *("runs.retry", "runs.gaps", "runs.RunQueue", "plot.curves", "dataset.DatabaseSource"),
+    }
+    assert {"runs.RunQueue.claim", "trainer.Training", "codecs.decode", "draw.arch"} <= set(CALLABLES)
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", [name for name in CALLABLES if not otherwise(name)])
 def test_what_comes_first_then_the_database_then_options_by_name(name: str) -> None:
-    parameters = list(inspect.signature(FUNCTIONS[name]).parameters.values())
-    at = [parameter.name for parameter in parameters].index("db")
-    assert at <= (2 if name in ("pareto", "gaps") else 1)  # these are about two measures, a recipe and a seed
-    assert parameters[at].default is None
-    assert {parameter.kind for parameter in parameters[at + 1 :]} <= {inspect.Parameter.KEYWORD_ONLY}
+    assert breaks_the_rule(CALLABLES[name]) == []
 
 
-@pytest.mark.parametrize("option", ["seeds", "recipe"])
-def test_seeds_and_recipe_mean_the_same_everywhere(option: str) -> None:
-    taken = {**FUNCTIONS, "from_folder": bloxdb.from_folder}
+@pytest.mark.parametrize("rule", OTHERWISE)
+def test_what_is_said_to_be_otherwise_is(rule: str) -> None:
+    there = [name for name in CALLABLES if re.fullmatch(rule, name)]
+    assert any(breaks_the_rule(CALLABLES[name]) for name in there), f"{rule} leaves nothing out"
+
+
+def test_whatever_takes_a_database_or_nothing_takes_the_current_one() -> None:
+    needed = {
+        name
+        for name, one in CALLABLES.items()
+        if "db" in inspect.signature(one).parameters
+        and inspect.signature(one).parameters["db"].default is not None
+    }
+    # they keep the database that they were given
+    assert needed == {"dataset.DatabaseSource", "runs.RunQueue", "runs.RunRecord"}
+
+
+@pytest.mark.parametrize("option", ["ax", "progress", "path_or_url", "recipe", "seeds", "db"])
+def test_a_name_means_the_same_everywhere(option: str) -> None:
+    # one recipe of which there are gaps; a row, or what is to be trained, of which the name is not all
+    others = {
+        "recipe": {
+            *("runs.gaps", "runs.RunQueue", "trainer.Training"),
+            *("db.RecipeFacts.of", "runs.RecipeFacts.of"),
+        },
+        "db": {"dataset.DatabaseSource", "runs.RunQueue", "runs.RunRecord"},
+    }
     annotations = {
         inspect.signature(one).parameters[option].annotation
-        for name, one in taken.items()
-        if option in inspect.signature(one).parameters and name != "gaps"  # which is about one recipe
+        for name, one in CALLABLES.items()
+        if option in inspect.signature(one).parameters and name not in others.get(option, set())
     }
-    assert annotations == {"Seeds" if option == "seeds" else "str | None"}
+    assert len(annotations) == 1, annotations
+    expected = {"seeds": "Seeds", "recipe": "str | None", "db": "Database | None"}
+    assert annotations <= {expected.get(option, *annotations)}
 
 
 @pytest.mark.parametrize(

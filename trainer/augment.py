@@ -15,15 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .devices import kind_named, sent
 from .images import DataSet, Split
-from .randaugment import Choices, apply, choices, sent
+from .randaugment import Choices, apply, choices
 from .recipe import TrainingRecipe
 
 _DRAWN = 2048  # images that draw one thing after the other; with another number a seed gives other draws
-# Images that are changed together. On a GPU each operation is a launch or ten, whatever their number: an H200
-# changes 189,000 images/s by 2,048 and 690,000 by 16,384; all 45,000 at once would take 1.2 GiB more, and the
-# launches of most pieces are hidden by the steps before. A CPU's caches are small.
-_AT_ONCE = {"cuda": 16_384, "cpu": 2048}
 
 
 def training_batches(
@@ -32,7 +29,7 @@ def training_batches(
     """One epoch of the training images in a drawn order, as batches of float32 images and labels."""
     split, device = data.train, data.train.images.device
     drawn = max(recipe.batch, _DRAWN // recipe.batch * recipe.batch)
-    many = max(1, _AT_ONCE.get(device.type, _DRAWN) // drawn) * drawn
+    many = max(1, kind_named(device).at_once // drawn) * drawn
     for rows in torch.randperm(len(split), generator=generator).split(many):
         there = sent(rows, device)
         images, labels = split.images[there], split.labels[there]

@@ -10,7 +10,8 @@ import platformdirs
 import torch
 
 from bloxdb.db.references import DATASETS
-from bloxdb.errors import MissingDataError, MissingExtraError
+from bloxdb.errors import MissingDataError
+from bloxdb.extras import library
 from bloxdb.files import expanded
 
 from .images import DataSet as DataSet
@@ -23,7 +24,7 @@ VALIDATION_SHARE = 10
 """One training image in so many of CIFAR validates: 5,000 of 50,000."""
 
 
-def load_data(name: str, folder: Path | None = None, *, download: bool = False) -> DataSet:
+def load_data(name: str, *, folder: Path | None = None, download: bool = False) -> DataSet:
     """A data set by its name, or one of one's own.
 
     Parameters
@@ -59,11 +60,8 @@ def load_digits(folder: Path | None = None, download: bool = False) -> DataSet:
     The split is fixed: ``numpy.random.RandomState(0).permutation(1797)``, the first 1,257 train, the next
     180 validate, the last 360 test.
     """
-    try:
-        from sklearn.datasets import load_digits as load
-    except ImportError as error:
-        raise MissingExtraError("the digits need scikit-learn: pip install 'bloxdb[train]'") from error
-    bunch, sizes = load(), DATASETS["digits"]
+    sklearn = library("sklearn.datasets", "train", "the data set of digits")
+    bunch, sizes = sklearn.load_digits(), DATASETS["digits"]
     pixels = np.rint(np.asarray(bunch.images) * (255 / 16)).astype(np.uint8)
     order = np.random.RandomState(0).permutation(len(pixels))
     train_pixels = pixels[order[: sizes.train]] / 255

@@ -19,7 +19,7 @@ from bloxdb.db.database import open
 from bloxdb.errors import BloxError, QueryError, TrainingError
 
 from .checkpoint import check_folder, sweep
-from .devices import Place, threads_for
+from .devices import Place, kind_named, threads_for
 from .graphs import are_used
 from .identity import checkpoints_folder
 from .images import DataSet
@@ -67,7 +67,7 @@ def train(
     for place in where:
         device = torch.device(place.device)
         are_used(device, job.recipe, job.graphs)
-        if job.recipe.compile and device.type == "cpu":
+        if job.recipe.compile and not kind_named(device).compiles:
             raise QueryError("compiling takes minutes on a CPU and gains nothing there; leave --compile out")
     data = data or data_of(job, download=download)
     threads = threads_for(data.train.images, len(where))

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from bloxdb.errors import QueryError
 
+from .devices import Recorder, Work, kind_name, kind_named
 from .recipe import TrainingRecipe
 
 BY_DEFAULT = True
@@ -27,62 +27,8 @@ and weights bit for bit in all three.
 
 _FIRST = 2  # batches of a shape that are computed plainly: libraries load and choose their kernels with them
 
-Work = Callable[[], None]
 Step = Callable[[Tensor, Tensor], None]
 """Takes images and labels; what it gives, it leaves in memory that stays."""
-
-
-class Recorder(Protocol):
-    """A device's way to record work: nothing is computed while it is recorded, only by what is given back."""
-
-    def run(self, work: Work) -> None:
-        """Compute plainly, in the place where the same work will be recorded."""
-
-    def record(self, work: Work) -> Work:
-        """Record, and give what computes it."""
-
-
-class Again:
-    """Records nothing: what it gives is the work itself. On any device."""
-
-    def run(self, work: Work) -> None:
-        """Compute."""
-        work()
-
-    def record(self, work: Work) -> Work:
-        """The work itself."""
-        return work
-
-
-class CudaGraphs:
-    """Records on one GPU.
-
-    Its graphs share one pool of memory: they never run at once, and none reads what another has left there.
-
-    Parameters
-    ----------
-    device
-        The GPU.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self._stream = torch.cuda.Stream(device)
-        self._pool = torch.cuda.graph_pool_handle()
-
-    def run(self, work: Work) -> None:
-        """Compute on the stream of the recordings, since gradients remember on which stream they began."""
-        now = torch.cuda.current_stream(self._stream.device)
-        self._stream.wait_stream(now)
-        with torch.cuda.stream(self._stream):
-            work()
-        now.wait_stream(self._stream)
-
-    def record(self, work: Work) -> Work:
-        """Record a graph; what replays it keeps its memory."""
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
-            work()
-        return graph.replay
 
 
 def are_used(device: torch.device, recipe: TrainingRecipe, wanted: bool | None) -> bool:
@@ -107,17 +53,18 @@ def are_used(device: torch.device, recipe: TrainingRecipe, wanted: bool | None) 
     QueryError
         Graphs were asked for where there are none.
     """
-    if device.type == "cuda":
+    if kind_named(device).recorder is not None:
         measured = recipe.deterministic and not recipe.compile
         return (BY_DEFAULT and measured) if wanted is None else wanted
     if wanted:
-        raise QueryError(f"graphs are of GPUs; leave --graphs out where a {device.type} computes")
+        raise QueryError(f"graphs are of GPUs; leave --graphs out where a {kind_name(device)} computes")
     return False
 
 
 def recorder_for(device: torch.device, recipe: TrainingRecipe, wanted: bool | None) -> Recorder | None:
     """What records on a device; None if `are_used` says that nothing is recorded."""
-    return CudaGraphs(device) if are_used(device, recipe, wanted) else None
+    recorder = kind_named(device).recorder
+    return recorder(device) if recorder is not None and are_used(device, recipe, wanted) else None
 
 
 @dataclass

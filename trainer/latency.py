@@ -22,7 +22,8 @@ from bloxdb.measures import LATENCY, SPREAD
 from bloxdb.space.costs import CLASSES, IMAGE_SIZE
 
 from . import devices
-from .graphs import CudaGraphs, Work, are_used
+from .devices import Work
+from .graphs import are_used, recorder_for
 from .model import Network
 from .recipe import checked, default_recipe
 from .switches import configure
@@ -53,7 +54,7 @@ class Setting:
         There is no such device or precision, the device has no graphs, or a number is too small.
     """
 
-    torch_device: str = "cpu"
+    torch_device: str = devices.HOST
     batch: int = 1
     runs: int = 30
     warmup: int = 5
@@ -98,13 +99,16 @@ def measure(vec: object, setting: Setting) -> Measured:
     half = setting.precision == "bf16"
 
     def work() -> None:
-        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+        with torch.autocast(devices.kind_name(device), torch.bfloat16, enabled=half):
             network(images)
 
     recipe = replace(default_recipe(RELEASED), precision=setting.precision, deterministic=False)
-    time_all = _time_graphs if setting.graphs else _time_calls
+    recorder = recorder_for(device, recipe, setting.graphs)
     with configure(recipe), torch.inference_mode():
-        times = time_all(work, device, setting)
+        if recorder is None:
+            times = _time_calls(work, device, setting)
+        else:
+            times = _time_recorded(work, recorder, setting)
     low, middle, high = statistics.quantiles(times, n=4) if len(times) > 1 else times * 3
     return Measured(LATENCY.kept(middle), SPREAD.kept(high - low))
 
@@ -123,21 +127,13 @@ def _time_calls(work: Work, device: torch.device, setting: Setting) -> list[floa
     return times
 
 
-def _time_graphs(work: Work, device: torch.device, setting: Setting) -> list[float]:
-    """Milliseconds that a GPU needs for each, without what Python needs to tell it."""
-    recorder, times = CudaGraphs(device), []
+def _time_recorded(work: Work, recorder: devices.Recorder, setting: Setting) -> list[float]:
+    """Milliseconds that the device needs for each, by its own clock."""
     for _ in range(max(1, setting.warmup)):
         recorder.run(work)
     replay = recorder.record(work)
     replay()
-    for _ in range(setting.runs):
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        start.record()
-        replay()
-        end.record()
-        end.synchronize()
-        times.append(float(start.elapsed_time(end)))
-    return times
+    return [recorder.milliseconds(replay) for _ in range(setting.runs)]
 
 
 def use_threads(threads: int | None) -> None:

@@ -19,7 +19,8 @@ from bloxdb.runs.results import EpochResult, Metrics, RunResult
 
 from .augment import plain_batches, training_batches
 from .checkpoint import misfit
-from .graphs import Recorder, Replayed, Step
+from .devices import Recorder, kind_name, kind_named
+from .graphs import Replayed, Step
 from .images import DataSet, Split
 from .model import Network
 from .recipe import TrainingRecipe
@@ -64,6 +65,7 @@ class Training:
         recipe: TrainingRecipe,
         data: DataSet,
         seed: int,
+        *,
         recorder: Recorder | None = None,
     ) -> None:
         seed_everything(seed)
@@ -238,7 +240,7 @@ class Training:
         state
             What `state` gave.
         """
-        if self.device.type == "cpu":
+        if kind_named(self.device).is_host:
             torch.set_num_threads(state["threads"])  # sums depend on who adds what
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -270,7 +272,7 @@ class Training:
             Logits, float32 (n, classes), and the mean cross-entropy in nats.
         """
         half = self.recipe.precision == "bf16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+        with torch.autocast(kind_name(self.device), torch.bfloat16, enabled=half):
             logits: Tensor = self.forward(images)
         logits = logits.float()
         return logits, functional.cross_entropy(logits, labels)
@@ -288,9 +290,10 @@ class _Sums:
 
     def __init__(self, device: torch.device) -> None:
         self.images = 0
-        self.sums = torch.zeros(3, dtype=torch.float64, device=device)
+        kind = kind_named(device)
+        self.sums = torch.zeros(3, dtype=kind.sums, device=device)
         # where a GPU writes the sum of losses when it gets there; on a CPU that is at once
-        self._arrived = torch.zeros((), dtype=torch.float64, pin_memory=device.type == "cuda")
+        self._arrived = torch.zeros((), dtype=kind.sums, pin_memory=kind.pins)
 
     def clear(self) -> None:
         self.images = 0
@@ -325,7 +328,9 @@ def kept(metrics: Metrics) -> Metrics:
 
 def _rate_on(device: torch.device, rate: float) -> float | Tensor:
     """A learning rate; on a GPU a tensor there, so that a recorded step takes the value of its epoch."""
-    return rate if device.type == "cpu" else torch.tensor(rate, dtype=torch.float32, device=device)
+    if kind_named(device).is_host:
+        return rate
+    return torch.tensor(rate, dtype=torch.float32, device=device)
 
 
 def seed_everything(seed: int) -> None:

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .devices import sent
+
 BINS = 31
 WHITE = 255
 _BITS = 16  # of Pillow's coordinates, which are integers, lie below a pixel
@@ -260,11 +262,6 @@ def apply(images: Tensor, chosen: Choices, strength: int, edition: str = "corner
             value, signed = magnitude(name, strength, (height, width), edition)
             part.copy_(op(part, value * sign if signed else torch.full_like(sign, value)))
     return changed[sent(order.argsort(), images.device)]
-
-
-def sent(drawn: Tensor, device: torch.device) -> Tensor:
-    """What was drawn, on a device; to a GPU from pinned memory, since any other is waited for."""
-    return (drawn.pin_memory() if device.type == "cuda" else drawn).to(device, non_blocking=True)
 
 
 def _each(values: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from bloxdb.errors import MissingExtraError
+from bloxdb.extras import needed
 from bloxdb.files import as_name
 from bloxdb.runs.results import EpochResult, RunResult
 
@@ -31,10 +31,8 @@ class Scalars:
         self._writer: Any = None
         if folder is None:
             return
-        try:
+        with needed("tensorboard", "--tensorboard"):
             from torch.utils.tensorboard import SummaryWriter
-        except ImportError as error:
-            raise MissingExtraError("--tensorboard needs: pip install 'bloxdb[tensorboard]'") from error
         self._writer = SummaryWriter(str(folder / as_name(recipe) / f"{arch_id}-seed{seed}"))
 
     def __enter__(self) -> Scalars:

@@ -158,7 +158,7 @@ def data_of(job: Job, *, download: bool = False) -> DataSet:
         It is not the one that the recipe was made for.
     """
     recipe, source = job.recipe, job.source or job.recipe.dataset
-    data = load_data(source, job.data_dir, download=download)
+    data = load_data(source, folder=job.data_dir, download=download)
     if (data.name, data.digest) != (recipe.dataset, recipe.data_digest):
         raise QueryError(
             f"{source} is not the data set that the recipe was made for: {data.name} with digest "
@@ -190,7 +190,7 @@ def work(job: Job, place: Place, tell: Callable[[Event], None], stop: Stop) -> N
         env_id = environment_id(environment(device), db)
         worker = Worker(job, data, tell, stop, place.workers)
         while not stop:
-            record = queue.claim(worker.name, env_id, job.intervals)
+            record = queue.claim(worker=worker.name, env_id=env_id, intervals=job.intervals)
             if record is not None:
                 worker.train(record)
                 continue
@@ -235,8 +235,8 @@ class Worker:
         checkpoint = Checkpoint(self.job.checkpoints, recipe.digest, record.arch_id, self.job.seed)
         failure = again = ""
         try:
-            with Heartbeat(record, self.job.intervals) as heart:
-                self._train(record, checkpoint, heart)
+            with Heartbeat(record, intervals=self.job.intervals) as heartbeat:
+                self._train(record, checkpoint, heartbeat)
         except RunLostError as error:
             self._say(record, "note", message=str(error))
         except (BloxError, OSError, SQLAlchemyError):  # a disk, a closed pipe, a database
@@ -266,12 +266,12 @@ class Worker:
         elif failure:
             self._say(record, "end", message=f"failed: {failure}")
 
-    def _train(self, record: RunRecord, checkpoint: Checkpoint, heart: Heartbeat) -> None:
+    def _train(self, record: RunRecord, checkpoint: Checkpoint, heartbeat: Heartbeat) -> None:
         recipe, seed = self.job.recipe, self.job.seed
         recorder = recorder_for(self.data.train.images.device, recipe, self.job.graphs)
-        training = Training(space.arch_vec(record.arch_id), recipe, self.data, seed, recorder)
+        training = Training(space.arch_vec(record.arch_id), recipe, self.data, seed, recorder=recorder)
         training.device_workers = self.device_workers
-        training.check = heart.check
+        training.check = heartbeat.check
         run = record.db.reader.get_one(Run, record.run_id, populate_existing=True)
         keeper = Keeper(run, self.job.keep_weights, self.job.weights_dir)
         self._resume(record, training, checkpoint)

@@ -62,7 +62,7 @@ def check(db: str | None, copy: str | None, as_json: bool) -> None:
     is_whole = not report.findings
     if copy is not None and not is_whole:
         with progress_bar("repairing") as shown:
-            repaired = repair(db, copy or None, progress=shown)
+            repaired = repair(db, copy=copy or None, progress=shown)
         is_whole = repaired.is_whole
         told["repair"] = asdict(repaired)
         if not as_json:

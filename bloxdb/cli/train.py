@@ -21,7 +21,8 @@ from bloxdb.codecs.header import MAX_EPOCHS
 from bloxdb.counts import Counts
 from bloxdb.db import DATASETS, RELEASED, Database, open, open_or_create
 from bloxdb.db.references import known_recipe
-from bloxdb.errors import DatabaseExistsError, MissingExtraError, QueryError
+from bloxdb.errors import DatabaseExistsError, QueryError
+from bloxdb.extras import needed
 from bloxdb.runs.heartbeat import Intervals
 from bloxdb.runs.status import finished_archs, unfinished_count
 from bloxdb.trainer.estimate import estimate
@@ -160,7 +161,7 @@ def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Time between two checkpoints, as 60s or 10min, or epochs, as 5.",
 )
 @click.option(
-    "--beat",
+    "--heartbeat",
     type=click.FloatRange(0.05, 3600),
     default=Intervals.every,
     show_default=True,
@@ -255,7 +256,7 @@ def train_shown(
     per_gpu: int = 1,
     threads: int | None = None,
     checkpoint_dir: Path | None = None,
-    beat: float = Intervals.every,
+    heartbeat: float = Intervals.every,
     dead_after: float = Intervals.dead_after,
     **options: Any,
 ) -> bool:
@@ -269,7 +270,7 @@ def train_shown(
         recipe=recipe,
         seed=seed,
         checkpoints=checkpoint_dir or checkpoints_folder(db),
-        intervals=Intervals(beat, dead_after),
+        intervals=Intervals(heartbeat, dead_after),
         **options,
     )
     name = _name_in(db, recipe)
@@ -316,10 +317,8 @@ def expected(db: Database, recipe: TrainingRecipe, runs: int, places: list[str])
 
 def trainer(module: str) -> ModuleType:
     """A module of the trainer; `MissingExtraError` where torch is not installed."""
-    try:
+    with needed("train", "training"):
         return import_module(f"bloxdb.trainer.{module}")
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(f"training needs {error.name}: pip install 'bloxdb[train]'") from error
 
 
 def taken(options: dict[str, Any]) -> dict[str, Any]:

@@ -137,7 +137,7 @@ def read(path: str | PathLike[str]) -> Table:
         return _decode(stream, str(file), codec, packing)
 
 
-def decode(data: bytes, source: str = "data") -> Table:
+def decode(data: bytes, *, source: str = "data") -> Table:
     """Read a table from bytes, in whichever format their header names.
 
     Parameters

@@ -359,4 +359,4 @@ def from_database(db: Database | None = None, *, recipe: str | None = None, seed
     QueryError
         There is no such recipe or seed.
     """
-    return Dataset.of(DatabaseSource(asked(db), recipe, seeds))
+    return Dataset.of(DatabaseSource(asked(db), recipe=recipe, seeds=seeds))

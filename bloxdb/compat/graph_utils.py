@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bloxdb.compat.search_space import cells_of
-from bloxdb.errors import MissingExtraError, QueryError
+from bloxdb.errors import QueryError
+from bloxdb.extras import library
 from bloxdb.space.graphs import NODE_KINDS, feature_of, graph_of_cells
 from bloxdb.space.hashing import fingerprint
 
@@ -49,10 +50,7 @@ def get_model_graph(
     MissingExtraError
         networkx is not installed.
     """
-    try:
-        import networkx
-    except ImportError as error:
-        raise MissingExtraError("graphs need networkx: pip install 'bloxdb[compat]'") from error
+    networkx = library("networkx", "compat", "a graph")
     found = graph_of_cells(cells_of(arch_vec, ops), minimize)
     graph = networkx.DiGraph()
     for node, (name, label) in enumerate(zip(found.names, found.labels, strict=True)):

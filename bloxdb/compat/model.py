@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bloxdb.errors import MissingExtraError
+from bloxdb.extras import needed
 from bloxdb.space.costs import CLASSES
 
 __all__ = ["get_model"]
@@ -35,8 +35,6 @@ def get_model(arch_vec: Any, num_classes: int = CLASSES) -> Network:
     MissingExtraError
         torch is not installed.
     """
-    try:
+    with needed("train", "a network"):
         from bloxdb.trainer.model import Network
-    except ImportError as error:
-        raise MissingExtraError(f"a network needs {error.name}: pip install 'bloxdb[train]'") from error
     return Network(arch_vec, num_classes)

@@ -29,6 +29,8 @@ class Runs:
     run of it, and where there is no such architecture; a malformed key is an error. Without a seed, one of
     `seeds` is drawn from `rng`.
 
+    What the original package has is called as there, so that its options may be given by place.
+
     Parameters
     ----------
     source

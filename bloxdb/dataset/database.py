@@ -51,7 +51,7 @@ class DatabaseSource:
         There is no such recipe or seed.
     """
 
-    def __init__(self, db: Database, recipe: str | None = None, seeds: Seeds = None) -> None:
+    def __init__(self, db: Database, *, recipe: str | None = None, seeds: Seeds = None) -> None:
         self.db = db = opened(db)
         found = find_recipe(db, recipe)
         self.dataset = found.dataset

@@ -29,6 +29,8 @@ class Dataset(Runs):
     run of it, and where there is no such architecture; a malformed key is an error. Without a seed, one of
     `seeds` is drawn from `rng`.
 
+    What the original package has is called as there, so that its options may be given by place.
+
     Values of many architectures come from `table`, a whole curve from `curve`, and from a database also as
     frames (`bloxdb.to_arrow` and its kin); methods that are asked in a loop take ten times as long and more.
 
@@ -187,6 +189,7 @@ class Dataset(Runs):
         self,
         archs: Iterable[Any] | None = None,
         columns: Iterable[str] = ("val_top1", "test_top1"),
+        *,
         epoch: int | Iterable[int] | None = None,
         seed: int | str | None = None,
         best: bool = False,
@@ -230,7 +233,7 @@ class Dataset(Runs):
         return {"arch_id": many.ids, **many.columns(columns, epochs, best, first_epoch)}
 
     def curve(
-        self, arch: Any, measure: str, seed: int | None = None, *, first_epoch: bool = False
+        self, arch: Any, measure: str, *, seed: int | None = None, first_epoch: bool = False
     ) -> npt.NDArray[np.float64] | None:
         """A measure at all epochs of one run.
 

@@ -96,4 +96,4 @@ def from_database(db: Database | None = None, *, recipe: str | None = None, seed
     QueryError
         There is no such recipe or seed.
     """
-    return Dataset(DatabaseSource(asked(db), recipe, seeds))
+    return Dataset(DatabaseSource(asked(db), recipe=recipe, seeds=seeds))

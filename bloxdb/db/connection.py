@@ -22,7 +22,8 @@ from bloxdb.db.disks import disk_of
 from bloxdb.db.passwords import hidden_in
 from bloxdb.db.sqlite import APPLICATION_ID, SQLite, begin
 from bloxdb.db.waiting import BUSY_MS, patiently
-from bloxdb.errors import DatabaseError, DatabaseNotFoundError, MissingExtraError, NotADatabaseError
+from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError
+from bloxdb.extras import needed
 from bloxdb.files import absolute, expanded, what_is
 
 for _scalar in set(np.sctypeDict.values()):
@@ -163,11 +164,9 @@ def make_engine(url: URL, *, read_only: bool, is_new: bool = False) -> Engine:
     path = path_of(url)
     if path is None:
         engines = engines_of(url)
-        try:
-            arguments = engines.READ_ONLY if read_only else {}
+        arguments = engines.READ_ONLY if read_only else {}
+        with needed(*engines.NEEDS, NoSuchModuleError):
             engine = create_engine(url, connect_args=arguments, max_overflow=-1)
-        except (ImportError, NoSuchModuleError) as error:
-            raise MissingExtraError(f"{error}; {engines.NEEDS}") from error
         forking.watch(engine)
         return engine
     access.check_version()

@@ -30,7 +30,7 @@ class Engines(ABC):
     FORM
         What a URL looks like.
     NEEDS
-        What to do where the driver is not there.
+        The extra that brings the driver, and what needs it.
     READ_ONLY
         Arguments of a connection that refuses writing.
     BACKUP, REPAIR
@@ -50,7 +50,7 @@ class Engines(ABC):
     RECREATES: ClassVar[bool]
     DRIVER: ClassVar[str]
     FORM: ClassVar[str]
-    NEEDS: ClassVar[str] = ""
+    NEEDS: ClassVar[tuple[str, str]] = ("", "")
     READ_ONLY: ClassVar[dict[str, Any]] = {}
     BACKUP: ClassVar[str] = ""
     REPAIR: ClassVar[str] = ""

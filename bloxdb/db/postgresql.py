@@ -90,7 +90,7 @@ class PostgreSQL(Engines):
     RECREATES: ClassVar = False
     DRIVER: ClassVar = "psycopg"
     FORM: ClassVar = "postgresql://USER@HOST:PORT/NAME"
-    NEEDS: ClassVar = "PostgreSQL needs: pip install 'bloxdb[postgresql]'"
+    NEEDS: ClassVar = ("postgresql", "PostgreSQL")
     READ_ONLY: ClassVar = {"options": "-c default_transaction_read_only=on"}
     BACKUP: ClassVar = (
         "{name} is on a server, and PostgreSQL's own tool makes its backups: "

@@ -35,8 +35,7 @@ from bloxdb.db.base import Base as Base
 from bloxdb.db.base import known
 from bloxdb.db.database import Database, asked
 from bloxdb.db.statuses import STATUSES
-from bloxdb.errors import MissingExtraError
-from bloxdb.extras import provided
+from bloxdb.extras import needed, provided
 from bloxdb.measures import COSTS, ENVIRONMENT, EPOCH, RUN, Measure
 
 
@@ -342,10 +341,8 @@ class Run(Base):
         MissingExtraError
             torch is not installed.
         """
-        try:
+        with needed("train", "a network"):
             load = provided("load_network")
-        except ModuleNotFoundError as error:
-            raise MissingExtraError(f"a network needs {error.name}: pip install 'bloxdb[train]'") from error
         return load(self, folder, epoch=epoch)
 
     def _told(self) -> str:

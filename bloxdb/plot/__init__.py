@@ -1,4 +1,5 @@
-"""Figures of what is in a database: functions that take ``db`` and ``ax``, and give the axes.
+"""Figures of what is in a database: functions that take ``db`` and, by its name, ``ax``, and give
+the axes.
 
 They need matplotlib: ``pip install 'bloxdb[plot]'``. No style and no setting of matplotlib is changed.
 """

@@ -35,8 +35,8 @@ def curves(
     archs: Iterable[Any],
     measure: str = "val_top1",
     db: Database | None = None,
-    ax: Any = None,
     *,
+    ax: Any = None,
     recipe: str | None = None,
     seeds: Seeds = None,
     first_epoch: bool = False,
@@ -106,8 +106,8 @@ def agreement(
     measure: str = "val_top1",
     target: str = RANKED_BY,
     db: Database | None = None,
-    ax: Any = None,
     *,
+    ax: Any = None,
     recipe: str | None = None,
     seeds: Seeds = None,
     max_flops: float | None = None,
@@ -211,7 +211,7 @@ def _check_measure(measure: object) -> None:
 
 def _of_seeds(dataset: Dataset, index: int, measure: str, first_epoch: bool) -> Floats:
     """The curves of an architecture, a row a seed that it has."""
-    each = [dataset.curve(index, measure, seed, first_epoch=first_epoch) for seed in dataset.seeds]
+    each = [dataset.curve(index, measure, seed=seed, first_epoch=first_epoch) for seed in dataset.seeds]
     found = [values for values in each if values is not None and not np.isnan(values).all()]
     if not found:
         raise QueryError(f"there is no finished run of architecture {index} with {measure} to draw")

@@ -22,7 +22,7 @@ _HOUR = 3600
 _QUARTILES = (25, 50, 75)
 
 
-def search(trajectories: Mapping[str, Search | Iterable[Search]], ax: Any = None) -> tuple[Axes, ...]:
+def search(trajectories: Mapping[str, Search | Iterable[Search]], *, ax: Any = None) -> tuple[Axes, ...]:
     """Regret and test accuracy over simulated time: the median over repetitions, and the middle half.
 
     Parameters

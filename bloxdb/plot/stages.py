@@ -29,8 +29,8 @@ _WHISKERS = (5, 95)  # percent
 def blocks(
     measure: str = RANKED_BY,
     db: Database | None = None,
-    ax: Any = None,
     *,
+    ax: Any = None,
     recipe: str | None = None,
     seeds: Seeds = None,
     max_flops: float | None = None,
@@ -96,8 +96,8 @@ def blocks(
 def spread(
     measure: str = RANKED_BY,
     db: Database | None = None,
-    ax: Any = None,
     *,
+    ax: Any = None,
     recipe: str | None = None,
     seeds: Seeds = None,
     max_flops: float | None = None,

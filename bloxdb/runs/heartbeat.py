@@ -46,11 +46,11 @@ class Heartbeat:
         How long to wait between two signs of life; 5 seconds if None.
     """
 
-    def __init__(self, record: RunRecord, intervals: Intervals | None = None) -> None:
+    def __init__(self, record: RunRecord, *, intervals: Intervals | None = None) -> None:
         self._record = record
         self._every = (intervals or Intervals()).every
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._beat, daemon=True)
+        self._thread = threading.Thread(target=self._show_life, daemon=True)
         self._why: RunLostError | None = None
 
     def __enter__(self) -> Heartbeat:
@@ -73,7 +73,7 @@ class Heartbeat:
         if self._why is not None:
             raise RunLostError(str(self._why))
 
-    def _beat(self) -> None:
+    def _show_life(self) -> None:
         while not self._stop.wait(self._every):
             try:
                 self._record.heartbeat(wait=self._every)

@@ -54,6 +54,9 @@ class FillReport:
 class RunQueue:
     """The runs of some architectures under one recipe and seed.
 
+    It is of one database as long as it lives, so that this comes first. What is trained need not be known
+    there yet: `recipe` is all facts of one, and not only its name.
+
     Parameters
     ----------
     db
@@ -106,7 +109,7 @@ class RunQueue:
         return added
 
     def claim(
-        self, worker: str | None = None, env_id: int | None = None, intervals: Intervals | None = None
+        self, *, worker: str | None = None, env_id: int | None = None, intervals: Intervals | None = None
     ) -> RunRecord | None:
         """Take the next run that nobody works on.
 
@@ -149,7 +152,7 @@ class RunQueue:
                         .values(**state, worker=name, heartbeat_at=utc_now(), started_at=started)
                     )
                     if done.rowcount == 1:
-                        return RunRecord(self.db, row.id, row.arch_id, name, row.message)
+                        return RunRecord(self.db, row.id, row.arch_id, name, earlier=row.message)
             others = self._chunks[1:]
             if not self._any_free(others, signs):
                 return None

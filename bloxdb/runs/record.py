@@ -52,7 +52,7 @@ class RunRecord:
     """
 
     def __init__(
-        self, db: Database, run_id: int, arch_id: int, worker: str, earlier: str | None = None
+        self, db: Database, run_id: int, arch_id: int, worker: str, *, earlier: str | None = None
     ) -> None:
         self.db = db = opened(db)
         self.run_id = run_id

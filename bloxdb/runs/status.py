@@ -161,9 +161,10 @@ def workers(db: Database | None = None) -> list[Row]:
     )
     rows = []
     for row in db.rows_of(query):
-        now, beat = row.pop("now"), row.pop("heartbeat_at")
+        now, heartbeat = row.pop("now"), row.pop("heartbeat_at")
         row["worker"] = shown(row["worker"] or "")
-        rows.append({**row, "last_beat_s": None if beat is None else round((now - beat).total_seconds(), 1)})
+        since = None if heartbeat is None else round((now - heartbeat).total_seconds(), 1)
+        rows.append({**row, "last_heartbeat_s": since})
     return rows
 
 

@@ -45,13 +45,13 @@ def test_status_shows_workers_failures_and_the_middle_and_retry_lets_them_go_on(
     assert (row["best"], row["worst"]) == (max(left), min(left))
     (worker,) = found["workers"]
     assert (worker["worker"], worker["epoch"], worker["epochs"]) == ("elsewhere:7", 10, 10)
-    assert 89 < worker["last_beat_s"] < 120
+    assert 89 < worker["last_heartbeat_s"] < 120
     assert [failure["message"] for failure in found["failures"]] == ["out of memory", None]
     shown = bloxdb("status", "--db", path).stdout
     assert "failed: out of memory" in shown
     assert "elsewhere:7" in shown
-    assert "1 runs wait" in bloxdb("retry", "--failed", "--seed", 3, "--db", path).stdout
-    assert "1 runs wait" in bloxdb("retry", "--diverged", "--failed", "--db", path).stdout
+    assert "1 run waits" in bloxdb("retry", "--failed", "--seed", 3, "--db", path).stdout
+    assert "1 run waits" in bloxdb("retry", "--diverged", "--failed", "--db", path).stdout
     (row,) = json.loads(bloxdb("status", "--db", path, "--json").stdout)["runs"]
     assert (row["pending"], row["failed"], row["diverged"]) == (2, 0, 0)
     with sqlite3.connect(path) as connection:

@@ -60,7 +60,7 @@ def finish_the_others(path: Path) -> None:
     with package.open(path) as db:
         queue = RunQueue(db, waiting, DIGITS, 0)
         env_id = environment_id(environment(torch.device("cpu")), db)
-        while (run := queue.claim("elsewhere:1", env_id)) is not None:
+        while (run := queue.claim(worker="elsewhere:1", env_id=env_id)) is not None:
             run.begin()
             for number in (1, 2, 3):
                 epoch = EpochResult(number, *[Metrics(40.0 + number, 70.0, 2.0 - number / 8)] * 2)

@@ -82,7 +82,7 @@ def test_a_bad_line_is_told_with_its_row_and_offset(
     first = b"cd" * 16 + b",1.5\r\n"
     data = HEAD.replace(b"pickle", b"csv") + first + tail.replace(b"%b", b"ab" * 16)
     with pytest.raises(BloxFormatError) as caught:
-        codecs.decode(data, "bad.csv")
+        codecs.decode(data, source="bad.csv")
     error = caught.value
     assert (error.source, error.problem, error.row) == ("bad.csv", problem, row)
     if offset:

@@ -21,7 +21,7 @@ def test_a_file_cut_anywhere_is_an_error_or_a_true_beginning(golden: Path, stem:
     accepted = 0
     for size in range(len(data)):
         try:
-            rows = codecs.decode(data[:size], "cut").rows()
+            rows = codecs.decode(data[:size], source="cut").rows()
         except BloxFormatError as error:
             assert str(error).startswith("cut")
             continue
@@ -43,7 +43,7 @@ def test_any_flipped_bytes_give_an_error_or_a_sound_table(golden: Path, stem: st
         for _ in range(draw.choice([1, 1, 2, 8])):
             damaged[draw.randrange(len(data))] = draw.randrange(256)
         try:
-            table = codecs.decode(bytes(damaged), "flipped")
+            table = codecs.decode(bytes(damaged), source="flipped")
         except BloxFormatError as error:
             assert str(error).startswith("flipped")
         else:

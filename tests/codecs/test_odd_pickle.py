@@ -167,7 +167,7 @@ def test_other_objects_are_refused_by_their_names_with_row_and_column(
         rows: list[list[Any]] = [[key, [1.0, 2.0], 3.0, 4] for key in good]
         rows[1][at] = [1.0, odd] if column == "val_top1" else odd
         with pytest.raises(BloxFormatError, match=re.escape(name)) as info:
-            codecs.decode(head + pickle.dumps(rows, protocol), "file")
+            codecs.decode(head + pickle.dumps(rows, protocol), source="file")
         assert str(info.value).startswith(f"file, row 1, column {column}: ")
         assert "does not belong" in str(info.value)
     with pytest.raises(BloxFormatError, match=re.escape(name)) as info:

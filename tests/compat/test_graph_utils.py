@@ -93,4 +93,4 @@ def test_without_networkx_the_error_says_what_to_install() -> None:
         "except ImportError as error:\n    print(type(error).__name__, error)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout == "MissingExtraError graphs need networkx: pip install 'bloxdb[compat]'\n"
+    assert done.stdout == "MissingExtraError a graph needs networkx: pip install 'bloxdb[compat]'\n"

@@ -346,7 +346,7 @@ def test_a_table_is_what_one_after_the_other_gives(dataset: Dataset, seed: int |
     archs = list(dataset)[:9]
     epochs = [1, 7, 200]
     columns = ["val_top1", "val_loss", "test_top1", "flops", "params", "latency:jetson-nano"]
-    table = dataset.table(archs, columns, epochs, seed, best)
+    table = dataset.table(archs, columns, epoch=epochs, seed=seed, best=best)
     of = {"mean": np.mean, "median": np.median}.get(str(seed), np.mean)
     seeds = [seed] if isinstance(seed, int) else dataset.seeds
     for row, key in enumerate(archs):
@@ -358,14 +358,14 @@ def test_a_table_is_what_one_after_the_other_gives(dataset: Dataset, seed: int |
         assert (table["flops"][row], table["params"][row]) == (dataset.flops(key), dataset.params(key))
         assert table["latency:jetson-nano"][row] == dataset.latency(key, "jetson-nano")
     assert (
-        dataset.table(archs, ["val_top1"], 7, seed, best)["val_top1"].tolist()
+        dataset.table(archs, ["val_top1"], epoch=7, seed=seed, best=best)["val_top1"].tolist()
         == table["val_top1"][:, 1].tolist()
     )
 
 
 @pytest.mark.parametrize("seed", [0, "mean", "median"])
 def test_no_epochs_are_a_table_without_columns(dataset: Dataset, seed: int | str) -> None:
-    table = dataset.table(list(dataset)[:3], ["val_top1", "flops"], [], seed)
+    table = dataset.table(list(dataset)[:3], ["val_top1", "flops"], epoch=[], seed=seed)
     assert (table["val_top1"].shape, table["flops"].shape) == ((3, 0), (3,))
 
 
@@ -404,12 +404,12 @@ def test_a_curve_leaves_out_an_epoch_that_tells_the_end(empty_db: Database, gold
     bloxdb.import_release(golden / SMALL, empty_db)
     plain = bloxdb.from_database(empty_db)
     key = next(iter(plain))
-    before = {name: plain.curve(key, name, 0) for name, _, _ in CURVES.values()}
+    before = {name: plain.curve(key, name, seed=0) for name, _, _ in CURVES.values()}
     with empty_db.transaction() as session:
         session.execute(text("UPDATE recipes SET first_epoch_is_best = 1"))
     data = bloxdb.from_database(empty_db)
     for name, values in before.items():
-        told, whole = data.curve(key, name, 0), data.curve(key, name, 0, first_epoch=True)
+        told, whole = data.curve(key, name, seed=0), data.curve(key, name, seed=0, first_epoch=True)
         assert values is not None
         assert told is not None
         assert np.array_equal(whole, values)

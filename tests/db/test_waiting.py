@@ -160,17 +160,17 @@ def test_workers_that_a_long_import_kept_from_signs_of_life_do_not_count_as_dead
     with bloxdb.open(path) as db, bloxdb.open(path, current=False) as another:
         queue = RunQueue(db, [405], RecipeFacts("mine-1", "digits", 1), 0)
         queue.fill()
-        run = queue.claim("elsewhere:1", None, intervals)
+        run = queue.claim(worker="elsewhere:1", intervals=intervals)
         assert run is not None
         others = RunQueue(another, [405], RecipeFacts("mine-1", "digits", 1), 0)
-        with Heartbeat(run, intervals) as heart:
+        with Heartbeat(run, intervals=intervals) as heartbeat:
             with another.bulk_transaction() as session:
                 session.execute(text("INSERT INTO devices (name) VALUES ('long')"))
                 time.sleep(2)
-            assert others.claim("another:2", None, intervals) is None
-            assert not heart.lost
+            assert others.claim(worker="another:2", intervals=intervals) is None
+            assert not heartbeat.lost
             time.sleep(0.5)
-            assert not heart.lost
+            assert not heartbeat.lost
         run.release()
 
 

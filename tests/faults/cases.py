@@ -187,7 +187,7 @@ TRAIN = Case(
             "none",
             "--per-gpu",
             "3",
-            "--beat",
+            "--heartbeat",
             "0.2",
             "--dead-after",
             "2",

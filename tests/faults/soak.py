@@ -39,11 +39,11 @@ INTERVALS = Intervals(every=0.5, dead_after=30)  # who is killed here is known t
 def train(record: RunRecord, log: Path) -> None:
     """A run, whose numbers say which it is."""
     last = None
-    with Heartbeat(record, INTERVALS) as heart:
+    with Heartbeat(record, intervals=INTERVALS) as heartbeat:
         record.begin()
         for number in range(1, EPOCHS + 1):
             time.sleep(random.uniform(0.0, 0.02))
-            heart.check()
+            heartbeat.check()
             share = (record.arch_id * 7 + number) % 100_000 / 1000
             last = EpochResult(number, Metrics(share, share, 1.0), Metrics(10.0 + number, 50.0, 2.0))
             record.epoch(last)

@@ -63,7 +63,7 @@ class Target:
 def check(data: bytes) -> None:
     """Read; what is read must be sound."""
     try:
-        table = codecs.decode(data, "fuzzed")
+        table = codecs.decode(data, source="fuzzed")
     except BloxFormatError as error:
         if not str(error).startswith("fuzzed"):
             raise ValueError("an error that does not name the file") from error

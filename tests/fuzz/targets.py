@@ -82,7 +82,7 @@ class Reader(Target):
         known = self._known.get(data[:size])
         try:
             if known is None:
-                table = codecs.decode(data, "lies")
+                table = codecs.decode(data, source="lies")
                 known = headers.parse(data[: headers.LOOK])
                 self._check_header(data[: known.size], known)
             else:

@@ -23,7 +23,7 @@ def queue_of(db: Database, archs: list[int]) -> RunQueue:
 
 
 def claim(queue: RunQueue, worker: str = "elsewhere:1") -> RunRecord | None:
-    return queue.claim(worker, None, INTERVALS)
+    return queue.claim(worker=worker, intervals=INTERVALS)
 
 
 def finish(record: RunRecord) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
@@ -13,29 +15,31 @@ from bloxdb.db.dialects import utc_now
 from bloxdb.runs.heartbeat import Heartbeat, Intervals
 from tests.runs.helpers import INTERVALS, claim, queue_of
 
+ROOT = Path(__file__).parents[2]
 
-def test_a_heart_keeps_a_run_and_notices_when_it_is_lost(empty_db: Database) -> None:
+
+def test_a_heartbeat_keeps_a_run_and_notices_when_it_is_lost(empty_db: Database) -> None:
     queue = queue_of(empty_db, [1])
     record = claim(queue)
     assert record is not None
-    with Heartbeat(record, INTERVALS) as heart:
+    with Heartbeat(record, intervals=INTERVALS) as heartbeat:
         time.sleep(2 * INTERVALS.dead_after)
         assert claim(queue, "elsewhere:2") is None
         with empty_db.transaction() as session:
             session.execute(update(Run).values(worker="elsewhere:2"))
         time.sleep(5 * INTERVALS.every)
-        assert heart.lost
+        assert heartbeat.lost
 
 
-def test_a_heart_beats_while_the_block_lasts_and_not_after(empty_db: Database) -> None:
+def test_a_heartbeat_goes_on_while_the_block_lasts_and_not_after(empty_db: Database) -> None:
     record = claim(queue_of(empty_db, [1]))
     assert record is not None
     with empty_db.transaction() as session:
         session.execute(update(Run).values(heartbeat_at=utc_now(3600)))
     fresh = select(Run.id).where(Run.heartbeat_at > utc_now(60))
-    with Heartbeat(record, INTERVALS) as heart:
+    with Heartbeat(record, intervals=INTERVALS) as heartbeat:
         time.sleep(5 * INTERVALS.every)
-    assert not heart.lost
+    assert not heartbeat.lost
     with empty_db.transaction() as session:
         assert session.scalar(fresh) == record.run_id
         session.execute(update(Run).values(heartbeat_at=utc_now(3600)))
@@ -49,3 +53,11 @@ def test_a_heart_beats_while_the_block_lasts_and_not_after(empty_db: Database) -
 def test_intervals_last(name: str, seconds: float) -> None:
     with pytest.raises(bloxdb.QueryError, match=f"{name} in seconds is more than 0, not {seconds}"):
         Intervals(**{name: seconds})
+
+
+@pytest.mark.parametrize("folder", ["bloxdb", "trainer", "docs", "examples", "benchmarks"])
+def test_a_sign_of_life_is_called_heartbeat_and_nothing_shorter(folder: str) -> None:
+    short = re.compile("(?<![a-z])(beat|heart)(?![a-z])", re.IGNORECASE)
+    texts = [path for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".md")]
+    assert texts
+    assert [path.name for path in texts if short.search(path.read_text())] == []

@@ -133,7 +133,7 @@ def test_two_workers_of_one_name_never_write_one_run(empty_db: Database) -> None
     queue = queue_of(empty_db, [1])
     old = claim(queue, "box:1")
     assert old is not None
-    assert claim(queue, "box:1") is None, "it was stolen while its heart beat"
+    assert claim(queue, "box:1") is None, "it was stolen while its heartbeat went on"
     with empty_db.transaction() as session:
         session.execute(update(Run).values(heartbeat_at=utc_now(1000)))
     new = claim(queue, "box:1")

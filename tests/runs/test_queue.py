@@ -142,11 +142,11 @@ def hammer(path: Path, log: Path) -> None:
         with bloxdb.open(path) as db:
             queue = RunQueue(db, range(RUNS), RECIPE, 0)
             while queue.left():
-                record = queue.claim(worker_name(), None, HAMMER)
+                record = queue.claim(worker=worker_name(), intervals=HAMMER)
                 if record is None:
                     time.sleep(0.05)
                     continue
-                with Heartbeat(record, HAMMER):
+                with Heartbeat(record, intervals=HAMMER):
                     finish(record)
                 with log.open("a") as stream:
                     stream.write(f"{record.arch_id}\n")

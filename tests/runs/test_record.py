@@ -221,7 +221,7 @@ def test_a_record_that_nobody_has_any_more_leaves_its_run_to_the_next(empty_db: 
 
 def test_who_lost_a_run_does_not_end_the_hold_of_who_has_it(empty_db: Database) -> None:
     queue = queue_of(empty_db, [1])
-    old = queue.claim("elsewhere:1")
+    old = queue.claim(worker="elsewhere:1")
     assert old is not None
     with empty_db.transaction() as session:
         session.execute(update(Run).values(heartbeat_at=utc_now(1000)))

@@ -185,8 +185,8 @@ def test_workers_show_their_epoch_and_how_long_ago_they_lived(empty_db: Database
     first, second = runs.workers(empty_db)
     assert (first["worker"], first["arch_id"], first["epoch"], first["epochs"]) == ("a:1", 6, 0, 2)
     assert (second["worker"], second["arch_id"], second["epoch"], second["recipe"]) == ("b:2", 5, 2, "mine-2")
-    assert first["last_beat_s"] is None
-    assert 90 <= second["last_beat_s"] < 120
+    assert first["last_heartbeat_s"] is None
+    assert 90 <= second["last_heartbeat_s"] < 120
 
 
 def test_failures_say_what_was_said_of_them_in_order(empty_db: Database) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
-from bloxdb.trainer import augment
+from bloxdb.trainer import augment, devices
 from bloxdb.trainer.data import DataSet, Split
 from bloxdb.trainer.recipe import TrainingRecipe
 from scipy.stats import chisquare
@@ -103,7 +105,7 @@ def test_how_many_images_are_changed_together_changes_no_number(
     recipe = TrainingRecipe("cifar100", 1, batch=batch, crop_padding=2, cutout=3)
     some, found = data(5000), []
     for at_once in (1, 2048, 4500, 100_000):
-        monkeypatch.setitem(augment._AT_ONCE, "cpu", at_once)
+        monkeypatch.setitem(devices.KINDS, "cpu", replace(devices.KINDS["cpu"], at_once=at_once))
         generator = torch.Generator().manual_seed(7)
         batches = list(augment.training_batches(some, recipe, generator))
         assert all(images.is_contiguous(memory_format=torch.channels_last) for images, _ in batches)

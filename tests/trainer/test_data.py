@@ -72,7 +72,7 @@ def test_cifar_is_read_and_split_as_in_the_release(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, classes: int
 ) -> None:
     files = Cifar(tmp_path, monkeypatch, name, train=60, test=20)
-    data = load_data(name.lower(), tmp_path)
+    data = load_data(name.lower(), folder=tmp_path)
     assert [len(split) for split in (data.train, data.val, data.test)] == [54, 6, 20]
     assert data.classes == classes
     np.random.seed(0)  # as the release says it
@@ -86,7 +86,7 @@ def test_cifar_is_read_and_split_as_in_the_release(
 
 def test_a_data_set_that_is_not_there_is_a_sentence_with_the_command(tmp_path: Path) -> None:
     with pytest.raises(MissingDataError, match="bloxdb train --dataset cifar100 --data-dir .* --download"):
-        load_data("cifar100", tmp_path)
+        load_data("cifar100", folder=tmp_path)
 
 
 def test_a_damaged_data_set_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,4 +94,4 @@ def test_a_damaged_data_set_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with (files.folder / "train").open("ab") as stream:
         stream.write(b"!")
     with pytest.raises(MissingDataError, match="no undamaged CIFAR100"):
-        load_data("cifar100", tmp_path)
+        load_data("cifar100", folder=tmp_path)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from bloxdb.trainer import devices
+from bloxdb.trainer.graphs import are_used
+from bloxdb.trainer.loop import _rate_on, _Sums
+from bloxdb.trainer.recipe import default_recipe
 
 import bloxdb
 from tests.trainer.helpers import ROOT, some_digits
@@ -193,3 +199,72 @@ def test_a_program_that_is_not_there_or_fails_prints_nothing() -> None:
     assert devices.run("echo", "a b") == "a b\n"
     assert devices.run("no-such-program-of-ours") == ""
     assert devices.run("false") == ""
+
+
+# What is no question of a device: torch's settings of CUDA and its version, which are there on any machine,
+# and the type of a dataclass's field.
+OF_TORCH = {"switches.py": {"backends.cuda"}, "environment.py": {"version.cuda"}, "recipe.py": {"one.type"}}
+KIND_NAMES = {"cpu", *devices.KINDS, "mps", "xpu"}
+
+
+def asked_of_devices(path: Path) -> set[str]:
+    """What a module says of kinds of device in code: `.type`, `is_cuda`, `torch.cuda`, and names as texts.
+
+    That a tensor is brought to the processor, ``.cpu()``, asks nothing.
+    """
+    tree, found = ast.parse(path.read_text()), set()
+    documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            owner = ast.unparse(node.value).rpartition(".")[2]
+            if node.attr == "type" or node.attr.removeprefix("is_") in KIND_NAMES - {"cpu"}:
+                found.add(f"{owner}.{node.attr}")
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
+            found |= {node.value} if node.value.partition(":")[0] in KIND_NAMES else set()
+    return found
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "trainer").glob("*.py")), ids=lambda path: path.name)
+def test_no_other_module_asks_what_kind_a_device_is(path: Path) -> None:
+    asked = asked_of_devices(path)
+    if path.name == "devices.py":
+        assert asked >= {"device.type", "torch.cuda", "cpu", "cuda"}
+    else:
+        assert asked == OF_TORCH.get(path.name, set())
+
+
+@pytest.fixture
+def mps(monkeypatch: pytest.MonkeyPatch) -> devices.Kind:
+    """A line for another kind of GPU, of which there are two."""
+    kind = devices.Kind(
+        count=lambda: 2,
+        synchronise=lambda: None,
+        free=lambda: None,
+        describe=lambda device: {"gpu": "another", "cuda": "", "driver": ""},
+        choose=lambda device: None,
+        sums=torch.float32,
+    )
+    monkeypatch.delitem(devices.KINDS, "cuda")
+    monkeypatch.setitem(devices.KINDS, "mps", kind)
+    return kind
+
+
+def test_another_kind_is_a_line(mps: devices.Kind) -> None:
+    assert devices.kind_of("mps:1") is devices.kind_named(torch.device("mps")) is mps
+    assert [place.device for place in devices.places(None, 1, None)] == ["mps:0", "mps:1"]
+    assert [place.device for place in devices.places("1", 2, None)] == ["mps:1"] * 2
+    assert [place.device for place in devices.places("none", 1, None)] == ["cpu"]
+    assert devices.name_of("mps:1") == "another"
+    with pytest.raises(bloxdb.QueryError, match="leave --graphs out where a mps computes"):
+        are_used(torch.device("mps"), default_recipe("digits", 1), True)
+    assert isinstance(_rate_on(torch.device("cpu"), 0.5), float)
+
+
+def test_sums_are_of_the_type_that_the_kind_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    assert _Sums(cpu).sums.dtype == torch.float64
+    monkeypatch.setitem(devices.KINDS, "cpu", replace(devices.KINDS["cpu"], sums=torch.float32))
+    sums = _Sums(cpu)
+    sums.send()
+    assert sums.sums.dtype == torch.float32
+    assert not sums.is_known_to_diverge

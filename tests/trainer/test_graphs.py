@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 import torch
 from bloxdb.trainer.data import DataSet
-from bloxdb.trainer.graphs import BY_DEFAULT, Again, Replayed, Work, are_used, recorder_for
+from bloxdb.trainer.devices import Work
+from bloxdb.trainer.graphs import BY_DEFAULT, Replayed, are_used, recorder_for
 from bloxdb.trainer.loop import Training
 from torch import Tensor
 
@@ -19,19 +20,23 @@ from tests.trainer.helpers import QUICK, digits_recipe, job, some_digits, train
 DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available()
 
 
-class Written(Again):
-    """Writes down what it is asked, too."""
+class Written:
+    """Records nothing, on any device: what it gives is the work itself. It writes down what it is asked."""
 
     def __init__(self) -> None:
         self.told: list[str] = []
 
     def run(self, work: Work) -> None:
         self.told.append("run")
-        super().run(work)
+        work()
 
     def record(self, work: Work) -> Work:
         self.told.append("record")
-        return super().record(work)
+        return work
+
+    def milliseconds(self, replay: Work) -> float:
+        replay()
+        return 0.0
 
 
 def batch(images: int, value: float) -> tuple[Tensor, Tensor]:
@@ -98,7 +103,7 @@ def test_a_recorded_training_gives_the_numbers_of_a_plain_one_bit_for_bit(
     there = data.to(torch.device(device))
     recorder = recorders(device)()
     plain = trained(Training(space.arch_vec(QUICK), recipe, there, 0), 3)
-    recorded = trained(Training(space.arch_vec(QUICK), recipe, there, 0, recorder), 3)  # type: ignore[arg-type]
+    recorded = trained(Training(space.arch_vec(QUICK), recipe, there, 0, recorder=recorder), 3)  # type: ignore[arg-type]
     assert recorded == plain
     if isinstance(recorder, Written):  # of training and measuring, the whole batch and the last
         assert recorder.told.count("record") == 4
@@ -112,12 +117,12 @@ def test_a_recorded_training_goes_on_from_a_plain_ones_state_and_the_other_way(
     there, record = data.to(torch.device(device)), recorders(device)
     whole = trained(Training(space.arch_vec(QUICK), recipe, there, 0), 4)
     for first, second in ((None, record()), (record(), None), (record(), record())):
-        training = Training(space.arch_vec(QUICK), recipe, there, 0, first)  # type: ignore[arg-type]
+        training = Training(space.arch_vec(QUICK), recipe, there, 0, recorder=first)  # type: ignore[arg-type]
         curve = [training.train_epoch() for _ in range(after)]
         stream = io.BytesIO()
         torch.save(training.state(), stream)
         stream.seek(0)
-        again = Training(space.arch_vec(QUICK), recipe, there, 0, second)  # type: ignore[arg-type]
+        again = Training(space.arch_vec(QUICK), recipe, there, 0, recorder=second)  # type: ignore[arg-type]
         again.restore(torch.load(stream, map_location=device, weights_only=True))
         rest = trained(again, 4 - after)
         assert [curve + rest[0], *rest[1:]] == whole  # type: ignore[operator]
@@ -125,7 +130,7 @@ def test_a_recorded_training_goes_on_from_a_plain_ones_state_and_the_other_way(
 
 def test_going_back_to_a_state_forgets_what_was_recorded(data: DataSet) -> None:
     recipe = digits_recipe(3)
-    training = Training(space.arch_vec(QUICK), recipe, data, 0, Written())
+    training = Training(space.arch_vec(QUICK), recipe, data, 0, recorder=Written())
     begun = io.BytesIO()
     torch.save(training.state(), begun)
     first = [training.train_epoch() for _ in range(3)]

@@ -51,7 +51,7 @@ OPTIONS = (
     2,
     "--checkpoint-every",
     1,
-    "--beat",
+    "--heartbeat",
     0.2,
     "--dead-after",
     2,
@@ -269,7 +269,7 @@ def train_all(
     db: Database, archs: list[int], data: DataSet, epochs: int = 2, **changes: float
 ) -> list[Event]:
     worker, queue, env_id, events = worker_for(db, archs, data, epochs, **changes)
-    while (record := queue.claim(worker.name, env_id, fast_intervals())) is not None:
+    while (record := queue.claim(worker=worker.name, env_id=env_id, intervals=fast_intervals())) is not None:
         worker.train(record)
     return events
 
@@ -350,7 +350,7 @@ def test_what_is_no_want_of_memory_stops_the_worker(empty_db: Database) -> None:
 
 def test_a_run_that_was_taken_over_is_left_to_its_new_worker(empty_db: Database) -> None:
     worker, queue, env_id, events = worker_for(empty_db, [QUICK], some_digits(64))
-    record = queue.claim(worker.name, env_id, fast_intervals())
+    record = queue.claim(worker=worker.name, env_id=env_id, intervals=fast_intervals())
     assert record is not None
     with empty_db.transaction() as session:
         session.execute(update(bloxdb.Run).values(worker="elsewhere:1"))
@@ -369,7 +369,7 @@ def test_a_run_that_is_lost_within_an_epoch_ends_there_and_is_told(empty_db: Dat
     long = Split(few.train.images.repeat(400, 1, 1, 1), few.train.labels.repeat(400))
     data = DataSet("digits", 10, few.mean, few.std, long, few.val, few.test)
     worker, queue, env_id, events = worker_for(empty_db, [QUICK], data, epochs, batch=2)
-    record = queue.claim(worker.name, env_id, fast_intervals())
+    record = queue.claim(worker=worker.name, env_id=env_id, intervals=fast_intervals())
     assert record is not None
     thief = threading.Timer(1.0, lambda: steal(empty_db))
     thief.start()
