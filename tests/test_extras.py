@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bloxdb.db.dialects import ENGINES
 from bloxdb.errors import MissingExtraError
 from bloxdb.extras import library, needed
 
@@ -73,7 +74,10 @@ def test_one_module_says_how_an_extra_is_installed(path: Path) -> None:
 
 def test_every_extra_of_a_user_is_asked_for() -> None:
     asked = set[str]().union(*(code_of(path)[0] for path in CODE))
-    assert asked == {"compat", "frames", "plot", "postgresql", "tensorboard", "train"}
+    asked |= {
+        engines.NEEDS[0] for engines in ENGINES.values() if engines.NEEDS[0]
+    }  # the class says what it needs
+    assert asked == {"compat", "frames", "plot", "postgresql", "tensorboard", "train", "web"}
 
 
 WAYS = {
@@ -107,6 +111,7 @@ class Hidden(MetaPathFinder):
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 
 sys.meta_path.insert(0, Hidden())
+from bloxdb.db.dialects import ENGINES
 from bloxdb.errors import MissingExtraError
 """
     code = f"{hidden}{code}\ntry:\n    ask()\nexcept MissingExtraError as error:\n    print(error)\n"

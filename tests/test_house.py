@@ -27,6 +27,7 @@ HELD_BY = {
     "bloxdb/dataset/opening.py": "tests/dataset/test_folder.py",
     "bloxdb/dataset/source.py": "tests/dataset/test_dataset.py",
     "bloxdb/db/card.py": "tests/draw/test_pages.py",
+    "bloxdb/db/engines.py": "tests/db/test_dialects.py",
     "bloxdb/db/leaderboard.py": "tests/test_queries.py",
     "bloxdb/db/statuses.py": "tests/runs/test_status.py",
     "bloxdb/draw/blocks.py": "tests/draw/test_networks.py",

@@ -11,7 +11,7 @@ from threading import Lock
 from bloxdb.db.access import beside
 from bloxdb.db.connection import application_id
 from bloxdb.db.database import Database, open
-from bloxdb.db.dialects import APPLICATION_ID
+from bloxdb.db.sqlite import APPLICATION_ID
 from bloxdb.web import answers
 from bloxdb.web.answers import Answer
 

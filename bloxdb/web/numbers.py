@@ -12,7 +12,7 @@ from bloxdb.db.arrays import read_numbers
 from bloxdb.db.database import Database
 from bloxdb.db.epochs import EpochBlock, read_epochs
 from bloxdb.db.schema import EPOCH_MEASURES, RUN_MEASURES, Device, Latency, Recipe, Run
-from bloxdb.measures import COSTS, LATENCY, OVERWRITTEN, Array, from_stored
+from bloxdb.measures import COSTS, LATENCY, Array, first_of_curve, from_stored
 from bloxdb.selection import Selection
 from bloxdb.space.cells import NUM_ARCHS, NUM_BLOCKS
 from bloxdb.space.keys import model_hash
@@ -99,8 +99,7 @@ def curves(db: Database, shelf: int) -> bytes:
         values = of_runs.get(row.pop("id"), {name: np.empty(0) for name in parts})
         is_lost = row.pop("first_epoch_is_best")
         for name, found in values.items():
-            if is_lost and name in OVERWRITTEN:
-                found[:1] = np.nan
+            found[: first_of_curve(name, is_lost) - 1] = np.nan
             parts[name].append(found)
             row["epochs"] = len(found)
         row["seed"] = str(row["seed"])

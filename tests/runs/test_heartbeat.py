@@ -24,7 +24,7 @@ def test_a_heartbeat_keeps_a_run_and_notices_when_it_is_lost(empty_db: Database)
     assert record is not None
     with Heartbeat(record, intervals=INTERVALS) as heartbeat:
         time.sleep(2 * INTERVALS.dead_after)
-        assert claim(queue, "elsewhere:2") is None
+        assert claim(queue, "elsewhere:2", INTERVALS) is None
         with empty_db.transaction() as session:
             session.execute(update(Run).values(worker="elsewhere:2"))
         time.sleep(5 * INTERVALS.every)

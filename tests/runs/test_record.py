@@ -19,7 +19,7 @@ from bloxdb.runs.processes import shown, worker_name
 from bloxdb.runs.record import RunRecord, is_held
 from bloxdb.runs.results import EpochResult, Metrics, RunResult
 from bloxdb.runs.status import retry
-from tests.runs.helpers import INTERVALS, RESULT, claim, finish, queue_of
+from tests.runs.helpers import PATIENT, RESULT, claim, finish, queue_of
 
 
 def test_a_run_whose_heart_stopped_is_taken_over_and_its_worker_finds_out(empty_db: Database) -> None:
@@ -28,7 +28,7 @@ def test_a_run_whose_heart_stopped_is_taken_over_and_its_worker_finds_out(empty_
     assert old is not None
     assert claim(queue, "elsewhere:2") is None
     with empty_db.transaction() as session:
-        session.execute(update(Run).values(heartbeat_at=utc_now(INTERVALS.dead_after + 1)))
+        session.execute(update(Run).values(heartbeat_at=utc_now(PATIENT.dead_after + 1)))
     new = claim(queue, "elsewhere:2")
     assert new is not None
     for write in (

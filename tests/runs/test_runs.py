@@ -13,7 +13,7 @@ from bloxdb import Database, Run, runs
 from bloxdb.db.dialects import utc_now
 from bloxdb.db.statuses import STATUSES
 from bloxdb.runs import EpochResult, RunLostError, RunQueue, RunRecord, RunResult
-from tests.runs.helpers import INTERVALS, RESULT, claim, finish, queue_of
+from tests.runs.helpers import PATIENT, RESULT, claim, finish, queue_of
 
 ARCH = 7
 NONE = "(none)"
@@ -51,7 +51,7 @@ def everything(db: Database) -> list[Any]:
 
 def let_its_worker_vanish(db: Database) -> None:
     with db.transaction() as session:
-        session.execute(update(Run).values(heartbeat_at=utc_now(INTERVALS.dead_after + 1)))
+        session.execute(update(Run).values(heartbeat_at=utc_now(PATIENT.dead_after + 1)))
 
 
 def claim_after_its_worker_is_gone(db: Database, queue: RunQueue, record: RunRecord) -> None:

@@ -12,7 +12,7 @@ import bloxdb
 from bloxdb import Database, space
 from bloxdb.db.schema import EPOCH_MEASURES, RUN_MEASURES
 from bloxdb.draw.palette import DARK, LIGHT
-from bloxdb.measures import OVERWRITTEN
+from bloxdb.measures import EPOCH
 from bloxdb.web.answers import answer, is_answered, names
 from bloxdb.web.numbers import SHELF
 from tests.web.conftest import DEVICE, DONE, FAILED, HOSTILE, RUNNING
@@ -99,7 +99,7 @@ def test_a_shelf_has_all_runs_of_its_architectures_with_their_epochs(explored: D
             for name in EPOCH_MEASURES:
                 values = [None if np.isnan(value) else value for value in found[name][at : at + len(epochs)]]
                 wanted = [epoch[name] for epoch in epochs]
-                if recipe["first_epoch_is_best"] and name in OVERWRITTEN:
+                if recipe["first_epoch_is_best"] and EPOCH[name].overwritten:
                     wanted[:1] = [None] * len(wanted[:1])
                 assert values == wanted
             at += len(epochs)
