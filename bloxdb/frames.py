@@ -142,7 +142,7 @@ def to_arrow(
     average = average_of(seeds)
     if average and what == "runs":
         raise QueryError("a run has one seed; averages are of 'leaderboard' or of 'epochs'")
-    names = (_OF_AVERAGES if average else _OF_RUNS)[what]
+    names = _OF_AVERAGES[what] if average else frame_columns(what)
     numbers = None if epochs is None else _numbers(db, epochs)
     indices = None if archs is None else np.unique(space.arch_indices(archs))
     wanted = _Wanted(chosen_columns(columns, names), numbers, indices, first_epoch)

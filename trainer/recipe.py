@@ -18,6 +18,8 @@ from bloxdb.db.references import DATASETS, RELEASED, Images, RecipeFacts, new_na
 from bloxdb.errors import QueryError
 from bloxdb.files import expanded, open_file
 
+from .sources import unknown
+
 PRECISIONS = ("fp32", "tf32", "bf16")
 SHEARS = ("corner", "centre")
 INIT_ORDERS = ("cells", "stages")
@@ -279,10 +281,7 @@ def default_recipe(
         There is no such data set.
     """
     if dataset not in DATASETS and data_digest is None:
-        raise QueryError(
-            f"there is no data set {dataset!r}; choose one of: {', '.join(DATASETS)}; one of your own is "
-            "given by --dataset NAME.npz or --dataset MODULE:FUNCTION"
-        )
+        raise unknown(dataset)
     values = _RELEASE | _DEFAULTS.get(dataset, {}) | ({} if epochs is None else {"epochs": epochs})
     return TrainingRecipe(dataset, **values, data_digest=data_digest)
 

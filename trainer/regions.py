@@ -60,11 +60,6 @@ class Regions(nn.Module):
         return _compiled[key]
 
 
-def how_many() -> int:
-    """Kinds of region that this process has compiled, training and measuring apart."""
-    return len(_compiled)
-
-
 def _kind(part: nn.Module) -> Kind:
     """What two regions that differ in their weights only have in common: wires, layers and sizes."""
     wires = tuple(

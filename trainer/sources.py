@@ -38,10 +38,15 @@ def name_of(source: str) -> str:
         if name in DATASETS:
             raise QueryError(f"{source} would be called {name!r}, which is another data set; rename the file")
     else:
-        raise QueryError(
-            f"there is no data set {source!r}; choose one of: {', '.join(DATASETS)}, or a file NAME{FILE}, "
-            "or MODULE:FUNCTION"
-        )
+        raise unknown(source)
     if not 0 < len(name.strip()) <= _LONGEST:
         raise QueryError(f"the name of a data set has 1 … {_LONGEST} characters, which {name!r:.200} has not")
     return name
+
+
+def unknown(source: str) -> QueryError:
+    """What is said of a text that names no data set."""
+    return QueryError(
+        f"there is no data set {source!r}; choose one of: {', '.join(DATASETS)}; one of your own is a file "
+        f"NAME{FILE}, or MODULE:FUNCTION"
+    )
