@@ -135,7 +135,11 @@ def test_train_makes_the_database_if_there_is_none_and_keeps_a_network_that_is_l
 @pytest.mark.parametrize(
     ("more", "code", "told"),
     [
-        (("--dataset", "flowers"), 2, "choose one of: cifar100, cifar10, digits, or a file NAME.npz"),
+        (
+            ("--dataset", "flowers"),
+            2,
+            "choose one of: cifar100, cifar10, digits; one of your own is a file NAME.npz",
+        ),
         (("--dataset", "flowers.npz"), 1, "there is no file flowers.npz to train on"),
         (("--dataset", "digits", "--recipe-name", "*"), 1, "'*' is none: choose another"),
         (("--dataset", "digits", "--arch", "nobody"), 1, "nobody"),
