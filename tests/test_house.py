@@ -33,7 +33,6 @@ HELD_BY = {
     "bloxdb/draw/blocks.py": "tests/draw/test_networks.py",
     "bloxdb/draw/palette.py": "tests/draw/test_networks.py",
     "bloxdb/draw/svg.py": "tests/draw/test_output.py",
-    "bloxdb/extras.py": "tests/test_packaging.py",
     "bloxdb/fields.py": "tests/test_lookups.py",
     "bloxdb/labels.py": "tests/web/test_answers.py",
     "bloxdb/plot/axes.py": "tests/plot/test_arguments.py",
@@ -51,7 +50,6 @@ HELD_BY = {
     "trainer/identity.py": "tests/trainer/test_worker.py",
     "trainer/images.py": "tests/trainer/test_data.py",
     "trainer/naming.py": "tests/trainer/test_recipe.py",
-    "trainer/sources.py": "tests/trainer/test_own_data.py",
 }
 
 
