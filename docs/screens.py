@@ -91,9 +91,9 @@ def train(db: Database) -> None:
     facts = RecipeFacts("digits-30", "digits", 30)
     queue = RunQueue(db, range(0, 91_125, 911), facts, 0)
     queue.fill()
-    beats = Intervals(every=5, dead_after=600)
+    intervals = Intervals(every=5, dead_after=600)
     for number in range(9):
-        record = queue.claim(f"node{1 + number % 3}:{4100 + number}", None, beats)
+        record = queue.claim(worker=f"node{1 + number % 3}:{4100 + number}", intervals=intervals)
         if record is None:
             break
         record.begin(0)
