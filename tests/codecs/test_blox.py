@@ -38,7 +38,7 @@ def test_flipped_bytes_of_a_blox_file_never_give_other_values(golden: Path, stem
         place = draw.randrange(len(split(data)[0]), len(data))
         damaged[place] ^= 1 << draw.randrange(8)
         try:
-            rows = codecs.decode(bytes(damaged), "flipped").rows()
+            rows = codecs.decode(bytes(damaged), source="flipped").rows()
         except BloxFormatError as error:
             assert str(error).startswith("flipped")
         else:
@@ -64,7 +64,7 @@ def test_flips_under_a_right_checksum_give_an_error_or_a_sound_table(golden: Pat
             raw[draw.randrange(8, len(raw))] = draw.randrange(256)
 
         try:
-            table = codecs.decode(inflated_damage(golden, stem, flip), "flipped")
+            table = codecs.decode(inflated_damage(golden, stem, flip), source="flipped")
         except BloxFormatError:
             seen += 1
         else:

@@ -78,7 +78,7 @@ def test_errors_name_the_file_and_the_format(tmp_path: Path) -> None:
             read(place)
         assert info.value.source == str(place)
     with pytest.raises(BloxFormatError, match="an unknown format") as info:
-        codecs.decode(place.read_bytes(), "what came in")
+        codecs.decode(place.read_bytes(), source="what came in")
     assert info.value.source == "what came in"
     with pytest.raises(BloxFormatError, match=r"there is no format 'parquet'; choose blox, pickle, csv"):
         codecs.encode(SMALL, "parquet")
