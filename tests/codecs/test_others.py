@@ -11,7 +11,7 @@ from bloxdb import codecs
 from bloxdb.codecs.formats import EXTENSIONS
 from bloxdb.errors import BloxFormatError
 from bloxdb.release import verify_release
-from bloxdb.release.names import read_header as check_header
+from bloxdb.release.names import checked_header
 from tests.codecs.strategies import few_rows
 
 OTHERS = [
@@ -47,7 +47,7 @@ def test_other_files_are_called_what_they_are(data: bytes, what: str, extension:
     for read in (
         codecs.read,
         codecs.read_header,
-        check_header,
+        checked_header,
         lambda _: bloxdb.from_folder(tmp_path),
     ):
         with pytest.raises(BloxFormatError, match=what) as info:

@@ -154,7 +154,7 @@ def test_whoever_shows_a_curve_begins_with_the_same_epoch(
     data = bloxdb.from_database()
     frame = bloxdb.to_arrow("epochs", archs=[key], seeds=0, columns=[name, "epoch"], first_epoch=wanted)
     found = {
-        "curve": data.curve(key, name, 0, first_epoch=wanted),
+        "curve": data.curve(key, name, seed=0, first_epoch=wanted),
         "table": data.table([key], [name], epoch=range(1, 201), seed=0, first_epoch=wanted)[name][0],
         "frame": frame.sort_by("epoch")[name].to_numpy(),
     }
