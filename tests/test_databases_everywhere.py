@@ -95,7 +95,7 @@ def call(entry: str, db: object, **more: object) -> Any:
 def test_the_entries_are_found() -> None:
     expected = {"top", "pareto", "merge", "Arch.get", "Problem", "compat.from_database", "to_polars", "retry"}
     assert expected | {"RunQueue", "DatabaseSource", "environment_id"} <= set(ENTRIES)
-    assert set(BY_PATH) == {"open", "create", "upgrade", "open_or_create", "check"}
+    assert set(BY_PATH) == {"open", "create", "upgrade", "open_or_create", "check", "repair"}
 
 
 @pytest.mark.parametrize("kind", NO_DATABASES)

@@ -195,7 +195,7 @@ def test_a_heartbeat_in_the_future_keeps_no_run_from_being_taken_over(
     assert claim(queue) is not None
     with empty_db.transaction() as session:
         session.execute(update(Run).values(heartbeat_at=utc_now(seconds)))
-    assert claim(queue, "elsewhere:2") is not None
+    assert claim(queue, "elsewhere:2", INTERVALS) is not None
 
 
 def test_a_run_without_any_heartbeat_is_taken_over(empty_db: Database) -> None:
