@@ -19,7 +19,7 @@ from bloxdb.errors import RunLostError
 from bloxdb.runs import workers
 from bloxdb.runs.processes import claimed, lives, may_live, place_of, shown, this_place, worker_name
 from bloxdb.runs.results import EpochResult
-from tests.runs.helpers import RESULT, claim, finish, queue_of
+from tests.runs.helpers import INTERVALS, RESULT, claim, finish, queue_of
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells the place")
 NAME = "from bloxdb.runs import worker_name; print(worker_name(), flush=True)"
