@@ -1,7 +1,7 @@
 """Which epoch of a run is the best one: the rule, for one epoch, for arrays, and for SQL.
 
 It is the epoch of the highest validation top-1; of equal ones that of the lowest validation loss, a loss that
-was not measured being the highest; of those that are equal still the latest. So has the release it.
+was not measured being the highest; of those that are equal still the latest. The release has it so.
 """
 
 from __future__ import annotations
