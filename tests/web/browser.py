@@ -65,8 +65,10 @@ def until(page: Any, expression: str) -> None:
 
 
 def see(page: Any, url: str) -> None:
+    """Go there and wait for its view; where only the address within the page changes, not for the one before."""
+    page.evaluate("document.querySelector('main > .view')?.setAttribute('data-before', '')")
     page.goto(url)
-    page.wait_for_selector("main > .view")
+    page.wait_for_selector("main > .view:not([data-before])")
 
 
 def scatter(page: Any, home: str, query: str = "") -> Any:
