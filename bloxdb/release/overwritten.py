@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 from bloxdb.measures import EPOCH, MISSING, Array
 
 _NEARLY_ALL = 0.9  # a run that got no better after its first epoch cannot be told from one that did
 _ENOUGH = 3  # runs, below which it may be chance
+_SLICE = 5_000  # runs looked at together
 _BEST_BY = "val_top1"
 _OTHERS = tuple(name for name in EPOCH if EPOCH[name].overwritten and name != _BEST_BY)
 
@@ -37,19 +39,27 @@ def first_epoch_is_best(measures: Mapping[str, Array]) -> bool:
     top1 = measures.get(_BEST_BY)
     if top1 is None or len(top1) < _ENOUGH or top1.shape[1] < 2:
         return False
-    first, later = top1[:, :1], top1[:, 1:]
+    looked_at = [name for name in (_BEST_BY, *_OTHERS) if name in measures]
+    telling = matching = 0
+    for start in range(0, len(top1), _SLICE):
+        tells, matches = _rows({name: measures[name][start : start + _SLICE] for name in looked_at})
+        telling += int(tells.sum())
+        matching += int((tells & matches).sum())
+    return matching >= max(_ENOUGH, _NEARLY_ALL * telling)
+
+
+def _rows(measures: Mapping[str, Array]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Which runs tell anything, a level curve does not; and in which epoch 1 equals the best later one."""
+    first, later = measures[_BEST_BY][:, :1], measures[_BEST_BY][:, 1:]
     # NaN among floats is what MISSING is among integers: less than any value
     highest = np.fmax.reduce(later, axis=1, keepdims=True)
     same = (later == highest) & (first == highest)
-    for name in _OTHERS:
-        if name in measures:
-            values = measures[name]
+    for name, values in measures.items():
+        if name != _BEST_BY:
             same &= (values[:, 1:] == values[:, :1]) | _is_missing(values[:, :1])
     lowest = np.where(_is_missing(later), highest, later).min(axis=1)
-    tells = (lowest != highest[:, 0]) & ~_is_missing(first[:, 0])  # a level curve says nothing
-    tells &= ~_is_missing(highest[:, 0])
-    matching = same.any(axis=1) & tells
-    return bool(matching.sum() >= max(_ENOUGH, _NEARLY_ALL * tells.sum()))
+    tells = (lowest != highest[:, 0]) & ~_is_missing(first[:, 0]) & ~_is_missing(highest[:, 0])
+    return tells, same.any(axis=1)
 
 
 def _is_missing(values: Array) -> Array:

@@ -238,6 +238,14 @@ def test_level_and_missing_curves_tell_nothing(missing: float) -> None:
     assert first_epoch_is_best({"val_top1": both})
 
 
+@pytest.mark.parametrize(("others", "expected"), [(900, True), (1_100, True), (1_500, False), (6_000, False)])
+def test_nearly_all_is_counted_over_all_runs_however_many(others: int, expected: bool) -> None:
+    over = np.tile([9, 1, 9, 3], (11_000, 1))
+    over[len(over) - others :, 0] = 2  # the last of them, which are looked at last
+    assert first_epoch_is_best({"val_top1": over, "val_loss": np.ones_like(over)}) is expected
+    assert first_epoch_is_best({"val_top1": over[::-1]}) is expected
+
+
 VALUES = st.sampled_from([10_000, 20_000, 30_000, MISSING])
 
 
