@@ -6,21 +6,25 @@ compares it as something else and answers wrongly. So each public entry passes i
 
 from __future__ import annotations
 
+import json
 import math
 import operator
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, SupportsFloat, TypeGuard
 
 import numpy as np
 
-from bloxdb.errors import QueryError
+from bloxdb.errors import QueryError, storable
 
 LARGEST = 2**63 - 1
 """The largest integer that a database holds."""
+
+MOST = 2**31 - 1
+"""The largest count, as of epochs or images: a column of counts has 32 bits on a server."""
 
 
 def integer(value: object, what: str, *, low: int = -LARGEST - 1, high: int = LARGEST) -> int:
@@ -125,6 +129,105 @@ def number(value: object, what: str, *, finite: bool = True) -> float | int:
     return found
 
 
+def text(value: object, what: str, *, longest: int | None = None) -> str:
+    """A text that every database can hold and every file can spell.
+
+    Parameters
+    ----------
+    value
+        What the caller gave.
+    what
+        What it is, for the error, as ``'a message'``.
+    longest
+        How many characters there is room for; any number if None.
+
+    Returns
+    -------
+    str
+        The same text.
+
+    Raises
+    ------
+    QueryError
+        It is no text, too long, or has the character NUL or half of a pair of UTF-16.
+
+    Examples
+    --------
+    >>> text(np.str_("cifar100"), "a data set")
+    'cifar100'
+    """
+    if not isinstance(value, str):
+        raise QueryError(f"{what} is a text, not {_shown(value)}")
+    if longest is not None and len(value) > longest:
+        raise QueryError(f"{what} has at most {longest} characters, not {len(value)}")
+    found = str(value)
+    if found != storable(found):
+        raise QueryError(f"{what} has a character that no database holds: {storable(found)!r:.100}")
+    return found
+
+
+def of_type(value: object, kind: type, what: str, *, or_none: bool = False) -> None:
+    """Refuse a value of another type than is needed.
+
+    Parameters
+    ----------
+    value
+        What the caller gave.
+    kind
+        The type.
+    what
+        What it is, for the error, as ``'a run's result'``.
+    or_none
+        Whether None will do.
+
+    Raises
+    ------
+    QueryError
+        It is of another type.
+    """
+    if not (isinstance(value, kind) or (or_none and value is None)):
+        raise QueryError(f"{what} is a {kind.__name__}{' or None' if or_none else ''}, not {_shown(value)}")
+
+
+def settings(value: object, what: str) -> dict[str, Any]:
+    """Settings by name, as JSON gives them back: tuples are lists, and NumPy's numbers are Python's.
+
+    Parameters
+    ----------
+    value
+        What the caller gave: texts, finite numbers, bools, None, and lists and mappings of them, by text.
+    what
+        What they are, for the error, as ``'the settings of a recipe'``.
+
+    Returns
+    -------
+    dict
+        The same settings.
+
+    Raises
+    ------
+    QueryError
+        They are no mapping by texts, or a value is none of these.
+
+    Examples
+    --------
+    >>> settings({"lr": np.float64(0.1), "steps": (1, 2)}, "the settings of a recipe")
+    {'lr': 0.1, 'steps': [1, 2]}
+    """
+    if not isinstance(value, Mapping):
+        raise QueryError(f"{what} are a mapping, not {_shown(value)}")
+    try:
+        written = json.dumps(_with_texts(value, what), allow_nan=False, default=_json)
+    except QueryError:
+        raise
+    except (TypeError, ValueError, RecursionError) as error:
+        raise QueryError(
+            f"{what} are texts, finite numbers, bools, None, and lists and mappings of them: {error}"
+        ) from error
+    found: dict[str, Any] = json.loads(written)
+    return found
+
+
 def is_several(value: object) -> TypeGuard[Iterable[Any]]:
     """Whether an argument is several values: a text is one, and so is an array without dimensions.
 
@@ -220,6 +323,25 @@ def as_index(value: object) -> int | None:
         return operator.index(value)  # type: ignore[arg-type]
     except _REFUSALS:
         return None
+
+
+def _with_texts(value: Any, what: str) -> Any:
+    """The same with texts that every database holds, and with texts as keys: JSON makes texts of others."""
+    if isinstance(value, str):
+        return text(value, f"a text in {what}")
+    if isinstance(value, list | tuple):
+        return [_with_texts(one, what) for one in value]
+    if not isinstance(value, Mapping):
+        return value
+    return {text(key, f"a name in {what}"): _with_texts(one, what) for key, one in value.items()}
+
+
+def _json(value: object) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if hasattr(value, "dtype") and getattr(value, "shape", None) == ():
+        return _item(value)
+    raise TypeError(f"{_shown(value)} is none")
 
 
 _REFUSALS = (TypeError, ValueError, RuntimeError)

@@ -18,9 +18,9 @@ import numpy.typing as npt
 from sqlalchemy import JSON, Boolean, Column, DateTime, Double, Integer, String
 from sqlalchemy.types import TypeEngine
 
-from bloxdb.arguments import LARGEST
+from bloxdb.arguments import LARGEST, MOST
 from bloxdb.counts import Counts
-from bloxdb.db.references import new_name
+from bloxdb.db.recipes import new_name
 from bloxdb.db.schema import Base, Device, Env, Latency, Recipe, Run
 from bloxdb.db.statuses import ENDED, FINISHED
 from bloxdb.errors import BloxFormatError, QueryError, ReleaseError, one_line
@@ -36,11 +36,11 @@ _RANGES: dict[str, range] = {
     "best_epoch": EPOCHS,
     "epochs": range(EPOCHS.stop),
     "epoch": EPOCHS,
-    "device_workers": range(1, 2**31),
-    "train_images": range(2**31),
-    "val_images": range(2**31),
-    "test_images": range(2**31),
-    "id": range(2**31),
+    "device_workers": range(1, MOST + 1),
+    "train_images": range(MOST + 1),
+    "val_images": range(MOST + 1),
+    "test_images": range(MOST + 1),
+    "id": range(MOST + 1),
 }
 """Whole numbers that a column of this name may have, in any of the tables."""
 

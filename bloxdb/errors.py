@@ -165,4 +165,20 @@ def one_line(error: BaseException, most: int = 500) -> str:
     str
         Its words on one line, cut off after so many letters; the name of its class where it says nothing.
     """
-    return " ".join(str(error).split())[:most] or type(error).__name__
+    return storable(" ".join(str(error).split())[:most]) or type(error).__name__
+
+
+def storable(text: str) -> str:
+    r"""A text with escapes for what no database and no UTF-8 has: the character NUL, and halves of UTF-16.
+
+    Parameters
+    ----------
+    text
+        Any text.
+
+    Examples
+    --------
+    >>> storable("a\0b\udc80")
+    'a\\x00b\\udc80'
+    """
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")

@@ -8,6 +8,7 @@ import os
 import re
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BufferedReader, BytesIO
 from pathlib import Path
@@ -29,6 +30,8 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
+_LONGEST_NAME = 255  # bytes, of the systems that there are
+_LONGEST_PATH = 4_095
 _UNSAFE = frozenset('%/\\<>:"|?*')
 _RESERVED = re.compile(r"con|prn|aux|nul|(?:com|lpt)[0-9¹²³]", re.IGNORECASE)
 _LARGE = 1 << 22  # bytes from which NumPy asks for huge pages
@@ -45,15 +48,53 @@ def expanded(path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     QueryError
-        It is blank: ``--out "$UNSET"`` is meant for no folder, and least of all for the one we are in.
+        It is no path at all, has a name that no disk takes, or begins where we are and that is gone; or it is
+        blank: ``--out "$UNSET"`` is meant for no folder, and least of all for the one we are in.
     """
-    if not os.fspath(path).strip():
+    given = os.fspath(path) if isinstance(path, str | os.PathLike) else path
+    if not isinstance(given, str):
+        raise QueryError(f"a path is a text or a Path, not {path!r:.100}")
+    if not given.strip():
         raise QueryError("a path is blank: name a file or a folder; a single dot is the folder you are in")
-    place = Path(path)
+    if "\0" in given:
+        raise QueryError(f"a path has no character NUL, as {given!r:.100} does")
+    place = Path(given)
+    with suppress(RuntimeError):  # nobody is called so: it is a name like any other
+        place = place.expanduser()
     try:
-        return place.expanduser()
-    except RuntimeError:  # nobody is called so: it is a name like any other
-        return place
+        sizes = [len(os.fsencode(part)) for part in (*place.parts, place)]
+    except UnicodeEncodeError as error:
+        raise QueryError(f"{given!a:.100} is no path: it has half of a pair of UTF-16") from error
+    if max(sizes[:-1], default=0) > _LONGEST_NAME or sizes[-1] > _LONGEST_PATH:
+        raise QueryError(
+            f"a name in a path has at most {_LONGEST_NAME} bytes, a path {_LONGEST_PATH}; {given!r:.60} … "
+            f"has {max(sizes[:-1])}, and {sizes[-1]} in all"
+        )
+    if not place.is_absolute():
+        check_here(place)
+    return place
+
+
+def check_here(path: Path) -> None:
+    """Refuse a path that begins in the folder we are in where that was removed.
+
+    Parameters
+    ----------
+    path
+        The path, for the error.
+
+    Raises
+    ------
+    QueryError
+        There is no such folder any more.
+    """
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise QueryError(
+            f"the folder that you are in was removed, so that {path} is nowhere; go to another one, or write "
+            "the path from the root on"
+        ) from error
 
 
 def absolute(path: Path) -> Path:

@@ -20,7 +20,8 @@ from bloxdb.averages import Averages
 from bloxdb.db.database import Database, asked
 from bloxdb.db.epochs import EpochBlock, read_epochs
 from bloxdb.db.leaderboard import LEADERBOARD_COLUMNS, leaderboard
-from bloxdb.db.references import ALL_RECIPES, Seeds, average_of, find_recipe, find_seeds
+from bloxdb.db.recipes import ALL_RECIPES
+from bloxdb.db.references import Seeds, average_of, find_recipe, find_seeds
 from bloxdb.db.schema import EPOCH_MEASURES, RUN_MEASURES, Recipe, Run
 from bloxdb.db.statuses import FINISHED, STATUSES
 from bloxdb.errors import QueryError
@@ -160,7 +161,7 @@ def to_arrow(
             return _epochs(arrow, sessions, chosen, only, wanted)
         if what == "leaderboard":
             query = select(*(leaderboard.c[name] for name in wanted.columns))
-            query = query.order_by(leaderboard.c.arch_id, leaderboard.c.seed)
+            query = query.order_by(leaderboard.c.arch_id, leaderboard.c.recipe, leaderboard.c.seed)
             if chosen is not None:
                 query = query.where(leaderboard.c.recipe == chosen.name)
             if only is not None:

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from bloxdb import space
 from bloxdb.db.database import Database
-from bloxdb.db.references import ALL_RECIPES, Seeds, average_of, find_recipe, find_seeds
+from bloxdb.db.recipes import ALL_RECIPES
+from bloxdb.db.references import Seeds, average_of, find_recipe, find_seeds
 from bloxdb.db.schema import Arch, Block, Device, Env, Latency, Recipe, Run, StaticInfo
 from bloxdb.db.statuses import STATUSES
 from bloxdb.errors import QueryError

@@ -19,8 +19,10 @@ from bloxdb.counts import Counts
 from bloxdb.db.access import refusal
 from bloxdb.db.conflicts import Conflicts
 from bloxdb.db.database import Database, asked, open
+from bloxdb.db.dialects import engines_of
 from bloxdb.db.epochs import EpochWriter, read_epochs, whole_runs
-from bloxdb.db.references import Environments, RecipeFacts, device_id, differing, recipe_for
+from bloxdb.db.recipes import RecipeFacts, differing
+from bloxdb.db.references import Environments, device_id, recipe_for
 from bloxdb.db.schema import EPOCH_MEASURES, Device, Env, Epoch, Latency, Recipe, Run
 from bloxdb.db.statuses import ENDED, FAILED
 from bloxdb.errors import DatabaseError, QueryError, one_line
@@ -273,18 +275,19 @@ class _Source:
     def _add(self, rows: list[Row[Any]], recipe_id: int) -> dict[int, int]:
         """Insert runs under new ids, in the order of theirs, with their epochs; how many epochs each has."""
         rows = sorted(rows, key=lambda row: row.id)
-        first = (self.ours.scalar(select(func.max(Run.id))) or 0) + 1
+        engines = engines_of(self.ours.get_bind().dialect)
+        new = np.array(engines.new_ids(self.ours, Run.__table__.c.id, len(rows)), dtype=np.int64)
         values = []
-        for at, row in enumerate(rows):
+        for run_id, row in zip(new.tolist(), rows, strict=True):
             fields = {column.name: getattr(row, column.name) for column in _RUN_COLUMNS}
             env_id = None if row.env_id is None else self.envs[row.env_id]
-            values.append({**fields, "id": first + at, "recipe_id": recipe_id, "env_id": env_id})
+            values.append({**fields, "id": run_id, "recipe_id": recipe_id, "env_id": env_id})
         if values:
             self.ours.execute(insert(Run.__table__), values)  # type: ignore[arg-type]
         ids = np.array([row.id for row in rows], dtype=np.int64)
         counts: dict[int, int] = {}
         for run_ids, measures in self._whole_runs(ids):
-            self.epochs.write(first + np.searchsorted(ids, run_ids), measures)
+            self.epochs.write(new[np.searchsorted(ids, run_ids)], measures)
             counts |= dict.fromkeys(run_ids.tolist(), next(iter(measures.values())).shape[1])
         return counts
 

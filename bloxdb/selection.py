@@ -14,7 +14,8 @@ from bloxdb.arguments import number
 from bloxdb.db.arrays import plainly, read_numbers
 from bloxdb.db.database import Database
 from bloxdb.db.leaderboard import LEADERBOARD_COLUMNS
-from bloxdb.db.references import ALL_RECIPES, Seeds, average_of, find_device, find_recipe, find_seeds
+from bloxdb.db.recipes import ALL_RECIPES
+from bloxdb.db.references import Seeds, average_of, find_device, find_recipe, find_seeds
 from bloxdb.db.schema import RUN_MEASURES, Arch, Latency, Recipe, Run
 from bloxdb.db.statuses import FINISHED
 from bloxdb.errors import QueryError

@@ -14,7 +14,7 @@ from PIL import Image
 
 import bloxdb
 from bloxdb import Database
-from bloxdb.db.references import RecipeFacts
+from bloxdb.db.recipes import RecipeFacts
 from bloxdb.runs.heartbeat import Intervals
 from bloxdb.runs.queue import RunQueue
 from bloxdb.runs.results import EpochResult, Metrics

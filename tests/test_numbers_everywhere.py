@@ -21,6 +21,7 @@ import torch
 
 import bloxdb
 from bloxdb import Database, compat, queries, runs, space
+from bloxdb.arguments import as_index
 from bloxdb.dataset import DatabaseSource
 from bloxdb.db import Images
 from bloxdb.runs import (
@@ -33,6 +34,7 @@ from bloxdb.runs import (
     environment_id,
 )
 from tests.helpers import parameters_of, public_entries
+from tests.runs.helpers import write_epochs
 
 INTEGERS: dict[str, Callable[[int], Any]] = {
     "int": int,
@@ -277,18 +279,20 @@ def trained(
     of_run: dict[str, Any] | None = None,
     device_workers: Any = 1,
 ) -> list[Any]:
-    """What the database has of a run of one epoch."""
+    """What the database has of a run that was trained; its best epoch is the one that is given."""
     measured = metrics or Metrics(50.0, 90.0, 1.5)
     with empty() as new:
         for number in range(5 if env_id is not None else 0):
             environment_id({"gpu": f"{number}"}, new)
-        queue = RunQueue(new, [7], RecipeFacts("mine-9", "digits", 9), seed)
+        queue = RunQueue(new, [7], RecipeFacts("mine-99", "digits", 99), seed)
         queue.fill()
         record = queue.claim(worker="elsewhere:1", env_id=env_id)
         assert record is not None
         begun = record.begin(done)
         result = EpochResult(epoch, measured, measured, more or {})
+        write_epochs(record, min(as_index(epoch) or 1, 99) - 1)
         record.epoch(result)
+        write_epochs(record, 99)
         record.finish(RunResult(False, result, measured, train_time, of_run or {}, device_workers))
         whole = "SELECT seed, env_id, best_epoch, val_top1, test_top1, test_top5, test_loss, train_time_s, device_workers"
         return [begun, new.rows(f"{whole} FROM runs"), new.rows("SELECT * FROM epochs")]

@@ -15,16 +15,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, select, text
 
 import bloxdb
 import bloxdb.measures
-from bloxdb import Arch, Database, codecs, runs
+from bloxdb import Arch, Database, Run, codecs, runs
 from bloxdb.cli import main
 from bloxdb.db.connection import locate
 from bloxdb.db.revisions import REVISION
 from bloxdb.db.schema import RUN_MEASURES
-from bloxdb.errors import RunLostError
+from bloxdb.errors import BloxError, RunLostError
 from bloxdb.runs.heartbeat import Heartbeat, Intervals
 from bloxdb.runs.processes import shown
 from bloxdb.runs.queue import RunQueue
@@ -32,6 +32,8 @@ from bloxdb.runs.results import EpochResult, Metrics, RunResult
 from bloxdb.web.answers import answer
 from bloxdb.web.numbers import SHELF
 from tests.conftest import POSTGRESQL
+from tests.runs.helpers import finish, queue_of, write_epochs
+from tests.runs.wrong import WRONG
 from tests.trainer.helpers import digits_recipe, some_digits
 
 
@@ -214,6 +216,37 @@ def test_databases_merge_into_it(db: Database, tiny_file: Path) -> None:
     assert (report.added, report.agreed) == (0, 120)
 
 
+@pytest.mark.parametrize("way", ["merge", "parquet"])
+def test_runs_that_were_merged_leave_room_for_others(
+    db: Database, empty_db: Database, tmp_path: Path, way: str
+) -> None:
+    archs = [10, 20, 30] if way == "merge" else [40, 50, 60]
+    queue = queue_of(empty_db, archs)
+    while (record := queue.claim()) is not None:
+        finish(record)
+    if way == "merge":
+        bloxdb.merge([empty_db.path], db)
+    else:
+        bloxdb.export_parquet(tmp_path / "parquet", empty_db)
+        bloxdb.import_parquet(tmp_path / "parquet", db)
+    merged = set(db.rows_of(select(Run.id).where(Run.arch_id.in_(archs)))[0].values())
+    assert queue_of(db, [arch + 1 for arch in archs]).fill().added == 3  # at once, and not after many tries
+    added = db.rows("SELECT id FROM runs WHERE arch_id = :arch", arch=archs[0] + 1)
+    assert added[0]["id"] > max(merged)
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_nobody_may_say_of_runs_is_told_as_on_sqlite(db: Database, what: str) -> None:
+    say, message = WRONG[what]
+    with db.transaction() as session:
+        session.execute(
+            text("DELETE FROM epochs WHERE run_id IN (SELECT id FROM runs WHERE arch_id = 7 AND seed = 0)")
+        )
+        session.execute(text("DELETE FROM runs WHERE arch_id = 7 AND seed = 0"))
+    with pytest.raises(BloxError, match=message):
+        say(db)
+
+
 FORK = """
 import os, sys, threading
 import bloxdb
@@ -291,7 +324,7 @@ def test_workers_claim_show_life_and_finish(db: Database) -> None:
         second.heartbeat()
     for record in (first, taken):
         record.begin(0)
-        record.epoch(EpochResult(1, result, result))
+        write_epochs(record, 2)
         record.finish(RunResult(False, EpochResult(1, result, result), result, 1.0))
     assert queue.left() == 0
     taken_rows = db.rows("SELECT status, worker FROM runs WHERE arch_id IN (1, 2) ORDER BY arch_id")

@@ -9,7 +9,7 @@ import numpy as np
 import platformdirs
 import torch
 
-from bloxdb.db.references import DATASETS
+from bloxdb.db.recipes import DATASETS
 from bloxdb.errors import MissingDataError
 from bloxdb.extras import library
 from bloxdb.files import expanded

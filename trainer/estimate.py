@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from bloxdb.counts import Counts
 from bloxdb.db.database import Database
-from bloxdb.db.references import DATASETS, RELEASED
+from bloxdb.db.recipes import DATASETS, RELEASED
 from bloxdb.db.schema import Env, Recipe, Run
 from bloxdb.db.statuses import FINISHED
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from bloxdb.db.references import Images
+from bloxdb.db.recipes import Images
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 from bloxdb import space
 from bloxdb.arguments import integer
 from bloxdb.db.database import Database
-from bloxdb.db.references import RELEASED, device_id, differing
+from bloxdb.db.recipes import RELEASED, differing
+from bloxdb.db.references import device_id
 from bloxdb.db.schema import Device, Latency
 from bloxdb.errors import QueryError
 from bloxdb.measures import LATENCY, SPREAD

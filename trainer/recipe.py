@@ -14,7 +14,7 @@ import numpy as np
 
 from bloxdb.arguments import as_index, integer, number
 from bloxdb.codecs.header import MAX_EPOCHS
-from bloxdb.db.references import DATASETS, RELEASED, Images, RecipeFacts, new_name
+from bloxdb.db.recipes import DATASETS, RELEASED, Images, RecipeFacts, new_name
 from bloxdb.errors import QueryError
 from bloxdb.files import expanded, open_file
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bloxdb.db.references import DATASETS
+from bloxdb.db.recipes import DATASETS
 from bloxdb.errors import QueryError
 
 FILE = ".npz"

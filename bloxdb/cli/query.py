@@ -14,7 +14,8 @@ from bloxdb.cli.curve import WIDTH, draw_curve
 from bloxdb.cli.terminal import is_terminal, note, say, tell, width
 from bloxdb.db import Arch, Database, Run, open
 from bloxdb.db.leaderboard import LEADERBOARD_COLUMNS
-from bloxdb.db.references import ALL_RECIPES, Seeds, average_of, find_recipe, find_seeds
+from bloxdb.db.recipes import ALL_RECIPES
+from bloxdb.db.references import Seeds, average_of, find_recipe, find_seeds
 from bloxdb.db.schema import RUN_MEASURES
 from bloxdb.grouping import AVERAGES
 from bloxdb.measures import COSTS, LATENCY, RANKED_BY, RUN, first_of_curve

@@ -7,7 +7,8 @@ table.
 from bloxdb.db.creation import UpgradeReport, create, open_or_create, upgrade
 from bloxdb.db.database import Database, current, open
 from bloxdb.db.leaderboard import leaderboard
-from bloxdb.db.references import DATASETS, RELEASED, Images, RecipeFacts, Seeds
+from bloxdb.db.recipes import DATASETS, RELEASED, Images, RecipeFacts
+from bloxdb.db.references import Seeds
 from bloxdb.db.schema import Arch, Base, Block, Device, Env, Epoch, Latency, Recipe, Run, StaticInfo
 from bloxdb.db.statuses import (
     DIVERGED,

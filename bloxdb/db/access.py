@@ -116,6 +116,17 @@ def new_file(path: Path) -> Iterator[Path]:
         ) from error
 
 
+def identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another one of its name; None where nothing does, as on many shared disks."""
+    if not disk_of(path).takes_wal:
+        return None
+    try:
+        found = path.stat()
+    except OSError:  # whoever opens it says why
+        return None
+    return found.st_dev, found.st_ino
+
+
 def check_version(found: tuple[int, ...] = sqlite3.sqlite_version_info) -> None:
     """`DatabaseError` for an SQLite that lacks what we use."""
     if found < SQLITE_NEEDED:

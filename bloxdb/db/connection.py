@@ -170,7 +170,18 @@ def make_engine(url: URL, *, read_only: bool, is_new: bool = False) -> Engine:
         forking.watch(engine)
         return engine
     access.check_version()
-    engine = create_engine(url, creator=lambda: _connect(path, read_only, is_new), max_overflow=-1)
+    at_first = None if is_new else access.identity(path)
+
+    def connect() -> forking.Connection:
+        connection = _connect(path, read_only, is_new)
+        if not is_new and access.identity(path) != at_first:
+            connection.close()
+            raise sqlite3.OperationalError(
+                "another file was put in its place since it was opened; open it again"
+            )
+        return connection
+
+    engine = create_engine(url, creator=connect, max_overflow=-1)
     event.listen(engine, "begin", begin)
     forking.watch_engine(engine)
     return engine.execution_options(**SQLite.SNAPSHOT) if read_only else engine

@@ -69,6 +69,7 @@ class Database:
         return f"<Database {self.name}{mode}>"
 
     def __enter__(self) -> Database:
+        self._check_open()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -295,6 +296,11 @@ class Database:
         """
         return [dict(row) for row in self.reader.execute(query, values).mappings()]
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._connections.is_closed
+
     def close(self) -> None:
         """Close all connections of this object; the database that was current before it is so again."""
         self._connections.close()
@@ -312,9 +318,7 @@ class Database:
         self._check_open()
         if self.read_only:
             if is_on_read_only_medium(self.path):
-                raise DatabaseError(
-                    f"{self.name} is where nothing can be written; copy it to another place first"
-                )
+                raise DatabaseError(f"{self.name} is where nothing can be written; copy it elsewhere first")
             raise DatabaseError(f"{self.name} is open read only; open it without read_only to write")
 
     @contextmanager

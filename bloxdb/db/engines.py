@@ -99,6 +99,10 @@ class Engines(ABC):
         """A number that changes when another connection has written; None where there is no such thing."""
 
     @abstractmethod
+    def new_ids(self, session: Session, column: Column[Any], count: int) -> list[int]:
+        """So many ids for new rows of a table, in order, which nobody else gives away in this transaction."""
+
+    @abstractmethod
     def bulk(self, engine: Engine) -> AbstractContextManager[Session]:
         """A transaction for very many rows, committed at the end, undone after an error."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from sqlalchemy import URL, ColumnElement, Connection, Engine, Text, cast, func
+from sqlalchemy import URL, Column, ColumnElement, Connection, Engine, Text, cast, func, select
 from sqlalchemy.orm import Session
 
 from bloxdb.db.engines import ONLY_READS, Engines
@@ -132,6 +132,12 @@ class PostgreSQL(Engines):
     def version(self, connection: Connection) -> int | None:
         """A server has no such number for a connection to watch."""
         return None
+
+    def new_ids(self, session: Session, column: Column[Any], count: int) -> list[int]:
+        """The sequence gives them, so that it gives them to nobody else."""
+        sequence = func.pg_get_serial_sequence(column.table.name, column.name)
+        drawn = select(func.nextval(sequence)).select_from(func.generate_series(1, count).alias())
+        return sorted(session.scalars(drawn))
 
     @contextmanager
     def bulk(self, engine: Engine) -> Iterator[Session]:

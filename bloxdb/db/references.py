@@ -7,15 +7,16 @@ here for its id, and whoever asks for runs names them here, so that the same nam
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from bloxdb.arguments import integer, is_several
+from bloxdb.arguments import MOST, integer, is_several, text
+from bloxdb.arguments import settings as json_settings
 from bloxdb.db.database import Database, asked
+from bloxdb.db.recipes import DATASETS, LONGEST_NAME, RecipeFacts, new_name
 from bloxdb.db.schema import Device, Env, Recipe, Run
 from bloxdb.db.statuses import FINISHED
 from bloxdb.errors import DatabaseError, QueryError, ReleaseError
@@ -27,125 +28,6 @@ _TRIES = 20  # of rows that others add at the same moment
 
 Seeds = int | Iterable[int] | str | None
 """Which seeds: one, several, or all that there are; where averages can be asked for, the name of one."""
-
-_LONGEST_NAME = 200  # as the column has room for
-
-ALL_RECIPES = "*"
-"""What stands for the runs of all recipes together, so that no recipe is called so."""
-
-
-class Images(NamedTuple):
-    """How many images train, validate and test.
-
-    Attributes
-    ----------
-    train
-        Images to train on.
-    val
-        Images to validate on.
-    test
-        Images to test on.
-    """
-
-    train: int
-    val: int
-    test: int
-
-
-DATASETS = {
-    "cifar100": Images(45_000, 5_000, 10_000),
-    "cifar10": Images(45_000, 5_000, 10_000),
-    "digits": Images(1_257, 180, 360),
-}
-"""The data sets that are known by name. Add yours here, and its loader in `bloxdb.trainer.data`."""
-
-RELEASED = "cifar100"
-"""The data set of the release, which is trained on where nothing else is said."""
-
-
-@dataclass(frozen=True)
-class RecipeFacts:
-    """What is known of a recipe.
-
-    Attributes
-    ----------
-    name
-        The name of the recipe, unique in a database.
-    dataset
-        What is trained on.
-    epochs
-        How many epochs a run has.
-    images
-        How many images there are; None if that is not known, as where runs come with release files.
-    config
-        Every setting, as JSON values; None if not known.
-    digest
-        A text that is equal for equal settings only, as a SHA-256; None if not known.
-    first_epoch_is_best
-        Whether epoch 1 of its runs has the best epoch's validation instead of its own, as in release files
-        that the original's trainer made.
-    """
-
-    name: str
-    dataset: str
-    epochs: int
-    images: Images | None = None
-    config: dict[str, Any] | None = field(default=None, compare=False)
-    digest: str | None = None
-    first_epoch_is_best: bool = field(default=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "epochs", integer(self.epochs, "the number of epochs", low=0))
-        if self.images is not None:
-            counts = (integer(count, "the number of images", low=0) for count in self.images)
-            object.__setattr__(self, "images", Images(*counts))
-
-    @classmethod
-    def of(cls, recipe: Recipe) -> RecipeFacts:
-        """What a database knows of a recipe.
-
-        Parameters
-        ----------
-        recipe
-            A row of the database.
-
-        Returns
-        -------
-        RecipeFacts
-            The facts in the row.
-        """
-        counts = (recipe.train_images, recipe.val_images, recipe.test_images)
-        images = None if None in counts else Images(*counts)  # type: ignore[arg-type]
-        settings = (recipe.config, recipe.digest, recipe.first_epoch_is_best)
-        return cls(recipe.name, recipe.dataset, recipe.epochs, images, *settings)
-
-    def contradicts(self, other: RecipeFacts) -> str:
-        """Where two recipes differ in what is known of both.
-
-        Parameters
-        ----------
-        other
-            The facts to compare with.
-
-        Returns
-        -------
-        str
-            A phrase that names the first difference; empty if there is none.
-        """
-        for name in ("dataset", "epochs", "images", "digest"):
-            ours, theirs = getattr(self, name), getattr(other, name)
-            if None not in (ours, theirs) and ours != theirs:
-                settings = self._settings(other) if name == "digest" else ""
-                return settings or f"{name} {_shown(ours)} there, {_shown(theirs)} here"
-        return ""
-
-    def _settings(self, other: RecipeFacts) -> str:
-        """The settings in which two recipes differ; empty if those of one are not known."""
-        return differing(self.config or None, other.config or None)
-
-
-def _shown(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, Images) else str(value)
 
 
 def recipe_for(session: Session, facts: RecipeFacts, advice: str) -> Recipe:
@@ -185,34 +67,6 @@ def recipe_for(session: Session, facts: RecipeFacts, advice: str) -> Recipe:
     found.first_epoch_is_best = found.first_epoch_is_best or facts.first_epoch_is_best
     session.flush()
     return found
-
-
-def new_name(name: str) -> str:
-    """The name of a recipe that is made, by whichever way in.
-
-    Parameters
-    ----------
-    name
-        What it is to be called.
-
-    Returns
-    -------
-    str
-        The name as it is.
-
-    Raises
-    ------
-    QueryError
-        It is no text, blank, too long, not printable, or what stands for all recipes.
-    """
-    is_text = isinstance(name, str) and len(name) <= _LONGEST_NAME and name.isprintable()
-    if not is_text or name.strip() in ("", ALL_RECIPES):
-        raise QueryError(
-            f"a recipe's name is a text of at most {_LONGEST_NAME} characters that can be printed, not "
-            f"blank, and not {ALL_RECIPES!r}, which stands for all recipes; {name!r:.100} is none: choose "
-            "another, such as 'cifar100-200'"
-        )
-    return str(name)
 
 
 def known_recipe(session: Session, name: str, digest: str | None) -> Recipe | None:
@@ -371,13 +225,25 @@ def environment_id(facts: Mapping[str, str], db: Database | None = None) -> int:
     Raises
     ------
     QueryError
-        An environment has no such fact.
+        An environment has no such fact, or a fact is no text.
     """
+    if not isinstance(facts, Mapping):
+        raise QueryError(f"an environment is a mapping of names to texts, not {facts!r:.100}")
     strange = [name for name in facts if name not in ENVIRONMENT]
     if strange:
         raise QueryError(f"an environment has no {strange[0]!r}; it has {', '.join(ENVIRONMENT)}")
-    values = [facts.get(name, "") for name in ENVIRONMENT]
+    values = [text(facts.get(name, ""), f"{name} of an environment") for name in ENVIRONMENT]
     return added_once(asked(db), lambda session: Environments(session).id_of(values))
+
+
+def known_environment(db: Database, env_id: int) -> int:
+    """The id of an environment that is there; `QueryError` if there is none of this id."""
+    env_id = integer(env_id, "the id of an environment", low=1, high=MOST)
+    if db.reader.get(Env, env_id) is None:
+        raise QueryError(
+            f"{db.name} has no environment {env_id}; bloxdb.runs.environment_id gives the id of one"
+        )
+    return env_id
 
 
 def added_once(db: Database, add: Callable[[Session], _T]) -> _T:
@@ -421,25 +287,16 @@ def device_id(session: Session, name: str, settings: Mapping[str, Any] | None = 
     """
     device = session.scalar(select(Device).where(Device.name == name))
     if device is None:
-        device = Device(name=name, settings=None if settings is None else dict(settings))
+        kept = None if settings is None else json_settings(settings, f"the settings of device {name}")
+        device = Device(name=text(name, "a device's name", longest=LONGEST_NAME), settings=kept)
         session.add(device)
         session.flush()
     return device.id
 
 
-def differing(ours: Mapping[str, Any] | None, theirs: Mapping[str, Any] | None) -> str:
-    """Where settings that are both known differ, as a phrase; empty if nowhere."""
-    if ours is None or theirs is None:
-        return ""
-    names = [name for name in sorted({*ours, *theirs}) if ours.get(name) != theirs.get(name)]
-    return "; ".join(
-        f"{name} {ours.get(name, 'left out')} there, {theirs.get(name, 'left out')} here" for name in names
-    )
-
-
 def find_device(db: Database, name: str) -> int:
     """The id of a device; `QueryError` if there is none of this name, with the choices."""
-    found = db.reader.scalar(select(Device.id).where(Device.name == name))
+    found = db.reader.scalar(select(Device.id).where(Device.name == text(name, "a device's name")))
     if found is None:
         names = list(db.reader.scalars(select(Device.name).order_by(Device.name)))
         known = f"choose one of: {', '.join(names)}" if names else "the database has no latencies"

@@ -10,11 +10,12 @@ import numpy as np
 from sqlalchemy import bindparam, insert, select, update
 
 from bloxdb import codecs, space
-from bloxdb.arguments import integer
+from bloxdb.arguments import integer, is_several
 from bloxdb.codecs import Header, Table
 from bloxdb.db.database import Database, asked
 from bloxdb.db.epochs import EpochWriter
-from bloxdb.db.references import Environments, RecipeFacts, device_id, new_name, recipe_for
+from bloxdb.db.recipes import RecipeFacts, new_name
+from bloxdb.db.references import Environments, device_id, recipe_for
 from bloxdb.db.schema import Latency, Recipe, Run, StaticInfo
 from bloxdb.errors import BloxFormatError, ReleaseError
 from bloxdb.measures import ENVIRONMENT, LATENCY, SEEDS, Array
@@ -83,7 +84,7 @@ def import_release(
         Values contradict the database.
     """
     db = asked(db)
-    places = [paths] if isinstance(paths, str | PathLike) else list(paths)
+    places = list(paths) if is_several(paths) else [paths]
     recipe = None if recipe is None else new_name(recipe)
     seed = None if seed is None else integer(seed, "a seed", low=SEEDS[0])
     with steady(places) as check:

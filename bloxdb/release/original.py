@@ -17,7 +17,8 @@ from bloxdb import space
 from bloxdb.codecs.header import MAX_EPOCHS
 from bloxdb.counts import Counts, counted
 from bloxdb.db.epochs import EpochWriter
-from bloxdb.db.references import DATASETS, RELEASED, Environments, Images, RecipeFacts, recipe_for
+from bloxdb.db.recipes import DATASETS, RELEASED, Images, RecipeFacts
+from bloxdb.db.references import Environments, recipe_for
 from bloxdb.db.schema import Recipe, Run, StaticInfo
 from bloxdb.db.statuses import DIVERGED, FINISHED
 from bloxdb.errors import ReleaseError

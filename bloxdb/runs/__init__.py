@@ -50,7 +50,8 @@ True
 >>> folder.cleanup()
 """
 
-from bloxdb.db.references import Images, RecipeFacts, environment_id
+from bloxdb.db.recipes import Images, RecipeFacts
+from bloxdb.db.references import environment_id
 from bloxdb.errors import RunLostError
 from bloxdb.runs.heartbeat import Heartbeat, Intervals
 from bloxdb.runs.processes import may_live, worker_name

@@ -10,6 +10,8 @@ from bloxdb.arguments import number
 from bloxdb.errors import DatabaseError, QueryError, RunLostError
 from bloxdb.runs.record import RunRecord
 
+_YEAR = 366 * 86_400  # seconds
+
 
 @dataclass(frozen=True)
 class Intervals:
@@ -22,6 +24,11 @@ class Intervals:
     dead_after
         Seconds without a heartbeat after which a run is taken over: a dozen are missed by then, so that a
         database that is busy for a while takes no run from a worker that lives.
+
+    Raises
+    ------
+    QueryError
+        One is not between 0 and a year, or heartbeats are further apart than what is taken for death.
     """
 
     every: float = 5.0
@@ -30,9 +37,16 @@ class Intervals:
     def __post_init__(self) -> None:
         for name in ("every", "dead_after"):
             seconds = number(getattr(self, name), f"{name} in seconds")
-            if seconds <= 0:
-                raise QueryError(f"{name} in seconds is more than 0, not {seconds}")
+            if not 0 < seconds <= _YEAR:
+                raise QueryError(
+                    f"{name} in seconds is more than 0 and at most {_YEAR}, a year, not {seconds}"
+                )
             object.__setattr__(self, name, seconds)
+        if self.every >= self.dead_after:
+            raise QueryError(
+                f"with a heartbeat every {self.every} s, workers that live would be taken for dead after "
+                f"{self.dead_after} s; let more time pass, or less between heartbeats"
+            )
 
 
 class Heartbeat:
@@ -50,10 +64,17 @@ class Heartbeat:
         self._record = record
         self._every = (intervals or Intervals()).every
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._show_life, daemon=True)
+        self._thread: threading.Thread | None = None
         self._why: RunLostError | None = None
 
+    def __repr__(self) -> str:
+        how = "not begun" if self._thread is None else "lost" if self.lost else f"every {self._every} s"
+        return f"<Heartbeat of {self._record}: {how}>"
+
     def __enter__(self) -> Heartbeat:
+        if self._thread is not None:
+            raise QueryError("this heartbeat has begun already; make one for each block")
+        self._thread = threading.Thread(target=self._show_life, daemon=True)
         self._thread.start()
         return self
 
@@ -61,7 +82,8 @@ class Heartbeat:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
 
     @property
     def lost(self) -> bool:
@@ -80,5 +102,8 @@ class Heartbeat:
             except RunLostError as error:
                 self._why = error
                 return
-            except DatabaseError:
+            except DatabaseError as error:
+                if self._record.db.is_closed:
+                    self._why = RunLostError(f"{error}; without it nobody sees that this run is trained")
+                    return
                 continue  # busy or away; if it stays so, the next epoch cannot be written and says why

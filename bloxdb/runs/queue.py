@@ -13,10 +13,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, CursorResult, false, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from bloxdb.arguments import integer
+from bloxdb.arguments import integer, text
+from bloxdb.counts import counted
 from bloxdb.db.database import Database, opened
 from bloxdb.db.dialects import utc_now
-from bloxdb.db.references import RecipeFacts, added_once, recipe_for
+from bloxdb.db.recipes import RecipeFacts
+from bloxdb.db.references import added_once, known_environment, recipe_for
 from bloxdb.db.schema import Run
 from bloxdb.db.statuses import PENDING, RUNNING, UNFINISHED
 from bloxdb.measures import SEEDS
@@ -26,6 +28,11 @@ from bloxdb.runs.record import RunRecord, is_held
 from bloxdb.space import arch_indices
 
 _CHUNK = 500  # architectures that are asked for at once: a statement takes 999 values on old SQLites
+
+
+def _chunks(ids: Iterable[int]) -> list[list[int]]:
+    listed = list(ids)
+    return [listed[i : i + _CHUNK] for i in range(0, len(listed), _CHUNK)]
 
 
 _Signs = tuple[ColumnElement[bool], ColumnElement[bool]]
@@ -81,8 +88,11 @@ class RunQueue:
         self.seed = integer(seed, "a seed", low=SEEDS[0])
         advice = "train into another database, with its settings, or under another name"
         self.recipe_id = added_once(db, lambda session: recipe_for(session, recipe, advice).id)
-        ids = list(dict.fromkeys(arch_indices(archs).tolist()))
-        self._chunks = [ids[i : i + _CHUNK] for i in range(0, len(ids), _CHUNK)]
+        self._ids = dict.fromkeys(arch_indices(archs).tolist())
+        self._chunks = _chunks(self._ids)
+
+    def __repr__(self) -> str:
+        return f"<RunQueue: {counted(len(self._ids), 'architecture')}, seed {self.seed}, {self.db.name}>"
 
     def fill(self) -> FillReport:
         """Add a pending run for each architecture that has none.
@@ -96,7 +106,7 @@ class RunQueue:
 
     def _fill(self, session: Session) -> int:
         added = 0
-        for chunk in self._chunks:
+        for chunk in _chunks(self._ids):
             there = set(session.scalars(select(Run.arch_id).where(*self._of(chunk))))
             rows = [
                 {"arch_id": i, "recipe_id": self.recipe_id, "seed": self.seed, "status": PENDING}
@@ -128,14 +138,19 @@ class RunQueue:
         -------
         RunRecord or None
             The run, now `running`; None if there is none now.
+
+        Raises
+        ------
+        QueryError
+            The worker's name is no text, or there is no such environment.
         """
-        worker, intervals = worker or worker_name(), intervals or Intervals()
-        env_id = None if env_id is None else integer(env_id, "the id of an environment")
+        worker = text(worker or worker_name(), "a worker's name")
+        intervals = intervals or Intervals()
+        env_id = None if env_id is None else known_environment(self.db, env_id)
         state = {"status": RUNNING, "env_id": env_id}
         signs = _signs_of_life(intervals)
-        while self._chunks:
+        while chunk := self._next_chunk():
             with self.db.transaction() as session:
-                chunk = self._chunks[0]
                 found = self._unfinished(session, chunk, signs)
                 if not found:
                     self._chunks.pop(0)
@@ -161,12 +176,21 @@ class RunQueue:
 
     def left(self) -> int:
         """How many runs have not ended: they wait, or somebody trains them."""
-        count = func.count()
-        total = 0
-        for chunk in self._chunks:
-            query = select(count).where(*self._of(chunk), Run.status.in_(UNFINISHED))
-            total += self.db.reader.scalar(query) or 0
-        return total
+        return len(self._left())
+
+    def _left(self) -> list[int]:
+        """The architectures whose runs have not ended, in order."""
+        query = select(Run.arch_id).where(
+            Run.recipe_id == self.recipe_id, Run.seed == self.seed, Run.status.in_(UNFINISHED)
+        )
+        found = set(self.db.reader.scalars(query))
+        return [index for index in self._ids if index in found]
+
+    def _next_chunk(self) -> list[int]:
+        """Where to look for a run; empty if all have ended, those that were brought back meanwhile too."""
+        if not self._chunks:
+            self._chunks = _chunks(self._left())
+        return self._chunks[0] if self._chunks else []
 
     def _unfinished(self, session: Session, chunk: list[int], signs: _Signs) -> list[Any]:
         """Runs that have not ended, in the order of the chunk; those that were given back come last."""
@@ -191,7 +215,7 @@ class RunQueue:
         """
         if row.status != RUNNING or row.stopped:
             return False
-        if is_held(self.db, row.id):
+        if is_held(row.worker or ""):
             return True
         known = lives(row.worker or "")
         return not row.ahead if known is None else known

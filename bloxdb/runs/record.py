@@ -5,21 +5,27 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import CursorResult, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from bloxdb.arguments import integer, number
+from bloxdb.arguments import MOST, integer, number, of_type, text
+from bloxdb.counts import counted
 from bloxdb.db.database import Database, opened
 from bloxdb.db.dialects import utc_now
-from bloxdb.db.schema import EPOCH_MEASURES, RUN_MEASURES, Epoch, Run
-from bloxdb.db.statuses import FAILED, PENDING, RUNNING
+from bloxdb.db.schema import EPOCH_MEASURES, RUN_MEASURES, Epoch, Recipe, Run
+from bloxdb.db.statuses import FAILED, FINISHED, PENDING, RUNNING
 from bloxdb.errors import QueryError, RunLostError
 from bloxdb.measures import TOO_LONG, Measure
 from bloxdb.runs.results import EpochResult, RunResult
 
-_held: weakref.WeakValueDictionary[tuple[str, int], RunRecord] = weakref.WeakValueDictionary()
+_held: weakref.WeakValueDictionary[str, RunRecord] = weakref.WeakValueDictionary()
+"""The records of this process, by the worker of the claim, whose token no other claim has."""
+
+_away: set[str] = set()
+"""Workers whose records were sent to other processes, which train in their name."""
 
 
 class RunRecord:
@@ -59,7 +65,19 @@ class RunRecord:
         self.arch_id = arch_id
         self.worker = worker
         self.earlier = earlier
-        _held[_whose(db), run_id] = self
+        _held[worker] = self
+
+    def __repr__(self) -> str:
+        return f"<RunRecord: architecture {self.arch_id}, run {self.run_id}, {self.db.name}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs to train the run; here it counts as trained as long as it shows life."""
+        _away.add(self.worker)
+        return self.__dict__
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        _held[self.worker] = self
 
     def begin(self, done: int = 0) -> bool:
         """Go on after so many epochs; what was written of later ones is removed.
@@ -93,6 +111,8 @@ class RunRecord:
     def epoch(self, result: EpochResult) -> None:
         """Write an epoch that has ended, in the release's precision.
 
+        Epochs are written one after the other, from 1 or from where `begin` goes on, to the recipe's last.
+
         Parameters
         ----------
         result
@@ -103,14 +123,21 @@ class RunRecord:
         RunLostError
             Another worker has the run, or it has ended.
         QueryError
-            There is no such value of a measure, or no measure of its name.
+            It is not the next epoch, or there is no such value of a measure, or no measure of its name.
         """
-        epoch = integer(result.epoch, "an epoch", low=1)
+        of_type(result, EpochResult, "an epoch's result")
+        epoch = integer(result.epoch, "an epoch", low=1, high=self._epochs)
         where = f"epoch {epoch} of architecture {self.arch_id}"
         values = _stored(EPOCH_MEASURES, result.measures(), where)
         stored = {EPOCH_MEASURES[name].column: value for name, value in values.items()}
         with self.db.transaction() as session:
             self._change(session, heartbeat_at=utc_now())
+            done = self._done(session)
+            if epoch != done + 1:
+                raise QueryError(
+                    f"{where} was measured, but {done} are written, and the next is {done + 1}; begin(done) "
+                    "removes epochs that are to be written again"
+                )
             session.execute(insert(Epoch).values(run_id=self.run_id, epoch=epoch, **stored))
 
     def finish(self, result: RunResult) -> None:
@@ -126,23 +153,27 @@ class RunRecord:
         RunLostError
             Another worker has the run, or it has ended.
         QueryError
-            There is no such value of a measure, or no measure of its name.
+            It is finished and lacks epochs of its recipe, its best epoch is none that was written, or there
+            is no such value of a measure, or no measure of its name.
         """
+        of_type(result, RunResult, "a run's result")
         stored = _stored(RUN_MEASURES, result.measures(), f"the result of architecture {self.arch_id}")
         measured = {name: RUN_MEASURES[name].natural(value) for name, value in stored.items()}
-        best = None if result.best is None else integer(result.best.epoch, "an epoch", low=1)
+        best = None if result.best is None else integer(result.best.epoch, "the best epoch", low=1)
         workers = result.device_workers
-        shared = None if workers is None else integer(workers, "the number of workers of a device", low=1)
+        if workers is not None:
+            workers = integer(workers, "the number of workers of a device", low=1, high=MOST)
         with self.db.transaction() as session:
             self._change(
                 session,
                 status=result.status,
                 finished_at=utc_now(),
                 best_epoch=best,
-                device_workers=shared,
+                device_workers=workers,
                 message=None,
                 **measured,
             )
+            self._check_end(session, best, result.status)
         self._end()
 
     def fail(self, message: str, *, once_more: bool = False) -> bool:
@@ -165,7 +196,10 @@ class RunRecord:
         ------
         RunLostError
             Another worker has the run.
+        QueryError
+            The message is no text.
         """
+        message = text(message, "a message")
         again = once_more and self.earlier is None
         now = {"status": PENDING, "worker": None} if again else {"status": FAILED, "finished_at": utc_now()}
         with self.db.transaction() as session:
@@ -195,15 +229,41 @@ class RunRecord:
         wait
             As for `bloxdb.Database.transaction`.
         """
+        told = {} if message is None else {"message": text(message, "a message")}
         with self.db.transaction(wait=wait) as session:
-            told = {} if message is None else {"message": message}
             self._change(session, status=PENDING, worker=None, **told)
         self._end()
 
+    @cached_property
+    def _epochs(self) -> int:
+        """How many epochs the run's recipe has."""
+        query = select(Recipe.epochs).join(Run).where(Run.id == self.run_id)
+        found = self.db.reader.scalar(query)
+        if found is None:
+            raise RunLostError(f"the run of architecture {self.arch_id} was removed from the database")
+        return found
+
+    def _done(self, session: Session) -> int:
+        """The last epoch that is written."""
+        return session.scalar(select(func.max(Epoch.epoch)).where(Epoch.run_id == self.run_id)) or 0
+
+    def _check_end(self, session: Session, best: int | None, status: str) -> None:
+        """`QueryError` for an end that does not fit the epochs that are written."""
+        done, which = self._done(session), f"the run of architecture {self.arch_id}"
+        if status == FINISHED and done < self._epochs:
+            raise QueryError(
+                f"{which} has {done} of {counted(self._epochs, 'epoch')}, so that it is not finished; write "
+                "the others, or say that it failed or diverged"
+            )
+        if best is None and status == FINISHED and done:
+            raise QueryError(f"{which} is finished, and no best epoch is given; is_better_than finds it")
+        if best is not None and best > done:
+            raise QueryError(f"{which} has no epoch {best}, its best, but {done}")
+
     def _end(self) -> None:
-        key = _whose(self.db), self.run_id
-        if _held.get(key) is self:
-            del _held[key]
+        _away.discard(self.worker)
+        if _held.get(self.worker) is self:
+            del _held[self.worker]
 
     def _change(self, session: Session, **fields: Any) -> None:
         ours = (Run.id == self.run_id, Run.worker == self.worker, Run.status == RUNNING)
@@ -213,14 +273,9 @@ class RunRecord:
             raise RunLostError(f"architecture {self.arch_id} was taken over by another worker, or has ended")
 
 
-def is_held(db: Database, run_id: int) -> bool:
-    """Whether this process has a record of a run that has not ended."""
-    return (_whose(db), run_id) in _held
-
-
-def _whose(db: Database) -> str:
-    """One text for one database, through whichever link its file was opened."""
-    return db.name if db.path is None else str(db.path.resolve())
+def is_held(worker: str) -> bool:
+    """Whether this process has the record of a claim that has not ended, or has sent it to another one."""
+    return worker in _held or worker in _away
 
 
 def _stored(known: Mapping[str, Measure], measured: Mapping[str, float], where: str) -> dict[str, int | None]:

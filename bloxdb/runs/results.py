@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
+from bloxdb.arguments import of_type
 from bloxdb.db.best import is_as_good
 from bloxdb.db.statuses import DIVERGED, FINISHED
 
@@ -56,12 +57,22 @@ class EpochResult:
         Metrics of the validation images at the end of the epoch.
     more
         Further measures of epochs, by name.
+
+    Raises
+    ------
+    QueryError
+        A part is of another type.
     """
 
     epoch: int
     train: Metrics
     val: Metrics
     more: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for part in ("train", "val"):
+            of_type(getattr(self, part), Metrics, f"{part} of an epoch")
+        of_type(self.more, Mapping, "more of an epoch")
 
     @property
     def is_finite(self) -> bool:
@@ -110,6 +121,11 @@ class RunResult:
     device_workers
         How many workers shared the device meanwhile, this one counted; None if that is not known. A time
         means little without it.
+
+    Raises
+    ------
+    QueryError
+        A part is of another type.
     """
 
     diverged: bool
@@ -118,6 +134,11 @@ class RunResult:
     train_time: float
     more: Mapping[str, float] = field(default_factory=dict)
     device_workers: int | None = None
+
+    def __post_init__(self) -> None:
+        of_type(self.best, EpochResult, "the best epoch", or_none=True)
+        of_type(self.test, Metrics, "test of a run", or_none=True)
+        of_type(self.more, Mapping, "more of a run")
 
     @property
     def status(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import CursorResult, delete, func, select, update
 
-from bloxdb.arguments import integer
+from bloxdb.arguments import integer, is_several
 from bloxdb.db.database import Database, asked
 from bloxdb.db.dialects import utc_now
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
@@ -233,11 +233,11 @@ def retry(
         There is no such status or recipe, or no run of such a seed.
     """
     db = asked(db)
-    statuses = [statuses] if isinstance(statuses, str) else list(statuses)
+    statuses = list(statuses) if is_several(statuses) else [statuses]
     for status in statuses:
         if status not in UNSUCCESSFUL:
             choices = ", ".join(UNSUCCESSFUL)
-            raise QueryError(f"runs that are {status} are not tried again; choose of: {choices}")
+            raise QueryError(f"runs that are {status!r:.100} are not tried again; choose of: {choices}")
     chosen: list[Any] = [Run.status.in_(statuses)]
     found = None if recipe is None else find_recipe(db, recipe)
     if found is not None:

@@ -35,7 +35,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bloxdb.arguments import as_index
+from bloxdb.arguments import as_index, is_several
 from bloxdb.errors import InvalidArchError
 from bloxdb.space.cells import (
     NUM_ARCHS,
@@ -159,7 +159,7 @@ def find_archs(keys: Iterable[Any]) -> Ids:
     >>> find_archs(["39554afd1b33a44663e653ad10137b9a", 7, "0" * 32])
     array([ 0,  7, -1])
     """
-    if not _are_many(keys):
+    if not is_several(keys):
         raise InvalidArchError(f"several architectures are wanted; put {keys!r:.80} into a list")
     if isinstance(keys, np.ndarray) and keys.ndim == 1 and keys.dtype.kind in "iu":
         return np.where((keys >= 0) & (keys < NUM_ARCHS), keys, -1).astype(np.int64)
@@ -186,7 +186,7 @@ def arch_indices(keys: Iterable[Any]) -> Ids:
     InvalidArchError
         A key is malformed or names no architecture; the error is about the first.
     """
-    listed: Any = keys if isinstance(keys, np.ndarray) or not _are_many(keys) else list(keys)
+    listed: Any = keys if isinstance(keys, np.ndarray) or not is_several(keys) else list(keys)
     indices = find_archs(listed)
     for place in np.flatnonzero(indices < 0)[:1].tolist():
         arch_index(listed[place])  # raises, and says why
@@ -337,11 +337,6 @@ def all_model_hashes() -> tuple[str, ...]:
     """`model_hash` of all 91,125 architectures, in index order."""
     text = all_digests().tobytes().hex()
     return tuple(text[i : i + 32] for i in range(0, len(text), 32))
-
-
-def _are_many(keys: object) -> bool:
-    has_no_length = len(getattr(keys, "shape", (1,))) == 0  # an array or a tensor of one number
-    return isinstance(keys, Iterable) and not isinstance(keys, str) and not has_no_length
 
 
 def _index_or_none(key: Any) -> int | None:

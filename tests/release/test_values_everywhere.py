@@ -172,7 +172,7 @@ def test_seeds_are_the_same_everywhere(
     combined = write(tmp_path / "combined.pickle", results)
     bloxdb.export_parquet(tmp_path / "parquet", tiny_db)
     runs = pq.read_table(tmp_path / "parquet" / "runs.parquet")
-    recipe = bloxdb.db.references.RecipeFacts("other", "cifar100", 10)
+    recipe = bloxdb.runs.RecipeFacts("other", "cifar100", 10)
 
     def parquet() -> None:
         at = runs.schema.get_field_index("seed")

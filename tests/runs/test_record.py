@@ -13,13 +13,14 @@ from sqlalchemy import delete, select, update
 import bloxdb
 from bloxdb import Database, Epoch, Run
 from bloxdb.db.dialects import utc_now
+from bloxdb.db.recipes import RecipeFacts
 from bloxdb.errors import QueryError, RunLostError
 from bloxdb.measures import EPOCH
 from bloxdb.runs.processes import shown, worker_name
 from bloxdb.runs.record import RunRecord, is_held
 from bloxdb.runs.results import EpochResult, Metrics, RunResult
 from bloxdb.runs.status import retry
-from tests.runs.helpers import PATIENT, RESULT, claim, finish, queue_of
+from tests.runs.helpers import PATIENT, RESULT, claim, finish, queue_of, write_epochs
 
 
 def test_a_run_whose_heart_stopped_is_taken_over_and_its_worker_finds_out(empty_db: Database) -> None:
@@ -45,8 +46,12 @@ def test_a_run_whose_heart_stopped_is_taken_over_and_its_worker_finds_out(empty_
     assert empty_db.rows("SELECT status, worker FROM runs") == [{"status": "finished", "worker": new.worker}]
 
 
+LONGER = RecipeFacts("mine-4", "digits", 4)
+
+
 def begun(db: Database) -> RunRecord:
-    record = claim(queue_of(db, [1]))
+    """A run with three of its four epochs."""
+    record = claim(queue_of(db, [1], LONGER))
     assert record is not None
     for epoch in (1, 2, 3):
         record.epoch(EpochResult(epoch, RESULT, RESULT))
@@ -88,6 +93,7 @@ def test_an_epoch_is_kept_in_the_precision_of_the_release(empty_db: Database) ->
 
 def test_a_finished_run_has_its_result_in_the_precision_of_the_release(empty_db: Database) -> None:
     record = begun(empty_db)
+    write_epochs(record, 4)
     best = EpochResult(2, RESULT, Metrics(61.00049, 90.0, 1.0))
     record.finish(RunResult(False, best, Metrics(60.12351, 80.0, 1.5000004), 99.7, device_workers=4))
     names = (
@@ -209,11 +215,11 @@ def test_a_record_that_nobody_has_any_more_leaves_its_run_to_the_next(empty_db: 
     queue = queue_of(empty_db, [1])
     record = queue.claim()
     assert record is not None
-    run_id = record.run_id
-    assert is_held(empty_db, run_id)
+    run_id, worker = record.run_id, record.worker
+    assert is_held(worker)
     del record
     gc.collect()
-    assert not is_held(empty_db, run_id)
+    assert not is_held(worker)
     again = queue.claim()
     assert again is not None
     assert again.run_id == run_id
@@ -229,7 +235,7 @@ def test_who_lost_a_run_does_not_end_the_hold_of_who_has_it(empty_db: Database) 
     assert new is not None
     with pytest.raises(RunLostError):
         old.heartbeat()
-    assert is_held(empty_db, new.run_id)
+    assert is_held(new.worker)
     assert queue.claim() is None
 
 

@@ -31,7 +31,7 @@ def reach(db: Database, status: str) -> tuple[RunQueue, RunRecord]:
         "running": lambda: record.epoch(EPOCH),
         "finished": lambda: finish(record),
         "failed": lambda: record.fail("no memory"),
-        "diverged": lambda: record.finish(DIVERGED),
+        "diverged": lambda: (record.epoch(EPOCH), record.finish(DIVERGED)),
     }
     ways[status]()
     assert state(db) == status

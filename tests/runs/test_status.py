@@ -17,7 +17,7 @@ from bloxdb.db.dialects import utc_now
 from bloxdb.measures import COSTS
 from bloxdb.runs import EpochResult, Metrics, RetryReport, RunQueue, RunResult, status
 from tests.helpers import SEEDS
-from tests.runs.helpers import RECIPE, RESULT, claim, queue_of
+from tests.runs.helpers import RECIPE, RESULT, claim, queue_of, write_epochs
 
 OTHER = replace(RECIPE, name="other-2")
 BEST = EpochResult(1, RESULT, RESULT)
@@ -45,6 +45,7 @@ def end(db: Database, archs: list[int], how: str, recipe: Any = RECIPE, seed: in
         if how == "failed":
             record.fail("no memory")
         else:
+            write_epochs(record, recipe.epochs if how == "finished" else 1)
             record.finish(RunResult(how == "diverged", BEST, None if how == "diverged" else RESULT, 1.0))
 
 
@@ -66,7 +67,7 @@ def test_a_run_that_is_tried_again_is_as_if_it_were_new(empty_db: Database, how:
     assert row["status"] == "pending"
     assert all(row[name] > 0 for name in COSTS)
     epochs = empty_db.rows("SELECT arch_id, epoch FROM epochs JOIN runs ON runs.id = run_id")
-    assert epochs == [{"arch_id": 5, "epoch": 1}]
+    assert epochs == [{"arch_id": 5, "epoch": 1}, {"arch_id": 5, "epoch": 2}]
 
 
 def test_trying_again_takes_the_statuses_recipe_and_seeds_that_are_named(empty_db: Database) -> None:
@@ -100,7 +101,7 @@ def test_seeds_of_runs_to_try_again_can_be_written_in_many_ways(
 @pytest.mark.parametrize("wrong", ["finished", "running", "pending", "lost"])
 def test_what_cannot_be_tried_again_is_said(empty_db: Database, wrong: str) -> None:
     end(empty_db, [5], "failed")
-    with pytest.raises(bloxdb.QueryError, match=f"that are {wrong} are not tried again; choose of: "):
+    with pytest.raises(bloxdb.QueryError, match=f"that are {wrong!r} are not tried again; choose of: "):
         runs.retry(["failed", wrong], empty_db)
     with pytest.raises(bloxdb.QueryError, match="no recipe 'x'; choose one of: mine-2"):
         runs.retry(db=empty_db, recipe="x")
@@ -139,9 +140,11 @@ def test_the_overview_has_the_best_the_median_and_the_worst(empty_db: Database, 
     for value in values:
         record = claim(queue)
         assert record is not None
+        write_epochs(record, RECIPE.epochs)
         record.finish(RunResult(False, BEST, Metrics(value, 90.0, 1.0), 1.0))
     record = claim(queue)
     assert record is not None
+    write_epochs(record, RECIPE.epochs)
     record.finish(RunResult(False, BEST, None, 1.0))  # without a test
     (row,) = runs.overview(empty_db)
     found = (row["best"], row["median"], row["worst"])

@@ -14,6 +14,7 @@ from sqlalchemy import update
 from bloxdb import Database, Run
 from bloxdb.cli.train import expected
 from bloxdb.runs import EpochResult, Metrics, RunQueue, RunResult, environment_id
+from tests.runs.helpers import write_epochs
 from tests.trainer.helpers import digits_recipe
 
 RESULT = Metrics(50.0, 90.0, 1.5)
@@ -31,6 +32,7 @@ def finish(
     for took in seconds:
         record = queue.claim(env_id=environment_id({"gpu": gpu}, db))
         assert record is not None
+        write_epochs(record, recipe.epochs)
         record.finish(RunResult(False, EpochResult(1, RESULT, RESULT), RESULT, took, device_workers=sharing))
 
 

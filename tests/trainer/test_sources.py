@@ -10,7 +10,7 @@ from bloxdb.trainer.data import load_data
 from bloxdb.trainer.recipe import default_recipe
 from bloxdb.trainer.sources import is_own, name_of
 
-from bloxdb.db.references import DATASETS
+from bloxdb.db.recipes import DATASETS
 from bloxdb.errors import QueryError
 from tests.trainer.helpers import ROOT
 

@@ -1,0 +1,191 @@
+"""What is known of a recipe, whether a database has it or not, and the data sets that are known by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from bloxdb.arguments import MOST, integer, is_several, settings, text
+from bloxdb.db.schema import Recipe
+from bloxdb.errors import QueryError
+from bloxdb.measures import EPOCHS
+
+LONGEST_NAME = 200
+"""How many characters the columns of names have room for."""
+
+_LONGEST_DIGEST = 64  # as its column
+
+ALL_RECIPES = "*"
+"""What stands for the runs of all recipes together, so that no recipe is called so."""
+
+
+class Images(NamedTuple):
+    """How many images train, validate and test.
+
+    Attributes
+    ----------
+    train
+        Images to train on.
+    val
+        Images to validate on.
+    test
+        Images to test on.
+    """
+
+    train: int
+    val: int
+    test: int
+
+
+DATASETS = {
+    "cifar100": Images(45_000, 5_000, 10_000),
+    "cifar10": Images(45_000, 5_000, 10_000),
+    "digits": Images(1_257, 180, 360),
+}
+"""The data sets that are known by name. Add yours here, and its loader in `bloxdb.trainer.data`."""
+
+RELEASED = "cifar100"
+"""The data set of the release, which is trained on where nothing else is said."""
+
+
+@dataclass(frozen=True)
+class RecipeFacts:
+    """What is known of a recipe.
+
+    Attributes
+    ----------
+    name
+        The name of the recipe, unique in a database.
+    dataset
+        What is trained on.
+    epochs
+        How many epochs a run has.
+    images
+        How many images there are; None if that is not known, as where runs come with release files.
+    config
+        Every setting, by name, of what JSON has; None if not known.
+    digest
+        A text that is equal for equal settings only, as a SHA-256; None if not known.
+    first_epoch_is_best
+        Whether epoch 1 of its runs has the best epoch's validation instead of its own, as in release files
+        that the original's trainer made.
+
+    Raises
+    ------
+    QueryError
+        A name is no text, a count no integer, or a setting nothing that JSON has.
+    """
+
+    name: str
+    dataset: str
+    epochs: int
+    images: Images | None = None
+    config: dict[str, Any] | None = field(default=None, compare=False)
+    digest: str | None = None
+    first_epoch_is_best: bool = field(default=False, compare=False)
+
+    def __post_init__(self) -> None:
+        given = {
+            "name": text(self.name, "a recipe's name"),
+            "dataset": text(self.dataset, "the name of a data set", longest=LONGEST_NAME),
+            "epochs": integer(self.epochs, "the number of epochs", low=0, high=EPOCHS.stop - 1),
+            "digest": None if self.digest is None else text(self.digest, "a digest", longest=_LONGEST_DIGEST),
+            "config": None if self.config is None else settings(self.config, "the settings of a recipe"),
+        }
+        if self.images is not None:
+            given["images"] = _images(self.images)
+        for name, value in given.items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> RecipeFacts:
+        """What a database knows of a recipe.
+
+        Parameters
+        ----------
+        recipe
+            A row of the database.
+
+        Returns
+        -------
+        RecipeFacts
+            The facts in the row.
+        """
+        counts = (recipe.train_images, recipe.val_images, recipe.test_images)
+        images = None if None in counts else Images(*counts)  # type: ignore[arg-type]
+        settings = (recipe.config, recipe.digest, recipe.first_epoch_is_best)
+        return cls(recipe.name, recipe.dataset, recipe.epochs, images, *settings)
+
+    def contradicts(self, other: RecipeFacts) -> str:
+        """Where two recipes differ in what is known of both.
+
+        Parameters
+        ----------
+        other
+            The facts to compare with.
+
+        Returns
+        -------
+        str
+            A phrase that names the first difference; empty if there is none.
+        """
+        for name in ("dataset", "epochs", "images", "digest"):
+            ours, theirs = getattr(self, name), getattr(other, name)
+            if None not in (ours, theirs) and ours != theirs:
+                settings = self._settings(other) if name == "digest" else ""
+                return settings or f"{name} {_shown(ours)} there, {_shown(theirs)} here"
+        return ""
+
+    def _settings(self, other: RecipeFacts) -> str:
+        """The settings in which two recipes differ; empty if those of one are not known."""
+        return differing(self.config or None, other.config or None)
+
+
+def new_name(name: str) -> str:
+    """The name of a recipe that is made, by whichever way in.
+
+    Parameters
+    ----------
+    name
+        What it is to be called.
+
+    Returns
+    -------
+    str
+        The name as it is.
+
+    Raises
+    ------
+    QueryError
+        It is no text, blank, too long, not printable, or what stands for all recipes.
+    """
+    is_text = isinstance(name, str) and len(name) <= LONGEST_NAME and name.isprintable()
+    if not is_text or name.strip() in ("", ALL_RECIPES):
+        raise QueryError(
+            f"a recipe's name is a text of at most {LONGEST_NAME} characters that can be printed, not "
+            f"blank, and not {ALL_RECIPES!r}, which stands for all recipes; {name!r:.100} is none: choose "
+            "another, such as 'cifar100-200'"
+        )
+    return str(name)
+
+
+def differing(ours: Mapping[str, Any] | None, theirs: Mapping[str, Any] | None) -> str:
+    """Where settings that are both known differ, as a phrase; empty if nowhere."""
+    if ours is None or theirs is None:
+        return ""
+    names = [name for name in sorted({*ours, *theirs}) if ours.get(name) != theirs.get(name)]
+    return "; ".join(
+        f"{name} {ours.get(name, 'left out')} there, {theirs.get(name, 'left out')} here" for name in names
+    )
+
+
+def _images(given: Images) -> Images:
+    counts = list(given) if is_several(given) else []
+    if len(counts) != len(Images._fields):
+        raise QueryError(f"images are three counts, of {', '.join(Images._fields)}, not {given!r:.100}")
+    return Images(*(integer(count, "the number of images", low=0, high=MOST) for count in counts))
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, Images) else str(value)
