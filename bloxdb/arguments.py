@@ -229,7 +229,7 @@ def settings(value: object, what: str) -> dict[str, Any]:
 
 
 def is_several(value: object) -> TypeGuard[Iterable[Any]]:
-    """Whether an argument is several values: a text is one, and so is an array without dimensions.
+    """Whether an argument is several values: a text is one, bytes are, and so is an array without dimensions.
 
     Parameters
     ----------
@@ -243,7 +243,7 @@ def is_several(value: object) -> TypeGuard[Iterable[Any]]:
     """
     return (
         isinstance(value, Iterable)
-        and not isinstance(value, str | bytes)
+        and not isinstance(value, str | bytes | bytearray | memoryview)
         and getattr(value, "shape", None) != ()
     )
 

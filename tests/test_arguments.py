@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 import torch
 
-from bloxdb.arguments import LARGEST, digits, integer, is_several, number, plain
+from bloxdb.arguments import LARGEST, digits, integer, is_several, number, of_type, plain, settings, text
 from bloxdb.errors import QueryError
 
 NO_NUMBERS = [
@@ -121,4 +122,78 @@ def test_what_can_be_gone_through_is_several(value: object) -> None:
 
 @pytest.mark.parametrize("value", [1, "12", b"12", np.array(3), torch.tensor(3), np.int64(3), None, 2.5])
 def test_numbers_texts_and_arrays_without_dimensions_are_one(value: object) -> None:
+    assert not is_several(value)
+
+
+@pytest.mark.parametrize("value", ["", "x", "ä€𝒳", "two\nlines", np.str_("x"), "a" * 10_000])
+def test_a_text_stays_as_it_is(value: str) -> None:
+    found = text(value, "a message")
+    assert type(found) is str
+    assert found == value
+
+
+@pytest.mark.parametrize(
+    "value", [5, None, b"x", ["x"], object(), "a\0b", "\ud800", "\udfff x", np.bytes_(b"x")]
+)
+def test_what_no_database_holds_is_no_text(value: Any) -> None:
+    with pytest.raises(
+        QueryError, match="a message (is a text, not|has a character that no database holds: ) ?"
+    ):
+        text(value, "a message")
+
+
+def test_a_text_has_room() -> None:
+    assert text("x" * 7, "a name", longest=7) == "x" * 7
+    with pytest.raises(QueryError, match="a name has at most 7 characters, not 8"):
+        text("x" * 8, "a name", longest=7)
+
+
+def test_settings_are_what_json_gives_back() -> None:
+    given = {
+        "rate": np.float32(0.5),
+        "steps": (1, np.int64(2)),
+        "of": {"deep": np.array([1, 2])},
+        "none": None,
+    }
+    found = settings(given, "the settings")
+    assert found == {"rate": 0.5, "steps": [1, 2], "of": {"deep": [1, 2]}, "none": None}
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert settings({}, "the settings") == {}
+
+
+DEEP: list[Any] = []
+for _ in range(100_000):
+    DEEP = [DEEP]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [float("nan"), [float("inf")], {"x": -np.inf}, np.array([np.nan]), object(), b"x", {1: 2}, {"\0": 1}, ["\ud800"],
+     1j, {1, 2}, datetime.date(2026, 1, 1), np.datetime64("2026-01-01"), DEEP],
+    ids=range(14),
+)  # fmt: skip
+def test_what_json_has_not_is_no_setting(value: Any) -> None:
+    with pytest.raises(QueryError, match="the settings"):
+        settings({"rate": value}, "the settings")
+
+
+@pytest.mark.parametrize("value", [None, 5, "x", [("a", 1)], b"x"])
+def test_settings_are_a_mapping(value: Any) -> None:
+    with pytest.raises(QueryError, match="the settings are a mapping, not "):
+        settings(value, "the settings")
+
+
+@pytest.mark.parametrize(("value", "or_none", "is_right"), [(5, False, True), (None, True, True), (None, False, False),
+                                                            ("5", False, False), ("5", True, False)])  # fmt: skip
+def test_a_type_is_asked_for(value: Any, or_none: bool, is_right: bool) -> None:
+    if is_right:
+        of_type(value, int, "a count", or_none=or_none)
+        return
+    said = f"a count is a int{' or None' if or_none else ''}, not {value!r}"
+    with pytest.raises(QueryError, match=said):
+        of_type(value, int, "a count", or_none=or_none)
+
+
+@pytest.mark.parametrize("value", [b"ab", bytearray(b"ab"), memoryview(b"ab"), "ab", np.array(5), 5, None])
+def test_what_is_one_value(value: Any) -> None:
     assert not is_several(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -102,6 +103,49 @@ def test_a_blank_path_is_not_this_folder(entry: str, blank: str, home: Path) -> 
     with pytest.raises(bloxdb.BloxError, match="a path is blank: name a file or a folder"):
         BY_PATH[entry](blank)
     assert list(Path().iterdir()) == []
+
+
+BY_ANY: dict[str, Callable[[Any], Any]] = {
+    **BY_PATH,
+    "import_release, one": lambda path: _with_db(lambda db: bloxdb.import_release(path, db)),
+    "open": lambda path: bloxdb.open(path, current=False),
+    "create": lambda path: bloxdb.create(path, current=False),
+    "upgrade": bloxdb.upgrade,
+    "check": bloxdb.check,
+    "repair": bloxdb.repair,
+    "merge": lambda path: _with_db(lambda db: bloxdb.merge([path], bloxdb.create("~/other.db"))),
+    "backup": lambda path: _with_db(lambda db: bloxdb.backup(path, db)),
+    "plot.save": lambda path: plot.save(Figure().add_subplot(), path),
+    "compat.from_folder": compat.from_folder,
+    "codecs.write": lambda path: codecs.write(codecs.read("~/release/blox-info.csv"), path),
+}
+NO_PATHS: dict[str, Any] = {
+    "NUL": "a\0b.blox",
+    "a long name": "a" * 300 + ".blox",
+    "a long path": "folder/" * 1_000 + "a.blox",
+    "half of a pair": "a\ud800.blox",
+    "bytes": b"a.blox",
+    "a number": 5,
+}
+
+
+@pytest.mark.parametrize("kind", NO_PATHS)
+@pytest.mark.parametrize("entry", BY_ANY)
+def test_what_is_no_path_is_told_and_nothing_is_made(entry: str, kind: str, home: Path) -> None:
+    message = "a path|is no path|text or a Path|named by a text|a file; name it by its path|is no name for"
+    with pytest.raises(bloxdb.BloxError, match=message):
+        BY_ANY[entry](NO_PATHS[kind])
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize("entry", BY_ANY)
+def test_a_folder_that_was_removed_is_no_place_to_begin_from(entry: str, home: Path) -> None:
+    Path.cwd().rmdir()
+    try:
+        with pytest.raises(bloxdb.BloxError, match="the folder that you are in was removed"):
+            BY_ANY[entry]("a.blox")
+    finally:
+        os.chdir(home)
 
 
 @pytest.mark.parametrize("place", ["file", "file/folder", "folder/file/a/b"])

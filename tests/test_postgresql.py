@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import create_engine, text
 
 import bloxdb
 import bloxdb.measures
-from bloxdb import Arch, Database, Run, codecs, runs
+from bloxdb import Arch, Database, codecs, runs
 from bloxdb.cli import main
 from bloxdb.db.connection import locate
 from bloxdb.db.revisions import REVISION
@@ -32,7 +32,7 @@ from bloxdb.runs.results import EpochResult, Metrics, RunResult
 from bloxdb.web.answers import answer
 from bloxdb.web.numbers import SHELF
 from tests.conftest import POSTGRESQL
-from tests.runs.helpers import finish, queue_of, write_epochs
+from tests.runs.helpers import RECIPE, finish, queue_of, write_epochs
 from tests.runs.wrong import WRONG
 from tests.trainer.helpers import digits_recipe, some_digits
 
@@ -216,37 +216,6 @@ def test_databases_merge_into_it(db: Database, tiny_file: Path) -> None:
     assert (report.added, report.agreed) == (0, 120)
 
 
-@pytest.mark.parametrize("way", ["merge", "parquet"])
-def test_runs_that_were_merged_leave_room_for_others(
-    db: Database, empty_db: Database, tmp_path: Path, way: str
-) -> None:
-    archs = [10, 20, 30] if way == "merge" else [40, 50, 60]
-    queue = queue_of(empty_db, archs)
-    while (record := queue.claim()) is not None:
-        finish(record)
-    if way == "merge":
-        bloxdb.merge([empty_db.path], db)
-    else:
-        bloxdb.export_parquet(tmp_path / "parquet", empty_db)
-        bloxdb.import_parquet(tmp_path / "parquet", db)
-    merged = set(db.rows_of(select(Run.id).where(Run.arch_id.in_(archs)))[0].values())
-    assert queue_of(db, [arch + 1 for arch in archs]).fill().added == 3  # at once, and not after many tries
-    added = db.rows("SELECT id FROM runs WHERE arch_id = :arch", arch=archs[0] + 1)
-    assert added[0]["id"] > max(merged)
-
-
-@pytest.mark.parametrize("what", WRONG)
-def test_what_nobody_may_say_of_runs_is_told_as_on_sqlite(db: Database, what: str) -> None:
-    say, message = WRONG[what]
-    with db.transaction() as session:
-        session.execute(
-            text("DELETE FROM epochs WHERE run_id IN (SELECT id FROM runs WHERE arch_id = 7 AND seed = 0)")
-        )
-        session.execute(text("DELETE FROM runs WHERE arch_id = 7 AND seed = 0"))
-    with pytest.raises(BloxError, match=message):
-        say(db)
-
-
 FORK = """
 import os, sys, threading
 import bloxdb
@@ -347,3 +316,37 @@ def test_workers_that_fill_one_queue_at_once_all_find_it_filled(db: Database) ->
     assert sorted(added for _, added in told) == [0] * 7 + [300]
     found = bloxdb.check(db.url.render_as_string(hide_password=False)).findings
     assert {finding.kind for finding in found} <= {"epochs"}  # other tests finish runs after one epoch
+
+
+@pytest.mark.parametrize("way", ["merge", "parquet"])
+def test_runs_that_were_merged_leave_room_for_others(
+    db: Database, empty_db: Database, tmp_path: Path, way: str
+) -> None:
+    archs = [10, 20, 30] if way == "merge" else [40, 50, 60]
+    queue = queue_of(empty_db, archs)
+    while (record := queue.claim()) is not None:
+        finish(record)
+    if way == "merge":
+        bloxdb.merge([empty_db.path], db)
+    else:
+        bloxdb.export_parquet(tmp_path / "parquet", empty_db)
+        bloxdb.import_parquet(tmp_path / "parquet", db)
+    queue = RunQueue(db, [arch + 1 for arch in archs], RECIPE, 0)
+    assert queue.fill().added == 3  # at once, and not after many tries
+    of_recipe = (
+        "SELECT arch_id, runs.id FROM runs JOIN recipes ON recipes.id = recipe_id WHERE name = 'mine-2'"
+    )
+    ids = {row["arch_id"]: row["id"] for row in db.rows(of_recipe)}
+    assert max(ids[arch] for arch in archs) < min(ids[arch + 1] for arch in archs)
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_nobody_may_say_of_runs_is_told_as_on_sqlite(db: Database, what: str) -> None:
+    say, message = WRONG[what]
+    with db.transaction() as session:
+        session.execute(
+            text("DELETE FROM epochs WHERE run_id IN (SELECT id FROM runs WHERE arch_id = 7 AND seed = 0)")
+        )
+        session.execute(text("DELETE FROM runs WHERE arch_id = 7 AND seed = 0"))
+    with pytest.raises(BloxError, match=message):
+        say(db)

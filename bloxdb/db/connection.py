@@ -176,8 +176,8 @@ def make_engine(url: URL, *, read_only: bool, is_new: bool = False) -> Engine:
         connection = _connect(path, read_only, is_new)
         if not is_new and access.identity(path) != at_first:
             connection.close()
-            raise sqlite3.OperationalError(
-                "another file was put in its place since it was opened; open it again"
+            raise DatabaseError(
+                f"another file was put in the place of {path} since it was opened; open it again"
             )
         return connection
 

@@ -123,6 +123,10 @@ class RunQueue:
     ) -> RunRecord | None:
         """Take the next run that nobody works on.
 
+        Keep the record as long as the run is trained: one that nobody has any more is taken as given up. It
+        may be sent to another process, which then trains in its name; here the run counts as trained as long
+        as that one shows life, by a `Heartbeat` or an epoch.
+
         Parameters
         ----------
         worker

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 import bloxdb
 from bloxdb import Database
@@ -70,3 +74,41 @@ def test_closing_twice_and_after_disconnecting_is_no_error(tiny_db: Database) ->
         end()
     with pytest.raises(bloxdb.DatabaseError, match="was closed"):
         _ = tiny_db.reader
+
+
+def _in_a_transaction(db: Database) -> None:
+    with db.transaction() as session:
+        session.scalar(select(func.count()).select_from(bloxdb.Run))
+
+
+def _in_a_snapshot(db: Database) -> None:
+    with db.snapshot() as session:
+        session.scalar(select(func.count()).select_from(bloxdb.Run))
+
+
+ASKED: dict[str, Callable[[Database], Any]] = {
+    "reader": lambda db: db.reader.scalar(select(func.count()).select_from(bloxdb.Run)),
+    "rows": lambda db: db.rows("SELECT count(*) FROM runs"),
+    "transaction": _in_a_transaction,
+    "snapshot": _in_a_snapshot,
+    "top": lambda db: bloxdb.top(3, db),
+}
+
+
+@pytest.mark.parametrize("way", ASKED)
+@pytest.mark.parametrize("is_removed_first", [False, True])
+def test_another_file_of_its_name_is_never_asked_in_its_place(
+    way: str, is_removed_first: bool, tiny_file: Path, empty_file: Path, tmp_path: Path
+) -> None:
+    path = Path(shutil.copy(tiny_file, tmp_path / "blox.db"))
+    other = shutil.copy(empty_file, tmp_path / "other.db")
+    with bloxdb.open(path) as db:
+        ASKED[way](db)
+        db.disconnect()
+        if is_removed_first:
+            path.unlink()
+        Path(other).replace(path)
+        with pytest.raises(bloxdb.DatabaseError, match=r"put in the place of .*blox\.db since it was opened"):
+            ASKED[way](db)
+    with bloxdb.open(path) as db:
+        assert db.rows("SELECT count(*) AS runs FROM runs") == [{"runs": 0}]

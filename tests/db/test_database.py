@@ -133,6 +133,7 @@ ASKED: dict[str, Callable[[Database], Any]] = {
     "rows": lambda db: db.rows("SELECT 1"),
     "ask": lambda db: db.ask("SELECT 1"),
     "rows_of": lambda db: db.rows_of(select(1)),
+    "with": entered,
 }
 
 

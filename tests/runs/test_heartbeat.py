@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from sqlalchemy import select, update
 import bloxdb
 from bloxdb import Database, Run
 from bloxdb.db.dialects import utc_now
+from bloxdb.errors import RunLostError
 from bloxdb.runs.heartbeat import Heartbeat, Intervals
 from tests.runs.helpers import INTERVALS, claim, queue_of
 
@@ -51,8 +53,40 @@ def test_a_heartbeat_goes_on_while_the_block_lasts_and_not_after(empty_db: Datab
 @pytest.mark.parametrize("seconds", [0, -1, -0.5])
 @pytest.mark.parametrize("name", ["every", "dead_after"])
 def test_intervals_last(name: str, seconds: float) -> None:
-    with pytest.raises(bloxdb.QueryError, match=f"{name} in seconds is more than 0, not {seconds}"):
+    with pytest.raises(
+        bloxdb.QueryError, match=f"{name} in seconds is more than 0 and at most .* a year, not {seconds}"
+    ):
         Intervals(**{name: seconds})
+
+
+def test_a_database_that_was_closed_is_the_end_of_a_heartbeat_and_said(
+    empty_file: Path, tmp_path: Path
+) -> None:
+    db = bloxdb.open(shutil.copy(empty_file, tmp_path / "closed.db"), current=False)
+    record = claim(queue_of(db, [1]))
+    assert record is not None
+    with Heartbeat(record, intervals=INTERVALS) as heartbeat:
+        db.close()
+        end = time.monotonic() + 60
+        while not heartbeat.lost and time.monotonic() < end:
+            time.sleep(INTERVALS.every)
+        with pytest.raises(
+            RunLostError, match=r"closed\.db was closed; .*nobody sees that this run is trained"
+        ):
+            heartbeat.check()
+
+
+def test_a_heartbeat_is_of_one_block(empty_db: Database) -> None:
+    record = claim(queue_of(empty_db, [1]))
+    assert record is not None
+    heartbeat = Heartbeat(record, intervals=INTERVALS)
+    assert repr(heartbeat) == f"<Heartbeat of {record!r}: not begun>"
+    with heartbeat:
+        assert repr(heartbeat).endswith("every 0.1 s>")
+        with pytest.raises(bloxdb.QueryError, match="has begun already"), heartbeat:
+            pass
+    with pytest.raises(bloxdb.QueryError, match="make one for each block"), heartbeat:
+        pass
 
 
 @pytest.mark.parametrize("folder", ["bloxdb", "trainer", "docs", "examples", "benchmarks"])

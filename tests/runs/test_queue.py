@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
+import pickle
 import random
+import shutil
 import signal
+import subprocess
+import sys
 import time
 import traceback
 from dataclasses import replace
@@ -17,7 +22,7 @@ import pytest
 from sqlalchemy import update
 
 import bloxdb
-from bloxdb import Database, Run, space
+from bloxdb import Database, Run, runs, space
 from bloxdb.db.dialects import utc_now
 from bloxdb.db.references import environment_id
 from bloxdb.runs.heartbeat import Heartbeat, Intervals
@@ -205,3 +210,82 @@ def test_eight_workers_that_are_killed_at_random_do_every_run_exactly_once(
             "FROM runs GROUP BY status"
         )
         assert rows == [{"status": "finished", "n": RUNS, "epochs": 2 * RUNS}]
+
+
+def test_a_queue_finds_runs_that_were_brought_back_after_all_had_ended(empty_db: Database) -> None:
+    archs = list(range(1_200))  # of several chunks
+    queue = queue_of(empty_db, archs)
+    with empty_db.transaction() as session:
+        session.execute(update(Run).values(status="finished"))
+        session.execute(update(Run).where(Run.arch_id.in_([3, 700])).values(status="failed"))
+    assert (queue.claim(), queue.left(), queue.fill().added) == (None, 0, 0)
+    runs.retry(["failed"], empty_db)
+    assert queue.left() == 2
+    found = [claim(queue) for _ in range(3)]
+    assert [record and record.arch_id for record in found] == [3, 700, None]
+    found[1].release()
+    again = claim(queue)
+    assert again is not None
+    assert again.arch_id == 700
+
+
+def test_runs_of_others_are_not_left_in_a_queue(empty_db: Database) -> None:
+    queue = queue_of(empty_db, [1, 2])
+    queue_of(empty_db, [3])
+    RunQueue(empty_db, [1, 4], RECIPE, 1).fill()
+    assert queue.left() == 2
+    assert repr(queue) == f"<RunQueue: 2 architectures, seed 0, {empty_db.name}>"
+
+
+def test_a_record_that_went_to_another_process_is_held_as_long_as_it_shows_life(empty_db: Database) -> None:
+    queue = queue_of(empty_db, [1, 2])
+    sent = [pickle.dumps(queue.claim()) for _ in range(2)]
+    gc.collect()  # nobody here has a record any more
+    assert queue.claim() is None
+    there = pickle.loads(sent[0])
+    assert there.arch_id == 1
+    finish(there)
+    with empty_db.transaction() as session:
+        session.execute(update(Run).where(Run.arch_id == 2).values(heartbeat_at=utc_now(3600)))
+    again = queue.claim()  # whoever got it showed no life
+    assert again is not None
+    assert again.arch_id == 2
+    del again
+    gc.collect()
+    assert queue.claim() is not None  # its own claim was not sent anywhere
+
+
+POOL = """
+import multiprocessing, sys
+import bloxdb
+from bloxdb.runs import EpochResult, Metrics, RecipeFacts, RunQueue, RunResult
+
+def train(run):
+    metrics = Metrics(50.0, 90.0, 1.5)
+    run.begin()
+    epoch = EpochResult(1, metrics, metrics)
+    run.epoch(epoch)
+    run.finish(RunResult(False, epoch, metrics, 1.0))
+
+if __name__ == "__main__":
+    db = bloxdb.open(sys.argv[1])
+    queue = RunQueue(db, [1, 2, 3, 4], RecipeFacts("pool-1", "digits", 1), 0)
+    queue.fill()
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        sent = []
+        while (run := queue.claim()) is not None:
+            sent.append(pool.apply_async(train, (run,)))
+            del run
+        for one in sent:
+            one.get(timeout=120)
+    print(len(sent), db.rows("SELECT DISTINCT status FROM runs"))
+"""
+
+
+@pytest.mark.slow
+def test_a_pool_of_ones_own_trains_each_run_once(empty_file: Path, tmp_path: Path) -> None:
+    path = shutil.copy(empty_file, tmp_path / "pool.db")
+    (tmp_path / "pool.py").write_text(POOL)
+    command = [sys.executable, str(tmp_path / "pool.py"), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert (done.stdout, done.stderr) == ("4 [{'status': 'finished'}]\n", "")

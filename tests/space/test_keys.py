@@ -137,7 +137,10 @@ def test_no_two_hashes_begin_with_the_same_8_digits() -> None:
     assert len({one[:8] for one in space.all_model_hashes()}) == space.NUM_ARCHS
 
 
-@pytest.mark.parametrize("one", ["405", 405, np.int64(405), None, np.array(5), torch.tensor(5)])
+BYTES = (b"405", bytearray(b"405"), memoryview(b"405"))
+
+
+@pytest.mark.parametrize("one", ["405", 405, np.int64(405), None, np.array(5), torch.tensor(5), *BYTES])
 def test_one_key_is_not_taken_for_many(one: object) -> None:
     for many in (space.find_archs, space.arch_indices):
         with pytest.raises(InvalidArchError, match="several architectures are wanted; put .* into a list"):
