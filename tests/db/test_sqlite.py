@@ -8,12 +8,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Connection,
+    DateTime,
+    Double,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    create_engine,
+    select,
+    text,
+)
 
 import bloxdb
 from bloxdb import Database
 from bloxdb.db.connection import file_url
-from bloxdb.db.sqlite import APPLICATION_ID, SQLite
+from bloxdb.db.schema import Device, Epoch
+from bloxdb.db.sqlite import APPLICATION_ID, SQLite, is_untouched
 from bloxdb.db.waiting import at_most
 
 SQLITE = SQLite()
@@ -127,3 +142,98 @@ def test_a_new_file_is_marked_and_finished(empty_db: Database) -> None:
         assert other.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
         assert other.execute("PRAGMA journal_mode").fetchone() == ("delete",)
         assert other.execute("SELECT count(*) FROM sqlite_stat1 WHERE tbl = 'archs'").fetchone()[0] > 0
+
+
+KINDS = {
+    "integer": (Integer, [5, 0, -(2**40), None], ["x", 1.5, b"5"]),
+    "flag": (Boolean, [0, 1, None], ["true", 0.5]),
+    "number": (Double, [1.5, 2, None], ["x", b"1"]),
+    "text": (Text, ["x", "", None], [b"x", b"\xff"]),
+    "date": (DateTime, ["2026-01-01 10:00:00.000000", None], ["soon", b"2026"]),
+    "JSON": (JSON, ['{"a": 1}', "[]", "null", None], ["{", "", b"{}"]),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_value_of_another_kind_than_its_column_is_found(kind: str) -> None:
+    of, right, wrong = KINDS[kind]
+    table = Table("t", MetaData(), Column("id", Integer), Column("value", of))
+    found = SQLITE.other_kind(table.c.value)
+    assert found is not None
+    what, condition = found
+    assert what == {"flag": "integer"}.get(kind, kind)
+    engine = create_engine("sqlite://")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("CREATE TABLE t (id, value)")  # which holds anything, as an old file may
+        for number, value in enumerate([*right, *wrong]):
+            connection.exec_driver_sql("INSERT INTO t VALUES (?, ?)", (number, value))
+        ids = connection.scalars(select(table.c.id).where(condition).order_by(table.c.id)).all()
+        assert ids == list(range(len(right), len(right) + len(wrong)))
+    engine.dispose()
+
+
+def test_stored_texts_are_bytes_whatever_they_spell() -> None:
+    table = Table("t", MetaData(), Column("value", JSON))
+    query = SQLITE.stored_texts(table.c.value)
+    assert query is not None
+    engine = create_engine("sqlite://")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("CREATE TABLE t (value)")
+        connection.exec_driver_sql(
+            "INSERT INTO t VALUES ('a'), (CAST(x'ff41' AS TEXT)), (x'00'), (5), (NULL)"
+        )
+        assert connection.scalars(query).all() == [b"a", b"\xffA"]
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("scale", "values", "text"),
+    [
+        (1, [5, None, -7], "5,,-7"),
+        (1_000, [1.5, None, 33.333], "1500,,33333"),
+        (1_000, [0.0005, 2.0], "x,2000"),
+    ],
+)
+def test_numbers_of_a_column_are_one_text_of_integers(scale: int, values: list[Any], text: str) -> None:
+    table = Table("t", MetaData(), Column("value", Double))
+    engine = create_engine("sqlite://")
+    with engine.connect() as connection:
+        connection.exec_driver_sql("CREATE TABLE t (value)")
+        for value in values:
+            connection.exec_driver_sql("INSERT INTO t VALUES (?)", (value,))
+        packed = SQLITE.packed(table.c.value, scale)
+        assert packed is not None
+        assert connection.scalar(select(packed)) == text
+    engine.dispose()
+
+
+TOUCHES = {
+    "a row": "INSERT INTO latencies VALUES (1, 1, 1.0, NULL)",
+    "a column more": "ALTER TABLE latencies ADD COLUMN mine",
+    "an index": "CREATE INDEX mine ON latencies (latency_ms)",
+    "a view": "CREATE VIEW mine AS SELECT * FROM latencies",
+    "a trigger": "CREATE TRIGGER mine AFTER INSERT ON latencies BEGIN SELECT 1; END",
+    "a temporary view": "CREATE TEMP VIEW mine AS SELECT * FROM main.latencies",
+}
+
+
+@pytest.mark.parametrize("what", TOUCHES)
+def test_a_table_is_untouched_until_somebody_does_something_with_it(what: str, empty_db: Database) -> None:
+    table: Any = Epoch.__table__
+    words = TOUCHES[what].replace("latencies", "epochs").replace("latency_ms", "epoch")
+    words = words.replace("VALUES (1, 1, 1.0, NULL)", "(run_id, epoch) VALUES (1, 1)")
+    with empty_db.engine.execution_options(**SQLITE.AUTOCOMMIT).connect() as connection:
+        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+        assert is_untouched(connection, table)
+        connection.exec_driver_sql(words)
+        assert not is_untouched(connection, table)
+
+
+def test_new_ids_go_on_after_the_highest(empty_db: Database) -> None:
+    column: Any = Device.__table__.c.id
+    with empty_db.transaction() as session:
+        assert SQLITE.new_ids(session, column, 3) == [1, 2, 3]
+        session.add(Device(id=7, name="mine"))
+        session.flush()
+        assert SQLITE.new_ids(session, column, 2) == [8, 9]
+        assert SQLITE.new_ids(session, column, 0) == []

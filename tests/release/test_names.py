@@ -26,7 +26,14 @@ from bloxdb.db.schema import Latency
 from bloxdb.errors import ReleaseError
 from bloxdb.files import as_name, from_name
 from bloxdb.release import left_out, release_files, verify_release
-from bloxdb.release.names import check_name, parse_name
+from bloxdb.release.names import (
+    begins_as_pickle,
+    check_name,
+    is_results_name,
+    looks_taken,
+    parse_name,
+    why_results_are_left_out,
+)
 from tests.cli.helpers import bloxdb as command
 from tests.release.helpers import SMALL, TINY
 
@@ -328,3 +335,39 @@ def test_two_files_of_one_device_in_one_format_are_an_error(golden: Path, tmp_pa
         codecs.write(table, tmp_path / name)
     with pytest.raises(ReleaseError, match="are both of one device"):
         release_files(tmp_path)
+
+
+RESULTS = {
+    "results_0_5.pickle": True, "results_10_20.pickle.gz": True, "results_random.pickle": True,
+    "results_random.pickle.xz": True, "results_0.pickle": False, "results_0_5.pkl": False,
+    "xresults_0_5.pickle": False, "results_0_5.pickle.part": False, "combined.pickle": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_training_results_are_known_by_their_names(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"\x80")
+    assert is_results_name(path) is RESULTS[name]
+    assert looks_taken(path) is RESULTS[name]
+    if RESULTS[name]:
+        assert why_results_are_left_out(path) is None
+
+
+@pytest.mark.parametrize("name", ["blox-base-0.blox", "blox-info.csv", "blox-bench-x.pickle"])
+def test_release_files_look_taken_and_are_no_results(name: str, tmp_path: Path) -> None:
+    assert looks_taken(tmp_path / name)
+    assert not is_results_name(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("data", "begins"), [(b"\x80\x04", True), (b"\x80", True), (b"blox", False), (b"", False)]
+)
+def test_a_pickle_is_known_by_its_first_byte_packed_or_not(data: bytes, begins: bool, tmp_path: Path) -> None:
+    plain, packed, damaged = (tmp_path / name for name in ("a.pickle", "a.pickle.gz", "b.pickle.gz"))
+    plain.write_bytes(data)
+    packed.write_bytes(gzip.compress(data))
+    damaged.write_bytes(b"\x1f\x8b" + data)
+    if data:
+        assert (begins_as_pickle(plain), begins_as_pickle(packed)) == (begins, begins)
+    assert not begins_as_pickle(damaged)

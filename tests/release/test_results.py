@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import os
 import pickle
+import re
 import tempfile
 from collections import OrderedDict
 from collections.abc import Callable
@@ -181,3 +184,41 @@ def test_a_changed_file_gives_results_or_a_sentence_that_names_it(data: st.DataO
             assert str(error).startswith(str(path))
         else:
             assert sum(run.curves.size for run in found.runs) < len(content)
+
+
+@pytest.mark.parametrize("pairs", [0, 1, 2])
+@pytest.mark.parametrize("cut", ["arguments", "results"])
+def test_what_is_said_of_a_file_that_is_cut_off_leaves_its_whole_pairs(
+    given: Given, tmp_path: Path, pairs: int, cut: str
+) -> None:
+    arguments, results = given
+    parts = [arguments, results] * pairs + [arguments, results][: 1 if cut == "arguments" else 2]
+    path = write(tmp_path / "results_random.pickle", *parts)
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(bloxdb.BloxFormatError) as told:
+        read_results(path)
+    if not pairs:
+        assert "leave the file out, or take a whole copy of it" in str(told.value)
+        return
+    advice = re.search(rf"the {pairs} pairs .* `truncate -s (\d+)` on a copy leaves them", str(told.value))
+    assert advice is not None
+    os.truncate(path, int(advice[1]))
+    assert len(read_results(path).runs) == len(results)
+
+
+def test_packings_of_one_file_that_differ_are_refused(tmp_path: Path) -> None:
+    plain = tmp_path / "results_0_5.pickle"
+    plain.write_bytes(b"\x80one")
+    packed = tmp_path / "results_0_5.pickle.gz"
+    packed.write_bytes(gzip.compress(b"\x80one"))
+    assert results_in(tmp_path) == [plain]
+    packed.write_bytes(gzip.compress(b"\x80two"))
+    with pytest.raises(bloxdb.ReleaseError, match="their bytes are not the same"):
+        results_in(tmp_path)
+
+
+@pytest.mark.parametrize("gpu", [["a" * 4_096], ["a"] * 64])
+def test_facts_of_the_environment_may_be_long(given: Given, tmp_path: Path, gpu: list[str]) -> None:
+    arguments, results = given
+    results[HASH]["env"]["gpu"] = gpu
+    assert len(read_results(write(tmp_path / "results_0_2.pickle", arguments, results)).runs) == len(results)
