@@ -99,7 +99,7 @@ class RunRecord:
         QueryError
             `done` is no number of epochs.
         """
-        done = integer(done, "the number of epochs that are done", low=0)
+        done = integer(done, "the number of epochs that are done", low=0, high=self._epochs)
         with self.db.transaction() as session:
             self._change(session, heartbeat_at=utc_now())
             count = select(func.count()).where(Epoch.run_id == self.run_id, Epoch.epoch <= done)

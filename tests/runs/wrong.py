@@ -112,6 +112,7 @@ OF_EPOCHS: Wrong = {
         "is in 1 … 2, not 3",
     ),
     "far beyond": (lambda db: record(db).epoch(EpochResult(2**40, RESULT, RESULT)), "is in 1 … 2, not 1099"),
+    "done, more than there are": (lambda db: record(db).begin(3), "epochs that are done is in 0 … 2, not 3"),
     "twice": (
         lambda db: record(db, 1).epoch(EPOCH),
         r"epoch 1 of architecture 7 was measured, but 1 are written, and the next is 2; begin\(done\)",
