@@ -144,7 +144,7 @@ if find_spec("syne_tune"):  # `pip install --no-deps syne-tune dill`, as .ci/run
         reached: dict[int, int] = {}
         for point in problem.trajectory:
             reached[point.arch_id] = max(point.epoch, reached.get(point.arch_id, 0))
-        assert len(reached) == 20
+        assert 15 < len(reached) <= 20  # they are drawn, and one may be drawn twice
         assert min(reached.values()) == 2  # some were stopped at once, and some not
         assert max(reached.values()) == problem.epochs
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bloxdb.errors import QueryError
 from bloxdb.measures import EPOCH
 from bloxdb.runs.results import EpochResult, Metrics, RunResult
 
@@ -228,7 +229,7 @@ class Training:
         try:
             best = _best_in(state)
             is_later = best is not None and best.epoch > state["epoch"]
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, QueryError) as error:
             return f"its best epoch is no result: {error}"
         return "its best epoch comes later" if is_later else ""
 
