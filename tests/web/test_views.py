@@ -300,6 +300,19 @@ def test_an_address_of_nothing_says_so(page: Any, live: str, view: str, sentence
     assert sentence in page.get_by_role("alert").inner_text()
 
 
+def test_a_file_that_was_replaced_is_told_by_the_page(page: Any, explored_file: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(explored_file, tmp_path / "explored.db"))
+    with Served(path) as served:
+        see(page, f"{served.url}#/")
+        path.rename(tmp_path / "moved.db")
+        sentence = "it was removed or renamed since it was opened; end the explorer and start it again"
+        see(page, f"{served.url}#/training")
+        assert f"{sentence} (asking again)" in page.locator("main").inner_text()
+        see(page, f"{served.url}#/arch/5")
+        assert sentence in page.get_by_role("alert").inner_text()
+        page.wrong.clear()  # answers of 503
+
+
 def test_curves_are_zoomed_and_hidden_by_the_keyboard(page: Any, live: str, arch: int) -> None:
     see(page, f"{live}#/arch/{arch}")
     page.locator(".curves").focus()
