@@ -14,6 +14,11 @@ Floats = npt.NDArray[np.float64]
 AVERAGES = ("mean", "median")
 """What can be asked for instead of seeds, where a row or a value is to be one of an architecture."""
 
+_LARGE, _SMALLER = (
+    2.0**500,
+    2.0**-600,
+)  # beyond the one squares overflow; times the other, no sum of them does
+
 
 class Groups:
     """Rows in groups: those whose keys are equal.
@@ -101,14 +106,23 @@ class Groups:
         """
         ordered = values[self._order]
         known = ~np.isnan(ordered)
-        apart = ordered[known] - self._means(ordered)[self._group[known]]
+        shrinking = self._shrinking(ordered)
+        apart = (ordered[known] - self._means(ordered)[self._group[known]]) * shrinking[self._group[known]]
         squares = np.bincount(self._group[known], apart**2, minlength=len(self))
-        return np.sqrt(_ratios(squares, np.bincount(self._group[known], minlength=len(self)) - 1))
+        return np.sqrt(_ratios(squares, np.bincount(self._group[known], minlength=len(self)) - 1)) / shrinking
 
     def _means(self, ordered: Floats) -> Floats:
         known = ~np.isnan(ordered)
-        sums = np.bincount(self._group[known], ordered[known], minlength=len(self))
-        return _ratios(sums, np.bincount(self._group[known], minlength=len(self)))
+        shrinking = self._shrinking(ordered)
+        small = ordered[known] * shrinking[self._group[known]]
+        sums = np.bincount(self._group[known], small, minlength=len(self))
+        return _ratios(sums, np.bincount(self._group[known], minlength=len(self))) / shrinking
+
+    def _shrinking(self, ordered: Floats) -> Floats:
+        """By what the values of each group are multiplied so that none overflows: a power of two, or one."""
+        found = np.ones(len(self))
+        found[self._group[np.abs(ordered) > _LARGE]] = _SMALLER
+        return found
 
     def _medians(self, ordered: Floats) -> Floats:
         counts = np.bincount(self._group[~np.isnan(ordered)], minlength=len(self))
@@ -117,7 +131,7 @@ class Groups:
         found = np.full(len(self), np.nan)
         some = counts > 0
         low, high = (starts + half // 2 for half in (counts - 1, counts))
-        found[some] = (by_size[low[some]] + by_size[high[some]]) / 2
+        found[some] = by_size[low[some]] / 2 + by_size[high[some]] / 2
         return found
 
 

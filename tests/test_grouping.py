@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import defaultdict
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -56,3 +57,29 @@ def test_a_column_is_a_group(columns: list[list[float]], how: str) -> None:
 def test_another_average_is_refused(how: Any) -> None:
     with pytest.raises(QueryError, match="there is no average .*; choose one of: mean, median"):
         Groups(np.zeros(2)).averages(how, np.zeros(2))
+
+
+LARGE = st.one_of(st.floats(0, 1.7e308), st.floats(0, 10), st.just(1.7e308))
+
+
+@given(values=st.lists(st.tuples(st.integers(0, 3), LARGE), min_size=1, max_size=30))
+def test_no_average_overflows_that_is_a_number_itself(values: list[tuple[int, float]]) -> None:
+    groups = Groups(np.array([key for key, _ in values]))
+    given_values = np.array([value for _, value in values])
+    found = zip(
+        groups.averages("mean", given_values),
+        groups.averages("median", given_values),
+        groups.deviations(given_values),
+        strict=True,
+    )
+    for key, (mean, median, deviation) in zip(sorted({key for key, _ in values}), found, strict=True):
+        own = [Fraction(value) for other, value in values if other == key]
+        exact = sum(own) / len(own)
+        assert mean == pytest.approx(float(exact), rel=1e-14)
+        assert median == pytest.approx(float(statistics.median(own)), rel=1e-14)
+        if len(own) > 1:
+            squares = sum((value - exact) ** 2 for value in own) / (len(own) - 1)
+            scale = max(own) or 1  # `float` of a square would overflow
+            assert deviation / float(scale) == pytest.approx(
+                math.sqrt(squares / scale**2), rel=1e-9, abs=1e-14
+            )

@@ -19,7 +19,8 @@ a malformed vector, a bool, a float, None, other text   `InvalidArchError`      
 
 What looks something up and may say that there is nothing (`Arch.get`, the methods of a `Dataset` for one
 architecture) goes by `find_arch`; what cannot go on without one (moves in the space, a `Problem`, a queue of
-runs, `Dataset.table`, the command line) goes by `arch_index`.
+runs, `Dataset.table`, the command line) goes by `arch_index`. The explorer's page has `find_arch` for texts
+once more, in JavaScript (bloxdb/web/site/js/keys.js): who changes one changes both, and a test asks both.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from bloxdb.db.schema import EPOCH_MEASURES, RUN_MEASURES, Device, Env, Latency,
 from bloxdb.draw.palette import OP_COLOURS, SERIES
 from bloxdb.labels import label
 from bloxdb.measures import COSTS, ENVIRONMENT, LATENCY, RANKED_BY, Measure
-from bloxdb.space.cells import BLOCKS, NUM_ARCHS, OPS, STAGES, blocks_by_cell
+from bloxdb.space.cells import BLOCKS, FIELDS, LIMITS, NUM_ARCHS, OPS, STAGES, blocks_by_cell
 from bloxdb.space.costs import block_costs, skeleton_cost
 from bloxdb.web.columns import ABSENT
 from bloxdb.web.numbers import SHELF
@@ -67,6 +67,7 @@ def facts(db: Database, tables: str | None) -> dict[str, Any]:
             "archs": NUM_ARCHS,
             "stages": STAGES,
             "ops": list(OPS),
+            "fields": dict(zip(FIELDS, LIMITS, strict=True)),
             "blocks": [
                 {"scheme": block.scheme, "op1": block.op1, "op2": block.op2, "cell": block.cell}
                 for block in BLOCKS

@@ -8,10 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
-from bloxdb.db.access import beside
+from bloxdb.db.access import beside, identity
 from bloxdb.db.connection import application_id
-from bloxdb.db.database import Database, open
+from bloxdb.db.database import Database
+from bloxdb.db.database import open as open_database
 from bloxdb.db.sqlite import APPLICATION_ID
+from bloxdb.errors import DatabaseError
 from bloxdb.web import answers
 from bloxdb.web.answers import Answer
 
@@ -29,6 +31,7 @@ class Kept:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._identity = identity(path)
         self._lock = Lock()
         self._db: Database | None = None
         self._making: dict[str, Lock] = {name: Lock() for name in answers.MADE}
@@ -48,7 +51,7 @@ class Kept:
         return f'"{"-".join(found)}"'
 
     def answer(self, name: str, tables: str) -> Answer:
-        """What is answered to a name; `BloxError` where the database is not of this revision, or is gone.
+        """What is answered to a name.
 
         Parameters
         ----------
@@ -56,17 +59,38 @@ class Kept:
             One of those that there are.
         tables
             Where the tables are shown.
+
+        Raises
+        ------
+        DatabaseError
+            The file was removed since, or another one put in its place; it may not be read, is damaged, or of
+            another revision.
         """
         if name not in answers.MADE or not self.lasts(name):
-            return answers.answer(self._opened(), name, tables)
+            return answers.answer(self.open(), name, tables)
         with self._making[name]:  # one who comes while it is made waits for it
             tag = self.tag()  # before it is asked: what is written meanwhile is asked for again
             known = self._answers.get(name)
             if known is not None and known[0] == tag:
                 return known[1]
-            found = answers.answer(self._opened(), name, tables)
+            found = answers.answer(self.open(), name, tables)
             self._answers[name] = (tag, found)
             return found
+
+    def check(self) -> None:
+        """Refuse to go on without the file that was there at first.
+
+        Raises
+        ------
+        DatabaseError
+            The file was removed since, or another one put in its place.
+        """
+        is_there = self.path.exists()
+        if not is_there or identity(self.path) != self._identity:
+            what = "another file was put in its place" if is_there else "it was removed or renamed"
+            raise DatabaseError(
+                f"{self.path}: {what} since it was opened; end the explorer and start it again"
+            )
 
     def close(self) -> None:
         """Close the database, which the next question opens again."""
@@ -75,10 +99,18 @@ class Kept:
                 self._db.close()
                 self._db = None
 
-    def _opened(self) -> Database:
+    def open(self) -> Database:
+        """The database, open as long as this is: another file of its name can then be told from it.
+
+        Raises
+        ------
+        DatabaseError
+            As `answer`.
+        """
+        self.check()  # what is open would give the rows of the file of before
         with self._lock:
             if self._db is None:
-                self._db = open(self.path, read_only=True, current=False)
+                self._db = open_database(self.path, read_only=True, current=False)
             return self._db
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 FOLDER = Path(__file__).parent / "site"
 """Where they lie: HTML, CSS, ES modules, and what others wrote, below ``vendor``."""
 
+HOME = "/-/bloxdb"
+"""Where a server has the pages of its databases."""
+
 INDEX = "index.html"
 """The page."""
 

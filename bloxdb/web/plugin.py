@@ -19,7 +19,6 @@ from bloxdb.web.answers import is_answered
 from bloxdb.web.kept import Kept, kept_for
 from bloxdb.web.words import described
 
-_HOME = "/-/bloxdb"
 _HEADERS = {
     "Content-Security-Policy": f"{page.policy()}; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -32,9 +31,9 @@ _HEADERS = {
 def register_routes() -> list[tuple[str, Any]]:
     """The page of each database, with all that it loads."""
     return [
-        (rf"^{_HOME}/?$", _any),
-        (rf"^{_HOME}/(?P<database>[^/]+)$", _without_slash),
-        (rf"^{_HOME}/(?P<database>[^/]+)/(?P<path>.*)$", _answered),
+        (rf"^{page.HOME}/?$", _any),
+        (rf"^{page.HOME}/(?P<database>[^/]+)$", _without_slash),
+        (rf"^{page.HOME}/(?P<database>[^/]+)/(?P<path>.*)$", _answered),
     ]
 
 
@@ -85,7 +84,7 @@ def explorer_of(datasette: Any, database: str) -> str:
     database
         Its name there.
     """
-    return str(datasette.urls.path(f"{_HOME}/{tilde_encode(database)}/"))
+    return str(datasette.urls.path(f"{page.HOME}/{tilde_encode(database)}/"))
 
 
 def _ours(datasette: Any) -> list[str]:
@@ -127,9 +126,10 @@ async def _answered(datasette: Any, request: Any) -> Any:
 async def _data(kept: Kept, name: str, tables: str, request: Any) -> Any:
     tag = kept.tag()
     headers = {**_HEADERS, "ETag": tag}
-    if request.headers.get("if-none-match") == tag and kept.lasts(name):
-        return Response("", status=304, headers=headers)
     try:
+        kept.check()
+        if request.headers.get("if-none-match") == tag and kept.lasts(name):
+            return Response("", status=304, headers=headers)
         answer = await asyncio.to_thread(kept.answer, name, tables)
     except BloxError as error:
         return Response.text(str(error), status=503, headers=_HEADERS)

@@ -19,9 +19,10 @@ from urllib.parse import urlsplit
 from sqlalchemy.exc import SQLAlchemyError
 
 from bloxdb.db.access import is_on_read_only_medium
-from bloxdb.errors import BloxError, QueryError
+from bloxdb.errors import BloxError, NotADatabaseError, QueryError
 from bloxdb.extras import library
-from bloxdb.web.kept import kept_for
+from bloxdb.web import page
+from bloxdb.web.kept import Kept, kept_for
 
 HOST = "127.0.0.1"
 """Where the page is served if nothing else is said: for this machine alone."""
@@ -75,6 +76,8 @@ def serve(
     ------
     MissingExtraError
         Datasette is not installed.
+    NotADatabaseError
+        The file is none of ours.
     QueryError
         Nobody can listen there.
     """
@@ -83,6 +86,10 @@ def serve(
     plugin: Any = library("bloxdb.web.plugin", "web")
     # where Rich is installed Datasette prints 150 kB with all variables for a slip in somebody's SQL
     library("datasette.handle_exception", "web").rich = None
+    kept = kept_for(path)
+    if kept is None:
+        raise NotADatabaseError(f"{path} is not a bloxdb database any more; it was replaced just now")
+    kept.open()
     still = is_on_read_only_medium(path)
     files = {"immutables": [str(path)]} if still else {"files": [str(path)]}
     app = datasette.Datasette(**{"files": [], **files}, settings=_SETTINGS)
@@ -96,7 +103,7 @@ def serve(
 
         async def startup(self, sockets: Any = None) -> None:
             await super().startup(sockets=sockets)
-            Thread(target=_warm, args=(path,), daemon=True).start()
+            Thread(target=_warm, args=(kept,), daemon=True).start()
             tell(url)
             if opens_browser and _has_browser():
                 webbrowser.open(url)
@@ -107,7 +114,7 @@ def serve(
             else:
                 super().handle_exit(sig, frame)
 
-    guarded = Guard(app.app(), only_here=is_loopback(host))
+    guarded = Guard(app.app(), only_here=is_loopback(host), check=kept.check)
     config = uvicorn.Config(guarded, log_level="warning", timeout_graceful_shutdown=2)
     try:
         Server(config).run(sockets=[listening])
@@ -115,9 +122,7 @@ def serve(
         listening.close()
         for database in app.databases.values():
             database.close()  # before ours, which leaves the file without a WAL if it is the last
-        kept = kept_for(path)
-        if kept is not None:
-            kept.close()
+        kept.close()
 
 
 class Guard:
@@ -132,10 +137,13 @@ class Guard:
         The app.
     only_here
         Whether only this machine is to reach it.
+    check
+        What is called before a page of Datasette is asked for; a `BloxError` of it is the answer.
     """
 
-    def __init__(self, app: Any, *, only_here: bool) -> None:
+    def __init__(self, app: Any, *, only_here: bool, check: Callable[[], None]) -> None:
         self._app = app
+        self._check = check
         self._only_here = only_here
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -145,9 +153,16 @@ class Guard:
             return
         host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
         if self._only_here and not is_loopback(urlsplit(f"//{host}").hostname or ""):
-            await send({"type": "http.response.start", "status": 421, "headers": []})
-            await send({"type": "http.response.body", "body": b"this is served for this machine alone\n"})
+            await _say(send, 421, "this is served for this machine alone")
             return
+        if not scope["path"].startswith(
+            f"{page.HOME}/"
+        ):  # the page loads from there, and says itself what is wrong
+            try:
+                self._check()
+            except BloxError as error:
+                await _say(send, 503, str(error))
+                return
 
         async def guarded(message: Any) -> None:
             if message["type"] == "http.response.start":
@@ -158,6 +173,12 @@ class Guard:
             await send(message)
 
         await self._app(scope, receive, guarded)
+
+
+async def _say(send: Any, status: int, words: str) -> None:
+    headers = [(b"content-type", b"text/plain; charset=utf-8")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": f"{words}\n".encode()})
 
 
 def _listen(host: str, port: int | None) -> socket.socket:
@@ -176,11 +197,8 @@ def _listen(host: str, port: int | None) -> socket.socket:
     raise AssertionError("a range of ports is never empty")
 
 
-def _warm(path: Path) -> None:
+def _warm(kept: Kept) -> None:
     """Have the first answers ready before they are asked for; what fails says so when it is asked for."""
-    kept = kept_for(path)
-    if kept is None:
-        return
     with suppress(BloxError, OSError, SQLAlchemyError):
         for name in _FIRST:
             kept.answer(name, "")  # none of them says where the tables are

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,6 +58,42 @@ def test_means_are_those_of_top(explored: Database) -> None:
         values = dict(zip(found["arch_id"][rows].tolist(), found["test_top1"][rows].tolist(), strict=True))
         assert values == pytest.approx({row["arch_id"]: row["test_top1"] for row in expected}, rel=1e-6)
     assert at == header["rows"]
+
+
+@pytest.mark.parametrize(
+    "losses", [(1e300, 2e300), (1.7e308, 1.6e308), (1e39, 0.25), (1e300, 0.125), (1e-44, 3e-44)]
+)
+def test_losses_without_measure_are_told_as_they_are(
+    tmp_path: Path, empty_file: Path, losses: tuple[float, float]
+) -> None:
+    """Filterwarnings make an error of what overflows."""
+    with bloxdb.open(shutil.copy(empty_file, tmp_path / "big.db"), current=False) as db:
+        with db.transaction() as session:
+            recipe = bloxdb.Recipe(name="r", dataset="digits", epochs=1)
+            session.add(recipe)
+            session.flush()
+            for arch, seed, loss in ((5, 0, losses[0]), (5, 1, losses[1]), (6, 0, 1.5), (7, 0, None)):
+                session.add(
+                    bloxdb.Run(
+                        arch_id=arch,
+                        recipe_id=recipe.id,
+                        seed=seed,
+                        status="finished",
+                        test_top1=50.0,
+                        test_loss=loss,
+                    )
+                )
+        stored = [row["test_loss"] for row in db.rows("SELECT test_loss FROM runs ORDER BY seed, arch_id")]
+        _, found = unpack(answer(db, "runs.bin").body)
+        assert np.array_equal(found["test_loss"], [value or np.nan for value in stored], equal_nan=True)
+        _, found = unpack(answer(db, "means.bin").body)
+        mean = losses[0] / 2 + losses[1] / 2
+        assert found["test_loss"].tolist() == pytest.approx([mean, 1.5, np.nan], rel=1e-7, abs=0, nan_ok=True)
+        row = bloxdb.top(3, db, by="test_loss", recipe="r", seeds="mean")[-1]
+        assert row["test_loss"] == pytest.approx(max(mean, 1.5), rel=1e-14)
+        epochs = json.loads(answer(db, "training.json").body)["overview"]
+        assert len(epochs) == 2
+        assert len(unpack(answer(db, "curves/0000.bin").body)[0]["runs"]) == 4
 
 
 def test_latencies_are_those_of_sql(explored: Database) -> None:

@@ -34,6 +34,30 @@ def test_averages_are_as_exact_as_a_screen() -> None:
     assert np.allclose(found["a"], thirds, rtol=1e-7, atol=0, equal_nan=True)
 
 
+LARGEST = float(np.finfo(np.float32).max)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [(200 / 3, "float32"), (-1 / 3, "float32"), (LARGEST, "float32"), (1.2e-38, "float32"), (np.nan, "float32"),
+     (LARGEST * 1.0001, "float64"), (1e300, "float64"), (-1e300, "float64"), (1.7e308, "float64"), (1e-39 / 3, "float64"),
+     (1e-50, "float64"), (5e-324, "float64")],
+)  # fmt: skip
+def test_an_average_that_is_too_large_or_small_for_32_bits_has_64(value: float, kind: str) -> None:
+    given_values = np.array([1 / 3, value, np.nan])
+    header, found = unpack(pack({"a": Column(given_values, 1000, exact=False)}))
+    assert header["columns"][0]["type"] == kind
+    exactly = 0 if kind == "float64" else 6e-8
+    assert np.allclose(found["a"], given_values, rtol=exactly, atol=0, equal_nan=True)
+
+
+@given(st.lists(st.floats(allow_infinity=False)))
+def test_averages_have_seven_digits_whatever_they_are(values: list[float]) -> None:
+    given_values = np.array(values)
+    _, found = unpack(pack({"a": Column(given_values, 1000, exact=False)}))
+    assert np.allclose(found["a"], given_values, rtol=6e-8, atol=0, equal_nan=True)
+
+
 @pytest.mark.parametrize("values", [[], [5], [3, 3, 4, 90_000, 2]])
 def test_ascending_integers_are_written_as_steps(values: list[int]) -> None:
     _, found = unpack(pack({"a": Column(np.array(values, dtype=float), steps=True)}))

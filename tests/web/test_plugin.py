@@ -176,6 +176,23 @@ def test_a_database_that_is_damaged_says_so(explored_file: Path, tmp_path: Path)
     site.close()
 
 
+def test_a_database_that_was_replaced_says_so_where_others_are_explored(
+    explored_file: Path, tmp_path: Path
+) -> None:
+    path, other = (Path(shutil.copy(explored_file, tmp_path / name)) for name in ("explored.db", "other.db"))
+    site = Site(path, other)
+    url = f"{HOME}/data/runs.bin"
+    first = site.get(url)
+    shutil.copy(path, tmp_path / "new.db")
+    (tmp_path / "new.db").replace(path)
+    for headers in ({}, {"If-None-Match": first.headers["etag"]}):
+        response = site.get(url, headers=headers)
+        assert (response.status_code, "etag" in response.headers) == (503, False)
+        assert "another file was put in its place since it was opened" in response.text
+    assert site.get("/-/bloxdb/other/data/runs.bin").content == first.content
+    site.close()
+
+
 def test_an_immutable_database_is_explored_too(explored_file: Path, explored: bloxdb.Database) -> None:
     site = Site(immutables=[str(explored_file)])
     assert site.get(f"{HOME}/data/runs.bin").content == answer(explored, "runs.bin").body

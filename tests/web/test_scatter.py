@@ -154,3 +154,19 @@ def test_a_view_begins_with_the_recipe_of_most_runs(page: Any, live: str, explor
     until(page, f"document.querySelector('canvas').dataset.rows === '{len(finished(explored)) + 1}'")
     page.reload()
     until(page, f"document.querySelector('canvas')?.dataset.rows === '{len(finished(explored)) + 1}'")
+
+
+TICKS = {1e300: "1e+300", -2.5e299: "-2.5e+299", 1e15: "1e+15", 1.204e16: "1.2e+16", 1e100: "1e+100", 2e21: "2e+21", 3e14: "300000 G", 2.5e9: "2.5 G",
+         1.2e8: "120 M", 25_000: "25 k", 12.5: "12.5", 0.0625: "0.0625", 0: "0"}  # fmt: skip
+
+
+def test_ticks_are_readable_whatever_their_size(page: Any, live: str) -> None:
+    see(page, f"{live}#/compare")
+    found = page.evaluate(
+        """async (values) => {
+            const { short } = await import(new URL("js/format.js", location.href));
+            return values.map((value) => short(value));
+        }""",
+        list(TICKS),
+    )
+    assert dict(zip(TICKS, found, strict=True)) == TICKS

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -81,6 +82,80 @@ def test_what_is_written_meanwhile_is_shown_and_no_wal_is_left(file: Path) -> No
     connection = sqlite3.connect(file)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
     connection.close()
+
+
+def removed(file: Path) -> None:
+    file.unlink()
+
+
+def renamed(file: Path) -> None:
+    file.rename(file.with_name("moved.db"))
+
+
+def replaced(file: Path) -> None:
+    shutil.copy(file, file.with_name("other.db"))
+    file.with_name("other.db").replace(file)
+
+
+def made_rubbish(file: Path) -> None:
+    file.unlink()
+    file.write_text("rubbish")
+
+
+def made_a_folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+def made_somebody_elses(file: Path) -> None:
+    file.unlink()
+    with sqlite3.connect(file) as connection:
+        connection.execute("CREATE TABLE runs (arch_id INTEGER)")
+    connection.close()
+
+
+CHANGED = [removed, renamed, replaced, made_rubbish, made_a_folder, made_somebody_elses]
+GONE = "it was removed or renamed since it was opened"
+OTHER = "another file was put in its place since it was opened"
+
+
+@pytest.mark.parametrize("change", CHANGED)
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_a_file_that_was_removed_or_replaced_is_told(
+    file: Path, change: Callable[[Path], None], is_asked: bool
+) -> None:
+    asked = [
+        f"data/{name}" for name in ("about.json", "runs.bin", "means.bin", "training.json", "curves/0000.bin")
+    ]
+    with Served(file) as served:
+        origin = served.url.partition("/-/")[0]
+        before = {name: get(served.url + name)[2]["ETag"] for name in asked if is_asked}
+        if is_asked:
+            assert get(f"{origin}/blox/runs")[0] == 200
+        change(file)
+        for url in (
+            *(served.url + name for name in asked),
+            f"{origin}/",
+            f"{origin}/blox",
+            f"{origin}/blox/runs.json",
+        ):
+            for tag in ('""', *before.values()):
+                status, body, headers = get(url, **{"If-None-Match": tag})
+                assert (status, headers["ETag"]) == (503, None)
+                assert headers["Content-Type"].startswith("text/plain")
+                told = GONE if change in (removed, renamed) else OTHER
+                assert body.decode().strip() == f"{file}: {told}; end the explorer and start it again"
+        assert get(served.url)[0] == 200  # the page, which shows the sentence
+    assert (served.process.returncode, served.errors) == (0, "")
+
+
+def test_a_file_that_is_put_back_is_explored_again(file: Path) -> None:
+    with Served(file) as served:
+        first = get(f"{served.url}data/runs.bin")
+        moved = file.rename(file.with_name("moved.db"))
+        assert get(f"{served.url}data/runs.bin")[0] == 503
+        moved.rename(file)
+        assert get(f"{served.url}data/runs.bin")[:2] == first[:2]
 
 
 def test_a_port_that_is_taken_is_passed_by_or_told(file: Path) -> None:

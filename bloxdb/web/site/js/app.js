@@ -1,7 +1,8 @@
 // The page: which view an address means, the links between views, and what is shown when something fails.
 
 import { about, runs } from "./data.js";
-import { h, say } from "./dom.js";
+import { h } from "./dom.js";
+import { named } from "./keys.js";
 import { Space } from "./space.js";
 import { parse, to } from "./address.js";
 
@@ -82,18 +83,11 @@ function mark(view) {
 document.getElementById("find").addEventListener("submit", async (event) => {
   event.preventDefault();
   const field = document.getElementById("key");
-  const arch = await new Space(await about()).find(field.value);
-  field.setCustomValidity("");
-  if (arch === null) {
-    field.setCustomValidity("There is no such architecture: write an index from 0 on, a hash or its first eight digits, or a vector.");
-    field.reportValidity();
-    say(field.validationMessage);
-    return;
-  }
+  const arch = await named(new Space(await about()), field);
+  if (arch === null) return;
   field.value = "";
   location.hash = to("arch", arch);
 });
-document.getElementById("key").addEventListener("input", (event) => event.target.setCustomValidity(""));
 
 addEventListener("hashchange", show);
 if (["", "scatter", "arch"].includes(parse().view)) runs().catch(() => {}); // while the view itself is loaded; it says what fails

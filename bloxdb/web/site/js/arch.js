@@ -6,12 +6,13 @@ import { forgetCurves, latencies, runsOf } from "./data.js";
 import { choice, h, table } from "./dom.js";
 import { drawing } from "./drawing.js";
 import { count, shown, signed } from "./format.js";
+import { find } from "./keys.js";
 import { rankOf, valuesOf } from "./ranks.js";
 
 export async function show(page) {
   const { facts, space, content, params } = page;
-  const arch = /^\d{1,5}$/.test(page.rest[0] ?? "") ? Number(page.rest[0]) : await space.find(page.rest[0] ?? "");
-  if (arch === null || arch >= space.count) throw new Error(`there is no architecture ${page.rest[0] ?? ""}: an index is in 0 … ${space.count - 1}, a hash has its first eight digits at least`);
+  const arch = await find(space, page.rest[0] ?? "");
+  if (arch === null) throw new Error(`there is no architecture ${page.rest[0] ?? ""}: an index is in 0 … ${space.count - 1}, a hash has its first eight digits at least`);
   page.title(`architecture ${arch}`);
   if (facts.tables) forgetCurves();
   const [{ hash, runs }, image] = await Promise.all([runsOf(arch), drawing(space, arch)]);

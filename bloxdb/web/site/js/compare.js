@@ -3,16 +3,18 @@
 import { keep, to } from "./address.js";
 import { curveChart, linesOf } from "./curves.js";
 import { forgetCurves, latencies, runsOf } from "./data.js";
-import { h, say, table } from "./dom.js";
+import { h, table } from "./dom.js";
 import { drawing } from "./drawing.js";
 import { shown } from "./format.js";
+import { find, named } from "./keys.js";
 import { MOST_COMPARED } from "./listing.js";
 import { valuesOf } from "./ranks.js";
 
 export async function show(page) {
   const { facts, space, content, params } = page;
-  const named = (params.get("archs") ?? "").split(",").filter(Boolean);
-  const archs = [...new Set(named.map(Number))].filter((arch) => Number.isInteger(arch) && arch >= 0 && arch < space.count).slice(0, MOST_COMPARED);
+  const keys = (params.get("archs") ?? "").split(",").filter(Boolean);
+  const known = await Promise.all(keys.map((key) => find(space, key).catch(() => null)));
+  const archs = [...new Set(known.filter((arch) => arch !== null))].slice(0, MOST_COMPARED);
   if (facts.tables) forgetCurves();
   const address = (others, more = {}) => to("compare", "", { archs: others.join(","), measure: params.get("measure"), log: params.has("log"), ...more });
   const add = h("form", { class: "controls", onsubmit: added },
@@ -22,20 +24,12 @@ export async function show(page) {
 
   async function added(event) {
     event.preventDefault();
-    const field = add.elements.key;
-    const arch = await space.find(field.value);
-    if (arch === null) {
-      field.setCustomValidity("There is no such architecture.");
-      field.reportValidity();
-      say(field.validationMessage);
-      field.setCustomValidity("");
-      return;
-    }
-    location.hash = address([...new Set([...archs, arch])]);
+    const arch = await named(space, add.elements.key);
+    if (arch !== null) location.hash = address([...new Set([...archs, arch])]);
   }
 
-  const left = named.length - archs.length;
-  if (left) content.append(h("p", { role: "status" }, `${left} of the ${named.length} that the address names ${left === 1 ? "is" : "are"} not shown: at most ${MOST_COMPARED} are, each once, by indices in 0 … ${space.count - 1}.`));
+  const left = keys.length - archs.length;
+  if (left) content.append(h("p", { role: "status" }, `${left} of the ${keys.length} that the address names ${left === 1 ? "is" : "are"} not shown: at most ${MOST_COMPARED} are, each once, by an index in 0 … ${space.count - 1} or a hash.`));
   if (!archs.length) {
     content.append(h("p", {}, "Name some here, or tick them in the table below the scatter."));
     return () => {};

@@ -1,7 +1,7 @@
 // Chosen rows as a file of comma-separated values.
 
 import { hashes } from "./data.js";
-import { hashAt } from "./space.js";
+import { hashAt } from "./keys.js";
 
 export async function csvOf(points, rows) {
   const measures = points.measures();

@@ -1,6 +1,7 @@
 // Numbers as people read them.
 
 const LEAST = 2; // decimals of what is no whole number
+const HUGE = 1e15; // from which on a number is written with its power of ten
 const tenths = new Intl.NumberFormat("en", { maximumFractionDigits: 1 }); // a mean of whole numbers has them
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 
@@ -28,6 +29,7 @@ function trimmed(value, decimals) {
 export function short(value, step = 0) {
   if (Number.isNaN(value)) return "–";
   const size = Math.abs(value);
+  if (size >= HUGE) return value.toExponential(2).replace(/\.?0+e/, "e");
   for (const [unit, sign] of [[1e9, "G"], [1e6, "M"], [1e4, "k"]]) {
     if (size >= unit) {
       const by = sign === "k" ? 1e3 : unit;

@@ -1,7 +1,5 @@
 // Architectures: their blocks, costs and names. All numbers come from Python, by about.json.
 
-import { hashes } from "./data.js";
-
 export class Space {
   constructor(facts) {
     this.facts = facts.space;
@@ -75,29 +73,4 @@ export class Space {
     };
     return `[${this.blocksOf(arch).map(cell).join(",")}]`;
   }
-
-  /** The architecture that a text names: an index, a hash or its first eight digits, a vector; null if none. */
-  async find(text) {
-    const key = text.trim();
-    if (/^\d{1,5}$/.test(key)) return Number(key) < this.count ? Number(key) : null;
-    if (/^[0-9a-f]{8,32}$/i.test(key)) {
-      const wanted = key.toLowerCase();
-      const all = await hashes();
-      for (let arch = 0; arch < this.count; arch++) if (hashAt(all, arch).startsWith(wanted)) return arch;
-      return null;
-    }
-    const numbers = key.startsWith("[") ? key.match(/\d+/g)?.map(Number) : null;
-    if (numbers?.length !== 5 * this.stages) return null;
-    const blocks = Array.from({ length: this.stages }, (_, stage) => (
-      this.facts.cells[numbers.slice(5 * stage, 5 * stage + 5).join(",")]
-    ));
-    return blocks.includes(undefined) ? null : this.archOf(blocks);
-  }
-}
-
-/** The hash of an architecture, out of the bytes of all. */
-export function hashAt(all, arch) {
-  let text = "";
-  for (const byte of all.subarray(16 * arch, 16 * arch + 16)) text += byte.toString(16).padStart(2, "0");
-  return text;
 }

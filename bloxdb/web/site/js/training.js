@@ -42,7 +42,7 @@ export async function show({ facts, content }) {
       }
     } catch (error) {
       if (isOver) return;
-      when.textContent = `${error.message} Trying again.`;
+      when.textContent = `${error.message} (asking again)`;
     }
     timer = setTimeout(look, document.hidden ? SLOWLY : EVERY);
   }
