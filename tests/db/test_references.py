@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bloxdb.trainer.data import LOADERS, load_digits
 from sqlalchemy import select
 
 import bloxdb
 from bloxdb import Database, QueryError, Recipe, ReleaseError, Run
-from bloxdb.db import DATASETS, Images, RecipeFacts, references
+from bloxdb.db import Images, RecipeFacts, references
 
 FACTS = RecipeFacts("r", "digits", 3, config={"lr": 1}, digest="d1")
 
@@ -132,11 +131,6 @@ def test_environments_and_devices_are_added_once(empty_db: Database) -> None:
         references.find_device(empty_db, "y")
 
 
-def test_data_sets_are_those_that_can_be_loaded() -> None:
-    assert set(DATASETS) == set(LOADERS)
-    assert load_digits().sizes == DATASETS["digits"]
-
-
 @pytest.mark.parametrize(
     "seeds", [True, 2.5, "0", b"12", [0, 1.0], [None], np.float64(1), np.array([0.5])], ids=repr
 )
@@ -165,17 +159,6 @@ def test_seeds_without_a_seed_are_refused_by_every_entry(
         with pytest.raises(QueryError, match="seeds names no seed; give one, several, or None for all"):
             entry()
     assert not list(tmp_path.glob("release*")) + list(tmp_path.glob("parquet*"))
-
-
-@pytest.mark.parametrize("name", ["r", "n" * 200, "cifar100-200", "a b", "ü"])
-def test_a_recipe_may_have_any_name_that_can_be_asked_for(name: str) -> None:
-    assert references.new_name(name) == name
-
-
-@pytest.mark.parametrize("name", ["", " ", "*", " * ", "n" * 201, "a\nb", "\x1b[31m", 5, None])
-def test_a_recipe_has_no_name_that_nothing_can_be_asked_for_by(name: object) -> None:
-    with pytest.raises(bloxdb.QueryError, match="a recipe's name is a text of at most 200 characters"):
-        references.new_name(name)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("order", [(False, True), (True, False), (False, False), (True, True)])
