@@ -41,7 +41,7 @@ def write_copy(folder: Path, db: Database, *, progress: Progress | None = None) 
     target = folder.absolute()
     _check(target)
     make_folder(target.parent)
-    with workspace(target.parent) as place:
+    with workspace(target.parent, target=target) as place:
         new = place / "new"
         written = _write(new, db, progress)
         if target.exists():
