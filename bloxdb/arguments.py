@@ -248,6 +248,37 @@ def is_several(value: object) -> TypeGuard[Iterable[Any]]:
     )
 
 
+def one_or_more(value: object, what: str) -> list[Any]:
+    """An argument that is one value or several, as a list.
+
+    Parameters
+    ----------
+    value
+        What the caller gave.
+    what
+        What they are, for the error, as ``'paths to import'``.
+
+    Returns
+    -------
+    list
+        One value at least.
+
+    Raises
+    ------
+    QueryError
+        There is none.
+
+    Examples
+    --------
+    >>> one_or_more("a", "names"), one_or_more(iter("ab"), "names")
+    (['a'], ['a', 'b'])
+    """
+    found = list(value) if is_several(value) else [value]
+    if not found:
+        raise QueryError(f"there are no {what}: name one, or several")
+    return found
+
+
 def listed_epochs(epoch: int | Iterable[int] | None, last: int) -> int | list[int]:
     """An epoch, or several, as integers; the last if None.
 

@@ -18,7 +18,7 @@ from urllib.parse import unquote_to_bytes
 import numpy as np
 import numpy.typing as npt
 
-from bloxdb.counts import Counts
+from bloxdb.counts import Counts, Report
 from bloxdb.errors import BloxError, QueryError
 
 _WORTH_THREADS = 1 << 24  # bytes
@@ -244,8 +244,8 @@ def from_name(name: str) -> str:
     return unquote_to_bytes(name.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
 
-@dataclass
-class ExportReport:
+@dataclass(repr=False)
+class ExportReport(Report):
     """What an export wrote.
 
     Attributes
@@ -266,10 +266,6 @@ class ExportReport:
     def __str__(self) -> str:
         told = f": {self.counts}" if self.counts else ""
         return f"{files(len(self.files))}{told}"
-
-    def __repr__(self) -> str:
-        notes = f", {len(self.notes)} notes" if self.notes else ""
-        return f"<ExportReport: {self}{notes}>"
 
 
 def files(count: int) -> str:

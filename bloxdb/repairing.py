@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from bloxdb import space
 from bloxdb.checking import Finding, check, gapped_runs, wrong_best
-from bloxdb.counts import counted
+from bloxdb.counts import Report, counted
 from bloxdb.db.access import beside, refusal
 from bloxdb.db.best import BEST_FIRST
 from bloxdb.db.connection import check_file, locate, path_of
@@ -38,8 +38,8 @@ _PARENTS = {key.column.table.name for table in _TABLES for key in table.foreign_
 Row = tuple[Any, ...]
 
 
-@dataclass
-class RepairReport:
+@dataclass(repr=False)
+class RepairReport(Report):
     """What `repair` did.
 
     Attributes
@@ -70,9 +70,6 @@ class RepairReport:
     def __str__(self) -> str:
         parts = f"{len(self.repaired)} repaired, {len(self.lost)} lost, {len(self.left)} as they were"
         return f"{self.copy} has what could be read: {parts}"
-
-    def __repr__(self) -> str:
-        return f"<RepairReport: {self}>"
 
 
 def repair(

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import CursorResult, delete, func, select, update
 
 from bloxdb.arguments import integer, is_several
+from bloxdb.counts import Report, counted
 from bloxdb.db.database import Database, asked
 from bloxdb.db.dialects import utc_now
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
@@ -187,8 +188,8 @@ def failures(db: Database | None = None) -> list[Row]:
     return db.rows_of(query.order_by(Recipe.name, Run.seed, Run.arch_id))
 
 
-@dataclass(frozen=True)
-class RetryReport:
+@dataclass(frozen=True, repr=False)
+class RetryReport(Report):
     """What `retry` did.
 
     Attributes
@@ -198,6 +199,9 @@ class RetryReport:
     """
 
     runs: int
+
+    def __str__(self) -> str:
+        return counted(self.runs, "run waits to be trained again", "runs wait to be trained again")
 
 
 def retry(

@@ -197,7 +197,9 @@ def test_progress_of_an_import_ends_at_the_size_of_the_files(empty_db: Database,
         < steps.index("blox-env-3.blox")
         < steps.index("blox-bench-desktop-cpu.blox")
     )
-    assert repr(report) == "<ImportReport: 6 files: 40 architectures, 40 runs, 400 epochs, 80 latencies>"
+    assert repr(report) == (
+        "<ImportReport: 6 files: 40 architectures, 40 runs, 400 epochs, 80 latencies; all new>"
+    )
 
 
 @pytest.mark.parametrize(("stem", "column"), [("blox-info", "flops"), ("blox-env-3", "gpu")])
