@@ -301,8 +301,11 @@ class _Importer:
         query = select(Latency.arch_id, Latency.latency_ms).where(Latency.device_id == device)
         known = {row.arch_id: row.latency_ms for row in self.session.execute(query)}
         values = table.values(LATENCY.name)
-        if np.isnan(values).any():
-            raise ReleaseError(f"{path} has a latency that is not a number")
+        for row in np.flatnonzero(np.isnan(values))[:1].tolist():
+            raise BloxFormatError(
+                "the value nan says that nothing was measured; leave such rows out",
+                source=str(path), row=row, column=LATENCY.name,
+            )  # fmt: skip
         added, changes = [], []
         for index, latency in zip(ids.tolist(), values.tolist(), strict=True):
             entry = {"arch_id": index, "device_id": device, "latency_ms": latency}
