@@ -72,6 +72,34 @@ class RepairReport(Report):
         return f"{self.copy} has what could be read: {parts}"
 
 
+def file_to_repair(path_or_url: str | os.PathLike[str] | None = None) -> Path:
+    """The file of a database that is to be repaired.
+
+    Parameters
+    ----------
+    path_or_url
+        A file; None means the database that `bloxdb.open` takes then.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+
+    Raises
+    ------
+    DatabaseNotFoundError, NotADatabaseError
+        There is none, or something else.
+    DatabaseError
+        It is on a server.
+    """
+    url = locate(path_or_url)
+    path = path_of(url)
+    if path is None:
+        raise DatabaseError(engines_of(url).REPAIR)
+    check_file(url)
+    return path
+
+
 def repair(
     path_or_url: str | os.PathLike[str] | None = None,
     *,
@@ -105,11 +133,7 @@ def repair(
     DatabaseError
         It is on a server, or nothing at all can be read.
     """
-    url = locate(path_or_url)
-    damaged = path_of(url)
-    if damaged is None:
-        raise DatabaseError(engines_of(url).REPAIR)
-    check_file(url)
+    damaged = file_to_repair(path_or_url)
     beside_it = damaged.with_name(f"{damaged.stem}.repaired{damaged.suffix}")
     target = beside_it if copy is None else path_of(locate(copy))
     if target is None:

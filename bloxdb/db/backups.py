@@ -9,6 +9,7 @@ import stat
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -17,7 +18,7 @@ from bloxdb.counts import Report
 from bloxdb.db.access import new_file
 from bloxdb.db.connection import locate, path_of, share
 from bloxdb.db.database import Database, asked
-from bloxdb.db.passwords import hidden
+from bloxdb.db.passwords import for_tools, hidden
 from bloxdb.db.watching import watched
 from bloxdb.errors import DatabaseError, DatabaseNotFoundError
 from bloxdb.progress import Progress
@@ -83,7 +84,9 @@ def backup(
     db = asked(db)
     target = _target(path)
     if db.path is None:
-        raise DatabaseError(db.engines.BACKUP.format(name=db.name, target=target))
+        raise DatabaseError(
+            db.engines.BACKUP.format(name=db.name, target=quote(str(target)), url=quote(for_tools(db.url)))
+        )
     with new_file(target) as temporary:
         temporary.touch()  # SQLite alone would give it another mode than the umask says
         write = write_compact if compact else _write_pages
