@@ -306,7 +306,7 @@ def names(value: object, what: str, *, also: str = "") -> list[str]:
     >>> names("flops", "columns"), names(("flops", "params", "flops"), "columns")
     (['flops'], ['flops', 'params'])
     """
-    found = list(value) if is_several(value) else [value]
+    found: list[Any] = list(value) if is_several(value) else [value]
     for one in found:
         if not isinstance(one, str):
             raise QueryError(f"{what} are a name, or several{also}, not {_shown(one)}")

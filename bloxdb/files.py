@@ -62,7 +62,7 @@ def expanded(path: str | os.PathLike[str]) -> Path:
     with suppress(RuntimeError):  # nobody is called so: it is a name like any other
         place = place.expanduser()
     try:
-        sizes = [len(os.fsencode(part)) for part in (*place.parts, place)]
+        sizes = [len(os.fsencode(part)) for part in (*place.parts, str(place))]
     except UnicodeEncodeError as error:
         raise QueryError(f"{given!a:.100} is no path: it has half of a pair of UTF-16") from error
     if max(sizes[:-1], default=0) > _LONGEST_NAME or sizes[-1] > _LONGEST_PATH:

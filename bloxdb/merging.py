@@ -274,7 +274,8 @@ class _Source:
         """Insert runs under new ids, in the order of theirs, with their epochs; how many epochs each has."""
         rows = sorted(rows, key=lambda row: row.id)
         engines = engines_of(self.ours.get_bind().dialect)
-        new = np.array(engines.new_ids(self.ours, Run.__table__.c.id, len(rows)), dtype=np.int64)
+        column: Any = Run.__table__.c.id
+        new = np.array(engines.new_ids(self.ours, column, len(rows)), dtype=np.int64)
         values = []
         for run_id, row in zip(new.tolist(), rows, strict=True):
             fields = {column.name: getattr(row, column.name) for column in _RUN_COLUMNS}

@@ -237,12 +237,12 @@ def retry(
         There is no such status or recipe, or no run of such a seed.
     """
     db = asked(db)
-    statuses = list(statuses) if is_several(statuses) else [statuses]
-    for status in statuses:
+    wanted: list[Any] = list(statuses) if is_several(statuses) else [statuses]
+    for status in wanted:
         if status not in UNSUCCESSFUL:
             choices = ", ".join(UNSUCCESSFUL)
             raise QueryError(f"runs that are {status!r:.100} are not tried again; choose of: {choices}")
-    chosen: list[Any] = [Run.status.in_(statuses)]
+    chosen: list[Any] = [Run.status.in_(wanted)]
     found = None if recipe is None else find_recipe(db, recipe)
     if found is not None:
         chosen.append(Run.recipe_id == found.id)
