@@ -6,8 +6,11 @@ What is public: the names below, and what stands in `__all__` of `bloxdb.codecs`
 
 Functions take what they are about first, then ``db``, the database that is asked (the current one if it is
 not given), and all options by name; so do methods, and what makes an object, but that one that keeps a
-database takes it first. Calls of the original package stay as they are. ``recipe`` is the name of one;
-``seeds`` is one seed, several, or None for all. Whatever writes gives a report of what it did.
+database takes it first. What is about two things takes both so: ``pareto("flops", "test_top1")``,
+``Problem.cost(arch, epoch)``, ``Dataset.table(archs, columns)``, ``trainer.load_network(run, folder)``. A
+value, such as `runs.RecipeFacts`, `runs.Intervals` or a report, takes its fields by name or in their order.
+Calls of the original package stay as they are. ``recipe`` is the name of one; ``seeds`` is one seed, several,
+or None for all. Whatever writes gives a report of what it did.
 
 >>> import bloxdb
 >>> bloxdb.model_hash([[[0], [0, 1, 0, 0]], [[0], [0, 1, 0, 0]], [[0], [0, 1, 0, 0]]])

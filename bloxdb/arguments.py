@@ -248,6 +248,71 @@ def is_several(value: object) -> TypeGuard[Iterable[Any]]:
     )
 
 
+def one_or_more(value: object, what: str) -> list[Any]:
+    """An argument that is one value or several, as a list.
+
+    Parameters
+    ----------
+    value
+        What the caller gave.
+    what
+        What they are, for the error, as ``'paths to import'``.
+
+    Returns
+    -------
+    list
+        One value at least.
+
+    Raises
+    ------
+    QueryError
+        There is none.
+
+    Examples
+    --------
+    >>> one_or_more("a", "names"), one_or_more(iter("ab"), "names")
+    (['a'], ['a', 'b'])
+    """
+    found = list(value) if is_several(value) else [value]
+    if not found:
+        raise QueryError(f"there are no {what}: name one, or several")
+    return found
+
+
+def names(value: object, what: str, *, also: str = "") -> list[str]:
+    """An argument that is one name or several, as a list in which each stands once.
+
+    Parameters
+    ----------
+    value
+        What the caller gave.
+    what
+        What they are, for the error, as ``'columns'``.
+    also
+        What else will do, for the error, as ``', or None for all'``.
+
+    Returns
+    -------
+    list of str
+        The names, in the order in which they were given.
+
+    Raises
+    ------
+    QueryError
+        One is no text.
+
+    Examples
+    --------
+    >>> names("flops", "columns"), names(("flops", "params", "flops"), "columns")
+    (['flops'], ['flops', 'params'])
+    """
+    found: list[Any] = list(value) if is_several(value) else [value]
+    for one in found:
+        if not isinstance(one, str):
+            raise QueryError(f"{what} are a name, or several{also}, not {_shown(one)}")
+    return list(dict.fromkeys(found))
+
+
 def listed_epochs(epoch: int | Iterable[int] | None, last: int) -> int | list[int]:
     """An epoch, or several, as integers; the last if None.
 

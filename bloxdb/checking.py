@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, and_, cast, func, inspect, or_, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import Double
 
-from bloxdb.counts import counted
+from bloxdb.counts import Report, counted
 from bloxdb.db import best
 from bloxdb.db.base import Base
 from bloxdb.db.codes import kind_of
@@ -55,8 +55,8 @@ class Finding:
         return self.message
 
 
-@dataclass(frozen=True)
-class CheckReport:
+@dataclass(frozen=True, repr=False)
+class CheckReport(Report):
     """What `check` found.
 
     Attributes
@@ -74,9 +74,6 @@ class CheckReport:
         if not self.findings:
             return f"{self.database} is whole"
         return f"{self.database}: {len(self.findings)} finding{'s' * (len(self.findings) != 1)}"
-
-    def __repr__(self) -> str:
-        return f"<CheckReport: {self}>"
 
 
 def check(

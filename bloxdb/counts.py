@@ -1,8 +1,20 @@
-"""How much there is, as a person asks: architectures, runs, epochs, latencies."""
+"""How much there is, as a person asks: architectures, runs, epochs, latencies; and reports."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+
+
+class Report:
+    """What a function did, as it gives it back.
+
+    Its text is a sentence for a person. What a notebook shows is that text, and how many notes there are.
+    """
+
+    def __repr__(self) -> str:
+        notes = len(getattr(self, "notes", ()))
+        told = f"; {counted(notes, 'note')}" if notes else ""
+        return f"<{type(self).__name__}: {self}{told}>"
 
 
 @dataclass

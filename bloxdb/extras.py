@@ -92,7 +92,7 @@ def provided(name: str) -> Any:
 
     Raises
     ------
-    ModuleNotFoundError
+    MissingExtraError
         A library that it needs is not installed.
     """
     return _provided[name]()

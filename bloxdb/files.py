@@ -18,7 +18,7 @@ from urllib.parse import unquote_to_bytes
 import numpy as np
 import numpy.typing as npt
 
-from bloxdb.counts import Counts
+from bloxdb.counts import Counts, Report
 from bloxdb.errors import BloxError, QueryError
 
 _WORTH_THREADS = 1 << 24  # bytes
@@ -62,7 +62,7 @@ def expanded(path: str | os.PathLike[str]) -> Path:
     with suppress(RuntimeError):  # nobody is called so: it is a name like any other
         place = place.expanduser()
     try:
-        sizes = [len(os.fsencode(part)) for part in (*place.parts, place)]
+        sizes = [len(os.fsencode(part)) for part in (*place.parts, str(place))]
     except UnicodeEncodeError as error:
         raise QueryError(f"{given!a:.100} is no path: it has half of a pair of UTF-16") from error
     if max(sizes[:-1], default=0) > _LONGEST_NAME or sizes[-1] > _LONGEST_PATH:
@@ -244,8 +244,8 @@ def from_name(name: str) -> str:
     return unquote_to_bytes(name.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
 
-@dataclass
-class ExportReport:
+@dataclass(repr=False)
+class ExportReport(Report):
     """What an export wrote.
 
     Attributes
@@ -266,10 +266,6 @@ class ExportReport:
     def __str__(self) -> str:
         told = f": {self.counts}" if self.counts else ""
         return f"{files(len(self.files))}{told}"
-
-    def __repr__(self) -> str:
-        notes = f", {len(self.notes)} notes" if self.notes else ""
-        return f"<ExportReport: {self}{notes}>"
 
 
 def files(count: int) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from bloxdb import space
+from bloxdb.arguments import names
 from bloxdb.db.database import Database
 from bloxdb.db.recipes import ALL_RECIPES
 from bloxdb.db.references import Seeds, average_of, find_recipe, find_seeds
@@ -191,13 +192,13 @@ def chosen_columns(columns: Iterable[str] | None, choices: Sequence[str]) -> lis
     """
     if columns is None:
         return list(choices)
-    names = [columns] if isinstance(columns, str) else list(dict.fromkeys(columns))
-    for name in names:
+    found = names(columns, "columns")
+    for name in found:
         if name not in choices:
             raise QueryError(f"there is no column {name!r}; choose of: {', '.join(choices)}")
-    if not names:
+    if not found:
         raise QueryError(f"a frame has one column at the least; choose of: {', '.join(choices)}")
-    return names
+    return found
 
 
 def rows_of(arrow: Any, session: Session, queries: Iterable[Select[Any]], names: Sequence[str]) -> Any:

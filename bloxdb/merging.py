@@ -15,7 +15,8 @@ import numpy as np
 from sqlalchemy import ExceptionContext, Row, delete, event, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from bloxdb.counts import Counts
+from bloxdb.arguments import one_or_more
+from bloxdb.counts import Counts, Report
 from bloxdb.db.access import refusal
 from bloxdb.db.conflicts import Conflicts
 from bloxdb.db.database import Database, asked, open
@@ -37,8 +38,8 @@ _RESULTS = ("status", "best_epoch", *(measure.name for measure in RUN.values() i
 _RUN_COLUMNS = [column for column in Run.__table__.columns if column.name != "id"]
 
 
-@dataclass
-class MergeReport:
+@dataclass(repr=False)
+class MergeReport(Report):
     """What a merge did.
 
     Attributes
@@ -78,9 +79,6 @@ class MergeReport:
         if self.unfinished:
             parts.append(f"{_times(self.unfinished, 'run')} not finished and left")
         return "; ".join(parts)
-
-    def __repr__(self) -> str:
-        return f"<MergeReport: {self}>"
 
 
 def _times(count: int, what: str) -> str:
@@ -122,7 +120,7 @@ def merge(
     ConflictError
         Runs contradict each other, and nothing says which to prefer; nothing was merged.
     QueryError
-        There is no such preference.
+        There is no such preference, or there are no others.
     ReleaseError
         A recipe of the same name is another one, or the epochs of a run are not whole.
     """
@@ -130,8 +128,8 @@ def merge(
         raise QueryError(f"there is no preference {prefer!r}; choose one of: {', '.join(PREFERENCES)}")
     if isinstance(others, Database):
         raise QueryError("merge takes the databases that give, as paths, before the one that takes")
+    places = one_or_more(others, "databases that give")
     db = asked(db)
-    places = [others] if isinstance(others, str | PathLike) else list(others)
     report, preference = MergeReport(), Preference(prefer)
     new_archs: set[int] = set()
     with ExitStack() as stack:
@@ -276,7 +274,8 @@ class _Source:
         """Insert runs under new ids, in the order of theirs, with their epochs; how many epochs each has."""
         rows = sorted(rows, key=lambda row: row.id)
         engines = engines_of(self.ours.get_bind().dialect)
-        new = np.array(engines.new_ids(self.ours, Run.__table__.c.id, len(rows)), dtype=np.int64)
+        column: Any = Run.__table__.c.id
+        new = np.array(engines.new_ids(self.ours, column, len(rows)), dtype=np.int64)
         values = []
         for run_id, row in zip(new.tolist(), rows, strict=True):
             fields = {column.name: getattr(row, column.name) for column in _RUN_COLUMNS}

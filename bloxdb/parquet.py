@@ -22,6 +22,7 @@ from sqlalchemy import JSON, Boolean, DateTime, Double, Integer, Select, insert,
 from sqlalchemy.orm import Session
 
 from bloxdb.arrow_checks import EpochChecks, Tables, damaged, integers_of, rows_of, stored_of
+from bloxdb.counts import Counts
 from bloxdb.db.creation import create
 from bloxdb.db.database import Database, asked
 from bloxdb.db.epochs import EpochBlock, EpochWriter, read_epochs, whole_runs
@@ -36,7 +37,7 @@ from bloxdb.files import ExportReport, check_file, expanded
 from bloxdb.measures import MISSING, from_stored
 from bloxdb.merging import MergeReport, merge
 from bloxdb.progress import Meter, Progress
-from bloxdb.writing import replacing_all
+from bloxdb.writing import replacing, replacing_all
 
 SUFFIX = ".parquet"
 
@@ -101,11 +102,17 @@ def export_parquet(
             chosen.append(Run.recipe_id == found.id)
         if seeds is not None:
             chosen.append(Run.seed.in_(find_seeds(session, seeds, found, statuses=ENDED)))
+        rows = {}
         for model in _PLAIN:
             name = model.__tablename__
-            parquet.write_table(_plain(session, model, chosen), staging / f"{name}{SUFFIX}", **_WRITING)
-        _write_epochs(session, chosen, staging / f"epochs{SUFFIX}", progress)
-    return ExportReport([target / f"{name}{SUFFIX}" for name in sorted(_TABLES)])
+            with replacing(staging / f"{name}{SUFFIX}") as path:
+                table = _plain(session, model, chosen)
+                parquet.write_table(table, path, **_WRITING)
+            rows[name] = len(table)
+        with replacing(staging / f"epochs{SUFFIX}") as path:
+            archs, epochs = _write_epochs(session, chosen, path, progress)
+    counts = Counts(archs, rows["runs"], epochs, rows["latencies"])
+    return ExportReport([target / f"{name}{SUFFIX}" for name in sorted(_TABLES)], counts=counts)
 
 
 def import_parquet(
@@ -228,13 +235,17 @@ def _plain(session: Session, model: type[Base], chosen: list[Any]) -> Any:
     return arrow.table(values, schema=_schema([(column.name, column.type) for column in columns]))
 
 
-def _write_epochs(session: Session, chosen: list[Any], path: Path, progress: Progress | None) -> None:
+def _write_epochs(
+    session: Session, chosen: list[Any], path: Path, progress: Progress | None
+) -> tuple[int, int]:
+    """Write the epochs of the chosen runs; of how many architectures, and how many epochs."""
     arrow, parquet = _libraries()
     rows = session.execute(select(Run.arch_id, Run.id).where(*chosen).order_by(Run.arch_id, Run.id)).all()
     arch_ids, run_ids = (np.array([row[c] for row in rows], dtype=np.int64) for c in (0, 1))
     schema = _schema([(name, Double() if name in EPOCH_MEASURES else Integer()) for name in _EPOCH_COLUMNS])
     meter = Meter(progress, len(rows))
     meter.begin("epochs", len(rows))
+    written = 0
     with parquet.ParquetWriter(path, schema, **_WRITING) as writer:
         distinct = np.unique(arch_ids)
         for first in range(0, len(distinct), _ARCHS_A_GROUP):
@@ -245,7 +256,9 @@ def _write_epochs(session: Session, chosen: list[Any], path: Path, progress: Pro
                 table = arrow.concat_tables([_epoch_table(arrow, schema, block, arch_of) for block in blocks])
                 order = [("arch_id", "ascending"), ("run_id", "ascending"), ("epoch", "ascending")]
                 writer.write_table(table.sort_by(order), row_group_size=len(table))
+                written += len(table)
             meter.rows(int(inside.sum()), len(rows))
+    return len(distinct), written
 
 
 def _epoch_table(arrow: Any, schema: Any, block: EpochBlock, arch_of: dict[int, int]) -> Any:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from bloxdb import space
 from bloxdb.checking import Finding, check, gapped_runs, wrong_best
-from bloxdb.counts import counted
+from bloxdb.counts import Report, counted
 from bloxdb.db.access import beside, refusal
 from bloxdb.db.best import BEST_FIRST
 from bloxdb.db.connection import check_file, locate, path_of
@@ -38,8 +38,8 @@ _PARENTS = {key.column.table.name for table in _TABLES for key in table.foreign_
 Row = tuple[Any, ...]
 
 
-@dataclass
-class RepairReport:
+@dataclass(repr=False)
+class RepairReport(Report):
     """What `repair` did.
 
     Attributes
@@ -71,8 +71,33 @@ class RepairReport:
         parts = f"{len(self.repaired)} repaired, {len(self.lost)} lost, {len(self.left)} as they were"
         return f"{self.copy} has what could be read: {parts}"
 
-    def __repr__(self) -> str:
-        return f"<RepairReport: {self}>"
+
+def file_to_repair(path_or_url: str | os.PathLike[str] | None = None) -> Path:
+    """The file of a database that is to be repaired.
+
+    Parameters
+    ----------
+    path_or_url
+        A file; None means the database that `bloxdb.open` takes then.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+
+    Raises
+    ------
+    DatabaseNotFoundError, NotADatabaseError
+        There is none, or something else.
+    DatabaseError
+        It is on a server.
+    """
+    url = locate(path_or_url)
+    path = path_of(url)
+    if path is None:
+        raise DatabaseError(engines_of(url).REPAIR)
+    check_file(url)
+    return path
 
 
 def repair(
@@ -108,11 +133,7 @@ def repair(
     DatabaseError
         It is on a server, or nothing at all can be read.
     """
-    url = locate(path_or_url)
-    damaged = path_of(url)
-    if damaged is None:
-        raise DatabaseError(engines_of(url).REPAIR)
-    check_file(url)
+    damaged = file_to_repair(path_or_url)
     beside_it = damaged.with_name(f"{damaged.stem}.repaired{damaged.suffix}")
     target = beside_it if copy is None else path_of(locate(copy))
     if target is None:

@@ -18,7 +18,7 @@ _WORKSPACE = ".bloxdb-"
 
 
 @contextmanager
-def workspace(beside: Path) -> Iterator[Path]:
+def workspace(beside: Path, *, target: Path | None = None) -> Iterator[Path]:
     """A folder within another for what is not whole yet; removed at the end.
 
     A process that is killed leaves its folder, and the next that works there removes it. It knows by a lock
@@ -29,6 +29,8 @@ def workspace(beside: Path) -> Iterator[Path]:
     ----------
     beside
         The folder in which it is made, so that what was made in it can be renamed.
+    target
+        What the first name in it is to be called: what errors name; if None, they name the folder beside.
 
     Yields
     ------
@@ -44,15 +46,24 @@ def workspace(beside: Path) -> Iterator[Path]:
             descriptor = _locked(place)
         yield place
     except OSError as error:
-        # where it is to be is what the caller knows: a full disk names no file, and others a name of ours
-        if error.filename is None or Path(os.fsdecode(error.filename)).is_relative_to(place):
-            error.filename = str(beside)
+        _name_as_asked(error, place, beside, target)
         raise
     finally:
         if place != beside:
             shutil.rmtree(place, ignore_errors=True)
         if descriptor is not None:
             os.close(descriptor)
+
+
+def _name_as_asked(error: OSError, place: Path, beside: Path, target: Path | None) -> None:
+    """Let an error name what was asked for: a full disk names no file, and others a name of ours."""
+    if error.errno is None or isinstance(error.filename, int):  # a sentence of ours; a stream
+        return
+    name = None if error.filename is None else Path(os.fsdecode(error.filename))
+    if name is None or name.is_relative_to(place):
+        rest = () if name is None else name.relative_to(place).parts[1:]
+        error.filename = str(beside if target is None else target.joinpath(*rest))
+        del error.filename2  # what was to be renamed, which is the same
 
 
 def is_workspace(path: Path) -> bool:
@@ -159,7 +170,7 @@ def appearing(target: Path) -> Iterator[Path]:
     FileExistsError
         There is something of this name at the end.
     """
-    with workspace(target.parent) as folder:
+    with workspace(target.parent, target=target) as folder:
         temporary = folder / target.name
         yield temporary
         with _lasting(target.parent, temporary):
@@ -228,7 +239,7 @@ def make_folder(folder: Path) -> list[Path]:
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
     """A name in a `workspace` beside `target`; renamed onto it at the end, on the disk, or removed."""
-    with workspace(target.parent) as folder:
+    with workspace(target.parent, target=target) as folder:
         temporary = folder / target.name
         yield temporary
         with _lasting(target.parent, temporary):
@@ -242,10 +253,10 @@ def replacing_all(folder: Path) -> Iterator[Path]:
     A new folder appears with all files at once. In one that is there, files of other names stay, and each is
     replaced as a whole. After an error nothing is left, nor folders above that were not there before.
     """
-    folder = folder.resolve()
+    asked, folder = folder, folder.resolve()
     is_new = not folder.exists()
     beside = folder.parent if is_new else folder
-    with made(beside), workspace(beside) as place:
+    with made(beside), workspace(beside, target=asked) as place:
         staging = place / folder.name
         staging.mkdir()
         yield staging

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import pandas as pd
 import pytest
 import torch
 
+import bloxdb
 from bloxdb.arguments import LARGEST, digits, integer, is_several, number, of_type, plain, settings, text
 from bloxdb.errors import QueryError
 
@@ -197,3 +200,36 @@ def test_a_type_is_asked_for(value: Any, or_none: bool, is_right: bool) -> None:
 @pytest.mark.parametrize("value", [b"ab", bytearray(b"ab"), memoryview(b"ab"), "ab", np.array(5), 5, None])
 def test_what_is_one_value(value: Any) -> None:
     assert not is_several(value)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [lambda db: bloxdb.import_release([], db), lambda db: bloxdb.merge((), db)],
+    ids=["import_release", "merge"],
+)
+def test_to_bring_in_nothing_is_a_slip(
+    ask: Callable[[bloxdb.Database], object], empty_db: bloxdb.Database
+) -> None:
+    with pytest.raises(bloxdb.QueryError, match=r"^there are no .*: name one, or several$"):
+        ask(empty_db)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda db: bloxdb.export_release("nowhere", db, seeds=0),
+        lambda db: bloxdb.export_parquet("nowhere", db, seeds=[0, 1]),
+        lambda db: bloxdb.top(db=db, seeds=0),
+    ],
+    ids=["export_release", "export_parquet", "top"],
+)
+def test_a_seed_where_nothing_has_run_is_told_so(
+    ask: Callable[[bloxdb.Database], object],
+    empty_db: bloxdb.Database,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(bloxdb.QueryError, match=r"^there are no runs yet, and so none with seed 0$"):
+        ask(empty_db)
+    assert not Path("nowhere").exists()

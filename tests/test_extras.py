@@ -82,7 +82,6 @@ def test_every_extra_of_a_user_is_asked_for() -> None:
 
 WAYS = {
     "pyarrow": ("from bloxdb.parquet import _libraries as ask", "a Parquet file needs pyarrow", "frames"),
-    "torch": ("from bloxdb.cli.train import trainer; ask = lambda: trainer('worker')", "training needs torch", "train"),
     "psycopg": (
         "from bloxdb.db import open; ask = lambda: open('postgresql://localhost/nothing')",
         "PostgreSQL needs psycopg",
@@ -98,10 +97,9 @@ WAYS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("module", WAYS)
-def test_whoever_needs_an_extra_says_so_in_one_way(module: str, tmp_path: Path) -> None:
-    code, told, extra = WAYS[module]
-    hidden = f"""
+def without(module: str) -> str:
+    """Code after which there is no such library."""
+    return f"""
 import sys
 from importlib.abc import MetaPathFinder
 
@@ -114,6 +112,74 @@ sys.meta_path.insert(0, Hidden())
 from bloxdb.db.dialects import ENGINES
 from bloxdb.errors import MissingExtraError
 """
-    code = f"{hidden}{code}\ntry:\n    ask()\nexcept MissingExtraError as error:\n    print(error)\n"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+
+
+def run(code: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(words, capture_output=True, text=True, cwd=folder, check=False)
+
+
+@pytest.mark.parametrize("module", WAYS)
+def test_whoever_needs_an_extra_says_so_in_one_way(module: str, tmp_path: Path) -> None:
+    code, told, extra = WAYS[module]
+    code = f"{without(module)}{code}\ntry:\n    ask()\nexcept MissingExtraError as error:\n    print(error)\n"
+    done = run(code, tmp_path)
     assert done.stdout == f"{told}: pip install 'bloxdb[{extra}]'\n", done.stderr
+
+
+NO_TORCH = "the trainer needs torch: pip install 'bloxdb[train]'"
+WITHOUT_TORCH = {"TrainingRecipe", "default_recipe", "make_recipe"}
+"""What says how is trained, and trains nothing."""
+
+ASKS = """
+import bloxdb
+from bloxdb.compat.model import get_model
+
+def of_the_run():
+    return bloxdb.Run(arch_id=5).load_network()
+
+def imported(name):
+    exec(f"from bloxdb.trainer import {name}")
+
+ways = {name: lambda name=name: getattr(bloxdb.trainer, name) for name in bloxdb.trainer.__all__}
+ways |= {f"from {name}": lambda name=name: imported(name) for name in bloxdb.trainer.__all__}
+ways |= {"get_model": lambda: get_model(5), "load_network": of_the_run}
+for name, ask in ways.items():
+    try:
+        ask()
+        print(name, "", sep="\t")
+    except MissingExtraError as error:
+        print(name, error, sep="\t")
+"""
+
+
+def test_whatever_needs_torch_says_so_in_the_same_words(tmp_path: Path) -> None:
+    done = run(without("torch") + ASKS, tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = dict(line.split("\t") for line in done.stdout.splitlines())
+    without_torch = {f"{way}{name}" for name in WITHOUT_TORCH for way in ("", "from ")}
+    assert said.keys() > without_torch | {"Network", "get_model", "load_network"}
+    assert said == {name: "" if name in without_torch else NO_TORCH for name in said}
+
+
+COMMANDS = {
+    "torch": ["train --db new.db --arch 5 --dataset digits", "quickstart new"],
+    "tensorboard": ["train --db new.db --arch 5 --dataset digits --tensorboard scalars"],
+    "sklearn": ["train --db new.db --arch 5 --dataset digits", "quickstart new"],
+    "pyarrow": ["import --db new.db parquet"],
+}
+
+
+@pytest.mark.parametrize(
+    ("module", "command"),
+    [(module, command) for module, commands in COMMANDS.items() for command in commands],
+)
+def test_a_command_that_lacks_a_library_leaves_nothing(module: str, command: str, tmp_path: Path) -> None:
+    (tmp_path / "parquet").mkdir()
+    (tmp_path / "parquet" / "runs.parquet").write_bytes(b"")
+    code = f"{without(module)}from bloxdb.cli import main; main(prog_name='bloxdb')"
+    done = run(code, tmp_path, *command.split())
+    assert done.returncode == 1
+    assert f"needs {module}: pip install 'bloxdb[" in done.stderr
+    assert "created" not in done.stdout + done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["parquet"]

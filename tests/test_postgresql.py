@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 import subprocess
 import sys
 import threading
@@ -154,6 +155,51 @@ def test_contradictions_leave_it_as_it_was(db: Database, golden: Path) -> None:
     with pytest.raises(bloxdb.ConflictError, match="2 values contradict"):
         bloxdb.import_release(golden / "release-small", db)
     assert db.rows("SELECT count(*) AS n FROM runs") == [{"n": 40}]
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("selec", 'syntax error at or near "selec"; a query begins with SELECT'),
+        *(
+            (nothing, "the statement gives no rows; a query begins with SELECT")
+            for nothing in ("", "-- x", ";")
+        ),
+        ("SELECT selec", 'column "selec" does not exist'),
+        ("/* SELECT 1", "syntax error: a comment is not closed"),
+    ],
+)
+def test_a_slip_is_told_as_one(db: Database, query: str, told: str) -> None:
+    with pytest.raises(bloxdb.DatabaseError) as info:
+        db.rows(query)
+    assert f": {told}" in str(info.value)
+
+
+def test_the_command_of_a_backup_works_as_it_is_printed(db: Database, tmp_path: Path) -> None:
+    if shutil.which("pg_dump") is None:
+        pytest.skip("there is no pg_dump")
+    with pytest.raises(bloxdb.DatabaseError) as info:
+        bloxdb.backup(tmp_path / "a copy", db)
+    command = str(info.value)[str(info.value).index("pg_dump ") :]
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    if "server version mismatch" not in done.stderr:
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / "a copy").read_bytes().startswith(b"PGDMP")
+
+
+@pytest.mark.parametrize("options", [["--repair"], ["--repair", "copy.db"]])
+def test_a_repair_of_a_server_is_answered_in_one_way(
+    db: Database, url: str, options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(bloxdb.DatabaseError) as info:
+        bloxdb.repair(url)
+    done = CliRunner().invoke(main, ["check", "--db", url, *options])
+    assert done.exit_code == 1
+    assert str(info.value) in done.output
+    assert "whole" not in done.output
+    assert CliRunner().invoke(main, ["check", "--db", url]).exit_code == 0
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ import pytest
 
 import bloxdb
 from bloxdb import runs
+from bloxdb.counts import Counts, Report
 from bloxdb.db.base import Base
-from bloxdb.runs import RetryReport
 
 ROOT = Path(__file__).parents[1]
 
@@ -181,19 +181,34 @@ def test_whatever_writes_gives_a_report(name: str) -> None:
     assert inspect.signature(found).return_annotation.endswith("Report")
 
 
-@pytest.mark.parametrize(
-    "report",
-    [
-        bloxdb.ExportReport([Path(f"file-{i}") for i in range(500)], ["a note"] * 100),
-        bloxdb.ImportReport([Path(f"file-{i}") for i in range(500)], 18_225_000, 1, 91_125),
-        bloxdb.MergeReport(91_125, 5, 3, 2, 1, {("cifar100-200", 0): [(i, i) for i in range(0, 999, 2)]}),
-        bloxdb.UpgradeReport("0001", "0002", Path("blox.0001.20260101T000000Z.db")),
-        RetryReport(91_125),
-    ],
-)
-def test_reports_are_short_to_look_at(report: object) -> None:
-    assert type(report).__name__ in repr(report)
-    assert len(repr(report)) < 100
+RELEASE = Counts(91_125, 273_375, 54_675_000, 546_750)
+REPORTS = [
+    bloxdb.BackupReport(Path("copy.db"), 17_000_000),
+    bloxdb.CheckReport("blox.db"),
+    bloxdb.ExportReport([Path(f"file-{i}") for i in range(500)], ["a note"] * 100, RELEASE),
+    bloxdb.ImportReport([Path(f"file-{i}") for i in range(500)], 18_225_000, 1, 91_125, ["a note"], RELEASE),
+    bloxdb.MergeReport(91_125, 5, 3, 2, 1, {("cifar100-200", 0): [(i, i) for i in range(0, 999, 2)]}),
+    bloxdb.RepairReport(Path("blox.repaired.db"), lost=["a sentence"] * 500),
+    bloxdb.UpgradeReport("0001", "0002", Path("blox.0001.20260101T000000Z.db")),
+    runs.FillReport(91_125),
+    runs.RetryReport(91_125),
+]
+
+
+def test_no_report_is_forgotten() -> None:
+    public = {name for package in (bloxdb, runs, bloxdb.db) for name in package.__all__}
+    assert {type(report).__name__ for report in REPORTS} == {
+        name for name in public if name.endswith("Report")
+    }
+
+
+@pytest.mark.parametrize("report", REPORTS, ids=lambda report: type(report).__name__)
+def test_reports_are_shown_in_one_way(report: Report) -> None:
+    notes = len(getattr(report, "notes", ()))
+    told = f"; {notes} note{'s' * (notes != 1)}" if notes else ""
+    assert repr(report) == f"<{type(report).__name__}: {report}{told}>"
+    assert str(report) != object.__repr__(report)
+    assert len(repr(report)) < 200
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

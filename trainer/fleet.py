@@ -23,6 +23,7 @@ from .devices import Place, kind_named, threads_for
 from .graphs import are_used
 from .identity import checkpoints_folder
 from .images import DataSet
+from .recipe import TrainingRecipe
 from .stopping import AFTER_EPOCH, AT_ONCE, Stop, held_back, order
 from .threads import wait_passively
 from .worker import Event, Job, data_of, prepare, work
@@ -64,11 +65,7 @@ def train(
     QueryError
         Graphs, or kernels of `torch.compile`, are wanted at a place that has none.
     """
-    for place in where:
-        device = torch.device(place.device)
-        are_used(device, job.recipe, job.graphs)
-        if job.recipe.compile and not kind_named(device).compiles:
-            raise QueryError("compiling takes minutes on a CPU and gains nothing there; leave --compile out")
+    check_places(job.recipe, where, job.graphs)
     data = data or data_of(job, download=download)
     threads = threads_for(data.train.images, len(where))
     shared = Counter(place.device for place in where)
@@ -91,6 +88,30 @@ def train(
     if died == len(where) and not was_asked:
         raise TrainingError("all workers ended with errors; the same command goes on when they are mended")
     return not left and not died
+
+
+def check_places(recipe: TrainingRecipe, where: Sequence[Place], graphs: bool | None) -> None:
+    """Refuse places that cannot train so.
+
+    Parameters
+    ----------
+    recipe
+        How is to be trained.
+    where
+        The places.
+    graphs
+        Whether a GPU's steps are recorded; None for the default.
+
+    Raises
+    ------
+    QueryError
+        Graphs, or kernels of `torch.compile`, are wanted at a place that has none.
+    """
+    for place in where:
+        device = torch.device(place.device)
+        are_used(device, recipe, graphs)
+        if recipe.compile and not kind_named(device).compiles:
+            raise QueryError("compiling takes minutes on a CPU and gains nothing there; leave --compile out")
 
 
 def _work_here(job: Job, place: Place, tell: Callable[[Event], None], stop: Stop) -> None:

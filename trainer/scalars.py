@@ -11,6 +11,19 @@ from bloxdb.files import as_name
 from bloxdb.runs.results import EpochResult, RunResult
 
 
+def writer() -> Any:
+    """TensorBoard's writer.
+
+    Raises
+    ------
+    MissingExtraError
+        TensorBoard is not installed.
+    """
+    with needed("tensorboard", "--tensorboard"):
+        from torch.utils.tensorboard import SummaryWriter
+    return SummaryWriter
+
+
 class Scalars:
     """Writes scalars of one run into a folder of its own; nothing without a folder.
 
@@ -31,9 +44,7 @@ class Scalars:
         self._writer: Any = None
         if folder is None:
             return
-        with needed("tensorboard", "--tensorboard"):
-            from torch.utils.tensorboard import SummaryWriter
-        self._writer = SummaryWriter(str(folder / as_name(recipe) / f"{arch_id}-seed{seed}"))
+        self._writer = writer()(str(folder / as_name(recipe) / f"{arch_id}-seed{seed}"))
 
     def __enter__(self) -> Scalars:
         return self

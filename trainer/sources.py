@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from bloxdb.arguments import text
 from bloxdb.db.recipes import DATASETS
 from bloxdb.errors import QueryError
 
@@ -31,6 +32,7 @@ def name_of(source: str) -> str:
     QueryError
         It names no data set, or a file whose name another data set has.
     """
+    text(source, "what names a data set")
     if source in DATASETS or is_function(source):
         name = source
     elif source.endswith(FILE):

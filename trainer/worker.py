@@ -157,8 +157,34 @@ def data_of(job: Job, *, download: bool = False) -> DataSet:
     QueryError
         It is not the one that the recipe was made for.
     """
-    recipe, source = job.recipe, job.source or job.recipe.dataset
-    data = load_data(source, folder=job.data_dir, download=download)
+    return data_for(job.recipe, job.source, folder=job.data_dir, download=download)
+
+
+def data_for(
+    recipe: TrainingRecipe, source: str | None = None, *, folder: Path | None = None, download: bool = False
+) -> DataSet:
+    """The data set of a recipe, on the CPU.
+
+    Parameters
+    ----------
+    recipe
+        The recipe.
+    source
+        A data set of one's own; None for one that is known.
+    folder
+        The folder of the data set; None for its usual place.
+    download
+        Get it first if it is not there.
+
+    Raises
+    ------
+    MissingDataError
+        It is not there.
+    QueryError
+        It is not the one that the recipe was made for.
+    """
+    source = source or recipe.dataset
+    data = load_data(source, folder=folder, download=download)
     if (data.name, data.digest) != (recipe.dataset, recipe.data_digest):
         raise QueryError(
             f"{source} is not the data set that the recipe was made for: {data.name} with digest "

@@ -9,12 +9,13 @@ from sqlalchemy import select
 
 from bloxdb.cli.common import db_option, progress_bar
 from bloxdb.cli.terminal import note, say
-from bloxdb.cli.train import arch_options, chosen_archs, taken, trainer
+from bloxdb.cli.train import arch_options, chosen_archs, taken
 from bloxdb.codecs import Header
 from bloxdb.codecs.columns import BENCH
 from bloxdb.codecs.header import PLAIN_DEVICE, dump
 from bloxdb.db import Device, Latency, open
 from bloxdb.errors import QueryError
+from bloxdb.trainer import part
 from bloxdb.trainer.recipe import PRECISIONS
 
 
@@ -61,7 +62,7 @@ def bench(db: str | None, device_name: str, seed: int, threads: int | None, **op
     if not PLAIN_DEVICE.fullmatch(device_name):
         raise QueryError(f"a device's name has letters, digits, -, _, . and +, not {device_name!r}")
     dump(Header("benchmarking", BENCH, device=device_name), "custom")  # it must fit into the header of a file
-    latency = trainer("latency")
+    latency = part("latency")
     setting = latency.Setting(**options)
     latency.use_threads(threads)
     done = select(Latency.arch_id).join(Device).where(Device.name == device_name)

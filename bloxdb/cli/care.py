@@ -15,7 +15,7 @@ from bloxdb.cli.common import PATH, db_option, json_option, progress_bar, show_j
 from bloxdb.cli.terminal import note, say
 from bloxdb.db.backups import backup as back_up
 from bloxdb.db.database import open
-from bloxdb.repairing import repair
+from bloxdb.repairing import file_to_repair, repair
 
 
 @click.command()
@@ -54,6 +54,8 @@ def check(db: str | None, copy: str | None, as_json: bool) -> None:
     The exit code is 1 if something is wrong; with --repair, if something was lost or is wrong in the copy.
     The database itself is never changed.
     """
+    if copy is not None:
+        file_to_repair(db)
     with progress_bar("checking") as shown:
         report = look(db, progress=shown)
     told: dict[str, Any] = {"database": report.database, "findings": report.findings}

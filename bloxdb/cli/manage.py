@@ -9,7 +9,6 @@ import click
 from bloxdb import merging
 from bloxdb.cli.common import csv_option, db_option, json_option, progress_bar, show_json, show_rows
 from bloxdb.cli.terminal import note, say, tell
-from bloxdb.counts import counted
 from bloxdb.db import DIVERGED, FAILED, Database, create, open
 from bloxdb.db import upgrade as upgrade_database
 from bloxdb.runs import failures, gaps, overview, workers
@@ -114,7 +113,7 @@ def retry(db: str | None, failed: bool, diverged: bool, recipe: str | None, seed
         raise click.UsageError("say which: --failed, --diverged or both")
     with open(db) as opened:
         report = retry_runs(chosen, opened, recipe=recipe, seeds=seeds or None)
-    say(counted(report.runs, "run waits to be trained again", "runs wait to be trained again"))
+    say(str(report))
 
 
 @click.command()

@@ -11,7 +11,7 @@ import click
 from bloxdb import codecs
 from bloxdb.cli.common import PATH, progress_bar, show_rows
 from bloxdb.cli.terminal import note, say
-from bloxdb.cli.train import INTERRUPTED, train_shown
+from bloxdb.cli.train import INTERRUPTED, check_means, train_shown
 from bloxdb.db import FINISHED, Database, create, open, open_or_create
 from bloxdb.errors import DatabaseExistsError, ReleaseError
 from bloxdb.measures import EPOCH, RUN
@@ -84,6 +84,8 @@ def _database(place: Path, recipe: TrainingRecipe) -> Database:
     ------
     DatabaseExistsError
         The folder has something that no quickstart wrote.
+    MissingExtraError
+        Nothing can be trained here; nothing was made.
     """
     folder = place.parent
     if place.exists():
@@ -98,6 +100,7 @@ def _database(place: Path, recipe: TrainingRecipe) -> Database:
         return db
     if folder.exists() and not (folder.is_dir() and _is_ours(folder)):
         raise DatabaseExistsError(f"{folder} exists already; name another folder, or remove it")
+    check_means(recipe)
     say(f"1. Creating {place} with all 91,125 architectures")
     return create(place)
 

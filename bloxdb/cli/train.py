@@ -6,9 +6,7 @@ import random
 import re
 import sys
 from collections.abc import Callable, Iterable
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import click
@@ -22,9 +20,9 @@ from bloxdb.counts import Counts
 from bloxdb.db import DATASETS, RELEASED, Database, open, open_or_create
 from bloxdb.db.references import known_recipe
 from bloxdb.errors import DatabaseExistsError, QueryError
-from bloxdb.extras import needed
 from bloxdb.runs.heartbeat import Intervals
 from bloxdb.runs.status import finished_archs, unfinished_count
+from bloxdb.trainer import part
 from bloxdb.trainer.estimate import estimate
 from bloxdb.trainer.identity import KEPT, checkpoints_folder
 from bloxdb.trainer.naming import check_recipe
@@ -218,7 +216,8 @@ def train(
     options["checkpoint_every"], options["checkpoint_seconds"] = options.pop("checkpoint_every")
     source = dataset if dataset is not None and is_own(dataset) else None
     if source is not None:
-        data = trainer("data").load_data(source)
+        wait_passively()
+        data = part("data").load_data(source)
         dataset, given["data_digest"] = data.name, data.digest
     recipe = make_recipe(dataset, config, given)
 
@@ -227,6 +226,8 @@ def train(
             check_recipe(opened.reader, recipe)
             name = _name_in(opened, recipe)
             found = chosen_archs(opened, chosen, seed, lambda: finished_archs(name, seed, opened))
+            if is_new and found:  # a new one goes again where nothing can be trained into it
+                check_means(recipe, download=download, source=source, **options)
         if is_new:
             note(f"created {opened.name}")
         return found
@@ -262,7 +263,7 @@ def train_shown(
 ) -> bool:
     """Train, shown as it goes on; whether all runs have ended."""
     wait_passively()
-    devices, fleet, worker = (trainer(module) for module in ("devices", "fleet", "worker"))
+    devices, fleet, worker = (part(module) for module in ("devices", "fleet", "worker"))
     where = devices.places(gpus, per_gpu, threads)
     job = worker.Job(
         db=str(db.path) if db.path else db.url.render_as_string(hide_password=False),
@@ -280,6 +281,62 @@ def train_shown(
     with shown(board) as tell:
         finished: bool = fleet.train(job, where, tell, data=data)
     return finished
+
+
+def check_means(
+    recipe: TrainingRecipe,
+    *,
+    source: str | None = None,
+    download: bool = False,
+    gpus: str | None = None,
+    per_gpu: int = 1,
+    threads: int | None = None,
+    data_dir: Path | None = None,
+    graphs: bool | None = None,
+    heartbeat: float = Intervals.every,
+    dead_after: float = Intervals.dead_after,
+    tensorboard: Path | None = None,
+    **others: Any,
+) -> None:
+    """Refuse what cannot train here, before there is a database for it.
+
+    Parameters
+    ----------
+    recipe
+        How is to be trained.
+    source
+        A data set of one's own.
+    download
+        Get the data set first if it is not there.
+    gpus, per_gpu, threads
+        Where, as the command's options say it.
+    data_dir
+        The folder of the data set.
+    graphs
+        Whether a GPU's steps are recorded.
+    heartbeat, dead_after
+        Seconds between signs of life, and without one.
+    tensorboard
+        The folder for scalars.
+    others
+        What the command is told besides.
+
+    Raises
+    ------
+    MissingExtraError
+        torch is not installed, or TensorBoard, which is wanted.
+    MissingDataError
+        The data set is not there.
+    QueryError
+        There is no such GPU, or it cannot train so; the data set is another one; signs of life are too rare.
+    """
+    Intervals(heartbeat, dead_after)
+    wait_passively()
+    devices, fleet, worker = (part(module) for module in ("devices", "fleet", "worker"))
+    fleet.check_places(recipe, devices.places(gpus, per_gpu, threads), graphs)
+    if tensorboard is not None:
+        part("scalars").writer()
+    worker.data_for(recipe, source, folder=data_dir, download=download)
 
 
 def _name_in(db: Database, recipe: TrainingRecipe) -> str:
@@ -303,7 +360,7 @@ def expected(db: Database, recipe: TrainingRecipe, runs: int, places: list[str])
         The device of each worker, as torch calls it.
     """
     used = sorted(set(places))
-    gpu = trainer("devices").name_of(used[0])
+    gpu = part("devices").name_of(used[0])
     times = f"{len(used)} x " if len(used) > 1 else ""
     shared = f" with {len(places)} workers" if len(places) > 1 else ""
     text = f"{recipe.name} in {recipe.precision} on {times}{gpu}{shared}: {Counts(runs=runs)}"
@@ -313,12 +370,6 @@ def expected(db: Database, recipe: TrainingRecipe, runs: int, places: list[str])
     return (
         f"{text} in about {duration(found.seconds)}, {found.images_per_second:,.0f} images/s, by {found.by}"
     )
-
-
-def trainer(module: str) -> ModuleType:
-    """A module of the trainer; `MissingExtraError` where torch is not installed."""
-    with needed("train", "training"):
-        return import_module(f"bloxdb.trainer.{module}")
 
 
 def taken(options: dict[str, Any]) -> dict[str, Any]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bloxdb.extras import needed
 from bloxdb.space.costs import CLASSES
 
 __all__ = ["get_model"]
 
 if TYPE_CHECKING:
-    from bloxdb.trainer.model import Network
+    from bloxdb.trainer import Network
 
 
 def get_model(arch_vec: Any, num_classes: int = CLASSES) -> Network:
@@ -35,6 +34,6 @@ def get_model(arch_vec: Any, num_classes: int = CLASSES) -> Network:
     MissingExtraError
         torch is not installed.
     """
-    with needed("train", "a network"):
-        from bloxdb.trainer.model import Network
+    from bloxdb.trainer import Network
+
     return Network(arch_vec, num_classes)

@@ -44,6 +44,10 @@ class Runs:
     """
 
     def __init__(self, source: Source) -> None:
+        if not hasattr(source, "seeds"):
+            raise QueryError(
+                f"a data set asks a Source, not {source!r:.100}; from_database and from_folder make one"
+            )
         self._source = source
         self._seeds = list(source.seeds)
         self._is_extended = set(source.columns) >= _EXTENDED
@@ -228,7 +232,11 @@ class Runs:
         if not self._source.has_info:
             raise QueryError("FLOPs and parameters are not loaded; load with include_static_info=True")
         index = find_arch(arch)
-        return None if index is None else self._source.info(index)
+        return None if index is None else self._costs(index)
+
+    def _costs(self, index: int) -> tuple[int, int] | None:
+        """FLOPs and parameters, as they are there."""
+        return self._source.info(index)
 
     def _check_extended(self, name: str) -> None:
         if name in _EXTENDED and not self._is_extended:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bloxdb import codecs, space, warn
+from bloxdb.arguments import names
 from bloxdb.codecs import Table
 from bloxdb.codecs.columns import BASE, measure_of
 from bloxdb.dataset.cover import check_cover, mask
@@ -44,7 +45,7 @@ class Part:
     """
 
     def __init__(self, table: Table, source: str) -> None:
-        self.table = table
+        self.table = _with_one_zero(table)
         self.source = source
         self.ids = table.arch_ids(source)
         self.rows = np.full(space.NUM_ARCHS, -1, dtype=np.int64)
@@ -68,6 +69,16 @@ class Part:
         if name not in self._bests:
             self._bests[name] = _listed(_best(self.table[name], EPOCH[name], axis=1))
         return self._bests[name]
+
+
+def _with_one_zero(table: Table) -> Table:
+    """A table without -0.0, which a database has not, so that both give the same number."""
+    negative = {
+        name: array + 0.0
+        for name, array in table.columns.items()
+        if array.dtype == np.float64 and np.any(np.signbit(array) & (array == 0))
+    }
+    return Table(table.header, table.columns | negative) if negative else table
 
 
 def _listed(values: npt.NDArray[Any]) -> list[Any]:
@@ -290,10 +301,7 @@ def wanted_devices(devices: Devices) -> list[str] | None:
         return None
     if isinstance(devices, bool | np.bool_):
         return None if devices else []
-    try:
-        return list(dict.fromkeys([devices] if isinstance(devices, str) else devices))
-    except TypeError as error:
-        raise QueryError(f"devices are a name, several, or False for none, not {devices!r}") from error
+    return names(devices, "devices", also=", or False for none")
 
 
 def _preferred(extensions: str | Iterable[str] | None) -> list[str]:
@@ -301,13 +309,11 @@ def _preferred(extensions: str | Iterable[str] | None) -> list[str]:
     if extensions is None:
         return list(codecs.FORMATS)
     known = ", ".join(codecs.FORMATS)
-    if not isinstance(extensions, Iterable):
-        raise QueryError(f"preferred_ext is a format or several, not {extensions!r}; choose of: {known}")
-    given = [extensions] if isinstance(extensions, str) else list(extensions)
+    given = names(extensions, "formats in preferred_ext", also=f", of: {known}")
     if not given:
         raise QueryError(f"preferred_ext names no format, so that no file could be read; choose of: {known}")
     for one in given:
-        if not isinstance(one, str) or one.removeprefix(".") not in codecs.FORMATS:
+        if one.removeprefix(".") not in codecs.FORMATS:
             raise QueryError(f"there is no format {one!r}; choose of: {known}")
     return list(dict.fromkeys(one.removeprefix(".") for one in given))
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from bloxdb import space
+from bloxdb.arguments import names as listed
 from bloxdb.dataset.source import ANY_SEED, CURVES, Source
 from bloxdb.errors import QueryError
 from bloxdb.grouping import average
@@ -68,10 +70,11 @@ class Many:
         QueryError
             There is no such column, or what it needs is not loaded.
         """
-        wanted = list(dict.fromkeys(names))
+        wanted = listed(names, "columns")
         of_archs = self._of_archs(wanted)
         last = self._source.epochs
         found = self._source.many(of_archs, self.ids, ANY_SEED, last) if of_archs else {}
+        found |= {name: self._computed(name, found[name]) for name in COSTS if name in found}
         of_runs = [name for name in wanted if name not in of_archs and name not in CURVES]
         if of_runs:
             found |= self._over_seeds(of_runs, lambda seed: self._source.many(of_runs, self.ids, seed, last))
@@ -97,6 +100,14 @@ class Many:
                 choices = ", ".join([*self._source.columns[1:], *known])
                 raise QueryError(f"there is no column {name!r}; choose of: {choices}")
         return [name for name in names if name in known]
+
+    def _computed(self, name: str, values: Values) -> Values:
+        """Costs, computed where the release does not say them."""
+        absent = np.isnan(values)
+        if not absent.any():
+            return values
+        computed = space.all_costs()[self.ids, list(space.Cost._fields).index(name)]
+        return np.where(absent, computed, values)
 
     def _at(self, firsts: dict[str, int], epoch: int, best: bool) -> dict[str, Values]:
         """Measures at an epoch, or the best up to it; `firsts` are the first epochs that count."""

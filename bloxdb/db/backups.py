@@ -9,14 +9,16 @@ import stat
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from sqlalchemy import Connection, text
 
+from bloxdb.counts import Report
 from bloxdb.db.access import new_file
 from bloxdb.db.connection import locate, path_of, share
 from bloxdb.db.database import Database, asked
-from bloxdb.db.passwords import hidden
+from bloxdb.db.passwords import for_tools, hidden
 from bloxdb.db.watching import watched
 from bloxdb.errors import DatabaseError, DatabaseNotFoundError
 from bloxdb.progress import Progress
@@ -25,8 +27,8 @@ _PAGES = 1024  # copied at once: 4 MiB
 _STEPS = 100_000  # of SQLite's machine between two looks at how far a compact copy is
 
 
-@dataclass(frozen=True)
-class BackupReport:
+@dataclass(frozen=True, repr=False)
+class BackupReport(Report):
     """What `backup` wrote.
 
     Attributes
@@ -42,9 +44,6 @@ class BackupReport:
 
     def __str__(self) -> str:
         return f"{self.path} has a copy of {self.bytes:,} bytes"
-
-    def __repr__(self) -> str:
-        return f"<BackupReport: {self}>"
 
 
 def backup(
@@ -85,11 +84,16 @@ def backup(
     db = asked(db)
     target = _target(path)
     if db.path is None:
-        raise DatabaseError(db.engines.BACKUP.format(name=db.name, target=target))
+        raise DatabaseError(
+            db.engines.BACKUP.format(name=db.name, target=quote(str(target)), url=quote(for_tools(db.url)))
+        )
     with new_file(target) as temporary:
         temporary.touch()  # SQLite alone would give it another mode than the umask says
         write = write_compact if compact else _write_pages
-        write(db, temporary, progress)
+        try:
+            write(db, temporary, progress)
+        except DatabaseError as error:
+            raise type(error)(f"{target} was not made: {error}") from error
         close_to(temporary, db.path)
         size = temporary.stat().st_size
     return BackupReport(target, size)

@@ -8,6 +8,7 @@ import threading
 from sqlalchemy import URL, event
 from sqlalchemy.engine import ExceptionContext
 
+from bloxdb.arguments import of_type
 from bloxdb.db import forking
 from bloxdb.db.connection import make_engine, path_of, query_engine, rest
 from bloxdb.db.dialects import engines_of
@@ -42,6 +43,7 @@ class Connections:
     """
 
     def __init__(self, url: URL, *, read_only: bool, is_new: bool) -> None:
+        of_type(url, URL, "what a Database opens")
         self.queries = query_engine(url, is_new=is_new)
         self.engine = make_engine(url, read_only=read_only, is_new=is_new)
         self.autocommit = self.engine.execution_options(**engines_of(url).AUTOCOMMIT)

@@ -16,6 +16,7 @@ from sqlalchemy import URL, Connection, insert
 from sqlalchemy.orm import Session
 
 from bloxdb import space
+from bloxdb.counts import Report
 from bloxdb.db import revisions
 from bloxdb.db.access import check_access, new_file
 from bloxdb.db.backups import write_compact
@@ -105,8 +106,8 @@ def open_or_create(path_or_url: str | os.PathLike[str] | None = None) -> Iterato
             yield stack.enter_context(_new_file(path)), True
 
 
-@dataclass(frozen=True)
-class UpgradeReport:
+@dataclass(frozen=True, repr=False)
+class UpgradeReport(Report):
     """What an upgrade did.
 
     Attributes
@@ -121,11 +122,11 @@ class UpgradeReport:
     after: str
     copy: Path | None = None
 
-    def __repr__(self) -> str:
+    def __str__(self) -> str:
         if self.before == self.after:
-            return f"<UpgradeReport: {self.after} already>"
+            return f"{self.after} already"
         kept = "" if self.copy is None else f", the database before it is {self.copy.name}"
-        return f"<UpgradeReport: {self.before} to {self.after}{kept}>"
+        return f"{self.before} to {self.after}{kept}"
 
 
 def upgrade(path_or_url: str | os.PathLike[str] | None = None) -> UpgradeReport:

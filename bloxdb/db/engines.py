@@ -14,6 +14,10 @@ ONLY_READS = "a query only reads; to write, use `with db.transaction() as sessio
 """What is said where a query of a caller's own would do more."""
 
 
+NO_ROWS = "the statement gives no rows; a query begins with SELECT"
+"""What is said where there is no query."""
+
+
 class Engines(ABC):
     """The ways of one kind of engine.
 

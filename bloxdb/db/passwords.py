@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from urllib.parse import quote, urlencode
 
 from sqlalchemy import URL
 
@@ -44,6 +45,32 @@ def for_a_pickle(url: URL, name: str) -> URL:
             stacklevel=3,
         )
     return url
+
+
+def for_tools(url: URL) -> str:
+    """A URL as the tools of its engine take it: of no driver, and without passwords, for which they ask.
+
+    Parameters
+    ----------
+    url
+        The URL, whose password may be among its options; so may be several hosts, each with its port.
+    """
+    secrets = ("password", engines_of(url).OF_A_KEY)
+    options = {
+        name: ",".join(value) if isinstance(value, tuple) else value
+        for name, value in url.query.items()
+        if name not in secrets
+    }
+    if isinstance(hosts := url.query.get("host"), tuple):
+        parts = [host.partition(":") for host in hosts]
+        options["host"] = ",".join(name for name, _, _ in parts)
+        if any(port for _, _, port in parts):
+            options["port"] = ",".join(port for _, _, port in parts)  # nothing is the usual one
+    user = "" if url.username is None else f"{quote(url.username, safe='')}@"
+    host = f"[{url.host}]" if ":" in (url.host or "") else url.host or ""
+    port = "" if url.port is None else f":{url.port}"
+    asked = f"?{urlencode(options, quote_via=quote)}" if options else ""
+    return f"{url.get_backend_name()}://{user}{host}{port}/{quote(url.database or '', safe='')}{asked}"
 
 
 def password_of(url: URL) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from sqlalchemy import URL, Column, ColumnElement, Connection, Engine, Text, cast, func, select
 from sqlalchemy.orm import Session
 
-from bloxdb.db.engines import ONLY_READS, Engines
+from bloxdb.db.engines import NO_ROWS, ONLY_READS, Engines
 from bloxdb.db.libpq import found_passwords
 from bloxdb.errors import DatabaseError
 
@@ -19,6 +19,14 @@ from bloxdb.errors import DatabaseError
 _BEFORE = re.compile(r"(?:[\s(]|--[^\n]*(?:\n|\Z))*+")
 _COMMENT_ENDS = re.compile(r"/\*|\*/")
 _READING_WORD = re.compile(r"(?:SELECT|WITH|VALUES|TABLE|EXPLAIN|SHOW)\b", re.IGNORECASE)
+_OTHER_WORD = re.compile(
+    r"(?:ABORT|ALTER|ANALY[SZ]E|BEGIN|CALL|CHECKPOINT|CLOSE|CLUSTER|COMMENT|COMMIT|COPY|CREATE|DEALLOCATE|DECLARE"
+    r"|DELETE|DISCARD|DO|DROP|END|EXECUTE|FETCH|GRANT|IMPORT|INSERT|LISTEN|LOAD|LOCK|MERGE|MOVE|NOTIFY|PREPARE"
+    r"|REASSIGN|REFRESH|REINDEX|RELEASE|REPACK|RESET|REVOKE|ROLLBACK|SAVEPOINT|SECURITY|SET|START|TRUNCATE"
+    r"|UNLISTEN|UPDATE|VACUUM|WAIT)\b",
+    re.IGNORECASE,
+)
+"""Every other word that a statement begins with: https://www.postgresql.org/docs/current/sql-commands.html"""
 _PARTS = re.compile(
     r"""
     \b[eE]'(?:[^'\\]|\\.)*+(?:'|\Z) | '[^']*+(?:'|\Z) | "[^"]*+(?:"|\Z)  # literals and quoted names
@@ -46,7 +54,39 @@ def begins_to_read(sql: str) -> bool:
     >>> begins_to_read("/* of /* all */ SELECT */ COPY runs TO 'a'")
     False
     """
-    at = _end_of(_BEFORE, sql, 0)
+    at = _start_of(sql)
+    return at is not None and _READING_WORD.match(sql, at) is not None
+
+
+def why_not(sql: str) -> str:
+    """What is said of a statement that does not begin to read: of one that writes, and of a slip.
+
+    Parameters
+    ----------
+    sql
+        A statement as PostgreSQL takes it.
+
+    Examples
+    --------
+    >>> why_not("selec 1")
+    'syntax error at or near "selec"; a query begins with SELECT'
+    """
+    at = _start_of(sql)
+    while at is not None and sql.startswith((";", ")"), at):
+        at = _start_of(sql, at + 1)
+    if at is None:
+        return "syntax error: a comment is not closed"
+    if at == len(sql):
+        return NO_ROWS
+    if _OTHER_WORD.match(sql, at):
+        return ONLY_READS
+    found = re.compile(r"\w{1,60}|.", re.DOTALL).match(sql, at)
+    return f'syntax error at or near "{found[0] if found else ""}"; a query begins with SELECT'
+
+
+def _start_of(sql: str, at: int = 0) -> int | None:
+    """Where the first word of a statement is, or what stands there instead; None within a comment."""
+    at = _end_of(_BEFORE, sql, at)
     while sql.startswith("/*", at):
         depth = 0
         for match in _COMMENT_ENDS.finditer(sql, at):
@@ -55,8 +95,8 @@ def begins_to_read(sql: str) -> bool:
                 at = _end_of(_BEFORE, sql, match.end())
                 break
         else:
-            return False
-    return _READING_WORD.match(sql, at) is not None
+            return None
+    return at
 
 
 def _end_of(pattern: re.Pattern[str], sql: str, at: int) -> int:
@@ -94,7 +134,7 @@ class PostgreSQL(Engines):
     READ_ONLY: ClassVar = {"options": "-c default_transaction_read_only=on"}
     BACKUP: ClassVar = (
         "{name} is on a server, and PostgreSQL's own tool makes its backups: "
-        "pg_dump --format=custom --file {target} '{name}'"
+        "pg_dump --format=custom --file {target} {url}"
     )
     REPAIR: ClassVar = "a database on a server is repaired there; PostgreSQL's documentation says how"
     PASSWORDS: ClassVar = "$PGPASSWORD or a password file such as ~/.pgpass"
@@ -122,7 +162,7 @@ class PostgreSQL(Engines):
         """A statement that is prepared is a single one: no COMMIT, and then another."""
         if not begins_to_read(sql):
             # COPY writes files and SET changes settings even where a transaction is read only
-            raise DatabaseError(ONLY_READS)
+            raise DatabaseError(why_not(sql))
         return driver.execute(for_psycopg(sql), values, prepare=True)
 
     def is_refusal(self, error: BaseException | None) -> bool:

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from bloxdb.db.dialects import engines_of
-from bloxdb.db.engines import ONLY_READS
+from bloxdb.db.engines import NO_ROWS, ONLY_READS
 from bloxdb.errors import DatabaseError, one_line
 
 _ACTIONS = {
@@ -90,7 +90,7 @@ def ask(engine: Engine, sql: str, values: dict[str, Any]) -> Answer:
         try:
             cursor = engines.query(connection.driver_connection, sql, values)
             if cursor.description is None:
-                raise DatabaseError("the statement gives no rows; a query begins with SELECT")
+                raise DatabaseError(NO_ROWS)
             return Answer(distinct(column[0] for column in cursor.description), cursor.fetchall())
         finally:
             connection.close()

@@ -176,7 +176,9 @@ def find_seeds(
     if wanted is None:
         return known
     whose = "" if recipe is None else f" of recipe {recipe.name}"
-    choices = ", ".join(map(str, known)) or "none yet"
+    if not known:
+        raise QueryError(f"there are no runs{whose} yet, and so none with seed {absent[0]!r}")
+    choices = ", ".join(map(str, known))
     raise QueryError(f"there is no run{whose} with seed {absent[0]!r}; choose of: {choices}")
 
 

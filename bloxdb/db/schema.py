@@ -35,7 +35,7 @@ from bloxdb.db.base import Base as Base
 from bloxdb.db.base import known
 from bloxdb.db.database import Database, asked
 from bloxdb.db.statuses import STATUSES
-from bloxdb.extras import needed, provided
+from bloxdb.extras import provided
 from bloxdb.measures import COSTS, ENVIRONMENT, EPOCH, RUN, Measure
 
 
@@ -341,9 +341,7 @@ class Run(Base):
         MissingExtraError
             torch is not installed.
         """
-        with needed("train", "a network"):
-            load = provided("load_network")
-        return load(self, folder, epoch=epoch)
+        return provided("load_network")(self, folder, epoch=epoch)
 
     def _told(self) -> str:
         accuracy = "" if self.test_top1 is None else f", test_top1 {self.test_top1:.2f} %"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bloxdb.arguments import names
 from bloxdb.db.database import Database, asked
 from bloxdb.db.references import Seeds
 from bloxdb.draw.palette import SERIES
@@ -67,10 +68,10 @@ def costs(
     chosen = selected(
         asked(db), recipe, seeds, max_flops=max_flops, max_params=max_params, max_latency=max_latency
     )
-    names = _against(x)
-    found = [points(chosen, seeds, name, y) for name in names]
-    axes = panels(ax, len(names), 4.4, 3.8)
-    for at, (one, name) in enumerate(zip(found, names, strict=True)):
+    against = _against(x)
+    found = [points(chosen, seeds, name, y) for name in against]
+    axes = panels(ax, len(against), 4.4, 3.8)
+    for at, (one, name) in enumerate(zip(found, against, strict=True)):
         _panel(axes[at], one, chosen, name, y)
         if at:
             axes[at].set_ylabel("")
@@ -87,10 +88,10 @@ def _against(x: str | Iterable[str] | None) -> list[str]:
         return list(_AGAINST)
     if isinstance(x, str):
         return [*_AGAINST, x] if x.startswith(f"{LATENCY.name}:") else [x]
-    names = list(dict.fromkeys(x))
-    if not names:
+    found = names(x, "measures")
+    if not found:
         raise QueryError("x names no measure; give one, several, or None for FLOPs and parameters")
-    return names
+    return found
 
 
 def _panel(ax: Axes, found: Points, chosen: Selection, x: str, y: str) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bloxdb.counts import Counts, counted
+from bloxdb.counts import Counts, Report, counted
 from bloxdb.db.conflicts import Conflicts
 from bloxdb.files import files
 from bloxdb.release.tally import Tally
 
 
-@dataclass
-class ImportReport:
+@dataclass(repr=False)
+class ImportReport(Report):
     """What an import did.
 
     Attributes
@@ -51,9 +51,6 @@ class ImportReport:
         if not (self.added or self.replaced):
             parts.append("nothing new")
         return f"{files(len(self.files))}: {'; '.join(parts)}"
-
-    def __repr__(self) -> str:
-        return f"<ImportReport: {files(len(self.files))}: {self.counts}>"
 
 
 class Changes:

@@ -6,6 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -97,7 +98,7 @@ def export_release(
             if table is None:
                 continue
             path = staging / f"{table.header.stem}.{format}"
-            for extension in codecs.write(table, path, strict=strict):
+            for extension in _written(table, path, target / path.name, strict):
                 report.notes.append(
                     f"{path.name}: column {extension.column} needs the type {extension.type}; "
                     "the original package cannot read this file"
@@ -113,6 +114,15 @@ def export_release(
     report.counts = tally.counts()
     meter.finish()
     return report
+
+
+def _written(table: Table, path: Path, target: Path, strict: bool) -> list[codecs.Extension]:
+    """Write a file under a name that it keeps for a while; an error tells the one that it gets."""
+    try:
+        return codecs.write(table, path, strict=strict)
+    except BloxFormatError as error:
+        error.source = str(target)
+        raise
 
 
 def _recipe(session: Session, db: Database, name: str | None) -> Recipe | None:
@@ -137,7 +147,7 @@ class _Source:
         self.recipe = recipe or Recipe(id=-1, name="(none)", dataset="", epochs=0)
         self.report = report
         self.meter = Meter(None, 0)
-        self.seeds = find_seeds(self.session, seeds, self.recipe, statuses=STATUSES)
+        self.seeds = find_seeds(self.session, seeds, recipe, statuses=STATUSES)
         self._curves = _Curves(np.empty(0, dtype=np.int64), {})
 
     def steps(self) -> dict[str, int]:

@@ -10,7 +10,7 @@ import numpy as np
 from sqlalchemy import bindparam, insert, select, update
 
 from bloxdb import codecs, space
-from bloxdb.arguments import integer, is_several
+from bloxdb.arguments import integer, one_or_more
 from bloxdb.codecs import Header, Table
 from bloxdb.db.database import Database, asked
 from bloxdb.db.epochs import EpochWriter
@@ -74,7 +74,7 @@ def import_release(
     Raises
     ------
     QueryError
-        No recipe can have this name.
+        There are no paths, or no recipe can have this name.
     BloxFormatError
         A file is damaged.
     ReleaseError
@@ -84,7 +84,7 @@ def import_release(
         Values contradict the database.
     """
     db = asked(db)
-    places = list(paths) if is_several(paths) else [paths]
+    places = one_or_more(paths, "paths to import")
     recipe = None if recipe is None else new_name(recipe)
     seed = None if seed is None else integer(seed, "a seed", low=SEEDS[0])
     with steady(places) as check:
@@ -301,8 +301,11 @@ class _Importer:
         query = select(Latency.arch_id, Latency.latency_ms).where(Latency.device_id == device)
         known = {row.arch_id: row.latency_ms for row in self.session.execute(query)}
         values = table.values(LATENCY.name)
-        if np.isnan(values).any():
-            raise ReleaseError(f"{path} has a latency that is not a number")
+        for row in np.flatnonzero(np.isnan(values))[:1].tolist():
+            raise BloxFormatError(
+                "the value nan says that nothing was measured; leave such rows out",
+                source=str(path), row=row, column=LATENCY.name,
+            )  # fmt: skip
         added, changes = [], []
         for index, latency in zip(ids.tolist(), values.tolist(), strict=True):
             entry = {"arch_id": index, "device_id": device, "latency_ms": latency}

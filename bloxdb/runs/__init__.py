@@ -33,7 +33,7 @@ by one:
 >>> recipe = RecipeFacts("mine-2", dataset="cifar100", epochs=2)
 >>> queue = RunQueue(db, ["39554afd1b33a44663e653ad10137b9a", 405], recipe, seed=0)
 >>> queue.fill()
-FillReport(added=2)
+<FillReport: 2 new runs wait>
 >>> while (run := queue.claim()) is not None:
 ...     with Heartbeat(run):
 ...         run.begin()

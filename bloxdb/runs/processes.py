@@ -21,6 +21,8 @@ from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 
+from bloxdb.arguments import text
+
 _PROC = Path("/proc")
 _NAMESPACES = ("pid", "time")  # of process numbers, and of the clock that START is read from
 _PLACED = re.compile(r"(?s:.*):(?P<pid>[0-9]+)#(?P<place>[0-9a-f]{16})\.(?P<start>[0-9]+)(?:\.[0-9a-f]{16})?")
@@ -67,8 +69,13 @@ def may_live(worker: str) -> bool:
     bool
         False for a process that could be seen here and is gone. A worker of another machine or container may
         live: only its heartbeat can tell.
+
+    Raises
+    ------
+    QueryError
+        It is no text.
     """
-    return lives(worker) is not False
+    return lives(text(worker, "the name of a worker")) is not False
 
 
 def lives(worker: str, place: str | None = None) -> bool | None:

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, CursorResult, false, func, insert, select,
 from sqlalchemy.orm import Session
 
 from bloxdb.arguments import integer, text
-from bloxdb.counts import counted
+from bloxdb.counts import Report, counted
 from bloxdb.db.database import Database, opened
 from bloxdb.db.dialects import utc_now
 from bloxdb.db.recipes import RecipeFacts
@@ -45,8 +45,8 @@ def _signs_of_life(intervals: Intervals) -> _Signs:
     return stopped.label("stopped"), func.coalesce(last > utc_now(-long), false()).label("ahead")
 
 
-@dataclass(frozen=True)
-class FillReport:
+@dataclass(frozen=True, repr=False)
+class FillReport(Report):
     """What `RunQueue.fill` did.
 
     Attributes
@@ -56,6 +56,9 @@ class FillReport:
     """
 
     added: int
+
+    def __str__(self) -> str:
+        return counted(self.added, "new run waits", "new runs wait")
 
 
 class RunQueue:
@@ -90,9 +93,6 @@ class RunQueue:
         self.recipe_id = added_once(db, lambda session: recipe_for(session, recipe, advice).id)
         self._ids = dict.fromkeys(arch_indices(archs).tolist())
         self._chunks = _chunks(self._ids)
-
-    def __repr__(self) -> str:
-        return f"<RunQueue: {counted(len(self._ids), 'architecture')}, seed {self.seed}, {self.db.name}>"
 
     def fill(self) -> FillReport:
         """Add a pending run for each architecture that has none.

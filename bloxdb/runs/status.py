@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import CursorResult, delete, func, select, update
 
 from bloxdb.arguments import integer, is_several
+from bloxdb.counts import Report, counted
 from bloxdb.db.database import Database, asked
 from bloxdb.db.dialects import utc_now
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
@@ -187,8 +188,8 @@ def failures(db: Database | None = None) -> list[Row]:
     return db.rows_of(query.order_by(Recipe.name, Run.seed, Run.arch_id))
 
 
-@dataclass(frozen=True)
-class RetryReport:
+@dataclass(frozen=True, repr=False)
+class RetryReport(Report):
     """What `retry` did.
 
     Attributes
@@ -198,6 +199,9 @@ class RetryReport:
     """
 
     runs: int
+
+    def __str__(self) -> str:
+        return counted(self.runs, "run waits to be trained again", "runs wait to be trained again")
 
 
 def retry(
@@ -233,12 +237,12 @@ def retry(
         There is no such status or recipe, or no run of such a seed.
     """
     db = asked(db)
-    statuses = list(statuses) if is_several(statuses) else [statuses]
-    for status in statuses:
+    wanted: list[Any] = list(statuses) if is_several(statuses) else [statuses]
+    for status in wanted:
         if status not in UNSUCCESSFUL:
             choices = ", ".join(UNSUCCESSFUL)
             raise QueryError(f"runs that are {status!r:.100} are not tried again; choose of: {choices}")
-    chosen: list[Any] = [Run.status.in_(statuses)]
+    chosen: list[Any] = [Run.status.in_(wanted)]
     found = None if recipe is None else find_recipe(db, recipe)
     if found is not None:
         chosen.append(Run.recipe_id == found.id)

@@ -60,7 +60,7 @@ def write_copy(folder: Path, db: Database, *, progress: Progress | None = None) 
     is_new = not target.exists()
     if is_new:
         make_folder(target.parent)
-    with workspace(target.parent if is_new else target) as place:
+    with workspace(target.parent if is_new else target, target=target) as place:
         new = place / "new"
         _write(new, wanted, db, progress)
         if is_new:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -167,3 +168,21 @@ def test_images_of_ones_own_are_trained_on_by_two_workers(tmp_path: Path) -> Non
         assert found == [("finished", "flowers-1", 100.0)] * 2  # of three classes, the right one is in five
     again = command(*arguments, "--missing", cwd=tmp_path)
     assert "nothing is missing" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("--dataset cifar100 --data-dir nothing", "cifar100"),
+        ("--dataset digits --gpus 99", "GPU"),
+        ("--dataset digits --gpus none --compile", "leave --compile out"),
+        ("--dataset digits --gpus none --graphs", "graphs"),
+        ("--dataset digits --heartbeat 9 --dead-after 3", "a heartbeat every"),
+        ("--dataset digits --sql 'SELECT 91125'", "--sql must give architecture indices"),
+    ],
+)
+def test_what_cannot_be_trained_makes_no_database(options: str, told: str, tmp_path: Path) -> None:
+    done = command("train", "--db", "new.db", "--arch", 5, *shlex.split(options), code=1, cwd=tmp_path)
+    assert told in done.stderr
+    assert "created" not in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -38,4 +38,4 @@ def test_without_torch_the_error_says_what_to_install() -> None:
         "except ImportError as error:\n    print(type(error).__name__, error)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout == "MissingExtraError a network needs torch: pip install 'bloxdb[train]'\n"
+    assert done.stdout == "MissingExtraError the trainer needs torch: pip install 'bloxdb[train]'\n"

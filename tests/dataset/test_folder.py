@@ -41,7 +41,7 @@ def test_seeds_devices_and_formats_can_be_chosen(golden: Path, tmp_path: Path) -
     with pytest.raises(ValueError, match="seeds names no seed; give one, several, or None for all"):
         from_folder(golden / SMALL, seeds=[])
     for wrong in (5, [["desktop-cpu"]]):
-        with pytest.raises(ValueError, match="devices are a name, several, or False for none"):
+        with pytest.raises(ValueError, match="devices are a name, or several, or False for none"):
             from_folder(golden / SMALL, devices=wrong)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="has no device 'phone'; choose of: desktop-cpu"):
         from_folder(golden / SMALL, devices=["phone"])
@@ -94,7 +94,7 @@ def test_a_format_that_is_not_asked_for_is_never_read(golden: Path, tmp_path: Pa
     "wrong", [[], (), "", ".", "zip", "blox.csv", "..csv", ["blox", "zip"], [None], [1], 5, True]
 )
 def test_formats_that_are_none_are_refused_with_the_choices(golden: Path, wrong: Any) -> None:
-    with pytest.raises(ValueError, match="choose of: blox, pickle, csv"):
+    with pytest.raises(ValueError, match="of: blox, pickle, csv"):
         from_folder(golden / SMALL, preferred_ext=wrong)
 
 
@@ -198,3 +198,79 @@ def test_a_file_without_rows_has_no_values(kind: str, golden: Path, tmp_path: Pa
         rows = found.table([1, 2], [column], **options)[column]
         assert rows.shape == (2,)
         assert np.isnan(rows).all()
+
+
+def changed(path: Path, target: Path, column: str, change: Callable[[Any], Any]) -> None:
+    """A release file with other values in a column."""
+    table = codecs.read(path)
+    codecs.write(Table(table.header, {**table.columns, column: change(table.values(column).copy())}), target)
+
+
+def with_negative_zeros(values: Any) -> Any:
+    values = values.astype(float)
+    values.reshape(len(values), -1)[:, -1] = -0.0
+    return values
+
+
+NEGATIVE = [
+    *(("blox-base-0", name) for name in ("val_top1", "test_top1")),
+    *(("blox-ext-0", name) for name in ("train_loss", "val_loss", "test_loss", "train_top5")),
+    ("blox-bench-desktop-cpu", "latency"),
+]
+
+
+@pytest.mark.parametrize("format", ["csv", "pickle"])
+@pytest.mark.parametrize(("stem", "column"), NEGATIVE)
+def test_zero_is_one_number_over_a_folder_and_over_a_database(
+    stem: str, column: str, format: str, golden: Path, tmp_path: Path, empty_db: bloxdb.Database
+) -> None:
+    release = tmp_path / "release"
+    release.mkdir()
+    for name in ("blox-base-0", "blox-ext-0", "blox-bench-desktop-cpu"):
+        shutil.copy(golden / SMALL / f"{name}.{format}", release)
+    path = release / f"{stem}.{format}"
+    changed(path, path, column, with_negative_zeros)
+    read = codecs.read(path).values(column).reshape(60, -1)[:, -1]
+    assert np.all(read == 0)
+    assert np.all(np.signbit(read)), "a file keeps it"
+    bloxdb.import_release(release, empty_db)
+    asked = "latency:desktop-cpu" if column == "latency" else column
+    answers = []
+    for data in (from_folder(release, extended=True), bloxdb.from_database(empty_db)):
+        values = data.table(columns=[asked])[asked]
+        one = data.full_info(next(iter(data)), include_static_info=False, include_env_info=False)
+        answers.append((values.tolist(), np.signbit(values).any(), repr(one)))
+    assert answers[0] == answers[1]
+    assert not answers[0][1]
+    back = tmp_path / "back"
+    bloxdb.export_release(back, empty_db, format=format)
+    assert codecs.read(path).sorted().difference(codecs.read(back / path.name).sorted()) is None
+
+
+def test_costs_of_what_has_no_run_are_computed(
+    golden: Path, tiny_db: bloxdb.Database, tmp_path: Path
+) -> None:
+    bloxdb.export_release(tmp_path / "out", tiny_db)
+    folder, database = from_folder(tmp_path / "out", include_static_info=True), bloxdb.from_database(tiny_db)
+    there = set(database.table()["arch_id"].tolist())
+    archs = [*sorted(there)[:3], *(arch for arch in (0, 405, 91_124) if arch not in there)]
+    assert len(archs) > 3
+    for arch in archs:
+        assert (folder.flops(arch), folder.params(arch)) == (database.flops(arch), database.params(arch))
+    costs = ["flops", "params"]
+    tables = [data.table(archs, costs) for data in (folder, database)]
+    assert all(np.array_equal(tables[0][name], tables[1][name]) for name in costs)
+    original = compat.from_folder(tmp_path / "out", include_static_info=True)
+    assert original.flops(archs[-1]) is None
+    assert original.flops(archs[0]) == folder.flops(archs[0])
+
+
+def test_costs_that_a_release_says_are_not_computed(golden: Path, tmp_path: Path) -> None:
+    shutil.copy(golden / SMALL / "blox-base-0.csv", tmp_path)
+    changed(golden / SMALL / "blox-info.csv", tmp_path / "blox-info.csv", "flops", lambda values: values + 1)
+    data = from_folder(tmp_path, include_static_info=True)
+    for arch in list(data)[:3]:
+        index = bloxdb.arch_index(arch)
+        assert data.flops(arch) == bloxdb.space.arch_cost(index).flops + 1
+        assert data.full_info(arch)["info"]["flops"] == data.flops(arch)
+    assert data.table(columns=["flops"])["flops"][0] % 1 == 0

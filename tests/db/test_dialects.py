@@ -131,7 +131,8 @@ def test_who_wants_a_copy_of_a_server_is_told_what_its_engine_says(tmp_path: Pat
     target = tmp_path / "copy.db"
     with Database(make_url(url)) as db, pytest.raises(bloxdb.DatabaseError) as told:
         bloxdb.backup(target, db)
-    assert str(told.value) == SERVER.BACKUP.format(name=shown, target=target)
+    plain = "postgresql://me@127.0.0.1:1/blox"
+    assert str(told.value) == SERVER.BACKUP.format(name=shown, target=target, url=plain)
     with pytest.raises(bloxdb.DatabaseError) as told:
         bloxdb.repair(url)
     assert str(told.value) == SERVER.REPAIR

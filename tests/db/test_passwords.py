@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+
 import pytest
 from sqlalchemy import URL, make_url
 
 import bloxdb
 from bloxdb.db.connection import locate
 from bloxdb.db.database import Database
-from bloxdb.db.passwords import for_a_pickle, hidden, hidden_in
+from bloxdb.db.passwords import for_a_pickle, for_tools, hidden, hidden_in
 
 
 def test_nothing_is_said_where_there_is_no_password() -> None:
@@ -62,3 +65,40 @@ def test_a_wrong_url_is_told_without_its_password(wrong: str) -> None:
     with pytest.raises(bloxdb.DatabaseNotFoundError) as told:
         locate(wrong)
     assert SECRET not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (
+            "postgresql+psycopg://me:secret@h:1/blox",
+            {"user": "me", "host": "h", "port": "1", "dbname": "blox"},
+        ),
+        ("postgresql://h/blox", {"host": "h", "dbname": "blox"}),
+        (
+            "postgresql://me@/blox?host=/tmp/s&port=5",
+            {"user": "me", "host": "/tmp/s", "port": "5", "dbname": "blox"},
+        ),
+        ("postgresql:///blox?password=secret&sslmode=require", {"dbname": "blox", "sslmode": "require"}),
+        (
+            "postgresql://me@h/b?sslkey=k&sslpassword=secret",
+            {"user": "me", "host": "h", "dbname": "b", "sslkey": "k"},
+        ),
+        (
+            "postgresql://me:secret@/blox?host=one:1&host=two:2",
+            {"user": "me", "host": "one,two", "port": "1,2", "dbname": "blox"},
+        ),
+        ("postgresql://a%20b:secret@[::1]/c'd%2Fe", {"user": "a b", "host": "::1", "dbname": "c'd/e"}),
+    ],
+)
+def test_what_the_tools_of_a_server_are_told_is_what_libpq_takes(
+    url: str, expected: dict[str, str], tmp_path: Path
+) -> None:
+    conninfo = pytest.importorskip("psycopg.conninfo")
+    assert conninfo.conninfo_to_dict(for_tools(locate(url))) == expected
+    with bloxdb.Database(locate(url)) as db, pytest.raises(bloxdb.DatabaseError) as told:
+        bloxdb.backup(tmp_path / "a copy", db)
+    *_, target, given = shlex.split(str(told.value).partition(": ")[2])
+    assert conninfo.conninfo_to_dict(given) == expected
+    assert target == str(tmp_path / "a copy")
+    assert "secret" not in str(told.value)

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from bloxdb.db.postgresql import begins_to_read, for_psycopg
+from bloxdb.db.engines import NO_ROWS, ONLY_READS
+from bloxdb.db.postgresql import begins_to_read, for_psycopg, why_not
 
 LONG = 100_000
 BANNERS = {
@@ -77,3 +78,26 @@ def test_any_other_word_is_no_query(word: str) -> None:
 )
 def test_values_are_named_as_psycopg_has_them_and_texts_stay(sql: str, expected: str) -> None:
     assert for_psycopg(sql) == expected
+
+
+@pytest.mark.parametrize("before", ["", " \n", "-- a\n", "/* /* a */ */ ("])
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        *((sql, NO_ROWS) for sql in ("", " ", ";", "-- x", "/* a */", " ; -- x")),
+        *(
+            (sql, ONLY_READS)
+            for sql in ("DELETE FROM runs", "copy runs TO 'a'", "SET x = 1", "Analyze", "DO $$$$")
+        ),
+        *(
+            (sql, f'syntax error at or near "{sql[:5]}"; a query begins with SELECT')
+            for sql in ("selec", "runs1 x")
+        ),
+        ("* FROM runs", 'syntax error at or near "*"; a query begins with SELECT'),
+        ("'SELECT 1'", 'syntax error at or near "\'"; a query begins with SELECT'),
+        ("/* SELECT 1", "syntax error: a comment is not closed"),
+    ],
+)
+def test_a_slip_is_told_apart_from_what_writes(before: str, sql: str, told: str) -> None:
+    assert not begins_to_read(before + sql)
+    assert why_not(before + sql) == told

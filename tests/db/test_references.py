@@ -108,7 +108,7 @@ def test_seeds_that_nobody_has_are_named_with_the_choices(empty_db: Database) ->
             references.find_seeds(session, seeds, r)
     with pytest.raises(QueryError, match="no run with seed 9; choose of: 1, 2, 5"):
         references.find_seeds(session, 9, None)
-    with pytest.raises(QueryError, match="choose of: none yet"):
+    with pytest.raises(QueryError, match="no runs of recipe r yet, and so none with seed 9"):
         references.find_seeds(session, 9, r, statuses=("pending",))
 
 

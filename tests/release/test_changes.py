@@ -31,7 +31,7 @@ def test_a_report_says_what_a_person_asks(added: int, replaced: int, new: Counts
     paths = [Path("a.csv"), Path("b.csv")]
     report = ImportReport(files=paths, added=added, replaced=replaced, counts=RUNS, new=new)
     assert str(report) == told
-    assert repr(report) == f"<ImportReport: {TOLD}>"
+    assert repr(report) == f"<ImportReport: {told}>"
 
 
 def test_a_value_that_differs_is_replaced_or_a_contradiction() -> None:

@@ -147,7 +147,8 @@ def test_a_latency_that_is_not_a_number_is_refused(empty_db: Database, golden: P
     stem = "blox-bench-desktop-cpu"
     path = changed(golden / TINY / f"{stem}.pickle", tmp_path / f"{stem}.pickle", 3, "latency", float("nan"))
     with pytest.raises(
-        bloxdb.ReleaseError, match=r"blox-bench-desktop-cpu.pickle has a latency that is not a number"
+        bloxdb.BloxFormatError,
+        match=r"blox-bench-desktop-cpu.pickle, row \d+, column latency: the value nan says that nothing was measured",
     ):
         bloxdb.import_release(path, empty_db)
     assert empty_db.rows("SELECT * FROM devices") == []
@@ -197,7 +198,9 @@ def test_progress_of_an_import_ends_at_the_size_of_the_files(empty_db: Database,
         < steps.index("blox-env-3.blox")
         < steps.index("blox-bench-desktop-cpu.blox")
     )
-    assert repr(report) == "<ImportReport: 6 files: 40 architectures, 40 runs, 400 epochs, 80 latencies>"
+    assert repr(report) == (
+        "<ImportReport: 6 files: 40 architectures, 40 runs, 400 epochs, 80 latencies; all new>"
+    )
 
 
 @pytest.mark.parametrize(("stem", "column"), [("blox-info", "flops"), ("blox-env-3", "gpu")])
