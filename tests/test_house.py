@@ -30,7 +30,6 @@ HELD_BY = {
     "bloxdb/db/card.py": "tests/draw/test_pages.py",
     "bloxdb/db/engines.py": "tests/db/test_dialects.py",
     "bloxdb/db/leaderboard.py": "tests/test_queries.py",
-    "bloxdb/db/recipes.py": "tests/db/test_references.py",
     "bloxdb/db/statuses.py": "tests/runs/test_status.py",
     "bloxdb/draw/blocks.py": "tests/draw/test_networks.py",
     "bloxdb/draw/palette.py": "tests/draw/test_networks.py",
