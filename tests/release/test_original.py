@@ -351,3 +351,39 @@ def test_a_report_counts_the_runs_of_all_recipes_and_the_epochs_that_they_have(
     both = bloxdb.import_release([first, golden / TINY], empty_db)
     whole = empty_db.rows("SELECT count(*) AS n FROM epochs")[0]["n"]
     assert both.counts.epochs + 13 == whole
+
+
+@pytest.mark.parametrize(
+    ("asked", "absent"),
+    [([0, 2], 0), ([0, 10], 8), ((3, 10), 5), ([-5, 10], 8), ([91_120, 10**9], 3), ([5, 3], 0), ([0, 1], 0),
+     ([0, 2.5], 0), ([0], 0), ([0, 9, 9], 0), ("09", 0), (None, 0)],
+)  # fmt: skip
+def test_what_a_range_asks_for_and_a_file_lacks_is_counted(
+    empty_db: Database, given: Given, tmp_path: Path, asked: Any, absent: int
+) -> None:
+    arguments, results = given
+    path = write(tmp_path / "results_0_2.pickle", arguments | {"range": asked}, results)
+    told = [
+        note for note in bloxdb.import_release(path, empty_db).notes if "of the range that it is of" in note
+    ]
+    counted = (
+        "architecture of the range that it is of is"
+        if absent == 1
+        else "architectures of the range that it is of are"
+    )
+    assert told == ([f"results_0_2.pickle: {absent} {counted} not in it"] if absent else [])
+
+
+@pytest.mark.parametrize(
+    ("portion", "train"),
+    [(0.9, 45_000), (1, 50_000), (0, 0), (0.5, 25_000), (1.5, None), (-0.1, None), ("0.9", None)],
+)
+def test_how_many_images_train_is_told_by_a_share_that_can_be_one(
+    empty_db: Database, given: Given, tmp_path: Path, portion: Any, train: int | None
+) -> None:
+    arguments, results = given
+    path = write(tmp_path / "results_0_2.pickle", arguments | RELEASED | {"train_portion": portion}, results)
+    bloxdb.import_release(path, empty_db)
+    (found,) = empty_db.rows("SELECT train_images, val_images FROM recipes")
+    expected = 45_000 if train is None else train  # as the data set is split where nothing is said
+    assert (found["train_images"], found["val_images"]) == (expected, 50_000 - expected)
