@@ -94,6 +94,9 @@ class RunQueue:
         self._ids = dict.fromkeys(arch_indices(archs).tolist())
         self._chunks = _chunks(self._ids)
 
+    def __repr__(self) -> str:
+        return f"<RunQueue: {counted(len(self._ids), 'architecture')}, seed {self.seed}, {self.db.name}>"
+
     def fill(self) -> FillReport:
         """Add a pending run for each architecture that has none.
 

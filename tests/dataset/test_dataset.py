@@ -385,7 +385,8 @@ def test_a_file_without_rows_has_no_values(tmp_path: Path, golden: Path) -> None
         codecs.write(whole.take(np.empty(0, dtype=np.int64)), tmp_path / f"{name}.blox")
     data = from_folder(tmp_path, include_static_info=True)
     found = data.table([0, 7], ["test_top1", "flops", "latency:jetson-nano"], seed=0)
-    assert all(np.isnan(found[name]).all() for name in ("test_top1", "flops", "latency:jetson-nano"))
+    assert all(np.isnan(found[name]).all() for name in ("test_top1", "latency:jetson-nano"))
+    assert found["flops"].tolist() == [space.arch_cost(index).flops for index in (0, 7)]  # which are computed
     assert data.latency(0, "jetson-nano") is None
 
 

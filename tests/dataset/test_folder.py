@@ -184,14 +184,14 @@ def test_every_warning_points_at_the_line_of_the_caller(golden: Path, tmp_path: 
         assert [one.filename for one in told] == [__file__] * warned
 
 
-@pytest.mark.parametrize("kind", ["bench", "info", "base"])
+@pytest.mark.parametrize("kind", ["bench", "base"])
 def test_a_file_without_rows_has_no_values(kind: str, golden: Path, tmp_path: Path) -> None:
     shutil.copy(golden / SMALL / "blox-base-0.csv", tmp_path)
-    stem = {"bench": "blox-bench-desktop-cpu", "info": "blox-info", "base": "blox-base-0"}[kind]
+    stem = {"bench": "blox-bench-desktop-cpu", "base": "blox-base-0"}[kind]
     header = codecs.read_header(golden / SMALL / f"{stem}.csv")
     codecs.write(Table.from_rows(header, []), tmp_path / f"{stem}.csv")
-    found = from_folder(tmp_path, include_static_info=kind == "info")
-    column = {"bench": "latency:desktop-cpu", "info": "flops", "base": "val_top1"}[kind]
+    found = from_folder(tmp_path)
+    column = {"bench": "latency:desktop-cpu", "base": "val_top1"}[kind]
     for options in ({}, {"epoch": 3, "best": True}, {"epoch": 3, "best": False}):
         if kind != "base" and options:
             continue
