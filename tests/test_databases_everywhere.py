@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 import bloxdb
 from bloxdb import Database
 from bloxdb.db import RecipeFacts
+from tests.conftest import GOLDEN
 from tests.helpers import parameters_of, public_entries
 
 ARGUMENTS: dict[str, Any] = {
@@ -29,8 +30,8 @@ ARGUMENTS: dict[str, Any] = {
     "facts": {},
     "folder": "a folder",
     "key": 0,
-    "others": [],
-    "paths": [],
+    "others": ["another.db"],
+    "paths": [GOLDEN / "release-tiny" / "blox-info.csv"],
     "recipe": "cifar100-10",
     "run_id": 1,
     "seed": 3,
@@ -124,10 +125,13 @@ def db(folder: Path, tiny_file: Path) -> Iterator[Database]:
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
-def test_a_database_and_the_current_one_are_taken(entry: str, db: Database, folder: Path) -> None:
-    call(entry, db, folder=folder)
+def test_a_database_and_the_current_one_are_taken(
+    entry: str, db: Database, folder: Path, tiny_file: Path
+) -> None:
+    right = {"folder": folder, "others": [tiny_file]}
+    call(entry, db, **right)
     if parameters_of(ENTRIES[entry])["db"].default is None:
-        call(entry, None, folder=folder)  # which is the current one
+        call(entry, None, **right)  # which is the current one
     else:
         with pytest.raises(bloxdb.QueryError, match="db is a database that bloxdb.open gives, not None"):
             call(entry, None)
