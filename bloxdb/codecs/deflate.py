@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, BinaryIO
@@ -24,6 +25,7 @@ ALWAYS = 1 << 24
 
 _STEP = 1 << 18  # compressed bytes a call, so that what a call leaves over stays small
 _AHEAD = 1 << 20  # bytes that a thread inflates at once
+_JOBS = 2  # of them that it has before it, so that it never waits for whoever takes them
 
 
 def deflate(chunks: Iterable[bytes | bytearray]) -> Iterator[bytes]:
@@ -52,7 +54,8 @@ class Inflater:
         self._held = 0
         self._limit = ALWAYS + self.most()
         self._thread = ThreadPoolExecutor(1)
-        self._ahead: Future[list[bytes]] | None = None
+        self._ahead: deque[Future[list[bytes]]] = deque()
+        self._asked = 0
         self.data = bytearray()
         self.offset = 0
 
@@ -112,12 +115,14 @@ class Inflater:
 
     def _advance(self, limit: int) -> bool:
         """Add what was inflated ahead, or else at most `limit` bytes; False where no input is left."""
-        parts = self._ahead.result() if self._ahead else self._inflate_some(limit)
+        parts = self._ahead.popleft().result() if self._ahead else self._inflate_some(limit)
         for part in parts:
             self.data += part
-        self._inflated += sum(len(part) for part in parts)
-        wanted = min(_AHEAD, self._expected - self._inflated)
-        self._ahead = self._thread.submit(self._inflate_some, wanted) if wanted > 0 else None
+        self._asked = max(self._asked, self.offset + len(self.data))
+        while len(self._ahead) < _JOBS and self._asked < self._expected:
+            wanted = min(_AHEAD, self._expected - self._asked)
+            self._ahead.append(self._thread.submit(self._inflate_some, wanted))
+            self._asked += wanted
         return bool(parts)
 
     def _inflate_some(self, limit: int) -> list[bytes]:
@@ -138,6 +143,7 @@ class Inflater:
                 parts.append(part)
             elif is_last:
                 break
+        self._inflated += sum(len(part) for part in parts)
         return parts
 
 
