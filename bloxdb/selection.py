@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import ColumnElement, Select, and_, func, select
-from sqlalchemy.orm import aliased
 
 from bloxdb.arguments import number
 from bloxdb.db.arrays import plainly, read_numbers
@@ -54,10 +53,10 @@ class Selection:
         self._limits: dict[str, float] = {}
         self._latencies: dict[str, Any] = {}
         self._conditions: list[ColumnElement[bool]] = [Run.status == FINISHED]
-        is_empty = recipe is None and db.reader.scalar(select(Recipe.id).limit(1)) is None
+        count = db.reader.scalar(select(func.count()).select_from(Recipe)) or 0
+        is_empty = recipe is None and count == 0
         found = None if recipe == ALL_RECIPES or is_empty else find_recipe(db, recipe)
-        is_one_of_several = found is not None and db.reader.scalar(select(Recipe.id).offset(1).limit(1))
-        if found is not None and is_one_of_several:
+        if found is not None and count > 1:
             self._conditions.append(plainly(Run.recipe_id) == found.id)
         if seeds is not None and average_of(seeds) is None:
             self._conditions.append(Run.seed.in_(find_seeds(db.reader, seeds, found)))
@@ -106,7 +105,7 @@ class Selection:
             return column
         if name not in self._latencies:
             device_id = find_device(self.db, name.partition(":")[2])
-            self._latencies[name] = aliased(Latency), device_id
+            self._latencies[name] = Latency.__table__.alias().c, device_id  # an alias of the class costs more
         found: ColumnElement[Any] = self._latencies[name][0].latency_ms
         return found
 
@@ -138,7 +137,7 @@ class Selection:
             is_passed = name in self._limits and name != first
             device = plainly(latency.device_id) if is_passed else latency.device_id
             of_device = and_(latency.arch_id == Run.arch_id, device == device_id)
-            query = query.join(latency, of_device)
+            query = query.join(latency.device_id.table, of_device)
         for name, most in self._limits.items():
             limited = self.column(name) if name == first else plainly(self.column(name))
             query = query.where(limited <= most)
@@ -196,8 +195,7 @@ class Selection:
                 )
             else:
                 few, left = _FEW_RUNS, select(Run.id).where(self.column(name) <= most)
-            counted = select(func.count()).select_from(left.limit(few + 1).subquery())
-            if (self.db.reader.scalar(counted) or 0) <= few:
+            if self.db.reader.scalar(left.offset(few).limit(1)) is None:  # passed by faster than counted
                 return name
         return None
 
