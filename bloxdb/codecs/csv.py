@@ -24,7 +24,7 @@ from bloxdb.codecs.values import check_size, column_of, read_columns
 from bloxdb.errors import BloxFormatError
 from bloxdb.files import new_array, rest_of
 from bloxdb.measures import Array
-from bloxdb.space.cells import NUM_ARCHS
+from bloxdb.space.cells import FIELDS, LIMITS, NUM_ARCHS, STAGES
 
 NAME = "csv"
 SUFFIX = ".csv"
@@ -37,6 +37,10 @@ _NUMBER = r"-?(?:[0-9]{1,400}(?:\.[0-9]{1,1100})?(?:e[+-]?[0-9]{1,4})?|inf|nan)"
 _FLOAT = re.compile(_NUMBER)
 _FLOATS = re.compile(rf"\[{_NUMBER}(?:, {_NUMBER})*\]")
 _WHOLE = re.compile(r"[0-9]{1,19}")
+_SURELY_64_BITS = 18  # digits
+_ZERO = ord("0")
+_VECTOR = np.frombuffer(str([[[0], [0] * (len(FIELDS) - 1)]] * STAGES).encode(), dtype=np.uint8)
+_DIGITS = np.flatnonzero(_VECTOR == _ZERO)
 _ARCH = re.compile(r"\[[0-9, \[\]]{1,100}\]")
 
 
@@ -74,6 +78,7 @@ class _Columns:
     def __init__(self, header: Header, text: memoryview, fields: npt.NDArray[np.int64]) -> None:
         self.header = header
         self.text = text
+        self.bytes = np.frombuffer(text, dtype=np.uint8)
         self.fields = fields
         self.seen: dict[bytes, str] = {}
 
@@ -95,6 +100,10 @@ class _Columns:
         if kind is Kind.HASH:
             digests = np.empty((rows, 16), dtype=np.uint8)
             return digests if _csv.read_hex(self.text, self.fields, c, digests) < 0 else None
+        if kind is Kind.ARCH:
+            return self._cells(c)
+        if kind is Kind.INT:
+            return self._whole_numbers(c)
         if kind not in MEASURED:
             return None
         decimals = measure_of(name).decimals
@@ -103,6 +112,33 @@ class _Columns:
         if _csv.read_numbers(self.text, self.fields, c, decimals, is_list(name), fixed) >= 0:
             return None
         return fixed if is_list(name) else fixed.ravel()
+
+    def _cells(self, c: int) -> Array | None:
+        """Vectors that are spelled as Python spells lists; None where one is spelled otherwise."""
+        starts, ends, _ = self.fields[:, c].T
+        if np.any(ends - starts != len(_VECTOR)):
+            return None
+        letters = self.bytes[starts[:, None] + np.arange(len(_VECTOR))]
+        digits = letters[:, _DIGITS] - np.uint8(_ZERO)
+        letters[:, _DIGITS] = _ZERO
+        cells = digits.reshape(-1, STAGES, len(FIELDS))
+        return None if np.any(letters != _VECTOR) or np.any(cells >= np.array(LIMITS)) else cells
+
+    def _whole_numbers(self, c: int) -> Array | None:
+        """Whole numbers, which 64 bits hold; None where a field is none, or long."""
+        starts, ends, _ = self.fields[:, c].T
+        lengths = ends - starts
+        longest = int(lengths.max(initial=0))
+        if longest > _SURELY_64_BITS or np.any(lengths < 1):
+            return None
+        numbers = np.zeros(len(lengths), dtype=np.int64)
+        for place in range(longest):
+            rows = np.flatnonzero(lengths > place)
+            digits = self.bytes[starts[rows] + place] - np.uint8(_ZERO)
+            if np.any(digits > 9):
+                return None
+            numbers[rows] = 10 * numbers[rows] + digits
+        return numbers
 
     def _field(self, place: list[int], row: int, name: str) -> str:
         """The text of a field; the same object for the same text."""

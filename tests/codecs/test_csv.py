@@ -248,3 +248,62 @@ def test_a_body_of_nothing_but_the_shortest_lines_is_read_to_its_end() -> None:
     header = Header("benchmarking", ("latency", "model_hash"), device="x")
     with pytest.raises(BloxFormatError, match="row 0, column model_hash"):
         codecs.decode(empty(header) + b"1,\r\n" * 9)
+
+
+VECTOR = "[[[1], [2, 1, 0, 1]], [[0], [0, 0, 1, 0]], [[2], [1, 1, 1, 1]]]"
+CELLS = [[[1], [2, 1, 0, 1]], [[0], [0, 0, 1, 0]], [[2], [1, 1, 1, 1]]]
+INFO_HEAD = codecs.encode(Table.from_rows(Header("static", tuple(INFO)), []), "csv")[0][0]
+
+
+def info(params: str, flops: str, vector: str, before: int = 0) -> bytes:
+    """A file with one line of texts, and lines before it as they usually are."""
+    usual = "".join(f'{i:032x},17,4,"{VECTOR}"\r\n' for i in range(1, before + 1))
+    return INFO_HEAD + usual.encode() + f"{'ab' * 16},{params},{flops},{vector}\r\n".encode()
+
+
+@pytest.mark.parametrize("before", [0, 3])
+@pytest.mark.parametrize(
+    "text", ["0", "7", "007", "9007199254740991", "000000000000000007", "0000000000000000007"]
+)
+def test_whole_numbers_are_read_however_long_they_are(text: str, before: int) -> None:
+    rows = codecs.decode(info(text, "1", f'"{VECTOR}"', before)).rows()
+    assert rows[-1] == ["ab" * 16, int(text), 1, CELLS]
+    assert [row[1] for row in rows[:-1]] == [17] * before
+
+
+@pytest.mark.parametrize("before", [0, 3])
+@pytest.mark.parametrize(
+    "text", ["", "-1", "+1", "1.0", "1e3", " 1", "1 ", "0x1", "1_0", "١", "/", ":", "9" * 20, "one", "nan"]
+)
+def test_what_is_no_whole_number_is_told_with_its_place(text: str, before: int) -> None:
+    for file in (info(text, "1", f'"{VECTOR}"', before), info("1", text, f'"{VECTOR}"', before)):
+        with pytest.raises(BloxFormatError, match=rf"row {before}, column (params|flops)"):
+            codecs.decode(file)
+
+
+@pytest.mark.parametrize("before", [0, 3])
+@pytest.mark.parametrize(
+    "text",
+    [
+        VECTOR,
+        VECTOR.replace(" ", ""),
+        VECTOR.replace(",", " ,"),
+        str(CELLS).replace("[1, 1, 1, 1]", "[1,1, 1,1]"),
+    ],
+)
+def test_a_vector_is_read_however_its_list_is_spelled(text: str, before: int) -> None:
+    rows = codecs.decode(info("1", "2", f'"{text}"', before)).rows()
+    assert rows[-1] == ["ab" * 16, 1, 2, CELLS]
+    assert all(row[3] == CELLS for row in rows)
+
+
+@pytest.mark.parametrize("before", [0, 3])
+@pytest.mark.parametrize(
+    "text",
+    [VECTOR.replace("[1]", "[3]"), VECTOR.replace("2, 1, 0, 1", "2, 2, 0, 1"), VECTOR.replace("2, 1, 0, 1", "2, 1, 0, 9"),
+     VECTOR.replace("[1]", "[/]"), VECTOR.replace("[1]", "[:]"), VECTOR.replace("[1]", "(1)"), VECTOR[:-1] + "x",
+     VECTOR.replace("[[2]", "[[a]"), "x" * len(VECTOR), VECTOR.replace(", [[0]", "; [[0]")],
+)  # fmt: skip
+def test_a_vector_of_other_letters_or_numbers_is_told_with_its_place(text: str, before: int) -> None:
+    with pytest.raises(BloxFormatError, match=f"row {before}, column arch_vec"):
+        codecs.decode(info("1", "2", f'"{text}"', before))
