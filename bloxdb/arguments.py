@@ -392,6 +392,10 @@ def as_index(value: object) -> int | None:
 
 def _with_texts(value: Any, what: str) -> Any:
     """The same with texts that every database holds, and with texts as keys: JSON makes texts of others."""
+    if isinstance(value, np.ma.MaskedArray) and np.any(value.mask):
+        raise QueryError(f"{what} have a masked value; None is what is not known")
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
     if isinstance(value, str):
         return text(value, f"a text in {what}")
     if isinstance(value, list | tuple):
@@ -402,8 +406,6 @@ def _with_texts(value: Any, what: str) -> Any:
 
 
 def _json(value: object) -> Any:
-    if isinstance(value, np.ndarray):
-        return value.tolist()
     if hasattr(value, "dtype") and getattr(value, "shape", None) == ():
         return _item(value)
     raise TypeError(f"{_shown(value)} is none")

@@ -172,8 +172,9 @@ for _ in range(100_000):
 @pytest.mark.parametrize(
     "value",
     [float("nan"), [float("inf")], {"x": -np.inf}, np.array([np.nan]), object(), b"x", {1: 2}, {"\0": 1}, ["\ud800"],
-     1j, {1, 2}, datetime.date(2026, 1, 1), np.datetime64("2026-01-01"), DEEP],
-    ids=range(14),
+     1j, {1, 2}, datetime.date(2026, 1, 1), np.datetime64("2026-01-01"), DEEP,
+     np.array(["\0x"]), np.ma.masked_array(1.0, mask=True), np.ma.masked_array([1, 2], mask=[0, 1])],
+    ids=range(17),
 )  # fmt: skip
 def test_what_json_has_not_is_no_setting(value: Any) -> None:
     with pytest.raises(QueryError, match="the settings"):

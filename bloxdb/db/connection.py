@@ -173,13 +173,12 @@ def make_engine(url: URL, *, read_only: bool, is_new: bool = False) -> Engine:
     at_first = None if is_new else access.identity(path)
 
     def connect() -> forking.Connection:
-        connection = _connect(path, read_only, is_new)
-        if not is_new and access.identity(path) != at_first:
-            connection.close()
+        # before anything is opened: what is left in a WAL of this name would be written into the other file
+        if not is_new and path.exists() and access.identity(path) != at_first:
             raise DatabaseError(
                 f"another file was put in the place of {path} since it was opened; open it again"
             )
-        return connection
+        return _connect(path, read_only, is_new)
 
     engine = create_engine(url, creator=connect, max_overflow=-1)
     event.listen(engine, "begin", begin)

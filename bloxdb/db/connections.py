@@ -10,6 +10,7 @@ from sqlalchemy.engine import ExceptionContext
 
 from bloxdb.arguments import of_type
 from bloxdb.db import forking
+from bloxdb.db.access import identity
 from bloxdb.db.connection import make_engine, path_of, query_engine, rest
 from bloxdb.db.dialects import engines_of
 from bloxdb.errors import DatabaseError
@@ -49,6 +50,7 @@ class Connections:
         self.autocommit = self.engine.execution_options(**engines_of(url).AUTOCOMMIT)
         self.is_closed = False
         self._path = None if is_new else path_of(url)
+        self._at_first = None if self._path is None else identity(self._path)
         self._mine = threading.local()
         self._count = 0  # of times that all were closed
         if path_of(url) is not None:
@@ -89,7 +91,7 @@ class Connections:
                     connection.end()
         self.queries.dispose()
         self.engine.dispose()
-        if self._path is not None:
+        if self._path is not None and identity(self._path) == self._at_first:  # and not another of its name
             rest(self._path)
 
     def close(self) -> None:

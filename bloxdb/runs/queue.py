@@ -151,7 +151,7 @@ class RunQueue:
         QueryError
             The worker's name is no text, or there is no such environment.
         """
-        worker = text(worker or worker_name(), "a worker's name")
+        worker = text(worker_name() if worker in (None, "") else worker, "a worker's name")
         intervals = intervals or Intervals()
         env_id = None if env_id is None else known_environment(self.db, env_id)
         state = {"status": RUNNING, "env_id": env_id}
@@ -176,9 +176,12 @@ class RunQueue:
                     if done.rowcount == 1:
                         return RunRecord(self.db, row.id, row.arch_id, name, earlier=row.message)
             others = self._chunks[1:]
-            if not self._any_free(others, signs):
+            if self._any_free(others, signs):
+                self._chunks = [*others, chunk]
+                continue
+            self._chunks = _chunks(self._left())  # with those that were brought back since
+            if not self._any_free(self._chunks, signs):
                 return None
-            self._chunks = [*others, chunk]
         return None
 
     def left(self) -> int:

@@ -112,3 +112,17 @@ def test_another_file_of_its_name_is_never_asked_in_its_place(
             ASKED[way](db)
     with bloxdb.open(path) as db:
         assert db.rows("SELECT count(*) AS runs FROM runs") == [{"runs": 0}]
+
+
+def test_closing_leaves_another_file_of_its_name_as_it_is(
+    tiny_file: Path, empty_file: Path, tmp_path: Path
+) -> None:
+    path = Path(shutil.copy(tiny_file, tmp_path / "blox.db"))
+    other = Path(shutil.copy(empty_file, tmp_path / "other.db"))
+    db = bloxdb.open(path, current=False)
+    with db.transaction() as session:
+        session.add(bloxdb.Device(name="mine"))
+    before = other.read_bytes()
+    other.replace(path)
+    db.close()
+    assert path.read_bytes() == before

@@ -229,6 +229,20 @@ def test_a_queue_finds_runs_that_were_brought_back_after_all_had_ended(empty_db:
     assert again.arch_id == 700
 
 
+def test_runs_that_are_brought_back_are_found_while_others_are_still_trained(empty_db: Database) -> None:
+    queue = queue_of(empty_db, list(range(501)))  # of two chunks
+    with empty_db.transaction() as session:
+        session.execute(update(Run).where(Run.arch_id < 500).values(status="failed"))
+    other = claim(queue, "elsewhere:1")
+    assert other is not None
+    assert other.arch_id == 500
+    assert claim(queue, "elsewhere:2") is None
+    assert runs.retry(["failed"], empty_db).runs == 500
+    again = claim(queue, "elsewhere:2")
+    assert again is not None
+    assert again.arch_id == 0
+
+
 def test_runs_of_others_are_not_left_in_a_queue(empty_db: Database) -> None:
     queue = queue_of(empty_db, [1, 2])
     queue_of(empty_db, [3])
