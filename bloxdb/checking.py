@@ -181,12 +181,9 @@ def _counted(db: Database, rows: Any, name: str) -> tuple[int, Any]:
 
 def _of_space(db: Database) -> Iterator[Finding]:
     """What the search space alone determines, against it: hashes, vectors, blocks and costs."""
-    for model, expected in static_rows().items():
+    for model, (names, rows) in static_rows().items():
         table: Any = model.__table__
-        columns = [column for column in table.columns if column.name in expected[0]]
-        key = columns[0].name
-        names = [column.name for column in columns]
-        rows = [tuple(row[name] for name in names) for row in expected]
+        key = names[0]
         found_rows = db.ask(f"SELECT {', '.join(names)} FROM {table.name} ORDER BY {key}").rows  # noqa: S608
         if found_rows == rows:
             continue
@@ -201,8 +198,8 @@ def _of_space(db: Database) -> Iterator[Finding]:
                 )
         wrong = [at for at, row in wanted.items() if at in there and tuple(there[at]) != row]
         if wrong:
-            pairs = zip(columns, there[wrong[0]], wanted[wrong[0]], strict=True)
-            name, is_now, due = next((c.name, a, b) for c, a, b in pairs if a != b)
+            triples = zip(names, there[wrong[0]], wanted[wrong[0]], strict=True)
+            name, is_now, due = next(found for found in triples if found[1] != found[2])
             yield Finding(
                 SPACE,
                 f"{_rows(len(wrong))} of {table.name} {_verb(len(wrong), 'differ')} from the search space, "

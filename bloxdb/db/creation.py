@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import URL, Connection, insert
+from sqlalchemy import URL, Connection
 from sqlalchemy.orm import Session
 
 from bloxdb import space
@@ -22,6 +22,7 @@ from bloxdb.db.access import check_access, new_file
 from bloxdb.db.backups import write_compact
 from bloxdb.db.connection import check_file, file_url, locate, make_engine, path_of, rest
 from bloxdb.db.database import Database, open_url, revision_of
+from bloxdb.db.engines import Engines
 from bloxdb.db.schema import Arch, Base, Block, StaticInfo
 from bloxdb.errors import DatabaseExistsError, NotADatabaseError
 from bloxdb.writing import appearing
@@ -188,7 +189,7 @@ def _build(db: Database) -> None:
         db.engines.mark(connection)
     _migrate(db, None)
     with db.transaction() as session:
-        _fill(session)
+        _fill(session, db.engines)
     with db.autocommit() as connection:
         db.engines.finish(connection)
 
@@ -212,29 +213,26 @@ def _keep_copy(db: Database, revision: str) -> Path | None:
     return copy
 
 
-def _fill(session: Session) -> None:
+def _fill(session: Session, engines: Engines) -> None:
     """Blocks, architectures and costs: what the search space alone determines."""
-    for model, rows in static_rows().items():
-        session.execute(insert(model.__table__), rows)  # type: ignore[arg-type]
+    for model, (names, rows) in static_rows().items():
+        engines.add_rows(session, model, names, rows)
 
 
-def static_rows() -> dict[type[Base], list[dict[str, Any]]]:
-    """The rows that the search space alone determines, by the tables that they are of, in order."""
+def static_rows() -> dict[type[Base], tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
+    """What the search space alone determines, by the tables that it is in: names of columns, and rows by the
+    first of them.
+    """
     cells = [space.cell_text(block.cell) for block in space.BLOCKS]
-    blocks = [
-        {"id": b.index, "scheme": b.scheme, "op1": b.op1, "op2": b.op2, "cell": cell}
-        for b, cell in zip(space.BLOCKS, cells, strict=True)
-    ]
-    hashes = space.all_model_hashes()
-    stages = range(space.STAGES)
-    columns = [space.block_of_stage(np.arange(space.NUM_ARCHS), stage).tolist() for stage in stages]
-    archs = [
-        {"id": i, "hash": hashes[i], "block1_id": a, "block2_id": b, "block3_id": c,
-         "vec": f"[{cells[a]},{cells[b]},{cells[c]}]"}
-        for i, (a, b, c) in enumerate(zip(*columns, strict=True))
-    ]  # fmt: skip
-    costs = [
-        {"arch_id": i, "flops": flops, "params": params}
-        for i, (flops, params) in enumerate(space.all_costs().tolist())
-    ]
-    return {Block: blocks, Arch: archs, StaticInfo: costs}
+    blocks = [(b.index, b.scheme, b.op1, b.op2, cell) for b, cell in zip(space.BLOCKS, cells, strict=True)]
+    indices = np.arange(space.NUM_ARCHS)
+    first, second, third = (space.block_of_stage(indices, at).tolist() for at in range(space.STAGES))
+    vectors = [f"[{cells[a]},{cells[b]},{cells[c]}]" for a, b, c in zip(first, second, third, strict=True)]
+    ids = range(space.NUM_ARCHS)
+    archs = list(zip(ids, space.all_model_hashes(), first, second, third, vectors, strict=True))
+    flops, params = space.all_costs().T.tolist()
+    return {
+        Block: (("id", "scheme", "op1", "op2", "cell"), blocks),
+        Arch: (("id", "hash", "block1_id", "block2_id", "block3_id", "vec"), archs),
+        StaticInfo: (("arch_id", "flops", "params"), list(zip(ids, flops, params, strict=True))),
+    }

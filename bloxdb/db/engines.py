@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
-from sqlalchemy import URL, Column, ColumnElement, Connection, Engine, Select
-from sqlalchemy.orm import Session
+from sqlalchemy import URL, Column, ColumnElement, Connection, Engine, Select, insert
+from sqlalchemy.orm import DeclarativeBase, Session
 
 ONLY_READS = "a query only reads; to write, use `with db.transaction() as session: session.execute(…)`"
 """What is said where a query of a caller's own would do more."""
@@ -105,6 +105,16 @@ class Engines(ABC):
     @abstractmethod
     def new_ids(self, session: Session, column: Column[Any], count: int) -> list[int]:
         """So many ids for new rows of a table, in order, which nobody else gives away in this transaction."""
+
+    def add_rows(
+        self,
+        session: Session,
+        model: type[DeclarativeBase],
+        names: Sequence[str],
+        rows: Sequence[tuple[Any, ...]],
+    ) -> None:
+        """Add many rows to a table: values of types that the driver knows, in the order of the names."""
+        session.execute(insert(model), [dict(zip(names, row, strict=True)) for row in rows])
 
     @abstractmethod
     def bulk(self, engine: Engine) -> AbstractContextManager[Session]:

@@ -17,17 +17,29 @@ from bloxdb.arguments import MOST, integer, is_several, text
 from bloxdb.arguments import settings as json_settings
 from bloxdb.db.database import Database, asked
 from bloxdb.db.recipes import DATASETS, LONGEST_NAME, RecipeFacts, new_name
-from bloxdb.db.schema import Device, Env, Recipe, Run
+from bloxdb.db.schema import Device, Env, Recipe, Run, StaticInfo
 from bloxdb.db.statuses import FINISHED
 from bloxdb.errors import DatabaseError, QueryError, ReleaseError
 from bloxdb.grouping import AVERAGES
 from bloxdb.measures import ENVIRONMENT
+from bloxdb.space.keys import Ids
 
 _T = TypeVar("_T")
 _TRIES = 20  # of rows that others add at the same moment
 
 Seeds = int | Iterable[int] | str | None
 """Which seeds: one, several, or all that there are; where averages can be asked for, the name of one."""
+
+
+_FEW = 5_000  # architectures that are named in a query; of more, the whole table is quicker
+
+
+def costs_of(session: Session, indices: Ids) -> dict[int, tuple[int, int]]:
+    """FLOPs and parameters of architectures, as the database has them; perhaps of others, too."""
+    query = select(StaticInfo.arch_id, StaticInfo.flops, StaticInfo.params)
+    if len(indices) <= _FEW:
+        query = query.where(StaticInfo.arch_id.in_(indices.tolist()))
+    return {index: (flops, params) for index, flops, params in session.execute(query)}
 
 
 def recipe_for(session: Session, facts: RecipeFacts, advice: str) -> Recipe:

@@ -33,7 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.schema import CreateColumn
 
 from bloxdb.db.codes import code_of
@@ -114,6 +114,18 @@ class SQLite(Engines):
         """Whoever writes is alone, and SQLite itself goes on after the highest."""
         first = (session.scalar(select(func.max(column))) or 0) + 1
         return list(range(first, first + count))
+
+    def add_rows(
+        self,
+        session: Session,
+        model: type[DeclarativeBase],
+        names: Sequence[str],
+        rows: Sequence[tuple[Any, ...]],
+    ) -> None:
+        """The driver takes the tuples as they are."""
+        marks = ", ".join("?" * len(names))
+        statement = f"INSERT INTO {model.__tablename__} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608
+        session.connection().exec_driver_sql(statement, list(rows))
 
     @contextmanager
     def bulk(self, engine: Engine) -> Iterator[Session]:

@@ -15,7 +15,7 @@ from bloxdb.codecs import Header, Table
 from bloxdb.db.database import Database, asked
 from bloxdb.db.epochs import EpochWriter
 from bloxdb.db.recipes import RecipeFacts, new_name
-from bloxdb.db.references import Environments, device_id, recipe_for
+from bloxdb.db.references import Environments, costs_of, device_id, recipe_for
 from bloxdb.db.schema import Latency, Recipe, Run, StaticInfo
 from bloxdb.errors import BloxFormatError, ReleaseError
 from bloxdb.measures import ENVIRONMENT, LATENCY, SEEDS, Array
@@ -189,10 +189,7 @@ class _Importer:
                 row=row,
                 column="arch_vec",
             )
-        known = {
-            row.arch_id: (row.flops, row.params)
-            for row in self.session.execute(select(StaticInfo.arch_id, StaticInfo.flops, StaticInfo.params))
-        }
+        known = costs_of(self.session, ids)
         changes = []
         new = zip(ids.tolist(), table["flops"].tolist(), table["params"].tolist(), strict=True)
         for index, flops, params in new:

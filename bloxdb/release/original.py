@@ -18,7 +18,7 @@ from bloxdb.codecs.header import MAX_EPOCHS
 from bloxdb.counts import Counts, counted
 from bloxdb.db.epochs import EpochWriter
 from bloxdb.db.recipes import DATASETS, RELEASED, Images, RecipeFacts
-from bloxdb.db.references import Environments, recipe_for
+from bloxdb.db.references import Environments, costs_of, recipe_for
 from bloxdb.db.schema import Recipe, Run, StaticInfo
 from bloxdb.db.statuses import DIVERGED, FINISHED
 from bloxdb.errors import ReleaseError
@@ -112,8 +112,6 @@ class ResultsImporter:
         self.seed = seed
         self._told: set[str] = set()  # recipes whose number of epochs is not what is said
         self._envs = Environments(self.session)
-        known = self.session.execute(select(StaticInfo.arch_id, StaticInfo.flops, StaticInfo.params))
-        self._costs = {index: (flops, params) for index, flops, params in known}
 
     def run(self, paths: Iterable[Path]) -> None:
         """Import all files; the caller checks for contradictions, and flushes the epochs."""
@@ -239,15 +237,16 @@ class ResultsImporter:
 
     def _compare_costs(self, file: ResultsFile) -> None:
         changes = []
+        known = costs_of(self.session, np.array([run.index for run in file.runs], dtype=np.int64))
         for run in file.runs:
             costs = run.flops, run.params
-            if costs != self._costs[run.index]:
+            if costs != known[run.index]:
                 self.changes.differs(
                     f"{file.path.name}, architecture {run.index}: flops and params",
-                    self._costs[run.index],
+                    known[run.index],
                     costs,
                 )
-                self._costs[run.index] = costs
+                known[run.index] = costs
                 changes.append({"arch_id": run.index, "flops": run.flops, "params": run.params})
         if changes:
             self.session.execute(update(StaticInfo), changes)

@@ -14,7 +14,8 @@ from bloxdb.codecs import Table
 from bloxdb.codecs.columns import is_list
 from bloxdb.db.best import best_epochs
 from bloxdb.db.epochs import EpochWriter, read_epochs
-from bloxdb.db.schema import EPOCH_MEASURES, Epoch, Recipe, Run, StaticInfo
+from bloxdb.db.references import costs_of
+from bloxdb.db.schema import EPOCH_MEASURES, Epoch, Recipe, Run
 from bloxdb.db.statuses import FINISHED
 from bloxdb.errors import ReleaseError
 from bloxdb.measures import MISSING, RUN, Array, from_stored, to_stored
@@ -148,8 +149,7 @@ class RunStore:
     def _add(self, data: RunData) -> None:
         first_id = (self.session.scalar(select(func.max(Run.id))) or 0) + 1
         best = _best_epochs(data)
-        known = self.session.execute(select(StaticInfo.arch_id, StaticInfo.flops, StaticInfo.params))
-        costs = {index: (flops, params) for index, flops, params in known}
+        costs = costs_of(self.session, data.ids)
         for first in range(0, len(data.ids), _SLICE):
             block = slice(first, first + _SLICE)
             fields = [
