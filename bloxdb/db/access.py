@@ -116,15 +116,42 @@ def new_file(path: Path) -> Iterator[Path]:
         ) from error
 
 
-def identity(path: Path) -> tuple[int, int] | None:
-    """What tells a file from another one of its name; None where nothing does, as on many shared disks."""
-    if not disk_of(path).takes_wal:
-        return None
-    try:
-        found = path.stat()
-    except OSError:  # whoever opens it says why
-        return None
-    return found.st_dev, found.st_ino
+class Place:
+    """A path, and the file that was there at first; SQLite itself knows files by their paths alone.
+
+    What is left in a WAL of this name would be written into another file that has it now.
+
+    Parameters
+    ----------
+    path
+        The path.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._tells = disk_of(path).takes_wal  # on shared disks one file may have many numbers
+        self._at_first = self._number() if path.exists() else None
+
+    def _number(self) -> tuple[int, int]:
+        found = self.path.stat()
+        return (found.st_dev, found.st_ino) if self._tells else (0, 0)
+
+    def lost(self) -> str | None:
+        """What became of the file; None where it is still there, or nobody can tell."""
+        try:
+            if self._at_first in (None, self._number()):
+                return None
+            what = "another file was put in its place"
+        except (FileNotFoundError, NotADirectoryError):
+            what = "it was removed or renamed"
+        except OSError:  # whoever asks it says why
+            return None
+        return f"{self.path}: {what} since it was opened"
+
+    def check(self) -> None:
+        """`DatabaseError` where the file is there no more."""
+        if said := self.lost():
+            raise DatabaseError(f"{said}; open it again")
 
 
 def check_version(found: tuple[int, ...] = sqlite3.sqlite_version_info) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from bloxdb.counts import Report
-from bloxdb.db.access import new_file
+from bloxdb.db.access import Place, new_file
 from bloxdb.db.connection import locate, path_of, share
 from bloxdb.db.database import Database, asked
 from bloxdb.db.passwords import for_tools, hidden
@@ -128,7 +128,7 @@ def write_compact(db: Database, copy: Path, progress: Progress | None = None) ->
         Called with bytes.
     """
     if db.path is not None:
-        share(db.path)
+        share(Place(db.path))
     with db.autocommit() as connection:
         total = _size(connection)
 

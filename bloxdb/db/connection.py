@@ -170,18 +170,17 @@ def make_engine(url: URL, *, read_only: bool, is_new: bool = False) -> Engine:
         forking.watch(engine)
         return engine
     access.check_version()
-    at_first = None if is_new else access.identity(path)
+    place = None if is_new else access.Place(path)
 
     def connect() -> forking.Connection:
-        # before anything is opened: what is left in a WAL of this name would be written into the other file
-        if not is_new and path.exists() and access.identity(path) != at_first:
-            raise DatabaseError(
-                f"another file was put in the place of {path} since it was opened; open it again"
-            )
+        if place is not None:
+            place.check()
         return _connect(path, read_only, is_new)
 
     engine = create_engine(url, creator=connect, max_overflow=-1)
     event.listen(engine, "begin", begin)
+    if place is not None:
+        event.listen(engine, "checkout", lambda *_: place.check())  # one of the pool, too
     forking.watch_engine(engine)
     return engine.execution_options(**SQLite.SNAPSHOT) if read_only else engine
 
@@ -286,12 +285,14 @@ def rest(path: Path) -> None:
             connection.execute("PRAGMA journal_mode = DELETE")
 
 
-def share(path: Path) -> None:
+def share(place: access.Place) -> None:
     """Have a file in WAL mode before somebody reads for long, so that others can write meanwhile.
 
     Only its owner has it so: the files that SQLite makes for it belong to whoever comes first. Where another
     reads without a WAL just now, it stays so.
     """
+    place.check()
+    path = place.path
     if access.beside(path, "-wal").exists() or not disk_of(path).takes_wal:
         return
     if access.is_writable(path) and path.stat().st_uid == os.geteuid():

@@ -10,7 +10,7 @@ from sqlalchemy.engine import ExceptionContext
 
 from bloxdb.arguments import of_type
 from bloxdb.db import forking
-from bloxdb.db.access import identity
+from bloxdb.db.access import Place
 from bloxdb.db.connection import make_engine, path_of, query_engine, rest
 from bloxdb.db.dialects import engines_of
 from bloxdb.errors import DatabaseError
@@ -41,6 +41,8 @@ class Connections:
         `engine`, with each statement a transaction of its own.
     is_closed
         Whether they were closed for ever.
+    place
+        The file; None for a server, and for a file that is being made.
     """
 
     def __init__(self, url: URL, *, read_only: bool, is_new: bool) -> None:
@@ -49,11 +51,11 @@ class Connections:
         self.engine = make_engine(url, read_only=read_only, is_new=is_new)
         self.autocommit = self.engine.execution_options(**engines_of(url).AUTOCOMMIT)
         self.is_closed = False
-        self._path = None if is_new else path_of(url)
-        self._at_first = None if self._path is None else identity(self._path)
+        path = path_of(url)
+        self.place = None if path is None or is_new else Place(path)
         self._mine = threading.local()
         self._count = 0  # of times that all were closed
-        if path_of(url) is not None:
+        if path is not None:
             event.listen(self.engine, "connect", self._own)
             event.listen(self.engine, "handle_error", self._left, retval=True)
 
@@ -68,7 +70,9 @@ class Connections:
         return DatabaseError(f"{path_of(self.engine.url)} {CLOSED if self.is_closed else _LEFT}")
 
     def reader(self) -> forking.Reader:
-        """This thread's session for reading."""
+        """This thread's session for reading; `DatabaseError` where the file is there no more."""
+        if self.place is not None:
+            self.place.check()
         session: forking.Reader | None = getattr(self._mine, "session", None)
         if session is None or self._mine.count != self._count:
             session = self._mine.session = forking.Reader(self.autocommit)
@@ -85,14 +89,14 @@ class Connections:
         session: forking.Reader | None = getattr(self._mine, "session", None)
         if session is not None:
             session.close()
-        if self._path is not None:  # threads may outlive the database, and keep what they asked with
-            for connection in forking.connections_to(self._path.resolve()):
+        if self.place is not None:  # threads may outlive the database, and keep what they asked with
+            for connection in forking.connections_to(self.place.path.resolve()):
                 if connection.owner is self._mine and connection.thread not in (None, threading.get_ident()):
                     connection.end()
         self.queries.dispose()
         self.engine.dispose()
-        if self._path is not None and identity(self._path) == self._at_first:  # and not another of its name
-            rest(self._path)
+        if self.place is not None and not self.place.lost():
+            rest(self.place.path)
 
     def close(self) -> None:
         """Close all for ever; once more is no error."""

@@ -192,8 +192,8 @@ class Database:
             A session of SQLAlchemy.
         """
         self._check_open()
-        if self.path is not None and self._new is None:
-            share(self.path)
+        if self._connections.place is not None:
+            share(self._connections.place)
         with Session(self.engine.execution_options(**self.engines.SNAPSHOT)) as session:
             yield session
 

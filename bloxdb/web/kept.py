@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
-from bloxdb.db.access import beside, identity
+from bloxdb.db.access import Place, beside
 from bloxdb.db.connection import application_id
 from bloxdb.db.database import Database
 from bloxdb.db.database import open as open_database
@@ -31,7 +31,7 @@ class Kept:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._identity = identity(path)
+        self._place = Place(path)
         self._lock = Lock()
         self._db: Database | None = None
         self._making: dict[str, Lock] = {name: Lock() for name in answers.MADE}
@@ -85,12 +85,8 @@ class Kept:
         DatabaseError
             The file was removed since, or another one put in its place.
         """
-        is_there = self.path.exists()
-        if not is_there or identity(self.path) != self._identity:
-            what = "another file was put in its place" if is_there else "it was removed or renamed"
-            raise DatabaseError(
-                f"{self.path}: {what} since it was opened; end the explorer and start it again"
-            )
+        if said := self._place.lost():
+            raise DatabaseError(f"{said}; end the explorer and start it again")
 
     def close(self) -> None:
         """Close the database, which the next question opens again."""

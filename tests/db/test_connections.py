@@ -96,19 +96,23 @@ ASKED: dict[str, Callable[[Database], Any]] = {
 
 
 @pytest.mark.parametrize("way", ASKED)
+@pytest.mark.parametrize("is_disconnected", [False, True])
 @pytest.mark.parametrize("is_removed_first", [False, True])
 def test_another_file_of_its_name_is_never_asked_in_its_place(
-    way: str, is_removed_first: bool, tiny_file: Path, empty_file: Path, tmp_path: Path
+    way: str, is_disconnected: bool, is_removed_first: bool, tiny_file: Path, empty_file: Path, tmp_path: Path
 ) -> None:
     path = Path(shutil.copy(tiny_file, tmp_path / "blox.db"))
     other = shutil.copy(empty_file, tmp_path / "other.db")
     with bloxdb.open(path) as db:
         ASKED[way](db)
-        db.disconnect()
+        if is_disconnected:
+            db.disconnect()
         if is_removed_first:
             path.unlink()
+            with pytest.raises(bloxdb.DatabaseError, match="removed or renamed since it was opened; open it"):
+                ASKED[way](db)
         Path(other).replace(path)
-        with pytest.raises(bloxdb.DatabaseError, match=r"put in the place of .*blox\.db since it was opened"):
+        with pytest.raises(bloxdb.DatabaseError, match="another file was put in its place since it was op"):
             ASKED[way](db)
     with bloxdb.open(path) as db:
         assert db.rows("SELECT count(*) AS runs FROM runs") == [{"runs": 0}]
