@@ -167,7 +167,8 @@ class Dataset(Runs):
         """
         if self.bench_info is None:
             raise QueryError(
-                "latencies are not loaded; load without devices=False, from files that have them"
+                "latencies are not loaded; name their files as devices_files, or load a folder that has them "
+                "without devices=False"
             )
         return self.bench_info.latency(arch, devices, return_dict)
 

@@ -71,6 +71,11 @@ def graph_hash(graph: networkx.DiGraph) -> str | None:
     -------
     str or None
         32 hex digits; None for a graph without nodes.
+
+    Raises
+    ------
+    QueryError
+        It is no graph, or a node has no label.
     """
     if is_empty(graph):
         return None
@@ -85,7 +90,14 @@ def is_empty(graph: networkx.DiGraph) -> bool:
     ----------
     graph
         The graph.
+
+    Raises
+    ------
+    QueryError
+        It is none of networkx.
     """
+    if not _is_graph(graph):
+        raise QueryError(f"a graph is one of networkx, as get_model_graph gives it, not {graph!r:.80}")
     return len(graph) == 0
 
 
@@ -104,7 +116,13 @@ def get_adjacency_and_features(
     tuple
         The adjacency, float32 (n, n), 1 where an edge goes from row to column; and what each node is,
         one-hot, float32 (n, 14), in the order of `bloxdb.space.graph_arrays`.
+
+    Raises
+    ------
+    QueryError
+        It is no graph, or a node has no label.
     """
+    is_empty(graph)  # which refuses what is none
     labels, edges = _parts(graph)
     adjacency = np.zeros((len(labels), len(labels)), dtype=np.float32)
     features = np.zeros((len(labels), NODE_KINDS), dtype=np.float32)
@@ -117,10 +135,15 @@ def get_adjacency_and_features(
 
 def key_of_graph(graph: Any) -> Any:
     """What names an architecture: the hash of a graph, and any other key as it is."""
-    if not hasattr(graph, "nodes"):
+    if not _is_graph(graph):
         return graph
     found = graph_hash(graph)
     return "0" * 32 if found is None else found  # a hash that no architecture has, as that of no graph
+
+
+def _is_graph(graph: object) -> bool:
+    """Whether something is a graph, without networkx, which need not be there for what is none."""
+    return hasattr(graph, "nodes") and hasattr(graph, "edges")
 
 
 def _parts(graph: networkx.DiGraph) -> tuple[list[int], list[tuple[int, int]]]:

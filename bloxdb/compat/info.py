@@ -39,6 +39,8 @@ def read_parts(files: Files, kind: str) -> list[Part]:
         raise QueryError(f"there is no file of kind {kind!r} to read; name one, or several")
     parts = []
     for place in map(expanded, listed):
+        if place.is_dir():
+            raise ReleaseError(f"{place} is a folder; from_folder reads it, and here its files are named")
         if not place.is_file():
             raise ReleaseError(f"there is no file {place}")
         table = codecs.read(place)

@@ -8,12 +8,13 @@ from itertools import product
 from typing import Any, overload
 
 from bloxdb import space
-from bloxdb.arguments import integer
+from bloxdb.arguments import as_index, integer
 from bloxdb.errors import QueryError
 from bloxdb.space.cells import LIMITS, Cell
 from bloxdb.space.graphs import graph_of_cells
 from bloxdb.space.hashing import fingerprint
 from bloxdb.space.keys import is_vector
+from bloxdb.space.moves import generator
 
 __all__ = [
     "Vectors",
@@ -149,7 +150,8 @@ def get_all_architectures(
     nodes
         Operations in a cell; only 2 are known.
     stages
-        Cells in a network; 3 if None.
+        Cells in a network; 3 if None. Vectors of another number can be looked at, and nothing else takes
+        them, since they are none of Blox.
 
     Returns
     -------
@@ -177,7 +179,8 @@ def get_unique_architectures(
     nodes
         Operations in a cell; only 2 are known.
     stages
-        Cells in a network; 3 if None.
+        Cells in a network; 3 if None. Vectors of another number can be looked at, and nothing else takes
+        them, since they are none of Blox.
 
     Returns
     -------
@@ -210,7 +213,8 @@ def get_random_architectures(
     nodes
         Operations in a cell; only 2 are known.
     stages
-        Cells in a network; 3 if None.
+        Cells in a network; 3 if None. Vectors of another number can be looked at, and nothing else takes
+        them, since they are none of Blox.
     seed
         A seed draws the same ones again; None what nobody can foresee.
 
@@ -226,7 +230,10 @@ def get_random_architectures(
     """
     unique = _unique(*_chosen(ops, nodes, stages))
     wanted = integer(num, "the number of architectures", low=0, high=len(unique))
-    rng = random.Random(None if seed is None else integer(seed, "a seed"))  # noqa: S311
+    index = as_index(seed)
+    if seed is not None and index is None:
+        raise QueryError(f"a seed is an integer or None, not {seed!r:.80}")
+    rng = random.Random() if index is None else generator(index)  # noqa: S311
     return [unique[place] for place in rng.sample(range(len(unique)), wanted)]
 
 

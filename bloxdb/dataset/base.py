@@ -11,7 +11,7 @@ from bloxdb.arguments import integer
 from bloxdb.codecs.header import VERSION
 from bloxdb.counts import Counts
 from bloxdb.dataset.folder import Devices, wanted_devices
-from bloxdb.dataset.source import Source
+from bloxdb.dataset.source import NO_COSTS, Source
 from bloxdb.errors import QueryError
 from bloxdb.measures import MEASURES
 from bloxdb.space.keys import find_arch
@@ -230,7 +230,7 @@ class Runs:
 
     def _info(self, arch: Any) -> tuple[int, int] | None:
         if not self._source.has_info:
-            raise QueryError("FLOPs and parameters are not loaded; load with include_static_info=True")
+            raise QueryError(NO_COSTS)
         index = find_arch(arch)
         return None if index is None else self._costs(index)
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from bloxdb import space
 from bloxdb.arguments import names as listed
-from bloxdb.dataset.source import ANY_SEED, CURVES, Source
+from bloxdb.dataset.source import ANY_SEED, CURVES, NO_COSTS, Source
 from bloxdb.errors import QueryError
 from bloxdb.grouping import average
 from bloxdb.measures import COSTS, LATENCY, first_of_curve
@@ -95,7 +95,7 @@ class Many:
         known += [f"{LATENCY.name}:{device}" for device in self._source.devices]
         for name in names:
             if name in COSTS and not self._source.has_info:
-                raise QueryError(f"{name} is not loaded; load with include_static_info=True")
+                raise QueryError(NO_COSTS)
             if name not in known and name not in self._source.columns[1:]:
                 choices = ", ".join([*self._source.columns[1:], *known])
                 raise QueryError(f"there is no column {name!r}; choose of: {choices}")

@@ -24,6 +24,12 @@ COLUMNS = tuple(dict.fromkeys(measure.name for measure in MEASURES if measure.na
 ANY_SEED = 0
 """The seed that is named in questions about costs and latencies, which have none."""
 
+NO_COSTS = (
+    "FLOPs and parameters are not loaded; load a folder with include_static_info=True, or name their file as "
+    "static_info"
+)
+"""What is said to who asks for them then."""
+
 
 class Source(Protocol):
     """Values by architecture index and seed; None where there is none.

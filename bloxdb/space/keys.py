@@ -29,7 +29,7 @@ import functools
 import operator
 import re
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Any
 
@@ -64,6 +64,7 @@ _INDEX = re.compile("[+-]?[0-9]{1,7}|[+-][0-9]{8,}|[0-9]{33,}")
 _DIGITS = 100  # of an index that is told whole; longer ones are out of range whatever they are
 _HASH = re.compile("[0-9a-fA-F]{8,32}")  # no two hashes begin with the same 8 digits
 _BLOCK_OF = blocks_by_cell()
+_NUMBERS = 5 * STAGES  # of a flat vector
 _SECOND = NUM_BLOCKS
 _THIRD = NUM_BLOCKS**2
 
@@ -160,8 +161,7 @@ def find_archs(keys: Iterable[Any]) -> Ids:
     >>> find_archs(["39554afd1b33a44663e653ad10137b9a", 7, "0" * 32])
     array([ 0,  7, -1])
     """
-    if not is_several(keys):
-        raise InvalidArchError(f"several architectures are wanted; put {keys!r:.80} into a list")
+    keys = _listed(keys)
     if isinstance(keys, np.ndarray) and keys.ndim == 1 and keys.dtype.kind in "iu":
         return np.where((keys >= 0) & (keys < NUM_ARCHS), keys, -1).astype(np.int64)
     found = (find_arch(key) for key in keys)
@@ -187,11 +187,31 @@ def arch_indices(keys: Iterable[Any]) -> Ids:
     InvalidArchError
         A key is malformed or names no architecture; the error is about the first.
     """
-    listed: Any = keys if isinstance(keys, np.ndarray) or not is_several(keys) else list(keys)
+    listed = _listed(keys)
     indices = find_archs(listed)
     for place in np.flatnonzero(indices < 0)[:1].tolist():
         arch_index(listed[place])  # raises, and says why
     return indices
+
+
+def _listed(keys: Any) -> Any:
+    """Several keys as a list, or the array that they are.
+
+    A frame is its rows, since it goes through its columns where it is gone through. One vector is no list of
+    15 indices: those would be 0 … 2, some of them several times.
+    """
+    if not is_several(keys) or isinstance(keys, Mapping):
+        raise InvalidArchError(f"several architectures are wanted; put {keys!r:.80} into a list")
+    if not isinstance(keys, np.ndarray):
+        is_frame = hasattr(keys, "to_numpy") and hasattr(keys, "columns")
+        keys = keys.to_numpy() if is_frame else list(keys)
+    if len(keys) == _NUMBERS:
+        try:
+            parse(list(keys))
+        except InvalidArchError:
+            return keys
+        raise InvalidArchError(f"several architectures are wanted; put the one {list(keys)} into a list")
+    return keys
 
 
 def indices_of_digests(digests: npt.NDArray[np.uint8]) -> Ids:

@@ -311,6 +311,11 @@ def _below(rng: Any) -> Callable[[int], int]:
             "rng is a random.Random, a NumPy Generator or RandomState, one of the modules random and "
             f"numpy.random, an integer seed, or None, not {rng!r}"
         )
+    return generator(seed).randrange
+
+
+def generator(seed: int) -> stdlib_random.Random:
+    """What draws at random from a seed; `QueryError` for a negative one."""
     if seed < 0:
-        raise QueryError(f"a seed is 0 or more, not {rng!r}: Python draws the same with {seed} and {-seed}")
-    return stdlib_random.Random(seed).randrange  # noqa: S311
+        raise QueryError(f"a seed is 0 or more, not {seed}: Python draws the same with {seed} and {-seed}")
+    return stdlib_random.Random(seed)  # noqa: S311

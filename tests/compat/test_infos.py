@@ -112,6 +112,8 @@ def test_files_of_another_kind_twice_or_missing_are_refused(golden: Path) -> Non
             blox.EnvInfoDataset(wrong)  # type: ignore[arg-type]
     with pytest.raises(ReleaseError, match="there is no file"):
         blox.BenchmarkingDataset(folder / "blox-bench-phone.blox")
+    with pytest.raises(ReleaseError, match="is a folder; from_folder reads it"):
+        blox.Dataset(folder)
 
 
 def test_a_data_set_has_them_as_attributes(golden: Path) -> None:

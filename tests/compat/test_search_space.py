@@ -142,6 +142,7 @@ def test_names_stand_for_the_numbers_of_vectors_without_a_path_too() -> None:
         (lambda: names.get_all_architectures(nodes=3), "a cell of Blox has 2 operations"),
         (lambda: names.get_all_architectures(stages=0), "the number of stages is in 1"),
         (lambda: names.get_random_architectures(6, ["conv"], stages=1, seed=1.5), "a seed is an integer"),
+        (lambda: names.get_random_architectures(1, seed=-1), "a seed is 0 or more, not -1"),
         (lambda: names.get_random_architectures(7, ["conv"], stages=1), "in 0 … 6, not 7"),
         (lambda: names.arch_vec_to_names([[[2], [2, 1, 0, 0]]] * 3, ["conv"]), "a number that ops="),
     ],

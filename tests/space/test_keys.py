@@ -5,9 +5,13 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import polars
 import pytest
 import torch
 
@@ -145,6 +149,32 @@ def test_one_key_is_not_taken_for_many(one: object) -> None:
     for many in (space.find_archs, space.arch_indices):
         with pytest.raises(InvalidArchError, match="several architectures are wanted; put .* into a list"):
             many(one)  # type: ignore[operator]
+
+
+FLAT = [n for cell in space.arch_vec(4711) for part in cell for n in part]
+
+
+@pytest.mark.parametrize(
+    "make", [list, tuple, np.array, torch.tensor, pd.Series, polars.Series, lambda flat: map(int, flat)]
+)
+def test_one_flat_vector_is_not_taken_for_fifteen_indices(make: Callable[[list[int]], object]) -> None:
+    for many in (space.find_archs, space.arch_indices):
+        with pytest.raises(InvalidArchError, match="several architectures are wanted; put .* into a list"):
+            many(make(FLAT))  # type: ignore[arg-type]
+    assert keys.find_archs(make(list(range(15)))).tolist() == list(range(15))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, lambda rows: polars.DataFrame(rows, orient="row")])
+def test_a_frame_is_its_rows(frame: Callable[[list[list[int]]], Any]) -> None:
+    other = [n for cell in space.arch_vec(7) for part in cell for n in part]
+    assert keys.find_archs(frame([FLAT, other, FLAT])).tolist() == [4711, 7, 4711]
+    assert keys.arch_indices(frame([other])).tolist() == [7]
+
+
+@pytest.mark.parametrize("many", [keys.find_archs, keys.arch_indices])
+def test_a_mapping_is_no_list_of_its_keys(many: Callable[[Any], Any]) -> None:
+    with pytest.raises(InvalidArchError, match="several architectures are wanted"):
+        many({0: "vec", 1: "vec"})
 
 
 @pytest.mark.parametrize("wrong", ["5", True, 5.0, None, "0" * 32])
