@@ -231,6 +231,9 @@ class ResultsImporter:
                 f"{name}: histories lack values of {Counts(epochs=file.gaps)} in "
                 f"{Counts(runs=file.with_gaps)}; they are stored as NULL"
             )
+        if file.besides:
+            names = ", ".join(file.besides)
+            self.notes.append(f"{name}: results have what is not known here, and is not kept: {names}")
         if file.unfit:
             unfit = counted(file.unfit, "value is", "values are")
             self.notes.append(f"{name}: {unfit} infinite or too long for the database, and stored as NULL")

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -36,6 +36,8 @@ from bloxdb.space.keys import DIGEST_SIZE, find_arch
 
 _HASH = re.compile(f"[0-9a-fA-F]{{{2 * DIGEST_SIZE}}}")
 _TIME = re.compile(r"(?:(\d{1,6}) days?, )?(\d{1,6}):([0-5]\d):([0-5]\d)(?:\.(\d{1,6}))?")
+_FIELDS = ("train", "valid", "test", "start", "time", "flops", "params", "env")
+_NAMES_AT_MOST = 5  # of those that are told
 _METRICS = ("top1", "top5", "loss")
 _PARTS = {"train": "train", "valid": "val"}  # theirs and ours
 _VALUES_AT_MOST, _TEXT_AT_MOST = 64, 4_096  # of an argument, or of a field of the environment
@@ -106,6 +108,8 @@ class ResultsFile:
         Values that are infinite, or of more digits than a database keeps.
     gaps, with_gaps
         Epochs whose history lacks something, besides the first's validation, and runs that have such.
+    besides
+        What results have that is not known here, and is not kept; the first few names.
     """
 
     path: Path
@@ -115,6 +119,7 @@ class ResultsFile:
     unfit: int = 0
     gaps: int = 0
     with_gaps: int = 0
+    besides: list[str] = field(default_factory=list)
 
 
 def is_results(path: Path) -> bool:
@@ -240,12 +245,18 @@ class _Reading:
         if type(value) is not dict:
             raise _WrongError("a result is a dict, None or {}")
         index = _index(key)
+        self._note(value, _FIELDS, "")
         test = _field(value, "test", dict)
         if len(test) != 1:
             raise _WrongError(f"'test' has {len(test)} entries, not one")
         [(tested_at, metrics)] = test.items()
         parts = {name: _epochs(_field(value, name, dict), name, tested_at) for name in _PARTS}
         epochs = max((epoch for part in parts.values() for epoch in part), default=0)
+        env = _field(value, "env", dict)
+        self._note(env, ENVIRONMENT, "env: ")
+        for name, part in (*parts.items(), ("test", test)):
+            for each in part.values():
+                self._note(each, _METRICS, f"{name}: ")
         self.values += len(CURVES) * epochs
         if self.values * _VALUE > len(self.data):
             raise _WrongError("the file says more than its size can hold")
@@ -257,8 +268,17 @@ class _Reading:
             _seconds(_field(value, "time", str)),
             _whole(_field(value, "flops", int, float), "flops"),
             _whole(_field(value, "params", int, float), "params"),
-            _environment(_field(value, "env", dict)),
+            _environment(env),
         )
+
+    def _note(self, found: Any, known: Collection[str], where: str) -> None:
+        """Note the names that are not known here."""
+        if type(found) is not dict or len(self.found.besides) >= _NAMES_AT_MOST:
+            return
+        for name in found:
+            told = f"{where}{_shown(name)}"
+            if name not in known and told not in self.found.besides:
+                self.found.besides.append(told)
 
     def _curves(self, parts: dict[str, dict[int, Any]], epochs: int) -> npt.NDArray[np.int64]:
         values = np.full((len(CURVES), epochs), np.nan)
@@ -359,11 +379,11 @@ def _values(metrics: dict[Any, Any], part: str, where: str) -> Iterator[float]:
 
 def _is_whole(tested_at: Any, epochs: int) -> bool:
     """Whether a run was tested at its end; a float, even a whole one, says where in an epoch it stopped."""
-    if type(tested_at) is float and 0 <= tested_at <= MAX_EPOCHS:
+    if type(tested_at) is float and 0 <= tested_at <= MAX_EPOCHS and abs(tested_at - epochs) <= 1:
         return False
-    if epochs == 0:
+    if epochs == 0 and type(tested_at) is not float:
         raise _WrongError("it was tested, but has no epoch of training or validation")
-    if tested_at != epochs:
+    if type(tested_at) is float or tested_at != epochs:
         raise _WrongError(
             f"it was tested at epoch {_shown_epoch(tested_at)}, but has {Counts(epochs=epochs)}"
         )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from bloxdb.codecs.opcodes import Machine, Span, steps
+from bloxdb.codecs.opcodes import Machine, Span, pushing, steps
 
 _NOTHING = "nothing of the file was run"
 
@@ -66,7 +66,8 @@ def build(data: bytes, span: Span, take: Callable[[Any, Any, int], None]) -> Any
 
 class _Results(Machine):
     PLACE: ClassVar = f"a file of training results; {_NOTHING}"
-    STEPS: ClassVar = steps({})
+    # bytes stand behind the name of what they are the state of, which is to be told, and not an opcode
+    STEPS: ClassVar = steps(dict.fromkeys(("BINBYTES", "SHORT_BINBYTES", "BINBYTES8"), pushing(bytes)))
 
     def __init__(self, data: bytes, span: Span, take: Callable[[Any, Any, int], None]) -> None:
         super().__init__(data, span)

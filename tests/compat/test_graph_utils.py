@@ -85,7 +85,9 @@ def test_what_is_no_graph_of_an_architecture_is_refused() -> None:
         utils.get_model_graph([1, 2, 3])
     for ask in (utils.graph_hash, utils.is_empty, utils.get_adjacency_and_features):
         for wrong in (None, FULL, "39554afd1b33a44663e653ad10137b9a", 5, {}):
-            with pytest.raises(QueryError, match="a graph is one of networkx, as get_model_graph gives it, not"):
+            with pytest.raises(
+                QueryError, match="a graph is one of networkx, as get_model_graph gives it, not"
+            ):
                 ask(wrong)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis
+import numpy as np
 import pytest
 from hypothesis import strategies as st
 
@@ -96,6 +97,27 @@ def test_a_run_that_was_tested_without_a_history_is_none(given: Given, tmp_path:
     assert sorted((run.epochs, run.is_whole) for run in found.runs) == [(0, False), (10, True)]
 
 
+def test_what_is_not_known_is_noted_and_a_numpy_number_is_called_so(given: Given, tmp_path: Path) -> None:
+    arguments, results = given
+    result = results[HASH]
+    result["notes"] = "mine"
+    result["env"]["host"] = "a"
+    for epoch in (1, 2):
+        result["train"][epoch]["f1"] = [0.5]
+    path = write(tmp_path / "results_0_2.pickle", arguments, results)
+    assert read_results(path).besides == ["notes", "env: host", "train: f1"]
+    with bloxdb.create(tmp_path / "blox.db") as db:
+        notes = bloxdb.import_release(path, db).notes
+    told = "results_0_2.pickle: results have what is not known here, and is not kept: notes, env: host, train: f1"
+    assert told in notes
+    result["train"][1]["top1"] = [np.float64(15.66)]
+    write(path, arguments, results)
+    with pytest.raises(
+        bloxdb.BloxFormatError, match=r"it names numpy\._?core\.multiarray\.scalar, which does"
+    ):
+        read_results(path)
+
+
 Change = Callable[[dict[str, Any]], object]
 
 
@@ -110,6 +132,8 @@ Change = Callable[[dict[str, Any]], object]
         (lambda result: result.update(flops=float("inf")), "'flops' is inf"),
         (lambda result: result.update(test={}), "'test' has 0 entries"),
         (lambda result: result.update(test={9: result["test"][10]}), "tested at epoch 9, but has 10 epochs"),
+        (lambda result: result.update(test={4.3: result["test"][10]}), "at epoch 4.3, but has 10 epochs"),
+        (lambda result: result.update(test={11.3: result["test"][10]}), "at epoch 11.3, but has 10 epochs"),
         (lambda result: result["train"].update({0: result["train"][1]}), "'train' has an epoch that is none"),
         (lambda result: result["train"].update({"1": {}}), "'train' has an epoch that is none"),
         (lambda result: result["train"].update({10.5: {}}), "'train' has epoch 10.5, where no test is"),

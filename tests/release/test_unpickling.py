@@ -130,6 +130,9 @@ KNOWN |= {
     "REDUCE",
     "NEWOBJ",
     "BUILD",
+    "BINBYTES",
+    "SHORT_BINBYTES",
+    "BINBYTES8",
 }
 OTHERS = [opcode for opcode in pickletools.opcodes if opcode.name not in KNOWN]
 
