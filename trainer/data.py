@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import platformdirs
 import torch
 
@@ -13,12 +15,15 @@ from bloxdb.db.recipes import DATASETS
 from bloxdb.errors import MissingDataError
 from bloxdb.extras import library
 from bloxdb.files import expanded
+from bloxdb.measures import Array
 
 from .images import DataSet as DataSet
 from .images import Split as Split
 from .own_data import load_own
 from .sources import name_of
 from .vision import torchvision
+
+_DIGITS = "datasets/data/digits.csv.gz"  # within scikit-learn
 
 VALIDATION_SHARE = 10
 """One training image in so many of CIFAR validates: 5,000 of 50,000."""
@@ -60,17 +65,32 @@ def load_digits(folder: Path | None = None, download: bool = False) -> DataSet:
     The split is fixed: ``numpy.random.RandomState(0).permutation(1797)``, the first 1,257 train, the next
     180 validate, the last 360 test.
     """
-    sklearn = library("sklearn.datasets", "train", "the data set of digits")
-    bunch, sizes = sklearn.load_digits(), DATASETS["digits"]
-    pixels = np.rint(np.asarray(bunch.images) * (255 / 16)).astype(np.uint8)
+    levels, classes = _digits()
+    sizes = DATASETS["digits"]
+    pixels = np.rint(levels * (255 / 16)).astype(np.uint8)
     order = np.random.RandomState(0).permutation(len(pixels))
     train_pixels = pixels[order[: sizes.train]] / 255
     images = torch.from_numpy(pixels).unsqueeze(1).repeat(1, 3, 1, 1)
-    labels = torch.from_numpy(np.asarray(bunch.target, dtype=np.int64))
+    labels = torch.from_numpy(classes)
     parts = torch.from_numpy(order).split(sizes)
     train, val, test = (Split(images[part].contiguous(), labels[part]) for part in parts)
     mean, std = float(train_pixels.mean()), float(train_pixels.std())
     return DataSet("digits", 10, (mean,) * 3, (std,) * 3, train, val, test)
+
+
+def _digits() -> tuple[Array, npt.NDArray[np.int64]]:
+    """Grey levels 0 … 16, float64 (1797, 8, 8), and classes, as scikit-learn's `load_digits` gives them.
+
+    Its file is read where it lies, since to import scikit-learn takes more than a second in each process, as
+    long as to train an epoch of digits.
+    """
+    package = find_spec("sklearn")
+    path = Path(package.origin).parent / _DIGITS if package is not None and package.origin else None
+    if path is None or not path.is_file():
+        bunch = library("sklearn.datasets", "train", "the data set of digits").load_digits()
+        return np.asarray(bunch.images), np.asarray(bunch.target, dtype=np.int64)
+    rows = np.loadtxt(path, delimiter=",")
+    return rows[:, :-1].reshape(-1, 8, 8), rows[:, -1].astype(np.int64)
 
 
 def load_cifar100(folder: Path, download: bool = False) -> DataSet:

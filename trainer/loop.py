@@ -26,6 +26,7 @@ from .images import DataSet, Split
 from .model import Network
 from .recipe import TrainingRecipe
 from .regions import Regions
+from .sgd import SGD
 from .switches import configure
 
 
@@ -75,7 +76,7 @@ class Training:
         self.device = data.train.images.device
         network = Network(vec, data.classes, init_order=recipe.init_order, variant=recipe.variant)
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimiser = torch.optim.SGD(
+        self.optimiser = SGD(
             self.network.parameters(),
             _rate_on(self.device, recipe.lr),
             momentum=recipe.momentum,

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sklearn.datasets as sklearn_datasets
 import torch
+from bloxdb.trainer import data
 from bloxdb.trainer.data import load_data, load_digits
 from bloxdb.trainer.vision import torchvision
 
@@ -20,15 +22,28 @@ from torchvision import datasets  # noqa: E402
 
 
 def test_digits_are_split_once_and_for_all() -> None:
-    data, again = load_digits(), load_digits()
-    assert [len(split) for split in (data.train, data.val, data.test)] == [1257, 180, 360]
-    assert data.train.images.shape == (1257, 3, 8, 8)
-    assert data.train.images.dtype == torch.uint8
-    assert torch.equal(data.train.images[:, 0], data.train.images[:, 2])
-    assert (int(data.train.images.min()), int(data.train.images.max())) == (0, 255)
-    assert torch.equal(data.val.images, again.val.images)
-    scaled = data.train.images[:, 0].double() / 255
-    assert (scaled.mean().item(), scaled.std().item()) == pytest.approx((data.mean[0], data.std[0]), abs=1e-4)
+    digits, again = load_digits(), load_digits()
+    assert [len(split) for split in (digits.train, digits.val, digits.test)] == [1257, 180, 360]
+    assert digits.train.images.shape == (1257, 3, 8, 8)
+    assert digits.train.images.dtype == torch.uint8
+    assert torch.equal(digits.train.images[:, 0], digits.train.images[:, 2])
+    assert (int(digits.train.images.min()), int(digits.train.images.max())) == (0, 255)
+    assert torch.equal(digits.val.images, again.val.images)
+    scaled = digits.train.images[:, 0].double() / 255
+    known = digits.mean[0], digits.std[0]
+    assert (scaled.mean().item(), scaled.std().item()) == pytest.approx(known, abs=1e-4)
+
+
+@pytest.mark.parametrize("place", [data._DIGITS, "nowhere.csv.gz"])
+def test_digits_are_those_of_scikit_learn_with_its_file_and_without(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "_DIGITS", place)
+    levels, classes = data._digits()
+    known = sklearn_datasets.load_digits()
+    assert np.array_equal(levels, known.images)
+    assert np.array_equal(classes, known.target)
+    assert classes.dtype == np.int64
 
 
 class Cifar:
