@@ -96,7 +96,8 @@ def test_no_average_beats_one_of_the_front(seeds_db: Database, how: str, x: str,
 
 @pytest.mark.parametrize("wrong", ["max", "", "0"])
 def test_other_averages_are_refused(tiny_db: Database, wrong: str) -> None:
-    with pytest.raises(bloxdb.QueryError, match=f"a seed is an integer, not '{wrong}'"):
+    sentence = f"a seed is an integer, not '{wrong}'; averages over seeds are 'mean' and 'median', which "
+    with pytest.raises(bloxdb.QueryError, match=sentence):
         bloxdb.top(seeds=wrong)
 
 

@@ -85,10 +85,11 @@ class DatabaseSource:
         sql = f"SELECT 1 FROM runs WHERE arch_id = ? AND recipe_id = ? AND {_IS_DONE} AND "
         return bool(self._rows(f"{sql}{self._seeds_sql} LIMIT 1", arch_id, self._recipe_id))
 
-    def arch_ids(self) -> Ids:
-        """The architectures that have a run of any seed, in order."""
+    def arch_ids(self, seed: int | None = None) -> Ids:
+        """The architectures that have a run of a seed, or of any, in order."""
+        seeds = self.seeds if seed is None else [seed]
         query = select(Run.arch_id).where(
-            plainly(Run.recipe_id) == self._recipe_id, Run.seed.in_(self.seeds), Run.status == FINISHED
+            plainly(Run.recipe_id) == self._recipe_id, Run.seed.in_(seeds), Run.status == FINISHED
         )
         is_there = np.zeros(NUM_ARCHS, dtype=bool)
         is_there[read_numbers(self.db.reader, query)[0].astype(np.int64)] = True

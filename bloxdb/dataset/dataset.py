@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from bloxdb import space
 from bloxdb.arguments import listed_epochs
+from bloxdb.arguments import names as listed_names
 from bloxdb.codecs.header import search_space
 from bloxdb.dataset.base import Runs
 from bloxdb.dataset.folder import Devices
@@ -18,7 +19,7 @@ from bloxdb.dataset.source import CURVES
 from bloxdb.db.references import average_of
 from bloxdb.errors import QueryError
 from bloxdb.measures import first_of_curve
-from bloxdb.space.keys import KEY, find_arch
+from bloxdb.space.keys import KEY, Ids, find_arch
 
 
 class Dataset(Runs):
@@ -211,8 +212,8 @@ class Dataset(Runs):
         epoch
             The epoch, from 1, or several; the last if None.
         seed
-            The seed of the runs; drawn if None, the same for all; ``'mean'`` or ``'median'`` for averages
-            over the seeds that each architecture has.
+            The seed of the runs. If None, one is drawn for all, and for those that have no run of it one of
+            theirs; ``'mean'`` or ``'median'`` for averages over the seeds that each architecture has.
         best
             The best of the epochs up to `epoch` instead of the value at it.
         first_epoch
@@ -231,10 +232,43 @@ class Dataset(Runs):
             There is no such column, epoch or seed.
         """
         average = average_of(seed)
-        seeds = self._seeds if average else [self._seed(seed)]  # type: ignore[arg-type]
-        many = Many(self._source, self._ids(archs), seeds, average or "mean")
-        epochs = listed_epochs(epoch, self.epochs)
-        return {"arch_id": many.ids, **many.columns(columns, epochs, best, first_epoch)}
+        ids, epochs = self._ids(archs), listed_epochs(epoch, self.epochs)
+        wanted = listed_names(columns, "columns")
+        if average:
+            runs = [(self._seeds, np.arange(len(ids)))]
+        else:
+            runs = [([one], places) for one, places in self._runs_of(ids, seed)]  # type: ignore[arg-type]
+        found: dict[str, npt.NDArray[Any]] = {"arch_id": ids}
+        for seeds, places in runs:
+            many = Many(self._source, ids[places], seeds, average or "mean")
+            for name, values in many.columns(wanted, epochs, best, first_epoch).items():
+                if len(runs) == 1:
+                    found[name] = values
+                else:
+                    whole = found.setdefault(name, np.empty((len(ids), *values.shape[1:])))
+                    whole[places] = values
+        return found
+
+    def _runs_of(self, ids: Ids, seed: int | None) -> list[tuple[int, npt.NDArray[np.intp]]]:
+        """Seeds, and the places of the architectures whose runs of them are meant."""
+        drawn = self._seed(seed)
+        places = np.arange(len(ids))
+        if seed is not None or len(self._seeds) == 1:
+            return [(drawn, places)]
+        others = [one for one in self._seeds if one != drawn]
+        found, left = [], places
+        for one in (drawn, *self.rng.sample(others, len(others))):
+            has_run = np.isin(ids[left], self._source.arch_ids(one))
+            found.append((one, left[has_run]))
+            left = left[~has_run]
+            if not len(left):
+                break
+        first, of_first = found[0]
+        found[0] = (
+            first,
+            np.sort(np.concatenate([of_first, left])),
+        )  # what has no run at all is NaN by any seed
+        return [(one, there) for one, there in found if len(there)] or found[:1]
 
     def curve(
         self, arch: Any, measure: str, *, seed: int | None = None, first_epoch: bool = False

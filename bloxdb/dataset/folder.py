@@ -153,8 +153,10 @@ class FolderSource:
         seeds = self.seeds if seed is None else [seed]
         return any(self.training[one][BASE[1]].row[arch_id] >= 0 for one in seeds)
 
-    def arch_ids(self) -> Ids:
-        """The architectures that have a run of any seed, in order."""
+    def arch_ids(self, seed: int | None = None) -> Ids:
+        """The architectures that have a run of a seed, or of any, in order."""
+        if seed is not None:
+            return np.flatnonzero(mask(self.training[seed][BASE[1]].ids))
         return self._arch_ids
 
     @cached_property

@@ -86,8 +86,19 @@ class Source(Protocol):
         """
         ...
 
-    def arch_ids(self) -> Ids:
-        """The architectures that have a run of any seed, in order."""
+    def arch_ids(self, seed: int | None = None) -> Ids:
+        """The architectures that have a run of a seed, or of any, in order.
+
+        Parameters
+        ----------
+        seed
+            The seed; any if None.
+
+        Returns
+        -------
+        numpy.ndarray
+            Architecture indices, int64.
+        """
         ...
 
     def result(self, name: str, arch_id: int, seed: int) -> float | int | None:

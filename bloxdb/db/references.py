@@ -140,6 +140,12 @@ def listed_seeds(seeds: Seeds) -> list[int] | None:
     if seeds is None:
         return None
     several = seeds if is_several(seeds) else [seeds]
+    if isinstance(seeds, str):
+        where = "which Dataset.table, top, pareto, Problem and frames take"
+        averages = " and ".join(map(repr, AVERAGES))
+        raise QueryError(
+            f"a seed is an integer, not {seeds!r:.80}; averages over seeds are {averages}, {where}"
+        )
     found = list(dict.fromkeys(integer(seed, "a seed") for seed in several))
     if not found:
         raise QueryError("seeds names no seed; give one, several, or None for all")

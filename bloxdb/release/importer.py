@@ -24,9 +24,9 @@ from bloxdb.release.changes import Changes, ImportReport
 from bloxdb.release.folder import check_agreement, expand, left_out, steady
 from bloxdb.release.names import checked_header
 from bloxdb.release.original import ResultsImporter
-from bloxdb.release.overwritten import first_epoch_is_best
+from bloxdb.release.overwritten import FirstEpochs
 from bloxdb.release.results import is_results
-from bloxdb.release.training import RunData, RunStore, merge_parts, run_data
+from bloxdb.release.training import RunData, RunStore, first_epochs, merge_parts, run_data
 
 _KINDS = ("static", "training", "env", "benchmarking")
 
@@ -136,6 +136,7 @@ class _Importer:
         self.changes = changes
         self.report = changes.report
         self._envs = Environments(self.session)
+        self._with_own: dict[int, Recipe] = {}  # recipes, of which files have an epoch 1 that is no best one
 
     def run(self) -> None:
         """Import all files; `ConflictError` at the end if any value contradicts."""
@@ -160,6 +161,7 @@ class _Importer:
         self.report.counts, self.report.new = self.changes.told.counts(), self.changes.new.counts()
         self.meter.begin("copying epochs", copying)
         self.epochs.flush()
+        self._look_again()
 
     def _steps(self) -> list[list[Path]]:
         """Files in the order to import them; training files of a seed go together."""
@@ -230,13 +232,34 @@ class _Importer:
 
     def _look_at_first_epochs(self, recipe: Recipe, data: RunData) -> None:
         """Say once, and keep with the recipe, that epoch 1 is not what it seems."""
-        if not recipe.first_epoch_is_best and first_epoch_is_best(data.measures):
+        found = FirstEpochs(data.measures)
+        if found.are_own:
+            self._with_own[recipe.id] = recipe
+        if not recipe.first_epoch_is_best and found.are_best:
             recipe.first_epoch_is_best = True
             self.report.notes.append(
                 f"{data.name}: validation of epoch 1 equals the best of later epochs, as in files that the "
                 "original trainer made, which wrote its best epoch over the first; the values are kept as "
                 f"they are, and recipe {recipe.name} says so, so that Problem and table leave epoch 1 out"
             )
+
+    def _look_again(self) -> None:
+        """Look at first epochs of recipes that are said to have lost theirs, where files have their own."""
+        for recipe in self._with_own.values():
+            if not recipe.first_epoch_is_best:
+                continue
+            found = first_epochs(self.session, recipe)
+            if not any(of_seed.are_best for of_seed in found.values()):
+                recipe.first_epoch_is_best = False
+                self.report.notes.append(
+                    f"validation of epoch 1 of recipe {recipe.name} is its own now, and counts as any other"
+                )
+            elif own := [str(seed) for seed, of_seed in found.items() if of_seed.are_own]:
+                self.report.notes.append(
+                    f"validation of epoch 1 is its own in runs of {'seed' if len(own) == 1 else 'seeds'} "
+                    f"{', '.join(own)}, but not in others of recipe {recipe.name}, so that Problem and table "
+                    "leave it out; first_epoch=True takes it, and another recipe would tell them apart"
+                )
 
     def _part(self, path: Path) -> RunData:
         table, ids = self._read(path, ())

@@ -19,7 +19,9 @@ _NEARLY_ALL = 0.9  # a run that got no better after its first epoch cannot be to
 _ENOUGH = 3  # runs, below which it may be chance
 _SLICE = 5_000  # runs looked at together
 _BEST_BY = "val_top1"
-_OTHERS = tuple(name for name in EPOCH if EPOCH[name].overwritten and name != _BEST_BY)
+
+LOOKED_AT = (_BEST_BY, *(name for name in EPOCH if EPOCH[name].overwritten and name != _BEST_BY))
+"""The measures that show it."""
 
 
 def first_epoch_is_best(measures: Mapping[str, Array]) -> bool:
@@ -36,16 +38,42 @@ def first_epoch_is_best(measures: Mapping[str, Array]) -> bool:
     bool
         True where it looks like that.
     """
-    top1 = measures.get(_BEST_BY)
-    if top1 is None or len(top1) < _ENOUGH or top1.shape[1] < 2:
-        return False
-    looked_at = [name for name in (_BEST_BY, *_OTHERS) if name in measures]
-    telling = matching = 0
-    for start in range(0, len(top1), _SLICE):
-        tells, matches = _rows({name: measures[name][start : start + _SLICE] for name in looked_at})
-        telling += int(tells.sum())
-        matching += int((tells & matches).sum())
-    return matching >= max(_ENOUGH, _NEARLY_ALL * telling)
+    return FirstEpochs(measures).are_best
+
+
+class FirstEpochs:
+    """What the first epochs of runs look like; of many runs part after part.
+
+    Parameters
+    ----------
+    measures
+        As for `first_epoch_is_best`; more of them come with `add`.
+    """
+
+    def __init__(self, measures: Mapping[str, Array]) -> None:
+        self._telling = self._matching = 0
+        self.add(measures)
+
+    def add(self, measures: Mapping[str, Array]) -> None:
+        """Look at more runs."""
+        top1 = measures.get(_BEST_BY)
+        if top1 is None or top1.shape[1] < 2:
+            return
+        looked_at = [name for name in LOOKED_AT if name in measures]
+        for start in range(0, len(top1), _SLICE):
+            tells, matches = _rows({name: measures[name][start : start + _SLICE] for name in looked_at})
+            self._telling += int(tells.sum())
+            self._matching += int((tells & matches).sum())
+
+    @property
+    def are_best(self) -> bool:
+        """Whether they are the best ones, in nearly all runs."""
+        return self._matching >= max(_ENOUGH, _NEARLY_ALL * self._telling)
+
+    @property
+    def are_own(self) -> bool:
+        """Whether they are certainly not, in too many runs; where nothing tells, neither is so."""
+        return self._matching < _NEARLY_ALL * self._telling
 
 
 def _rows(measures: Mapping[str, Array]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:

@@ -333,6 +333,37 @@ def test_a_seed_is_drawn_of_those_that_an_architecture_has(
         assert curve.shape == (200,)
 
 
+@pytest.mark.parametrize("kind", ["folder", "database"])
+@pytest.mark.parametrize("epoch", [None, 3, [1, 7, 200]])
+def test_a_table_without_a_seed_lacks_no_architecture_that_any_seed_has(
+    kind: str, epoch: int | list[int] | None, uneven: Path, empty_db: Database
+) -> None:
+    bloxdb.import_release(uneven, empty_db)
+    if kind == "folder":
+        with pytest.warns(UserWarning, match="blox-base-1 lacks 20 of 60"):
+            data = from_folder(uneven)
+    else:
+        data = bloxdb.from_database(empty_db)
+    columns = ("test_top1", "val_top1", "train_time_s")
+    none = next(index for index in range(space.NUM_ARCHS) if space.model_hash(index) not in data)
+    ids = [none, *data.table()["arch_id"].tolist(), none]
+    of_seed = [data.table(ids, columns, epoch=epoch, seed=seed) for seed in (0, 1)]
+    lacking = np.isnan(of_seed[1]["test_top1"])
+    assert lacking.sum() == 22
+    drawn = set()
+    for _ in range(12):
+        table = data.table(ids, columns, epoch=epoch)
+        assert table["arch_id"].tolist() == ids
+        seed = int(np.array_equal(table["test_top1"][~lacking], of_seed[1]["test_top1"][~lacking]))
+        drawn.add(seed)
+        for name in columns:
+            assert np.array_equal(table[name][~lacking], of_seed[seed][name][~lacking])
+            assert np.array_equal(table[name][lacking], of_seed[0][name][lacking], equal_nan=True)
+    assert drawn == {0, 1}
+    assert np.isnan(data.table([none], columns)["test_top1"]).all()
+    assert data.table([], columns)["test_top1"].shape == (0,)
+
+
 @pytest.mark.parametrize("wrong", ["test_top1", "top1", ""])
 def test_a_curve_is_of_a_measure_of_epochs(dataset: Dataset, wrong: str) -> None:
     with pytest.raises(bloxdb.QueryError, match=f"no measure '{wrong}' of epochs; choose of: val_top1"):

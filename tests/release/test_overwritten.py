@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,53 @@ def test_it_is_noticed_told_once_and_kept_with_the_recipe(trap: Path, empty_db: 
         {"name": "cifar100-200", "so": 1}
     ]
     assert bloxdb.import_release(trap, empty_db).notes == []
+
+
+OWN = "validation of epoch 1 of recipe cifar100-200 is its own now, and counts as any other"
+MIXED = (
+    "validation of epoch 1 is its own in runs of seed {}, but not in others of recipe cifar100-200, so that"
+)
+
+
+def flags(db: Database) -> list[object]:
+    return [row["so"] for row in db.rows("SELECT first_epoch_is_best AS so FROM recipes")]
+
+
+def test_true_first_epochs_that_replace_the_best_ones_count_again(
+    trap: Path, trapped_db: Database, golden: Path
+) -> None:
+    for seed in (0, 1):
+        files = [golden / SMALL / f"blox-{part}-{seed}.blox" for part in ("base", "ext")]
+        report = bloxdb.import_release(files, trapped_db, replace=True)
+        if seed == 0:
+            assert [note.startswith(MIXED.format(0)) for note in report.notes] == [True]
+            assert flags(trapped_db) == [1]
+        else:
+            assert report.notes == [OWN]
+            assert flags(trapped_db) == [0]
+    table = bloxdb.from_database(trapped_db).table(columns=VALIDATION, epoch=1, seed=0)
+    files = bloxdb.from_folder(golden / SMALL, extended=True)
+    known = files.table(table["arch_id"], VALIDATION, epoch=1, seed=0)
+    for name in VALIDATION:
+        assert np.array_equal(table[name], known[name])
+    assert bloxdb.import_release(golden / SMALL, trapped_db).notes == []
+    assert bloxdb.import_release(trap, trapped_db, replace=True).notes != []
+    assert flags(trapped_db) == [1]
+
+
+@pytest.mark.parametrize("overwritten", [0, 1])
+def test_seeds_that_disagree_are_told(
+    overwritten: int, golden: Path, tmp_path: Path, empty_db: Database
+) -> None:
+    folder = overwrite(golden / SMALL, tmp_path / "mixed", (overwritten,))
+    own = 1 - overwritten
+    for part in ("base", "ext"):
+        shutil.copy(golden / SMALL / f"blox-{part}-{own}.blox", folder)
+    notes = bloxdb.import_release(folder, empty_db).notes
+    assert len(notes) == 2
+    assert "equals the best of later epochs" in notes[0]
+    assert notes[1].startswith(MIXED.format(own))
+    assert flags(empty_db) == [1]
 
 
 @pytest.mark.parametrize("release", ["release-small", "release-tiny"])
