@@ -74,9 +74,9 @@ def top(
     -------
     list of dict
         The columns of the ``leaderboard`` view, `by` if it is not among them, and ``'latency:DEVICE'`` where
-        that limits. Of averages, ``'seeds'`` is of how many seeds that of `by` is, and ``BY_std`` the standard
-        deviation among them, None where there is one; other columns are averages over the seeds that have a
-        value there.
+        that limits. Of averages, ``'seeds'`` is of how many seeds that of `by` is, and ``BY_std`` the
+        standard deviation among them, None where there is one; other columns are averages over the seeds
+        that have a value there.
 
     Raises
     ------
