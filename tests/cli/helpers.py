@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from tests.cli import forks
+from tests import forks
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -40,7 +40,7 @@ def bloxdb(
 def _forked(words: list[str], folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     with TemporaryFile() as output, TemporaryFile() as errors, Path(os.devnull).open() as nothing:
         streams = [nothing.fileno(), output.fileno(), errors.fileno()]
-        code = forks.start(words, folder, {**environment, "PYTHONPATH": str(README.parent)}, streams)()
+        code = forks.start(words, folder, {**environment, "PYTHONPATH": str(README.parent)}, streams).wait()
         texts = []
         for stream in (output, errors):
             stream.seek(0)
@@ -55,7 +55,7 @@ def on_terminal(
     ours, theirs = pty.openpty()
     environment = {**ENVIRONMENT, "TERM": "xterm", **settings}
     if program is None:
-        wait = forks.start(list(map(str, arguments)), Path.cwd(), environment, [theirs] * 3)
+        wait = forks.start(list(map(str, arguments)), Path.cwd(), environment, [theirs] * 3).wait
     else:
         wait = subprocess.Popen(program, stdin=theirs, stdout=theirs, stderr=theirs, env=environment).wait
     os.close(theirs)

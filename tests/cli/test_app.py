@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from bloxdb.cli import main
 from bloxdb.db.schema import EPOCH_MEASURES
 from bloxdb.db.statuses import UNSUCCESSFUL
 from bloxdb.draw.svg import THEMES
-from tests.cli import forks
+from tests import forks
 from tests.cli.helpers import README, bloxdb
 
 
@@ -217,7 +218,13 @@ def test_a_choice_that_there_is_not_lists_those_that_there_are(command: str, opt
 
 
 def test_a_command_whose_forking_process_has_died_has_no_exit_code() -> None:
-    assert [forks._code(n.to_bytes(4, "big", signed=True)) for n in (0, 1, -15)] == [0, 1, -15]
-    for short in (b"", b"\0\0"):
-        with pytest.raises(EOFError, match="has ended"):
-            forks._code(short)
+    for number in (0, 1, -15, 70_000):
+        ours, theirs = socket.socketpair()
+        forks._tell(theirs, number)
+        assert forks._number(ours) == number
+        theirs.sendall(b"\0\0")
+        theirs.close()
+        for _ in range(2):
+            with pytest.raises(EOFError, match="has ended"):
+                forks._number(ours)
+        ours.close()

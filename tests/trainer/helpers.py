@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
-import subprocess
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from bloxdb.trainer import fleet
@@ -19,6 +19,7 @@ from bloxdb.trainer.worker import Event, Job
 
 from bloxdb import Database
 from bloxdb.runs.heartbeat import Intervals
+from tests import forks
 
 ROOT = Path(__file__).parents[2]
 QUICK = 405  # one operation in the second stage, small convolutions: the quickest to train
@@ -53,25 +54,35 @@ def train(what: Job, workers: int = 1) -> tuple[bool, list[Event]]:
     return fleet.train(what, [Place("cpu")] * workers, events.append), events
 
 
-def start(path: Path, *arguments: object) -> subprocess.Popen[str]:
+class Started:
+    """A command in a process of its own, and what it has printed."""
+
+    def __init__(self, words: Sequence[object]) -> None:
+        self._printed = TemporaryFile()  # noqa: SIM115 - `ended` closes it
+        with Path(os.devnull).open() as nothing:
+            streams = [nothing.fileno(), self._printed.fileno(), self._printed.fileno()]
+            environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+            self._fork = forks.start([str(word) for word in words], ROOT, environment, streams)
+        self.pid = self._fork.pid
+        self.poll = self._fork.poll
+        self.send_signal = self._fork.send_signal
+
+    def ended(self) -> tuple[int, str]:
+        """Wait for it; its exit code and what it printed."""
+        code = self._fork.wait()
+        with self._printed:
+            self._printed.seek(0)
+            return code, self._printed.read().decode()
+
+
+def start(path: Path, *arguments: object) -> Started:
     """`bloxdb train` on digits in a process of its own."""
-    # a background job of a shell may have inherited that Ctrl-C is ignored
-    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    code += "from bloxdb.cli import main; main()"
-    command = [sys.executable, "-c", code, "train", "--db", path, "--dataset", "digits", *arguments]
-    return subprocess.Popen(
-        [str(part) for part in command],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    return Started(["train", "--db", path, "--dataset", "digits", *arguments])
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+def ended(process: Started) -> tuple[int, str]:
     """Wait for a process; its exit code and what it printed."""
-    output, _ = process.communicate()
-    return process.returncode, output
+    return process.ended()
 
 
 def ask(path: Path, sql: str) -> list[tuple[Any, ...]]:
@@ -83,13 +94,13 @@ def ask(path: Path, sql: str) -> list[tuple[Any, ...]]:
         connection.close()
 
 
-def wait_for(what: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
+def wait_for(what: Callable[[], bool], process: Started | None = None) -> None:
     """Wait until something holds, for two minutes at most, or until the process ends."""
     deadline = time.monotonic() + 120
     while not what():
         assert time.monotonic() < deadline, "it does not happen"
         if process is not None and process.poll() is not None:
-            raise AssertionError(f"the process ended: {process.communicate()[0]}")
+            raise AssertionError(f"the process ended: {process.ended()[1]}")
         time.sleep(0.02)
 
 

@@ -38,7 +38,20 @@ def test_a_thread_can_train_and_leaves_signals_to_the_main_one(empty_db: Databas
 def test_several_workers_share_runs_and_survive_each_other(empty_db: Database) -> None:
     path = path_of(empty_db)
     archs = [arg for index in (405, 406, 407) for arg in ("--arch", index)]
-    options = ("--epochs", 2, "--checkpoint-every", 1, "--heartbeat", 0.2, "--dead-after", 2, "--per-gpu", 2)
+    options = (
+        "--epochs",
+        2,
+        "--batch",
+        256,
+        "--checkpoint-every",
+        1,
+        "--heartbeat",
+        0.2,
+        "--dead-after",
+        2,
+        "--per-gpu",
+        2,
+    )
     process = start(path, *archs, *options)
     wait_for(lambda: ask(path, "SELECT count(*) FROM epochs")[0][0] >= 1, process)
     ((worker,),) = ask(path, "SELECT worker FROM runs WHERE status = 'running' LIMIT 1")

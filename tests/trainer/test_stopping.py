@@ -15,19 +15,19 @@ import pytest
 from bloxdb.trainer.stopping import AFTER_EPOCH, AT_ONCE, Stop, order
 
 from bloxdb import Database
-from tests.trainer.helpers import ROOT, ask, ended, path_of, start, wait_for
+from tests.trainer.helpers import ROOT, Started, ask, ended, path_of, start, wait_for
 
 TWO = ("--range", 404, 408, "--per-gpu", 2, "--gpus", "none", "--threads", 1, "--batch", 256)
-LONG = ("--epochs", 500, "--batch", 6)
+LONG = ("--epochs", 500, "--batch", 12)
 
 
-def family(process: subprocess.Popen[str]) -> list[int]:
+def family(process: Started) -> list[int]:
     """The process, and those that it has started."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     return [process.pid, *map(int, children)]
 
 
-def workers(process: subprocess.Popen[str]) -> list[int]:
+def workers(process: Started) -> list[int]:
     """The workers among them."""
     return [pid for pid in family(process)[1:] if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 

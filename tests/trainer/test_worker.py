@@ -134,7 +134,7 @@ def test_ctrl_c_finishes_the_epoch_and_the_same_command_goes_on(
 @pytest.mark.slow
 def test_ctrl_c_twice_stops_at_once_and_frees_the_run(empty_db: Database) -> None:
     path = path_of(empty_db)
-    process = start(path, "--arch", 9, "--epochs", 500, "--batch", 3)
+    process = start(path, "--arch", 9, "--epochs", 500, "--batch", 6)
     # the first epoch has just ended, and the second takes as many seconds
     wait_for(lambda: ask(path, "SELECT count(*) FROM epochs") == [(1,)], process)
     process.send_signal(signal.SIGINT)

@@ -11,35 +11,78 @@ import atexit
 import gc
 import json
 import os
+import select
+import signal
 import socket
 import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[1]
 _WITH_TORCH = ("bench", "quickstart", "train")
 _END = b"\0"
+_BYTES = 4  # of a number
+_LOOK = 0.002  # seconds between two looks at processes
+
+
+class Fork:
+    """A process of the command line.
+
+    Attributes
+    ----------
+    pid
+        Its number.
+    returncode
+        Its exit code, -N where signal N ended it; None as long as nobody has asked, or it goes on.
+    """
+
+    def __init__(self, told: socket.socket) -> None:
+        self._told = told
+        self.pid = _number(told)
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """The exit code; None while it goes on."""
+        if self.returncode is None and select.select([self._told], [], [], 0)[0]:
+            self.wait()
+        return self.returncode
+
+    def wait(self) -> int:
+        """Wait for its exit code."""
+        if self.returncode is None:
+            self.returncode = _number(self._told)
+            self._told.close()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, if it is there."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
 
 
 def start(
     arguments: Sequence[str], folder: Path, environment: Mapping[str, str], streams: Sequence[int]
-) -> Callable[[], int]:
-    """Start `bloxdb` with these arguments and standard streams; what is given waits for its exit code."""
+) -> Fork:
+    """Start `bloxdb` with these arguments and standard streams."""
     server = _server()
     message = json.dumps([list(arguments), str(folder), dict(environment)]).encode() + _END
-    sent = socket.send_fds(server, [message], list(streams))
-    server.sendall(message[sent:])
-    return lambda: _code(server.recv(4, socket.MSG_WAITALL))
+    ours, theirs = socket.socketpair()
+    with theirs:
+        sent = socket.send_fds(server, [message], [*streams, theirs.fileno()])
+        server.sendall(message[sent:])
+    return Fork(ours)
 
 
-def _code(answer: bytes) -> int:
-    """The exit code that the other end tells; if it has ended itself, there is none."""
-    if len(answer) != 4:
+def _number(told: socket.socket) -> int:
+    """What the process that forks tells; if it has ended itself, there is none."""
+    answer = told.recv(_BYTES, socket.MSG_WAITALL)
+    if len(answer) != _BYTES:
         raise EOFError("the process that forks has ended")
     return int.from_bytes(answer, "big", signed=True)
 
@@ -48,7 +91,7 @@ def _code(answer: bytes) -> int:
 def _server() -> socket.socket:
     """The end of this process; the other is that of the process that forks."""
     ours, theirs = socket.socketpair()
-    code = f"from tests.cli.forks import serve; serve({theirs.fileno()})"
+    code = f"from tests.forks import serve; serve({theirs.fileno()})"
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         pass_fds=[theirs.fileno()],
@@ -74,8 +117,12 @@ def serve(descriptor: int) -> None:
     import_module("rich.progress")
     gc.freeze()  # a child that collects garbage would copy all of this memory
     connection = socket.socket(fileno=descriptor)
+    children: dict[int, socket.socket] = {}
     while True:
-        message, streams, _, _ = socket.recv_fds(connection, 1 << 16, 3)
+        _tell_of(children)
+        if children and not select.select([connection], [], [], _LOOK)[0]:
+            continue
+        message, streams, _, _ = socket.recv_fds(connection, 1 << 16, 4)
         while message and not message.endswith(_END):
             message += connection.recv(1 << 16)
         if not message:
@@ -83,15 +130,31 @@ def serve(descriptor: int) -> None:
         arguments, folder, environment = json.loads(message[:-1])
         if arguments[:1] and arguments[0] in _WITH_TORCH:
             import_module("bloxdb.trainer.worker")
+        asker = socket.socket(fileno=streams.pop())
         child = os.fork()
         if child == 0:
-            connection.close()
+            for other in (connection, asker, *children.values()):
+                other.close()
             _become(arguments, folder, environment, streams)
             _end_with(lambda: app.main(prog_name="bloxdb"))
         for stream in streams:
             os.close(stream)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        connection.sendall(status.to_bytes(4, "big", signed=True))
+        _tell(asker, child)
+        children[child] = asker
+
+
+def _tell_of(children: dict[int, socket.socket]) -> None:
+    """Tell who asked for it of each process that has ended."""
+    for child in list(children):
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            with children.pop(child) as asker:
+                _tell(asker, os.waitstatus_to_exitcode(status))
+
+
+def _tell(asker: socket.socket, number: int) -> None:
+    with suppress(BrokenPipeError, ConnectionResetError):  # nobody waits any more
+        asker.sendall(number.to_bytes(_BYTES, "big", signed=True))
 
 
 def _become(
@@ -101,6 +164,7 @@ def _become(
     for place, stream in enumerate(streams):
         os.dup2(stream, place)
         os.close(stream)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored in the background
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
