@@ -129,7 +129,7 @@ def number(value: object, what: str, *, finite: bool = True) -> float | int:
     return found
 
 
-def text(value: object, what: str, *, longest: int | None = None) -> str:
+def text(value: object, what: str, *, longest: int | None = None, filled: bool = False) -> str:
     """A text that every database can hold and every file can spell.
 
     Parameters
@@ -140,6 +140,8 @@ def text(value: object, what: str, *, longest: int | None = None) -> str:
         What it is, for the error, as ``'a message'``.
     longest
         How many characters there is room for; any number if None.
+    filled
+        Refuse a blank one.
 
     Returns
     -------
@@ -149,7 +151,7 @@ def text(value: object, what: str, *, longest: int | None = None) -> str:
     Raises
     ------
     QueryError
-        It is no text, too long, or has the character NUL or half of a pair of UTF-16.
+        It is no text, too long, blank, or has the character NUL or half of a pair of UTF-16.
 
     Examples
     --------
@@ -163,6 +165,8 @@ def text(value: object, what: str, *, longest: int | None = None) -> str:
     found = str(value)
     if found != storable(found):
         raise QueryError(f"{what} has a character that no database holds: {storable(found)!r:.100}")
+    if filled and not found.strip():
+        raise QueryError(f"{what} is a text that says something, not {found!r:.100}")
     return found
 
 

@@ -65,6 +65,7 @@ class RunRecord:
         self.arch_id = arch_id
         self.worker = worker
         self.earlier = earlier
+        self._ended = ""
         _held[worker] = self
 
     def __repr__(self) -> str:
@@ -153,13 +154,15 @@ class RunRecord:
         RunLostError
             Another worker has the run, or it has ended.
         QueryError
-            It is finished and lacks epochs of its recipe, its best epoch is none that was written, or there
-            is no such value of a measure, or no measure of its name.
+            It is finished and lacks epochs of its recipe, a best epoch or a test; its best epoch is none that
+            was written, or was written with other values; or there is no such value of a measure, or no
+            measure of its name.
         """
         of_type(result, RunResult, "a run's result")
         stored = _stored(RUN_MEASURES, result.measures(), f"the result of architecture {self.arch_id}")
         measured = {name: RUN_MEASURES[name].natural(value) for name, value in stored.items()}
-        best = None if result.best is None else integer(result.best.epoch, "the best epoch", low=1)
+        if result.best is not None:
+            integer(result.best.epoch, "the best epoch", low=1)
         workers = result.device_workers
         if workers is not None:
             workers = integer(workers, "the number of workers of a device", low=1, high=MOST)
@@ -168,13 +171,13 @@ class RunRecord:
                 session,
                 status=result.status,
                 finished_at=utc_now(),
-                best_epoch=best,
+                best_epoch=None if result.best is None else int(result.best.epoch),
                 device_workers=workers,
                 message=None,
                 **measured,
             )
-            self._check_end(session, best, result.status)
-        self._end()
+            self._check_end(session, result, stored)
+        self._end(result.status)
 
     def fail(self, message: str, *, once_more: bool = False) -> bool:
         """Write that the run cannot be trained, and why: it is `failed` now.
@@ -197,14 +200,14 @@ class RunRecord:
         RunLostError
             Another worker has the run.
         QueryError
-            The message is no text.
+            The message is no text, or blank.
         """
-        message = text(message, "a message")
+        message = text(message, "a message", filled=True)
         again = once_more and self.earlier is None
         now = {"status": PENDING, "worker": None} if again else {"status": FAILED, "finished_at": utc_now()}
         with self.db.transaction() as session:
             self._change(session, message=message, **now)
-        self._end()
+        self._end(PENDING if again else FAILED)
         return not again
 
     def heartbeat(self, *, wait: float | None = None) -> None:
@@ -214,6 +217,11 @@ class RunRecord:
         ----------
         wait
             As for `bloxdb.Database.transaction`.
+
+        Raises
+        ------
+        RunLostError
+            Another worker has the run, or it has ended.
         """
         with self.db.transaction(wait=wait) as session:
             self._change(session, heartbeat_at=utc_now())
@@ -228,11 +236,18 @@ class RunRecord:
             said of.
         wait
             As for `bloxdb.Database.transaction`.
+
+        Raises
+        ------
+        RunLostError
+            Another worker has the run, or it has ended.
+        QueryError
+            The message is no text, or blank.
         """
-        told = {} if message is None else {"message": text(message, "a message")}
+        told = {} if message is None else {"message": text(message, "a message", filled=True)}
         with self.db.transaction(wait=wait) as session:
             self._change(session, status=PENDING, worker=None, **told)
-        self._end()
+        self._end(PENDING)
 
     @cached_property
     def _epochs(self) -> int:
@@ -247,20 +262,52 @@ class RunRecord:
         """The last epoch that is written."""
         return session.scalar(select(func.max(Epoch.epoch)).where(Epoch.run_id == self.run_id)) or 0
 
-    def _check_end(self, session: Session, best: int | None, status: str) -> None:
+    def _check_end(self, session: Session, result: RunResult, stored: Mapping[str, int | None]) -> None:
         """`QueryError` for an end that does not fit the epochs that are written."""
         done, which = self._done(session), f"the run of architecture {self.arch_id}"
-        if status == FINISHED and done < self._epochs:
-            raise QueryError(
-                f"{which} has {done} of {counted(self._epochs, 'epoch')}, so that it is not finished; write "
-                "the others, or say that it failed or diverged"
-            )
-        if best is None and status == FINISHED and done:
-            raise QueryError(f"{which} is finished, and no best epoch is given; is_better_than finds it")
-        if best is not None and best > done:
-            raise QueryError(f"{which} has no epoch {best}, its best, but {done}")
+        if result.status == FINISHED:
+            if done < self._epochs:
+                raise QueryError(
+                    f"{which} has {done} of {counted(self._epochs, 'epoch')}, so that it is not finished; "
+                    "write the others, or say that it failed or diverged"
+                )
+            if result.best is None and done:
+                raise QueryError(f"{which} is finished, and no best epoch is given; is_better_than finds it")
+            if result.test is None:
+                raise QueryError(
+                    f"{which} is finished, and no test is given; give Metrics, with nan for what was not "
+                    "measured"
+                )
+        if result.best is not None:
+            self._check_best(session, result.best, stored)
+        elif stored.get("val_top1") is not None:
+            raise QueryError(f"{which} has a val_top1, and no best epoch is given, whose it would be")
 
-    def _end(self) -> None:
+    def _check_best(self, session: Session, best: EpochResult, stored: Mapping[str, int | None]) -> None:
+        """`QueryError` for a best epoch, or a run's accuracy of it, that was written with other values."""
+        where = f"epoch {best.epoch} of architecture {self.arch_id}"
+        given = _stored(EPOCH_MEASURES, best.measures(), f"{where}, its best,")
+        columns = [getattr(Epoch, EPOCH_MEASURES[name].column) for name in given]
+        of_best = (Epoch.run_id == self.run_id, Epoch.epoch == best.epoch)
+        written = session.execute(select(*columns).where(*of_best)).one_or_none()
+        if written is None:
+            raise QueryError(
+                f"the run of architecture {self.arch_id} has no epoch {best.epoch}, its best, but "
+                f"{self._done(session)}"
+            )
+        known = dict(zip(given, written, strict=True))
+        said = [*given.items(), *((name, stored[name]) for name in stored if name in known)]
+        for name, value in said:
+            if value != known[name]:
+                there, here = (_shown(EPOCH_MEASURES[name], n) for n in (known[name], value))
+                raise QueryError(
+                    f"{name} of {where}, its best, is {here} in the run's result, and was written as "
+                    f"{there}; give the epoch as it was written"
+                )
+
+    def _end(self, status: str = "") -> None:
+        """The record has no run any more; with what the run is now, if that was written here."""
+        self._ended = self._ended or status
         _away.discard(self.worker)
         if _held.get(self.worker) is self:
             del _held[self.worker]
@@ -270,7 +317,12 @@ class RunRecord:
         done: CursorResult[Any] = session.execute(update(Run).where(*ours).values(**fields))  # type: ignore[assignment]
         if done.rowcount != 1:
             self._end()
-            raise RunLostError(f"architecture {self.arch_id} was taken over by another worker, or has ended")
+            which = f"architecture {self.arch_id}"
+            if self._ended == PENDING:
+                raise RunLostError(f"{which} was given back by this record; claim it again to go on")
+            if self._ended:
+                raise RunLostError(f"{which} was ended by this record: it is {self._ended}")
+            raise RunLostError(f"{which} was taken over by another worker, or has ended")
 
 
 def is_held(worker: str) -> bool:
@@ -291,3 +343,7 @@ def _stored(known: Mapping[str, Measure], measured: Mapping[str, float], where: 
             raise QueryError(f"{name} of {where}: the value {value} {TOO_LONG}")
         stored[name] = None if math.isnan(value) else known[name].rounded(value)
     return stored
+
+
+def _shown(measure: Measure, stored: int | None) -> str:
+    return "not measured" if stored is None else str(measure.natural(stored))

@@ -113,7 +113,8 @@ class RunResult:
     best
         The best epoch, as `bloxdb.db.best` says.
     test
-        Measured once, with the weights of the best epoch.
+        Measured once, with the weights of the best epoch; a run that did not diverge has one, with NaN for
+        what was not measured.
     train_time
         Seconds of training and validation, without the test.
     more
@@ -136,6 +137,7 @@ class RunResult:
     device_workers: int | None = None
 
     def __post_init__(self) -> None:
+        of_type(self.diverged, bool, "diverged of a run")
         of_type(self.best, EpochResult, "the best epoch", or_none=True)
         of_type(self.test, Metrics, "test of a run", or_none=True)
         of_type(self.more, Mapping, "more of a run")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +94,10 @@ def test_an_epoch_is_kept_in_the_precision_of_the_release(empty_db: Database) ->
 
 def test_a_finished_run_has_its_result_in_the_precision_of_the_release(empty_db: Database) -> None:
     record = begun(empty_db)
-    write_epochs(record, 4)
+    record.begin(1)
     best = EpochResult(2, RESULT, Metrics(61.00049, 90.0, 1.0))
+    record.epoch(best)
+    write_epochs(record, 4)
     record.finish(RunResult(False, best, Metrics(60.12351, 80.0, 1.5000004), 99.7, device_workers=4))
     names = (
         "status, best_epoch, val_top1, test_top1, test_top5, test_loss, train_time_s, device_workers, message"
@@ -239,12 +242,28 @@ def test_who_lost_a_run_does_not_end_the_hold_of_who_has_it(empty_db: Database) 
     assert queue.claim() is None
 
 
-@pytest.mark.parametrize("end", [lambda r: finish(r), lambda r: r.fail("no"), lambda r: r.release()])
-def test_after_its_end_a_run_is_not_written_any_more(empty_db: Database, end: Any) -> None:
+ENDS: dict[str, tuple[Callable[[RunRecord], object], str]] = {
+    "finished": (finish, "ended by this record: it is finished"),
+    "diverged": (
+        lambda r: r.finish(RunResult(True, None, None, 1.0)),
+        "ended by this record: it is diverged",
+    ),
+    "failed": (lambda r: r.fail("no"), "ended by this record: it is failed"),
+    "given back": (lambda r: r.release(), "given back by this record; claim it again to go on"),
+    "once more": (lambda r: r.fail("no", once_more=True), "given back by this record; claim it again"),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_after_its_end_a_run_is_not_written_any_more(empty_db: Database, end: str) -> None:
+    finish_it, said = ENDS[end]
     record = claim(queue_of(empty_db, [1]))
     assert record is not None
-    end(record)
-    with pytest.raises(RunLostError, match="was taken over by another worker, or has ended"):
+    finish_it(record)
+    with pytest.raises(RunLostError, match=f"^architecture 1 was {said}"):
+        record.heartbeat()
+    assert claim(queue_of(empty_db, [1])) is not None or end != "given back"
+    with pytest.raises(RunLostError, match=f"^architecture 1 was {said}"):  # whoever else has it now
         record.heartbeat()
 
 

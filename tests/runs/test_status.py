@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 from collections.abc import Callable
 from dataclasses import replace
@@ -145,7 +146,7 @@ def test_the_overview_has_the_best_the_median_and_the_worst(empty_db: Database, 
     record = claim(queue)
     assert record is not None
     write_epochs(record, RECIPE.epochs)
-    record.finish(RunResult(False, BEST, None, 1.0))  # without a test
+    record.finish(RunResult(False, BEST, Metrics(math.nan, math.nan, math.nan), 1.0))  # without a test
     (row,) = runs.overview(empty_db)
     found = (row["best"], row["median"], row["worst"])
     assert found == (max(values), pytest.approx(statistics.median(values), abs=1e-4), min(values))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from bloxdb import Database, runs
-from bloxdb.runs import EpochResult, Intervals, RecipeFacts, RunQueue, RunRecord, RunResult
+from bloxdb.runs import EpochResult, Intervals, Metrics, RecipeFacts, RunQueue, RunRecord, RunResult
 from tests.runs.helpers import RESULT, claim
 
 EPOCH = EpochResult(1, RESULT, RESULT)
@@ -18,6 +20,10 @@ NO_TEXTS: dict[str, tuple[Any, str]] = {
     "NUL": ("a\0b", r"has a character that no database holds: 'a\\\\x00b'"),
     "half of a pair": ("a\ud800", r"has a character that no database holds: 'a\\\\ud800'"),
     "a list": (["x"], r"is a text, not \['x'\]"),
+}
+BLANK: dict[str, tuple[Any, str]] = {
+    "an empty one": ("", "is a text that says something, not ''"),
+    "a blank one": (" \t", "is a text that says something, not ' "),
 }
 NO_SETTINGS: dict[str, tuple[Any, str]] = {
     "NaN": ({"rate": float("nan")}, "finite numbers"),
@@ -64,6 +70,21 @@ OF_TEXTS: Wrong = {
     for kind, (value, message) in NO_TEXTS.items()
 }
 
+OF_BLANKS: Wrong = {
+    f"{what}: {kind}": (lambda db, say=say, value=value: say(db, value), f"{which} {message}")
+    for what, (say, which) in {
+        "RecipeFacts(dataset)": (
+            lambda _, value: RecipeFacts("wrong-2", value, 2),
+            "the name of a data set",
+        ),
+        "RecipeFacts(digest)": (lambda _, value: RecipeFacts("w-2", "digits", 2, digest=value), "a digest"),
+        "RunRecord.fail": (lambda db, value: record(db).fail(value), "a message"),
+        "RunRecord.fail, once more": (lambda db, value: record(db).fail(value, once_more=True), "a message"),
+        "RunRecord.release": (lambda db, value: record(db).release(value), "a message"),
+    }.items()
+    for kind, (value, message) in BLANK.items()
+}
+
 OF_SETTINGS: Wrong = {
     f"RecipeFacts(config): {kind}": (
         lambda _, value=value: RecipeFacts("wrong-2", "digits", 2, config=value),
@@ -94,6 +115,14 @@ OF_TYPES: Wrong = {
     "train of an epoch": (lambda _: EpochResult(1, (1, 2, 3), RESULT), "train of an epoch is a Metrics"),  # type: ignore[arg-type]
     "val of an epoch": (lambda _: EpochResult(1, RESULT, None), "val of an epoch is a Metrics, not None"),  # type: ignore[arg-type]
     "more of an epoch": (lambda _: EpochResult(1, RESULT, RESULT, [1]), "more of an epoch is a Mapping"),  # type: ignore[arg-type]
+    "diverged of a run": (
+        lambda _: RunResult(1, None, None, 1.0),  # type: ignore[arg-type]
+        "diverged of a run is a bool, not 1",
+    ),
+    "diverged of a run, a text": (
+        lambda _: RunResult("no", None, None, 1.0),  # type: ignore[arg-type]
+        "diverged of a run is a bool, not 'no'",
+    ),
     "best of a run": (lambda _: RunResult(False, 1, RESULT, 1.0), "best epoch is a EpochResult or None"),  # type: ignore[arg-type]
     "test of a run": (lambda _: RunResult(False, None, (1, 2), 1.0), "test of a run is a Metrics or None"),  # type: ignore[arg-type]
     "more of a run": (lambda _: RunResult(False, None, None, 1.0, [1]), "more of a run is a Mapping"),  # type: ignore[arg-type]
@@ -143,4 +172,46 @@ OF_EPOCHS: Wrong = {
     ),
 }
 
-WRONG: Wrong = {**OF_TEXTS, **OF_SETTINGS, **OF_TYPES, **OF_EPOCHS}
+OTHER = Metrics(51.0, 91.0, 1.4)
+PARTS: dict[str, EpochResult] = {
+    **{f"train_{name}": EpochResult(1, replace(RESULT, **{name: value}), RESULT) for name, value in vars(OTHER).items()},
+    **{f"val_{name}": EpochResult(1, RESULT, replace(RESULT, **{name: value})) for name, value in vars(OTHER).items()},
+    "more": EpochResult(1, RESULT, RESULT, {"val_loss": 9.0}),
+}  # fmt: skip
+
+
+OF_BESTS: Wrong = {
+    **{
+        f"{name}, {'diverged' if diverged else 'finished'}": (
+            lambda db, best=best, diverged=diverged: record(db, 2).finish(
+                RunResult(diverged, best, RESULT, 1.0)
+            ),
+            f"{'val_loss' if name == 'more' else name} of epoch 1 of architecture 7, its best, is "
+            r"\d+\.\d in the run's result, and was written as \d+\.\d; give the epoch as it was written",
+        )
+        for name, best in PARTS.items()
+        for diverged in (False, True)
+    },
+    "not measured": (
+        lambda db: record(db, 2).finish(
+            RunResult(False, EpochResult(1, RESULT, replace(RESULT, loss=math.nan)), RESULT, 1.0)
+        ),
+        "val_loss of epoch 1 of architecture 7, its best, is not measured in the run's result, and was "
+        "written as 1.5",
+    ),
+    "another val_top1": (
+        lambda db: record(db, 2).finish(RunResult(False, EPOCH, RESULT, 1.0, {"val_top1": 49.0})),
+        "val_top1 of epoch 1 of architecture 7, its best, is 49.0 in the run's result, and was written as "
+        "50.0",
+    ),
+    "a val_top1 of no epoch": (
+        lambda db: record(db, 2).finish(RunResult(True, None, None, 1.0, {"val_top1": 49.0})),
+        "has a val_top1, and no best epoch is given",
+    ),
+    "no test": (
+        lambda db: record(db, 2).finish(RunResult(False, EPOCH, None, 1.0)),
+        "the run of architecture 7 is finished, and no test is given; give Metrics, with nan for what",
+    ),
+}
+
+WRONG: Wrong = {**OF_TEXTS, **OF_BLANKS, **OF_SETTINGS, **OF_TYPES, **OF_EPOCHS, **OF_BESTS}
