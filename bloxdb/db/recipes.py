@@ -66,7 +66,8 @@ class RecipeFacts:
     config
         Every setting, by name, of what JSON has; None if not known.
     digest
-        A text that is equal for equal settings only, as a SHA-256; None if not known.
+        A text that is equal for equal settings only, as a SHA-256; None if not known. Of two recipes that
+        both have one it tells whether they are the same, else their settings do.
     first_epoch_is_best
         Whether epoch 1 of its runs has the best epoch's validation instead of its own, as in release files
         that the original's trainer made.
@@ -88,9 +89,9 @@ class RecipeFacts:
     def __post_init__(self) -> None:
         given = {
             "name": text(self.name, "a recipe's name"),
-            "dataset": text(self.dataset, "the name of a data set", longest=LONGEST_NAME),
+            "dataset": text(self.dataset, "the name of a data set", longest=LONGEST_NAME, filled=True),
             "epochs": integer(self.epochs, "the number of epochs", low=0, high=EPOCHS.stop - 1),
-            "digest": None if self.digest is None else text(self.digest, "a digest", longest=_LONGEST_DIGEST),
+            "digest": None if self.digest is None else _digest(self.digest),
             "config": None if self.config is None else settings(self.config, "the settings of a recipe"),
         }
         if self.images is not None:
@@ -135,7 +136,8 @@ class RecipeFacts:
             if None not in (ours, theirs) and ours != theirs:
                 settings = self._settings(other) if name == "digest" else ""
                 return settings or f"{name} {_shown(ours)} there, {_shown(theirs)} here"
-        return ""
+        has_digests = None not in (self.digest, other.digest)  # which tell then whether settings are equal
+        return "" if has_digests else differing(self.config, other.config)
 
     def _settings(self, other: RecipeFacts) -> str:
         """The settings in which two recipes differ; empty if those of one are not known."""
@@ -178,6 +180,10 @@ def differing(ours: Mapping[str, Any] | None, theirs: Mapping[str, Any] | None) 
     return "; ".join(
         f"{name} {ours.get(name, 'left out')} there, {theirs.get(name, 'left out')} here" for name in names
     )
+
+
+def _digest(given: str) -> str:
+    return text(given, "a digest", longest=_LONGEST_DIGEST, filled=True)
 
 
 def _images(given: Images) -> Images:

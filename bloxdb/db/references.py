@@ -75,7 +75,8 @@ def recipe_for(session: Session, facts: RecipeFacts, advice: str) -> Recipe:
     if images is not None:
         found.train_images, found.val_images, found.test_images = images
     if found.digest is None:
-        found.config, found.digest = facts.config, facts.digest
+        found.config = found.config if facts.config is None else facts.config
+        found.digest = facts.digest
     found.first_epoch_is_best = found.first_epoch_is_best or facts.first_epoch_is_best
     session.flush()
     return found

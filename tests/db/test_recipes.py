@@ -53,7 +53,16 @@ def test_facts_have_pythons_own_types() -> None:
             {"digest": "e", "config": {"lr": 0.2}},
             "lr 0.1 there, 0.2 here; of [1, {'deep': None}] there, left out here",
         ),
-        ({"digest": None, "config": {"lr": 0.2}}, ""),
+        (
+            {"digest": None, "config": {"lr": 0.2}},
+            "lr 0.1 there, 0.2 here; of [1, {'deep': None}] there, left out here",
+        ),
+        ({"digest": None, "config": WHOLE.config}, ""),
+        (
+            {"digest": None, "config": {}},
+            "lr 0.1 there, left out here; of [1, {'deep': None}] there, left out here",
+        ),
+        ({"config": {"lr": 0.2}}, ""),  # their digests are the same
         ({"images": None, "digest": None}, ""),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from sqlalchemy import select
 import bloxdb
 from bloxdb import Database, QueryError, Recipe, ReleaseError, Run
 from bloxdb.db import Images, RecipeFacts, references
+from bloxdb.runs import RunQueue
 
 FACTS = RecipeFacts("r", "digits", 3, config={"lr": 1}, digest="d1")
 
@@ -62,6 +64,35 @@ def test_another_recipe_of_the_name_is_refused(empty_db: Database, other: Recipe
     expected = rf"another recipe named r already \({message}\); rename it"
     with pytest.raises(ReleaseError, match=expected), empty_db.transaction() as session:
         references.recipe_for(session, other, "rename it")
+
+
+@pytest.mark.parametrize("digests", [(None, None), ("d1", None), (None, "d1"), ("d1", "d2")])
+def test_two_settings_of_one_name_are_refused_with_digests_or_without(
+    empty_db: Database, digests: tuple[str | None, str | None]
+) -> None:
+    ours, theirs = (
+        RecipeFacts("r", "digits", 3, config={"lr": at}, digest=digest) for at, digest in enumerate(digests)
+    )
+    RunQueue(empty_db, [0], ours, 0)
+    with pytest.raises(
+        ReleaseError, match=r"another recipe named r already \(lr 0 there, 1 here\); train into"
+    ):
+        RunQueue(empty_db, [0], theirs, 0)
+    assert empty_db.rows_of(select(Recipe.config, Recipe.digest)) == [
+        {"config": {"lr": 0}, "digest": digests[0]}
+    ]
+
+
+@pytest.mark.parametrize(
+    "later", [{}, {"digest": "d1"}, {"config": {"lr": 1}}, {"config": {"lr": 1}, "digest": "d1"}]
+)
+def test_settings_without_a_digest_are_not_forgotten(empty_db: Database, later: dict[str, Any]) -> None:
+    with empty_db.transaction() as session:
+        references.recipe_for(session, RecipeFacts("r", "digits", 3, config={"lr": 1}), "go")
+    with empty_db.transaction() as session:
+        references.recipe_for(session, RecipeFacts("r", "digits", 3, **later), "go")
+    (row,) = empty_db.rows_of(select(Recipe.config, Recipe.digest))
+    assert row == {"config": {"lr": 1}, "digest": later.get("digest")}
 
 
 def test_a_recipe_of_the_same_settings_keeps_the_name_that_it_came_in_under(empty_db: Database) -> None:
