@@ -19,7 +19,8 @@ from bloxdb.arguments import one_or_more
 from bloxdb.counts import Counts, Report
 from bloxdb.db.access import refusal
 from bloxdb.db.conflicts import Conflicts
-from bloxdb.db.database import Database, asked, open
+from bloxdb.db.connection import locate_other
+from bloxdb.db.database import Database, asked, open_url
 from bloxdb.db.dialects import engines_of
 from bloxdb.db.epochs import EpochWriter, read_epochs, whole_runs
 from bloxdb.db.recipes import RecipeFacts, differing
@@ -121,6 +122,8 @@ def merge(
         Runs contradict each other, and nothing says which to prefer; nothing was merged.
     QueryError
         There is no such preference, or there are no others.
+    DatabaseNotFoundError
+        One of the others is not there, or was not named: a blank path is none.
     ReleaseError
         A recipe of the same name is another one, or the epochs of a run are not whole.
     """
@@ -133,7 +136,8 @@ def merge(
     report, preference = MergeReport(), Preference(prefer)
     new_archs: set[int] = set()
     with ExitStack() as stack:
-        opened = [stack.enter_context(open(place, read_only=True, current=False)) for place in places]
+        urls = [locate_other(place, "a database that gives") for place in places]
+        opened = [stack.enter_context(open_url(url, read_only=True, current=False)) for url in urls]
         for other in opened:
             event.listen(other.engine, "handle_error", partial(_named, other), retval=True)
         sources = [(other.name, stack.enter_context(other.snapshot())) for other in opened]

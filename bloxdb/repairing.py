@@ -19,7 +19,7 @@ from bloxdb.checking import Finding, check, gapped_runs, wrong_best
 from bloxdb.counts import Report, counted
 from bloxdb.db.access import beside, refusal
 from bloxdb.db.best import BEST_FIRST
-from bloxdb.db.connection import check_file, locate, path_of
+from bloxdb.db.connection import check_file, locate, locate_other, path_of
 from bloxdb.db.creation import open_or_create
 from bloxdb.db.dialects import engines_of
 from bloxdb.db.schema import Device, Env, Epoch, Latency, Recipe, Run
@@ -100,6 +100,36 @@ def file_to_repair(path_or_url: str | os.PathLike[str] | None = None) -> Path:
     return path
 
 
+def place_of_copy(damaged: Path, copy: str | os.PathLike[str] | None) -> Path:
+    """Where the copy of a damaged file goes.
+
+    Parameters
+    ----------
+    damaged
+        The file.
+    copy
+        The new file; ``NAME.repaired.db`` beside it if None.
+
+    Returns
+    -------
+    pathlib.Path
+        The new file.
+
+    Raises
+    ------
+    DatabaseNotFoundError
+        It is blank, or no name of a database.
+    DatabaseError
+        It is on a server.
+    """
+    if copy is None:
+        return damaged.with_name(f"{damaged.stem}.repaired{damaged.suffix}")
+    target = path_of(locate_other(copy, "a repaired copy"))
+    if target is None:
+        raise DatabaseError("a repaired copy is a file; name it by its path")
+    return target
+
+
 def repair(
     path_or_url: str | os.PathLike[str] | None = None,
     *,
@@ -134,10 +164,7 @@ def repair(
         It is on a server, or nothing at all can be read.
     """
     damaged = file_to_repair(path_or_url)
-    beside_it = damaged.with_name(f"{damaged.stem}.repaired{damaged.suffix}")
-    target = beside_it if copy is None else path_of(locate(copy))
-    if target is None:
-        raise DatabaseError("a repaired copy is a file; name it by its path")
+    target = place_of_copy(damaged, copy)
     report = RepairReport(target)
     with open_or_create(target) as (db, is_new):
         if not is_new:

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 import bloxdb
 from bloxdb import Database
 from bloxdb.db import RecipeFacts
+from tests.cli.helpers import bloxdb as command
 from tests.conftest import GOLDEN
 from tests.helpers import parameters_of, public_entries
 
@@ -144,6 +145,64 @@ def test_what_names_no_database_is_told(entry: str, kind: str) -> None:
     told = f"a database is named by a text, not by an object of type {type(wrong).__name__}; write a path"
     with pytest.raises(bloxdb.DatabaseNotFoundError, match=told), ExitStack() as stack:
         stack.enter_context(BY_PATH[entry](wrong))
+
+
+OTHERS: dict[str, Callable[[Any, Database], object]] = {
+    "merge": lambda other, db: bloxdb.merge(other, db),
+    "merge, one of several": lambda other, db: bloxdb.merge([db.path, other], db),
+    "backup": lambda other, db: bloxdb.backup(other, db),
+    "repair, copy": lambda other, db: bloxdb.repair(db.path, copy=other),
+}
+"""Whatever names a database beside the one that is asked; add yours."""
+
+COMMANDS: dict[str, Callable[[str], list[str]]] = {
+    "merge": lambda other: ["merge", other],
+    "merge, one of several": lambda other: ["merge", "x.db", other],
+    "backup": lambda other: ["backup", other],
+    "check --repair": lambda other: ["check", f"--repair={other}"],
+}
+"""The same of the command line."""
+
+BLANK = ["", " ", "\t\n"]
+
+
+@pytest.mark.parametrize("blank", [*BLANK, None])
+@pytest.mark.parametrize("way", OTHERS)
+def test_another_database_has_to_be_named(
+    way: str, blank: str | None, db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BLOXDB_URL", str(tmp_path / "another.db"))
+    if blank is None and way == "repair, copy":
+        return  # it is the usual place
+    with pytest.raises(bloxdb.DatabaseNotFoundError, match="named by its path, not by ['N].*: only the"):
+        OTHERS[way](blank, db)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("blank", BLANK)
+@pytest.mark.parametrize("way", COMMANDS)
+def test_a_command_has_to_name_another_database(way: str, blank: str, db: Database, tmp_path: Path) -> None:
+    words = [*COMMANDS[way](blank), "--db", db.path]
+    if "several" in way:
+        shutil.copy(db.path or "", tmp_path / "x.db")
+    before = list(tmp_path.iterdir())
+    told = command(*words, code=1, cwd=tmp_path, BLOXDB_URL=str(tmp_path / "another.db")).stderr
+    assert re.match("Error: (a .* is named by its path, not by '|a path is blank: name a file)", told)
+    assert told.count("\n") == 1
+    assert list(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("blank", BLANK)
+@pytest.mark.parametrize("way", ["open", "check", "upgrade"])
+def test_the_database_that_is_asked_may_be_left_blank(
+    way: str, blank: str, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BLOXDB_URL", str(db.path))
+    with ExitStack() as stack:
+        found = BY_PATH[way](blank)
+        if isinstance(found, Database):
+            stack.enter_context(found)
 
 
 def test_a_password_in_a_url_is_not_repeated() -> None:

@@ -15,7 +15,9 @@ from bloxdb.cli.common import PATH, db_option, json_option, progress_bar, show_j
 from bloxdb.cli.terminal import note, say
 from bloxdb.db.backups import backup as back_up
 from bloxdb.db.database import open
-from bloxdb.repairing import file_to_repair, repair
+from bloxdb.repairing import file_to_repair, place_of_copy, repair
+
+_BESIDE = "\0"  # where no copy is named: no argument of a command can be that
 
 
 @click.command()
@@ -43,7 +45,7 @@ def backup(target: Path, db: str | None, compact: bool, as_json: bool) -> None:
     "--repair",
     "copy",
     is_flag=False,
-    flag_value="",
+    flag_value=_BESIDE,
     metavar="[COPY]",
     help="Write what can be read and repaired into a new file, NAME.repaired.db if it is not named.",
 )
@@ -55,7 +57,8 @@ def check(db: str | None, copy: str | None, as_json: bool) -> None:
     The database itself is never changed.
     """
     if copy is not None:
-        file_to_repair(db)
+        damaged = file_to_repair(db)
+        copy = str(place_of_copy(damaged, None if copy == _BESIDE else copy))
     with progress_bar("checking") as shown:
         report = look(db, progress=shown)
     told: dict[str, Any] = {"database": report.database, "findings": report.findings}
@@ -64,7 +67,7 @@ def check(db: str | None, copy: str | None, as_json: bool) -> None:
     is_whole = not report.findings
     if copy is not None and not is_whole:
         with progress_bar("repairing") as shown:
-            repaired = repair(db, copy=copy or None, progress=shown)
+            repaired = repair(db, copy=copy, progress=shown)
         is_whole = repaired.is_whole
         told["repair"] = asdict(repaired)
         if not as_json:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 
 from bloxdb.counts import Report
 from bloxdb.db.access import Place, new_file
-from bloxdb.db.connection import locate, path_of, share
+from bloxdb.db.connection import locate_other, path_of, share
 from bloxdb.db.database import Database, asked
 from bloxdb.db.passwords import for_tools, hidden
 from bloxdb.db.watching import watched
@@ -100,9 +100,7 @@ def backup(
 
 
 def _target(path: str | os.PathLike[str]) -> Path:
-    if not isinstance(path, str | os.PathLike) or not os.fspath(path).strip():
-        raise DatabaseNotFoundError(f"a backup is a file; name it by its path, not by {path!r:.80}")
-    url = locate(path)
+    url = locate_other(path, "a backup")
     target = path_of(url)
     if target is None:
         raise DatabaseNotFoundError(f"a backup is a file; name it by its path, not by {hidden(url)}")

@@ -95,6 +95,25 @@ def locate(path_or_url: str | os.PathLike[str] | None) -> URL:
     return url.set(drivername=f"{backend}+{ours}")
 
 
+def locate_other(path_or_url: str | os.PathLike[str] | None, what: str) -> URL:
+    """`locate` for a database beside the one that is asked: nothing stands for it where it is blank.
+
+    Raises
+    ------
+    DatabaseNotFoundError
+        It is blank or None, or as `locate` says.
+    NotADatabaseError
+        As `locate` says.
+    """
+    given = "" if path_or_url is None else path_or_url
+    if isinstance(given, str | os.PathLike) and not os.fspath(given).strip():
+        raise DatabaseNotFoundError(
+            f"{what} is named by its path, not by {path_or_url!r:.80}: only the database that is asked may "
+            "be left blank"
+        )
+    return locate(path_or_url)
+
+
 def _file_at(path: str) -> URL:
     """The URL of a file that was named by its path."""
     if found := _HALF_URL.match(path):
