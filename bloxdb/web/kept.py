@@ -43,12 +43,7 @@ class Kept:
 
     def tag(self) -> str:
         """What changes when somebody writes, as HTTP's ETag: sizes and times of the file and of its WAL."""
-        found = []
-        for path in (self.path, beside(self.path, "-wal")):
-            with suppress(FileNotFoundError):
-                known = path.stat()
-                found.append(f"{known.st_ino:x}-{known.st_size:x}-{known.st_mtime_ns:x}")
-        return f'"{"-".join(found)}"'
+        return f'"{_like(self.path)}"'
 
     def answer(self, name: str, tables: str) -> Answer:
         """What is answered to a name.
@@ -110,25 +105,42 @@ class Kept:
             return self._db
 
 
-_known: dict[str, Kept | None] = {}
+_known: dict[str, Kept] = {}
+_others: dict[str, str] = {}  # what files that are none of ours were like as they were looked at
 _at_once = Lock()
 
 
 def kept_for(path: str | os.PathLike[str]) -> Kept | None:
-    """The database of a file, one for each; None if the file is none of ours.
+    """The database of a file, one for each; None as long as the file is none of ours.
 
     Parameters
     ----------
     path
         The file.
     """
-    place = str(Path(path).absolute())
-    if place in _known:
-        return _known[place]
+    place = Path(path).absolute()
+    name = str(place)
+    if name in _known:
+        return _known[name]
     with _at_once:
-        if place not in _known:
-            _known[place] = Kept(Path(place)) if _is_ours(Path(place)) else None
-        return _known[place]
+        like = _like(place)  # before it is looked at: what is written meanwhile is looked at again
+        if _others.get(name) == like:
+            return None
+        if not _is_ours(place):
+            _others[name] = like
+            return None
+        _others.pop(name, None)
+        return _known.setdefault(name, Kept(place))
+
+
+def _like(path: Path) -> str:
+    """What changes when somebody writes a file or its WAL: sizes and times; empty where there is none."""
+    found = []
+    for each in (path, beside(path, "-wal")):
+        with suppress(OSError):
+            known = each.stat()
+            found.append(f"{known.st_ino:x}-{known.st_size:x}-{known.st_mtime_ns:x}")
+    return "-".join(found)
 
 
 def _is_ours(path: Path) -> bool:

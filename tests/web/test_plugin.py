@@ -16,6 +16,7 @@ from datasette.app import Datasette
 import bloxdb
 from bloxdb.web import page
 from bloxdb.web.answers import answer, names
+from bloxdb.web.kept import kept_for
 from tests.web.conftest import DEVICE
 
 HOME = "/-/bloxdb/explored"
@@ -206,3 +207,29 @@ def test_a_name_of_any_letters_is_served(explored_file: Path, tmp_path: Path) ->
     assert response.status_code == 302
     assert site.get(f"{response.headers['location']}data/about.json").json()["title"] == "mein näme & co"
     site.close()
+
+
+BEFORE = {"nothing": None, "an empty file": b"", "another file": b"something else", "another database": None}
+
+
+@pytest.mark.parametrize("how", ["in its place", "written over it"])
+@pytest.mark.parametrize("before", BEFORE)
+def test_a_file_that_becomes_a_database_of_ours_is_found(
+    before: str, how: str, other_file: Path, explored_file: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "later.db"
+    content = other_file.read_bytes() if before == "another database" else BEFORE[before]
+    if content is not None:
+        path.write_bytes(content)
+    assert kept_for(path) is None
+    assert kept_for(path) is None
+    if how == "in its place":
+        (tmp_path / "new.db").symlink_to(explored_file)
+        (tmp_path / "new.db").replace(path)
+    else:
+        shutil.copyfile(explored_file, path)
+    found = kept_for(path)
+    assert found is not None
+    assert kept_for(path) is found
+    with found.open() as db:
+        assert db.rows("SELECT count(*) AS n FROM archs") == [{"n": bloxdb.space.NUM_ARCHS}]
