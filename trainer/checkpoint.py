@@ -58,6 +58,17 @@ def check_folder(folder: Path) -> None:
         ) from error
 
 
+def probe_folder(folder: Path) -> None:
+    """`check_folder` where nothing is to be written yet: a folder that it makes is removed."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        check_folder(folder)
+    finally:
+        for path in made:
+            with suppress(OSError):  # it was not made, or somebody else has put something into it
+                path.rmdir()
+
+
 def sweep(folder: Path, session: Session) -> None:
     """Remove checkpoints of runs that have ended, whose worker was killed before it could.
 

@@ -79,7 +79,7 @@ def train(
             sweep(job.checkpoints, db.reader)
         with Stop(grace=job.grace).on_signals() as stop:
             if len(where) == 1:
-                _work_here(job, where[0], tell, stop)
+                _work_here(job, where[0], data, tell, stop)
                 died = 0
             else:
                 died = _Fleet(job, where, tell, stop).run()
@@ -114,11 +114,11 @@ def check_places(recipe: TrainingRecipe, where: Sequence[Place], graphs: bool | 
             raise QueryError("compiling takes minutes on a CPU and gains nothing there; leave --compile out")
 
 
-def _work_here(job: Job, place: Place, tell: Callable[[Event], None], stop: Stop) -> None:
+def _work_here(job: Job, place: Place, data: DataSet, tell: Callable[[Event], None], stop: Stop) -> None:
     before = torch.get_num_threads()
     place.settle()
     try:
-        work(job, place, tell, stop)
+        work(job, place, tell, stop, data=data)
     finally:
         torch.set_num_threads(before)
 

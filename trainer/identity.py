@@ -70,8 +70,13 @@ def is_given_up(ours: Mapping[str, str], theirs: Mapping[str, str]) -> bool:
 def checkpoints_folder(db: Database) -> Path:
     """Where the checkpoints of a database are if nothing is said: a folder of its own, beside its file."""
     if db.path is not None:
-        return db.path.with_name(f"{db.path.name}.checkpoints")
+        return checkpoints_beside(db.path)
     return platformdirs.user_data_path("bloxdb") / "checkpoints"
+
+
+def checkpoints_beside(path: Path) -> Path:
+    """The folder for checkpoints of a database in a file, which need not be there yet."""
+    return path.with_name(f"{path.name}.checkpoints")
 
 
 NO_FOLDER = (

@@ -201,8 +201,10 @@ def prepare(db: Database, job: Job, data: DataSet) -> RunQueue:
     return queue
 
 
-def work(job: Job, place: Place, tell: Callable[[Event], None], stop: Stop) -> None:
-    """Train until no run of the job is left, or `stop`.
+def work(
+    job: Job, place: Place, tell: Callable[[Event], None], stop: Stop, *, data: DataSet | None = None
+) -> None:
+    """Train until no run of the job is left, or `stop`; `data` is that of the job, if it is there already.
 
     Raises
     ------
@@ -211,7 +213,7 @@ def work(job: Job, place: Place, tell: Callable[[Event], None], stop: Stop) -> N
     """
     device = torch.device(place.device)
     with open(job.db, current=False) as db:
-        data = data_of(job).to(device)
+        data = (data or data_of(job)).to(device)
         queue = prepare(db, job, data)
         env_id = environment_id(environment(device), db)
         worker = Worker(job, data, tell, stop, place.workers)

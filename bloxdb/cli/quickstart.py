@@ -100,7 +100,7 @@ def _database(place: Path, recipe: TrainingRecipe) -> Database:
         return db
     if folder.exists() and not (folder.is_dir() and _is_ours(folder)):
         raise DatabaseExistsError(f"{folder} exists already; name another folder, or remove it")
-    check_means(recipe)
+    check_means(recipe, place)
     say(f"1. Creating {place} with all 91,125 architectures")
     return create(place)
 

@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,17 +18,21 @@ from bloxdb.cli.terminal import note, say
 from bloxdb.codecs.header import MAX_EPOCHS
 from bloxdb.counts import Counts
 from bloxdb.db import DATASETS, RELEASED, Database, open, open_or_create
+from bloxdb.db.creation import file_to_make
 from bloxdb.db.references import known_recipe
 from bloxdb.errors import DatabaseExistsError, QueryError
 from bloxdb.runs.heartbeat import Intervals
 from bloxdb.runs.status import finished_archs, unfinished_count
 from bloxdb.trainer import part
 from bloxdb.trainer.estimate import estimate
-from bloxdb.trainer.identity import KEPT, checkpoints_folder
+from bloxdb.trainer.identity import KEPT, checkpoints_beside, checkpoints_folder
 from bloxdb.trainer.naming import check_recipe
 from bloxdb.trainer.recipe import PRECISIONS, VARIANTS, TrainingRecipe, default_recipe, make_recipe
 from bloxdb.trainer.sources import is_own, name_of
 from bloxdb.trainer.threads import wait_passively
+
+if TYPE_CHECKING:
+    from bloxdb.trainer.images import DataSet
 
 Pause = tuple[int | None, float | None]
 
@@ -214,20 +218,21 @@ def train(
     }
     given = {name: value for name, value in changes.items() if value is not None}
     options["checkpoint_every"], options["checkpoint_seconds"] = options.pop("checkpoint_every")
+    data = None
     source = dataset if dataset is not None and is_own(dataset) else None
     if source is not None:
         wait_passively()
         data = part("data").load_data(source)
         dataset, given["data_digest"] = data.name, data.digest
     recipe = make_recipe(dataset, config, given)
+    if (place := file_to_make(db)) is not None:  # before there is one, which nothing could be trained into
+        data = check_means(recipe, place, data=data, download=download, source=source, **options)
 
     def what_is_left() -> list[int]:
         with open_or_create(db) as (opened, is_new):  # for no longer: workers need it under its own name
             check_recipe(opened.reader, recipe)
             name = _name_in(opened, recipe)
             found = chosen_archs(opened, chosen, seed, lambda: finished_archs(name, seed, opened))
-            if is_new and found:  # a new one goes again where nothing can be trained into it
-                check_means(recipe, download=download, source=source, **options)
         if is_new:
             note(f"created {opened.name}")
         return found
@@ -241,7 +246,8 @@ def train(
         note("nothing is missing")
         return
     with open(db) as again:
-        if not train_shown(again, arch_ids, recipe, seed, download=download, source=source, **options):
+        options |= {"download": download, "source": source, "data": data}
+        if not train_shown(again, arch_ids, recipe, seed, **options):
             note("not all runs have ended; the same command goes on with them")
             sys.exit(INTERRUPTED)
 
@@ -252,6 +258,7 @@ def train_shown(
     recipe: TrainingRecipe,
     seed: int,
     *,
+    data: DataSet | None = None,
     download: bool = False,
     gpus: str | None = None,
     per_gpu: int = 1,
@@ -276,7 +283,7 @@ def train_shown(
     )
     name = _name_in(db, recipe)
     board = Board(len(arch_ids), lambda: unfinished_count(arch_ids, name, seed, db))
-    data = worker.data_of(job, download=download)
+    data = data or worker.data_of(job, download=download)
     say(expected(db, recipe, board.left, [place.device for place in where]))
     with shown(board) as tell:
         finished: bool = fleet.train(job, where, tell, data=data)
@@ -285,25 +292,32 @@ def train_shown(
 
 def check_means(
     recipe: TrainingRecipe,
+    place: Path,
     *,
+    data: DataSet | None = None,
     source: str | None = None,
     download: bool = False,
     gpus: str | None = None,
     per_gpu: int = 1,
     threads: int | None = None,
     data_dir: Path | None = None,
+    checkpoint_dir: Path | None = None,
     graphs: bool | None = None,
     heartbeat: float = Intervals.every,
     dead_after: float = Intervals.dead_after,
     tensorboard: Path | None = None,
     **others: Any,
-) -> None:
+) -> DataSet:
     """Refuse what cannot train here, before there is a database for it.
 
     Parameters
     ----------
     recipe
         How is to be trained.
+    place
+        The file that the database will be in.
+    data
+        The data set, where it is there already.
     source
         A data set of one's own.
     download
@@ -312,6 +326,8 @@ def check_means(
         Where, as the command's options say it.
     data_dir
         The folder of the data set.
+    checkpoint_dir
+        The folder for checkpoints; beside the database if None.
     graphs
         Whether a GPU's steps are recorded.
     heartbeat, dead_after
@@ -321,6 +337,11 @@ def check_means(
     others
         What the command is told besides.
 
+    Returns
+    -------
+    DataSet
+        What is trained on, on the CPU.
+
     Raises
     ------
     MissingExtraError
@@ -329,6 +350,8 @@ def check_means(
         The data set is not there.
     QueryError
         There is no such GPU, or it cannot train so; the data set is another one; signs of life are too rare.
+    TrainingError
+        Checkpoints cannot be written.
     """
     Intervals(heartbeat, dead_after)
     wait_passively()
@@ -336,7 +359,9 @@ def check_means(
     fleet.check_places(recipe, devices.places(gpus, per_gpu, threads), graphs)
     if tensorboard is not None:
         part("scalars").writer()
-    worker.data_for(recipe, source, folder=data_dir, download=download)
+    part("checkpoint").probe_folder(checkpoint_dir or checkpoints_beside(place))
+    found: DataSet = data or worker.data_for(recipe, source, folder=data_dir, download=download)
+    return found
 
 
 def _name_in(db: Database, recipe: TrainingRecipe) -> str:

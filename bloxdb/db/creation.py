@@ -99,12 +99,37 @@ def open_or_create(path_or_url: str | os.PathLike[str] | None = None) -> Iterato
         Another process made one meanwhile; what followed has to be done again, in that one.
     """
     url = locate(path_or_url)
-    path = path_of(url)
     with ExitStack() as stack:
-        if path is None or path.exists():
+        if (path := _to_make(url)) is None:
             yield stack.enter_context(open_url(url, current=False)), False
         else:
             yield stack.enter_context(_new_file(path)), True
+
+
+def file_to_make(path_or_url: str | os.PathLike[str] | None = None) -> Path | None:
+    """The file that `open_or_create` would make now; None for one that is there, and for a server.
+
+    Parameters
+    ----------
+    path_or_url
+        A file or an SQLAlchemy URL; None means the database that `bloxdb.open` takes then.
+
+    Returns
+    -------
+    pathlib.Path or None
+        The file.
+
+    Raises
+    ------
+    DatabaseNotFoundError, NotADatabaseError
+        It is no place for a database.
+    """
+    return _to_make(locate(path_or_url))
+
+
+def _to_make(url: URL) -> Path | None:
+    path = path_of(url)
+    return None if path is None or path.exists() else path
 
 
 @dataclass(frozen=True, repr=False)

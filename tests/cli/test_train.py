@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -186,3 +187,57 @@ def test_what_cannot_be_trained_makes_no_database(options: str, told: str, tmp_p
     assert told in done.stderr
     assert "created" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+IN_THE_WAY: dict[str, tuple[str, ...]] = {
+    "a file": ("--checkpoint-dir", "file"),
+    "below a file": ("--checkpoint-dir", "file/checkpoints"),
+    "beside the database": (),
+    "a dangling link": ("--checkpoint-dir", "dangling"),
+}
+
+
+@pytest.mark.parametrize("way", IN_THE_WAY)
+def test_checkpoints_that_cannot_be_written_are_found_before_there_is_a_database(
+    way: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("something else")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    if way == "beside the database":
+        (tmp_path / "new.db.checkpoints").write_text("something else")
+    before = sorted(tmp_path.iterdir())
+    done = command("train", "--db", "new.db", *ONE, *IN_THE_WAY[way], code=1, cwd=tmp_path)
+    assert re.fullmatch(
+        "Error: checkpoints cannot be written to .*; name another folder with .*\n", done.stderr
+    )
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_folders_for_checkpoints_are_left_by_no_run_that_never_begins(tmp_path: Path) -> None:
+    command(
+        "train", "--db", "a/new.db", *ONE, "--checkpoint-dir", "b/c", "--arch", "nobody", code=1, cwd=tmp_path
+    )
+    assert not (tmp_path / "b").exists()
+
+
+COUNTING = """
+import numpy as np
+
+def flowers():
+    with open("calls", "a") as told:
+        told.write("x")
+    draw = np.random.default_rng(0)
+    images = draw.integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
+    splits = np.array(["train", "train", "val", "test"])[np.arange(40) % 4]
+    return {"images": images, "labels": np.arange(40) % 3, "splits": splits}
+"""
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_data_set_is_loaded_once(is_new: bool, tmp_path: Path) -> None:
+    (tmp_path / "counting.py").write_text(COUNTING)
+    if not is_new:
+        command("init", "--db", "new.db", cwd=tmp_path)
+    words = ("train", "--db", "new.db", "--dataset", "counting:flowers", "--arch", 405, "--epochs", 1)
+    command(*words, cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{Path.cwd()}")
+    assert (tmp_path / "calls").read_text() == "x"
