@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import URL
 
+_HOST_AND_PORT = re.compile(r"[a-zA-Z0-9.-]*:[0-9]*")
 _FIELD = re.compile(r"((?:\\.|[^:\\])*)(?::|$)")
 
 
@@ -32,8 +33,34 @@ def found_passwords(url: URL) -> Iterator[str | None]:
             ","
         )
         ports = str(url.port or _option(url, "port", "PGPORT") or 5432).split(",")
-        for host, port in zip(hosts, ports * len(hosts) if len(ports) == 1 else ports, strict=False):
+        pairs = [(host, port or "5432") for host, port in with_ports(url)] or zip(
+            hosts, ports * len(hosts) if len(ports) == 1 else ports, strict=False
+        )
+        for host, port in pairs:
             yield _matching(lines, (host or "localhost", port, database, user))
+
+
+def with_ports(url: URL) -> list[tuple[str, str]]:
+    """The hosts among the options of a URL where each has its port with it; empty where they have not.
+
+    SQLAlchemy takes them so where there are several, and one that is a name or an address of IPv4.
+
+    Parameters
+    ----------
+    url
+        The URL.
+
+    Examples
+    --------
+    >>> from sqlalchemy import make_url
+    >>> with_ports(make_url("postgresql:///blox?host=a:5433")), with_ports(make_url("postgresql:///blox?host=a"))
+    ([('a', '5433')], [])
+    """
+    given = url.query.get("host", ())
+    if isinstance(given, str):
+        given = (given,) if "port" not in url.query and _HOST_AND_PORT.fullmatch(given) else ()
+    parts = [host.partition(":") for host in given]
+    return [(name, port) for name, _, port in parts]
 
 
 def _option(url: URL, name: str, variable: str) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 from sqlalchemy import URL
 
 from bloxdb.db.dialects import engines_of
+from bloxdb.db.libpq import with_ports
 
 _USERS = re.compile(r"^([\w+.-]+:/{0,2}[^:/@]*):.*@", re.DOTALL)
 _OPTION = re.compile(r"([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
@@ -61,11 +62,10 @@ def for_tools(url: URL) -> str:
         for name, value in url.query.items()
         if name not in secrets
     }
-    if isinstance(hosts := url.query.get("host"), tuple):
-        parts = [host.partition(":") for host in hosts]
-        options["host"] = ",".join(name for name, _, _ in parts)
-        if any(port for _, _, port in parts):
-            options["port"] = ",".join(port for _, _, port in parts)  # nothing is the usual one
+    if hosts := with_ports(url):
+        options["host"] = ",".join(name for name, _ in hosts)
+        if any(port for _, port in hosts):
+            options["port"] = ",".join(port for _, port in hosts)  # nothing is the usual one
     user = "" if url.username is None else f"{quote(url.username, safe='')}@"
     host = f"[{url.host}]" if ":" in (url.host or "") else url.host or ""
     port = "" if url.port is None else f":{url.port}"

@@ -71,7 +71,7 @@ def why_not(sql: str) -> str:
     >>> why_not("selec 1")
     'syntax error at or near "selec"; a query begins with SELECT'
     """
-    at = _start_of(sql)
+    at = first = _start_of(sql)
     while at is not None and sql.startswith((";", ")"), at):
         at = _start_of(sql, at + 1)
     if at is None:
@@ -80,7 +80,7 @@ def why_not(sql: str) -> str:
         return NO_ROWS
     if _OTHER_WORD.match(sql, at):
         return ONLY_READS
-    found = re.compile(r"\w{1,60}|.", re.DOTALL).match(sql, at)
+    found = re.compile(r"\w{1,60}|.", re.DOTALL).match(sql, at if first is None else first)
     return f'syntax error at or near "{found[0] if found else ""}"; a query begins with SELECT'
 
 

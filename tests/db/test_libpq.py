@@ -11,6 +11,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq import PGconn
 from sqlalchemy import URL, make_url
 
+from bloxdb.db.libpq import found_passwords, with_ports
 from bloxdb.db.passwords import for_a_pickle, password_of
 
 PASSFILE = r"""# a comment:*:*:*:no
@@ -132,3 +133,23 @@ def test_a_service_file_could_say_something_else(monkeypatch: pytest.MonkeyPatch
     url = make_url(URLS[0]).set(password="secret")
     monkeypatch.setenv("PGSERVICE", "blox")
     assert not is_left_out(url)
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ("host=db.example:5433", ["other"]),
+        ("host=db.example:", ["secret"]),
+        ("host=db.example:5433&host=db.example:5432", ["other", "secret"]),
+        ("host=db.example:5433&host=db.example", ["other", "secret"]),
+        ("host=db.example,db.example&port=5432,5433", ["secret", "other"]),
+        ("host=db.example:5434", [None]),
+    ],
+)
+def test_a_port_may_stand_with_its_host(options: str, found: list[str | None]) -> None:
+    url = make_url(f"postgresql+psycopg://me@/blox?{options}")
+    assert list(found_passwords(url)) == found
+    if pairs := with_ports(url):
+        given = url.get_dialect()().create_connect_args(url)[1]
+        told = (given["host"], str(given.get("port", "")))
+        assert told == tuple(",".join(part) for part in zip(*pairs, strict=True))

@@ -88,6 +88,17 @@ def test_a_wrong_url_is_told_without_its_password(wrong: str) -> None:
             "postgresql://me:secret@/blox?host=one:1&host=two:2",
             {"user": "me", "host": "one,two", "port": "1,2", "dbname": "blox"},
         ),
+        (
+            "postgresql://me:secret@/blox?host=a:5433",
+            {"user": "me", "host": "a", "port": "5433", "dbname": "blox"},
+        ),
+        (
+            "postgresql://me:secret@/blox?host=10.0.0.1:&sslmode=require",
+            {"user": "me", "host": "10.0.0.1", "dbname": "blox", "sslmode": "require"},
+        ),
+        ("postgresql:///blox?host=::1", {"host": "::1", "dbname": "blox"}),
+        ("postgresql:///blox?host=/tmp/a:5", {"host": "/tmp/a:5", "dbname": "blox"}),
+        ("postgresql:///blox?host=a,b&port=1,2", {"host": "a,b", "port": "1,2", "dbname": "blox"}),
         ("postgresql://a%20b:secret@[::1]/c'd%2Fe", {"user": "a b", "host": "::1", "dbname": "c'd/e"}),
     ],
 )

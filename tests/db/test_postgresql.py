@@ -96,6 +96,11 @@ def test_values_are_named_as_psycopg_has_them_and_texts_stay(sql: str, expected:
         ("* FROM runs", 'syntax error at or near "*"; a query begins with SELECT'),
         ("'SELECT 1'", 'syntax error at or near "\'"; a query begins with SELECT'),
         ("/* SELECT 1", "syntax error: a comment is not closed"),
+        *(
+            (sql, f'syntax error at or near "{sql[0]}"; a query begins with SELECT')
+            for sql in ("; SELECT 1", ";; selec", ") SELECT 1", "; -- a\n) TABLE runs", ";x")
+        ),
+        ("; DELETE FROM runs", ONLY_READS),
     ],
 )
 def test_a_slip_is_told_apart_from_what_writes(before: str, sql: str, told: str) -> None:
