@@ -36,7 +36,34 @@ def test_every_public_name_is_there_and_documented() -> None:
         assert not isinstance(found, types.ModuleType)
         assert name == "__version__" or found.__doc__, name
     assert sorted(bloxdb.__all__) == bloxdb.__all__
-    assert set(bloxdb.__all__) < set(dir(bloxdb))
+
+
+LAZY = [
+    ".".join(["bloxdb", *path.relative_to(ROOT).parts[path.is_relative_to(ROOT / "bloxdb") : -1]])
+    for folder in ("bloxdb", "trainer")
+    for path in sorted((ROOT / folder).rglob("__init__.py"))
+    if "def __getattr__" in path.read_text()
+]
+"""The packages that import names when they are first used."""
+
+
+def test_the_packages_with_a_lazy_face_are_found() -> None:
+    assert LAZY == ["bloxdb", "bloxdb.dataset", "bloxdb.trainer"]
+
+
+@pytest.mark.parametrize("package", LAZY)
+def test_a_package_lists_its_names_before_they_are_used_and_after(package: str) -> None:
+    code = f"""
+import importlib, sys
+found = importlib.import_module({package!r})
+before = dir(found)
+assert set(before) >= {{*found.__all__, *getattr(found, "_PACKAGES", ())}}, before
+assert "torch" not in sys.modules
+for name in found.__all__:
+    getattr(found, name)
+assert dir(found) == before
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize("path", ["bloxdb/__init__.py", "trainer/__init__.py"])
