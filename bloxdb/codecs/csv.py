@@ -20,7 +20,7 @@ from bloxdb.codecs.columns import COLUMNS, MEASURED, Kind, is_list, measure_of
 from bloxdb.codecs.header import Header
 from bloxdb.codecs.rows import FastRows
 from bloxdb.codecs.table import Table
-from bloxdb.codecs.values import check_size, column_of, read_columns
+from bloxdb.codecs.values import TOO_MANY_DIGITS, check_size, column_of, read_columns
 from bloxdb.errors import BloxFormatError
 from bloxdb.files import new_array, rest_of
 from bloxdb.measures import Array
@@ -36,7 +36,10 @@ _LONG = 1000  # bytes of a field that is not worth remembering
 _NUMBER = r"-?(?:[0-9]{1,400}(?:\.[0-9]{1,1100})?(?:e[+-]?[0-9]{1,4})?|inf|nan)"  # as long as a float can be
 _FLOAT = re.compile(_NUMBER)
 _FLOATS = re.compile(rf"\[{_NUMBER}(?:, {_NUMBER})*\]")
-_WHOLE = re.compile(r"[0-9]{1,19}")
+_WHOLE = re.compile(r"[0-9]+")
+_DIGITS_AT_MOST = (
+    38  # as many as 16 bytes have, which is what a pickle may say: whoever refuses one can show it
+)
 _SURELY_64_BITS = 18  # digits
 _ZERO = ord("0")
 _VECTOR = np.frombuffer(str([[[0], [0] * (len(FIELDS) - 1)]] * STAGES).encode(), dtype=np.uint8)
@@ -163,6 +166,8 @@ def _parse(name: str, field: str, row: int) -> Any:
     if kind in (Kind.HASH, Kind.TEXT):
         return field
     if kind is Kind.INT and _WHOLE.fullmatch(field):
+        if len(field) > _DIGITS_AT_MOST:
+            raise BloxFormatError(TOO_MANY_DIGITS, row=row, column=name)
         return int(field)
     if kind is Kind.ARCH and _ARCH.fullmatch(field):
         try:

@@ -15,7 +15,7 @@ import numpy as np
 
 from bloxdb.codecs.header import Header
 from bloxdb.codecs.opcodes import Data, Machine, pushing, steps, unsigned
-from bloxdb.codecs.values import Unfolding, check_size, column_of
+from bloxdb.codecs.values import TOO_MANY_DIGITS, Unfolding, check_size, column_of
 from bloxdb.errors import BloxFormatError
 from bloxdb.measures import Array
 
@@ -188,7 +188,7 @@ class _Odd(Machine):
     def whole(self, line: Data) -> None:
         """INT: how Python 2 told numbers of more than four bytes."""
         if len(line) > _DIGITS_AT_MOST:
-            raise self.error("a whole number of so many digits does not belong here")
+            raise self.error(TOO_MANY_DIGITS)
         self.push(int(bytes(line)))
 
 

@@ -17,6 +17,9 @@ from bloxdb.measures import Array, check
 from bloxdb.space.cells import FIELDS, LIMITS, NUM_ARCHS, STAGES, parse
 from bloxdb.space.keys import DIGEST_SIZE
 
+TOO_MANY_DIGITS = "a whole number of so many digits does not belong here"
+"""What is said of a number that is too long to be shown."""
+
 _WORTH_THREADS = 100_000  # values of a column
 _HEX_DIGITS = frozenset("0123456789abcdef")
 _LISTS_WITHIN = {Kind.ARCH: 3}  # stages, nodes, operation and inputs

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import threading
 
 import numpy as np
 import pytest
 
+from bloxdb import codecs
 from bloxdb.codecs import Header, Table
 from bloxdb.codecs.columns import BASE
 from bloxdb.codecs.values import Unfolding, check_size, check_values, column_of, read_columns
@@ -204,3 +206,46 @@ def test_a_whole_number_that_a_float_holds_is_one(value: int) -> None:
 def test_a_number_is_shown_while_it_is_short(bits: int, told: str) -> None:
     with pytest.raises(BloxFormatError, match=f"expected a whole number below 2\\^63, not .*({told})"):
         column_of("flops", [2**bits - 1], 0)
+
+
+STATIC = Header("static", ("model_hash", "params", "flops"))
+
+
+def with_number(kind: str, column: str, number: int) -> bytes:
+    """A file whose second row has a number that no table takes."""
+    head = codecs.encode(Table.from_rows(STATIC, []), kind)[0][0].rpartition(b"---\n")
+    said = {"params": 5, "flops": 5} | {column: number}
+    rows = [["ab" * 16, 5, 5], ["cd" * 16, said["params"], said["flops"]]]
+    if kind == "pickle":
+        return b"".join(head[:2]) + pickle.dumps(rows, protocol=4)
+    return b"".join(head[:2]) + "".join(",".join(map(str, row)) + "\r\n" for row in rows).encode()
+
+
+@pytest.mark.parametrize("number", [2**63, 2**64 - 1, 10**19, 10**20, 10**37])
+@pytest.mark.parametrize("column", STATIC.columns[1:])
+@pytest.mark.parametrize("kind", ["csv", "pickle"])
+def test_a_number_of_more_than_64_bits_is_told_alike_in_all_formats(
+    kind: str, column: str, number: int
+) -> None:
+    with pytest.raises(BloxFormatError) as told:
+        codecs.decode(with_number(kind, column, number), source="x")
+    said = f"expected a whole number below 2^63, not {number}"
+    assert str(told.value) == f"x, row 1, column {column}: {said}"
+    assert (told.value.row, told.value.column) == (1, column)
+
+
+@pytest.mark.parametrize("number", [10**17, 2**63 - 1])
+@pytest.mark.parametrize("kind", ["csv", "pickle"])
+def test_a_number_that_no_database_keeps_is_told_alike_in_all_formats(kind: str, number: int) -> None:
+    with pytest.raises(
+        BloxFormatError, match=f"row 1, column flops: the value {number} has more digits than"
+    ):
+        codecs.decode(with_number(kind, "flops", number))
+
+
+@pytest.mark.parametrize("digits", [39, 4_300, 4_301, 100_000])
+@pytest.mark.parametrize("column", STATIC.columns[1:])
+def test_a_number_that_cannot_be_shown_is_told_with_its_place(column: str, digits: int) -> None:
+    data = with_number("csv", column, 77).replace(b"77", b"7" * digits)
+    with pytest.raises(BloxFormatError, match=f"row 1, column {column}: a whole number of so many digits"):
+        codecs.decode(data)
