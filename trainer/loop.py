@@ -189,12 +189,16 @@ class Training:
 
     def finish(self) -> RunResult:
         """Test with the best epoch's weights."""
-        return RunResult(False, self.best, self._test(), self.train_time, device_workers=self.device_workers)
+        return self._result(diverged=False, test=self._test())
 
     def diverged(self) -> RunResult:
         """The end of a run whose loss is not finite: the best epoch's weights are tested, if there is one."""
         test = None if self.best is None else self._test()
-        return RunResult(True, self.best, test, self.train_time, device_workers=self.device_workers)
+        return self._result(diverged=True, test=test)
+
+    def _result(self, *, diverged: bool, test: Metrics | None) -> RunResult:
+        best = None if self.best is None else kept_epoch(self.best)  # as it was written
+        return RunResult(diverged, best, test, self.train_time, device_workers=self.device_workers)
 
     def _test(self) -> Metrics:
         self.network.load_state_dict(self.best_weights)
@@ -326,6 +330,11 @@ def kept(metrics: Metrics) -> Metrics:
     A network that is about to diverge may have one, of images that its BatchNorms have not seen.
     """
     return metrics if EPOCH["val_loss"].keeps(metrics.loss) else replace(metrics, loss=math.nan)
+
+
+def kept_epoch(result: EpochResult) -> EpochResult:
+    """An epoch as a database can keep it, as `kept` says."""
+    return replace(result, train=kept(result.train), val=kept(result.val))
 
 
 def _rate_on(device: torch.device, rate: float) -> float | Tensor:

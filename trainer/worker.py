@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from .environment import environment
 from .graphs import recorder_for
 from .identity import KEPT, NO_FOLDER
 from .images import DataSet
-from .loop import Training, kept
+from .loop import Training, kept_epoch
 from .naming import check_recipe
 from .recipe import TrainingRecipe
 from .scalars import Scalars
@@ -324,7 +324,7 @@ class Worker:
                     message = f"diverged in epoch {result.epoch}"
                     self._say(record, "end", epoch=result.epoch, message=message)
                     return
-                record.epoch(replace(result, train=kept(result.train), val=kept(result.val)))
+                record.epoch(kept_epoch(result))
                 scalars.epoch(result)
                 keeper.epoch(result.epoch, training.network)
                 if result.epoch < recipe.epochs and self._is_due(result.epoch, time.monotonic() - saved_at):

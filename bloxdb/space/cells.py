@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bloxdb.arguments import as_index
+from bloxdb.arguments import as_index, integer
 from bloxdb.errors import InvalidArchError
 
 OPS = ("conv", "mbconv", "bconv")
@@ -270,8 +270,13 @@ def vec_text(vec: Sequence[Sequence[Sequence[int]]]) -> str:
     -------
     str
         JSON without spaces.
+
+    Raises
+    ------
+    InvalidArchError
+        The vector is malformed.
     """
-    return json.dumps(vec, separators=(",", ":"))
+    return json.dumps([nested(cell) for cell in parse(vec)], separators=(",", ":"))
 
 
 def cell_text(cell: Cell) -> str:
@@ -286,6 +291,11 @@ def cell_text(cell: Cell) -> str:
     -------
     str
         JSON without spaces.
+
+    Raises
+    ------
+    InvalidArchError
+        It is no five integers.
     """
     return json.dumps(nested(cell), separators=(",", ":"))
 
@@ -304,8 +314,19 @@ def block_of_stage(indices: npt.NDArray[np.int64], stage: int) -> npt.NDArray[np
     -------
     numpy.ndarray
         Block indices, int64 (n,), each 0 … 44.
+
+    Raises
+    ------
+    InvalidArchError
+        They are no architecture indices.
+    QueryError
+        There is no such stage.
     """
-    blocks: npt.NDArray[np.int64] = indices // NUM_BLOCKS**stage % NUM_BLOCKS
+    stage = integer(stage, "a stage", low=0, high=STAGES - 1)
+    found = integers_in(indices, "architecture indices")
+    for wrong in found[(found < 0) | (found >= NUM_ARCHS)][:1].tolist():
+        raise InvalidArchError(out_of_range(wrong))
+    blocks: npt.NDArray[np.int64] = found.astype(np.int64) // NUM_BLOCKS**stage % NUM_BLOCKS
     return blocks
 
 
@@ -322,6 +343,11 @@ def indices_of_cells(cells: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     numpy.ndarray
         Architecture indices, int64 (n,).
 
+    Raises
+    ------
+    InvalidArchError
+        They are no such array.
+
     Examples
     --------
     >>> indices_of_cells(np.array([[BLOCKS[2].cell, BLOCKS[1].cell, BLOCKS[0].cell]], dtype=np.uint8))
@@ -330,7 +356,8 @@ def indices_of_cells(cells: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     blocks = np.full(LIMITS, -1, dtype=np.int64)
     for cell, block in _BLOCK_OF_CELL.items():
         blocks[cell] = block
-    in_range = np.all(cells < np.array(LIMITS), axis=(1, 2))
+    cells = integers_in(cells, "vectors", STAGES, len(FIELDS))
+    in_range = np.all((cells >= 0) & (cells < np.array(LIMITS)), axis=(1, 2))
     found = blocks[tuple(np.moveaxis(np.where(in_range[:, None, None], cells, 0), -1, 0))]
     exists = in_range & np.all(found >= 0, axis=1)
     return np.where(exists, found @ NUM_BLOCKS ** np.arange(STAGES), -1)
@@ -374,5 +401,37 @@ def nested(cell: Cell) -> list[list[int]]:
     -------
     list[list[int]]
         The cell as ``[[op1], [op2, prev, input, skip]]``.
+
+    Raises
+    ------
+    InvalidArchError
+        It is no five integers; whether they are in range is not asked.
     """
+    if type(cell) not in _LISTS or len(cell) != len(FIELDS) or any(type(one) is not int for one in cell):
+        cell = _five(cell)
     return [[cell[0]], list(cell[1:])]
+
+
+def _five(cell: object) -> Cell:
+    listed = _listed(cell)
+    numbers = [as_index(number) for number in listed] if isinstance(listed, _LISTS) else []
+    if len(numbers) != len(FIELDS) or None in numbers:
+        raise InvalidArchError(
+            f"a raw cell is {len(FIELDS)} integers, ({', '.join(FIELDS)}), not {cell!r:.100}"
+        )
+    return tuple(numbers)  # type: ignore[return-value]
+
+
+def integers_in(value: object, what: str, *each: int) -> npt.NDArray[Any]:
+    """An array of integers, of the shape `each` for one of `what`; `InvalidArchError` for anything else."""
+    try:
+        found = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):  # lists of several lengths, or a tensor without data
+        found = np.array(None)
+    if found.shape == (0,):  # of which NumPy does not know what it has none of
+        return np.zeros((0, *each), dtype=np.int64)
+    if found.dtype.kind not in "iu" or found.ndim != 1 + len(each) or found.shape[1:] != each:
+        shown = f"{found.dtype} of shape {found.shape}" if hasattr(value, "dtype") else f"{value!r:.80}"
+        shape = ", ".join(("n", *map(str, each)))
+        raise InvalidArchError(f"{what} are an array of integers of shape ({shape}), not {shown}")
+    return found

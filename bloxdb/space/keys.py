@@ -47,6 +47,7 @@ from bloxdb.space.cells import (
     arch_vec,
     blocks_by_cell,
     blocks_of,
+    integers_in,
     nested,
     out_of_range,
     parse,
@@ -226,8 +227,16 @@ def indices_of_digests(digests: npt.NDArray[np.uint8]) -> Ids:
     -------
     numpy.ndarray
         Architecture indices, int64 (n,).
+
+    Raises
+    ------
+    InvalidArchError
+        They are no such array.
     """
-    wanted = _items(digests)
+    given = integers_in(digests, "digests", DIGEST_SIZE)
+    if given.dtype != np.uint8 and np.any((given < 0) | (given > 255)):
+        raise InvalidArchError("digests are bytes, each 0 … 255")
+    wanted = _items(given.astype(np.uint8, copy=False))
     order = _order()
     known = _items(all_digests())[order]
     place = np.minimum(np.searchsorted(known, wanted), NUM_ARCHS - 1)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from bloxdb import space
-from bloxdb.errors import InvalidArchError
+from bloxdb.errors import InvalidArchError, QueryError
 from bloxdb.space.cells import NUM_ARCHS, cell_text, indices_of_cells, nested, parse
 
 
@@ -91,3 +95,61 @@ def test_of_many_vectors_those_that_are_none_have_no_index() -> None:
     cells = np.concatenate([cells, cells[:2]])
     cells[4, 0, 4] = 2  # a number that is no bit
     assert indices_of_cells(cells.astype(np.uint8)).tolist() == [7, 91_124, -1, -1, -1, 91_124]
+
+
+RUBBISH: dict[str, Any] = {
+    **{"None": None, "a number": 5, "a fraction": 5.5, "NaN": math.nan, "an object": object(), "a text": "x"},
+    **{"bytes": b"x", "a text in a list": ["x"], "a deep list": [[[[1]]]], "a huge number": [10**30]},
+    **{"a dict": {}, "a set": {1}, "an iterator": iter([1]), "lists of several lengths": [[1], [2, 3]]},
+    **{"floats": np.zeros((2, 3)), "objects": np.array([None]), "no dimensions": np.array(3)},
+    **{"bools": [True] * 5, "a tensor without data": torch.empty((2, 3), device="meta")},
+}
+TAKE: dict[str, Callable[[Any], object]] = {
+    "nested": space.nested,
+    "cell_text": space.cell_text,
+    "vec_text": space.vec_text,
+    "is_valid": space.is_valid,
+    "parse": space.parse,
+    "indices_of_cells": space.indices_of_cells,
+    "indices_of_digests": space.indices_of_digests,
+    "block_of_stage": lambda wrong: space.block_of_stage(wrong, 0),
+    "block_of_stage, stage": lambda wrong: space.block_of_stage(np.array([1]), wrong),
+    "arch_vec": space.arch_vec,
+    "blocks_of": space.blocks_of,
+}
+"""Functions of cells and vectors, by what they take; add yours."""
+
+
+@pytest.mark.parametrize("wrong", RUBBISH)
+@pytest.mark.parametrize("way", TAKE)
+def test_rubbish_is_told_in_a_sentence(way: str, wrong: str) -> None:
+    if wrong in ("a number", "no dimensions") and way in ("arch_vec", "blocks_of"):
+        return  # an index
+    with pytest.raises((InvalidArchError, QueryError)) as told:
+        TAKE[way](RUBBISH[wrong])
+    assert 20 < len(str(told.value)) < 300
+
+
+def test_arrays_of_rows_have_their_shape() -> None:
+    with pytest.raises(
+        InvalidArchError, match=r"digests are an array of integers of shape \(n, 16\), not uint8"
+    ):
+        space.indices_of_digests(np.zeros((2, 15), np.uint8))
+    with pytest.raises(
+        InvalidArchError, match=r"vectors are an array of integers of shape \(n, 3, 5\), not \[5\]"
+    ):
+        space.indices_of_cells([5])  # type: ignore[arg-type]
+    with pytest.raises(InvalidArchError, match="digests are bytes, each 0 … 255"):
+        space.indices_of_digests(np.full((1, 16), 256))
+    with pytest.raises(InvalidArchError, match="an architecture index is in 0 … 91124, not -1"):
+        space.block_of_stage(np.array([5, -1]), 0)
+    with pytest.raises(QueryError, match="a stage is in 0 … 2, not 3"):
+        space.block_of_stage(np.array([5]), 3)
+    for empty in (
+        space.indices_of_digests,
+        space.indices_of_cells,
+        lambda none: space.block_of_stage(none, 1),
+    ):
+        assert empty([]).tolist() == []
+    assert space.indices_of_cells(-np.ones((1, 3, 5), np.int64)).tolist() == [-1]
+    assert space.indices_of_digests(space.all_digests()[[7]].astype(np.int64)).tolist() == [7]
