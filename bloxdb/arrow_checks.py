@@ -24,8 +24,21 @@ from bloxdb.db.recipes import new_name
 from bloxdb.db.schema import Base, Device, Env, Latency, Recipe, Run
 from bloxdb.db.statuses import ENDED, FINISHED
 from bloxdb.errors import BloxFormatError, QueryError, ReleaseError, one_line
-from bloxdb.measures import EPOCHS, EXACT, MEASURES, MISSING, RUN, SEEDS, SPREAD, Measure, check, to_stored
+from bloxdb.measures import (
+    COSTS,
+    EPOCHS,
+    EXACT,
+    MEASURES,
+    MISSING,
+    RUN,
+    SEEDS,
+    SPREAD,
+    Measure,
+    check,
+    to_stored,
+)
 from bloxdb.space.cells import NUM_ARCHS
+from bloxdb.space.costs import check_costs
 
 Row = dict[str, Any]
 
@@ -305,13 +318,8 @@ class Tables(NamedTuple):
         """
         return FileColumn(self.folder / f"{model.__tablename__}.parquet", column)
 
-    def check(self, costs: Mapping[int, tuple[int, int]]) -> None:
+    def check(self) -> None:
         """References, names, and copies of what is said elsewhere.
-
-        Parameters
-        ----------
-        costs
-            FLOPs and parameters of architectures, as the database has them.
 
         Raises
         ------
@@ -335,11 +343,11 @@ class Tables(NamedTuple):
                 new_name(row["name"])
             except QueryError as error:
                 raise self.place(Recipe, "name").error(str(error), i) from error
-        for i, row in enumerate(self.rows[Run]):
-            for name, cost in zip(("flops", "params"), costs[row["arch_id"]], strict=True):
-                if row[name] != cost:
-                    what = f"it is {row[name]}, but architecture {row['arch_id']} has {cost}"
-                    raise self.place(Run, name).error(what, i)
+        runs = self.rows[Run]
+        costs = {name: np.array([row[name] for row in runs], dtype=np.int64) for name in COSTS}
+        ids = np.array([row["arch_id"] for row in runs], dtype=np.int64)
+        check_costs(ids, costs, str(self.place(Run, "arch_id").path))
+        for i, row in enumerate(runs):
             if (row["best_epoch"] is None) and row["val_top1"] is not None:
                 raise self.place(Run, "val_top1").error("there is no best epoch that it is of", i)
 

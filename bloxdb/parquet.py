@@ -27,7 +27,7 @@ from bloxdb.db.creation import create
 from bloxdb.db.database import Database, asked
 from bloxdb.db.epochs import EpochBlock, EpochWriter, read_epochs, whole_runs
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
-from bloxdb.db.schema import EPOCH_MEASURES, Base, Device, Env, Latency, Recipe, Run, StaticInfo
+from bloxdb.db.schema import EPOCH_MEASURES, Base, Device, Env, Latency, Recipe, Run
 from bloxdb.db.sqlite import broken_references
 from bloxdb.db.statuses import ENDED
 from bloxdb.errors import BloxFormatError, ReleaseError
@@ -160,7 +160,7 @@ def import_parquet(
         names = [column.name for column in _columns(model)]
         rows[model] = rows_of(model, _table(path, names, _needed(model)), path)
     tables = Tables(rows, place)
-    tables.check(_costs(db))
+    tables.check()
     with _scratch(db) as scratch:
         made_of = scratch / "parquet.db"
         with create(made_of, current=False) as made, made.bulk_transaction() as session:
@@ -176,13 +176,6 @@ def import_parquet(
             return merge(made_of, db, prefer="last" if replace else None, progress=progress)
         except ReleaseError as error:  # which names what the user has never seen
             raise type(error)(str(error).replace(str(made_of), str(place))) from error
-
-
-def _costs(db: Database) -> dict[int, tuple[int, int]]:
-    """FLOPs and parameters of each architecture, as the database has them."""
-    with db.snapshot() as session:
-        query = select(StaticInfo.arch_id, StaticInfo.flops, StaticInfo.params)
-        return {row.arch_id: (row.flops, row.params) for row in session.execute(query)}
 
 
 @contextmanager

@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy import text
 
 import bloxdb
-from bloxdb import Database, codecs
+from bloxdb import Database
 from bloxdb.errors import BloxFormatError, ReleaseError
 from tests.release.helpers import TINY
 
@@ -206,14 +207,14 @@ def test_a_conflict_names_the_folder_and_no_file_of_ours(
     assert "parquet.db" not in str(caught.value)
 
 
-def test_a_database_whose_costs_were_imported_takes_its_own_files(
-    golden: Path, empty_db: Database, tmp_path: Path
+@pytest.mark.parametrize("replace", [False, True])
+def test_costs_that_somebody_changed_in_a_database_are_not_believed_in_its_files(
+    tiny_db: Database, taking: Database, tmp_path: Path, replace: bool
 ) -> None:
-    table = codecs.read(golden / TINY / "blox-info.csv")
-    rows = [[row[0], row[1] + 1, row[2] + 1, row[3]] for row in table.rows()]
-    codecs.write(codecs.Table.from_rows(table.header, rows), tmp_path / "blox-info.csv")
-    bloxdb.import_release(
-        [golden / TINY / "blox-base-3.csv", tmp_path / "blox-info.csv"], empty_db, replace=True
-    )
-    bloxdb.export_parquet(tmp_path / "out", empty_db)
-    assert bloxdb.import_parquet(tmp_path / "out", empty_db).agreed > 0
+    with tiny_db.transaction() as session:
+        session.execute(text("UPDATE static_info SET flops = flops + 1"))
+        session.execute(text("UPDATE runs SET flops = flops + 1"))
+    bloxdb.export_parquet(tmp_path / "out", tiny_db)
+    for db in (tiny_db, taking):
+        with pytest.raises(BloxFormatError, match=r"runs.parquet, row 0, column flops: it is \d+, but arch"):
+            bloxdb.import_parquet(tmp_path / "out", db, replace=replace)

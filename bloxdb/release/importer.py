@@ -15,12 +15,13 @@ from bloxdb.codecs import Header, Table
 from bloxdb.db.database import Database, asked
 from bloxdb.db.epochs import EpochWriter
 from bloxdb.db.recipes import RecipeFacts, new_name
-from bloxdb.db.references import Environments, costs_of, device_id, recipe_for
-from bloxdb.db.schema import Latency, Recipe, Run, StaticInfo
+from bloxdb.db.references import Environments, device_id, recipe_for
+from bloxdb.db.schema import Latency, Recipe, Run
 from bloxdb.errors import BloxFormatError, ReleaseError
-from bloxdb.measures import ENVIRONMENT, LATENCY, SEEDS, Array
+from bloxdb.measures import COSTS, ENVIRONMENT, LATENCY, SEEDS, Array
 from bloxdb.progress import Meter, Progress
 from bloxdb.release.changes import Changes, ImportReport
+from bloxdb.release.costs import take_costs
 from bloxdb.release.folder import check_agreement, expand, left_out, steady
 from bloxdb.release.names import checked_header
 from bloxdb.release.original import ResultsImporter
@@ -182,7 +183,7 @@ class _Importer:
         return table, ids
 
     def _info(self, path: Path) -> None:
-        table, ids = self._read(path, ("params", "flops", "arch_vec"))
+        table, ids = self._read(path, (*COSTS, "arch_vec"))
         wrong = space.indices_of_cells(table["arch_vec"]) != ids
         for row in np.flatnonzero(wrong)[:1].tolist():
             raise BloxFormatError(
@@ -191,23 +192,9 @@ class _Importer:
                 row=row,
                 column="arch_vec",
             )
-        known = costs_of(self.session, ids)
-        changes = []
-        new = zip(ids.tolist(), table["flops"].tolist(), table["params"].tolist(), strict=True)
-        for index, flops, params in new:
-            if known[index] == (flops, params):
-                self.report.unchanged += 1
-                continue
-            changes.append({"arch_id": index, "flops": flops, "params": params})
-            self.changes.differs(
-                f"{path.name}, architecture {index}: flops and params",
-                known[index],
-                (flops, params),
-            )
-        self._apply(StaticInfo, changes)
-        for change in changes:
-            values = {"flops": change["flops"], "params": change["params"]}
-            self.session.execute(update(Run).where(Run.arch_id == change["arch_id"]).values(values))
+        costs = {name: table[name] for name in COSTS}
+        others = take_costs(self.session, ids, costs, self.changes, str(path))
+        self.report.unchanged += len(ids) - others
 
     def _training(self, paths: list[Path]) -> None:
         self.epochs.wait()  # so that memory holds the files of one seed

@@ -18,15 +18,17 @@ from bloxdb.codecs.header import MAX_EPOCHS
 from bloxdb.counts import Counts, counted
 from bloxdb.db.epochs import EpochWriter
 from bloxdb.db.recipes import DATASETS, RELEASED, Images, RecipeFacts
-from bloxdb.db.references import Environments, costs_of, recipe_for
-from bloxdb.db.schema import Recipe, Run, StaticInfo
+from bloxdb.db.references import Environments, recipe_for
+from bloxdb.db.schema import Recipe, Run
 from bloxdb.db.statuses import DIVERGED, FINISHED
-from bloxdb.errors import ReleaseError
-from bloxdb.measures import RUN, SEEDS, from_stored
+from bloxdb.errors import BloxFormatError, ReleaseError
+from bloxdb.measures import COSTS, RUN, SEEDS, from_stored
 from bloxdb.progress import Meter
 from bloxdb.release.changes import Changes
+from bloxdb.release.costs import take_costs
 from bloxdb.release.results import CURVES, TESTED, ResultsFile, ResultsRun, read_results
 from bloxdb.release.training import RunData, RunStore
+from bloxdb.space.costs import check_costs
 
 _SETTINGS: dict[str, tuple[Any, Any]] = {
     # what decides a run besides data set, epochs and seed: the original's default, and the release's
@@ -69,6 +71,7 @@ _UNUSUAL: dict[str, Any] = {
     "apply_train_transforms_to_validation": False,
     "warmup_bn": False,
 }
+_OF_NETWORK = ("stem", "cells")  # settings that decide how large a network is
 _NAMED = re.compile(r"(.+?)-(\d{1,5})(?:-.*)?")  # DATASET-EPOCHS, and whatever follows
 
 
@@ -83,6 +86,13 @@ class _Meant:
     images: Images | None = None
     config: dict[str, Any] | None = None
     digest: str | None = None
+
+    @property
+    def has_the_spaces_network(self) -> bool:
+        """Whether what was trained costs what the search space says, which is of the release's data set."""
+        config = self.config or {}
+        usual = {name: _SETTINGS[name][1] for name in _OF_NETWORK}
+        return self.dataset == RELEASED and all(config.get(n, value) == value for n, value in usual.items())
 
 
 class ResultsImporter:
@@ -143,7 +153,7 @@ class ResultsImporter:
             data = _data(file.path.name, runs)
             self.changes.told.runs(recipe.name, meant.seed, runs[0].epochs, data.ids)
             store.save(data, create=True)
-        self._compare_costs(file)
+        self._compare_costs(file, meant)
         self._save_environments(file, recipe, meant.seed)
 
     def _meant(self, file: ResultsFile) -> _Meant:
@@ -238,24 +248,19 @@ class ResultsImporter:
             unfit = counted(file.unfit, "value is", "values are")
             self.notes.append(f"{name}: {unfit} infinite or too long for the database, and stored as NULL")
 
-    def _compare_costs(self, file: ResultsFile) -> None:
-        changes = []
-        known = costs_of(self.session, np.array([run.index for run in file.runs], dtype=np.int64))
-        for run in file.runs:
-            costs = run.flops, run.params
-            if costs != known[run.index]:
-                self.changes.differs(
-                    f"{file.path.name}, architecture {run.index}: flops and params",
-                    known[run.index],
-                    costs,
-                )
-                known[run.index] = costs
-                changes.append({"arch_id": run.index, "flops": run.flops, "params": run.params})
-        if changes:
-            self.session.execute(update(StaticInfo), changes)
-        for change in changes:
-            values = {"flops": change["flops"], "params": change["params"]}
-            self.session.execute(update(Run).where(Run.arch_id == change["arch_id"]).values(values))
+    def _compare_costs(self, file: ResultsFile, meant: _Meant) -> None:
+        ids = np.array([run.index for run in file.runs])
+        costs = {name: np.array([getattr(run, name) for run in file.runs]) for name in COSTS}
+        if meant.has_the_spaces_network:
+            take_costs(self.session, ids, costs, self.changes, str(file.path))
+            return
+        try:
+            check_costs(ids, costs)
+        except BloxFormatError:
+            self.notes.append(
+                f"{file.path.name}: its networks have other classes, stems or cells than those of the search "
+                "space, whose FLOPs and parameters the database keeps"
+            )
 
     def _save_environments(self, file: ResultsFile, recipe: Recipe, seed: int) -> None:
         query = select(Run.arch_id, Run.id, Run.env_id).where(Run.recipe_id == recipe.id, Run.seed == seed)

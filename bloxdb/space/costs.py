@@ -11,11 +11,13 @@ Both figures add up over operations and stages, so 45 x 3 pairs give all 91,125.
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from bloxdb.errors import BloxFormatError
 from bloxdb.space.cells import BLOCKS, NUM_ARCHS, NUM_BLOCKS, OPS, STAGES, blocks_of
 
 IMAGE_SIZE = 32
@@ -165,3 +167,34 @@ def all_costs() -> npt.NDArray[np.int64]:
         table[None, None, :, 0] + table[None, :, None, 1] + table[:, None, None, 2]
     )
     return costs.reshape(NUM_ARCHS, 2)
+
+
+def check_costs(ids: npt.NDArray[np.int64], costs: Mapping[str, npt.NDArray[Any]], source: str = "") -> None:
+    """Refuse costs that are not those of the architectures: whoever takes costs from outside asks here.
+
+    Parameters
+    ----------
+    ids
+        Architecture indices, (n,).
+    costs
+        Of `Cost`'s fields, the whole numbers that are told, (n,).
+    source
+        The file that they come from, for the error.
+
+    Raises
+    ------
+    BloxFormatError
+        A number is another; the error names source, row and column.
+
+    Examples
+    --------
+    >>> check_costs(np.array([0]), {"flops": np.array([278475876])})
+    """
+    computed = all_costs()[ids]
+    for name, values in costs.items():
+        due = computed[:, Cost._fields.index(name)]
+        for row in np.flatnonzero(values != due)[:1].tolist():
+            problem = (
+                f"it is {values[row]}, but architecture {ids[row]} has {due[row]}, as its operations say"
+            )
+            raise BloxFormatError(problem, source=source, row=row, column=name)

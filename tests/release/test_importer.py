@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import text
 
 import bloxdb
 from bloxdb import Database, codecs
 from bloxdb.codecs import Table
+from bloxdb.measures import COSTS
 from tests.release.helpers import SMALL, TINY, changed, content
 
 
@@ -59,7 +62,6 @@ def test_a_part_without_its_base_is_refused(empty_db: Database, golden: Path, st
         ("blox-ext-3", "test_loss", 9.5, r"test_loss is .* here, 9.5 in the file"),
         ("blox-env-3", "gpu", "abacus", r"environment 1 here, \d in the file"),
         ("blox-bench-jetson-nano", "latency", 0.25, r"latency 8.403807 here, 0.25 in the file"),
-        ("blox-info", "flops", 12, r"flops and params \(225621476, 2259332\) here"),
     ],
 )
 def test_contradictions_are_listed_and_replaced_only_on_demand(
@@ -173,12 +175,35 @@ def test_a_release_can_have_a_recipe_of_another_name(empty_db: Database, golden:
     ]
 
 
-def test_new_costs_are_those_of_the_runs_too(tiny_db: Database, golden: Path, tmp_path: Path) -> None:
-    path = changed(golden / TINY / "blox-info.csv", tmp_path / "blox-info.csv", 0, "flops", 12)
+@pytest.mark.parametrize("replace", [False, True])
+@pytest.mark.parametrize("column", COSTS)
+@pytest.mark.parametrize("ending", ["csv", "pickle", "blox"])
+def test_costs_that_the_search_space_has_not_are_refused_whatever_may_be_replaced(
+    tiny_db: Database, golden: Path, tmp_path: Path, ending: str, column: str, replace: bool
+) -> None:
+    before = content(tiny_db)
+    path = changed(golden / TINY / "blox-info.csv", tmp_path / f"blox-info.{ending}", 7, column, 12)
+    table = codecs.read(golden / TINY / "blox-info.csv")
+    index, due = table.arch_ids()[7], table[column][7]
+    said = f"{re.escape(str(path))}, row 7, column {column}: it is 12, but architecture {index} has {due}, as"
+    with pytest.raises(bloxdb.BloxFormatError, match=said):
+        bloxdb.import_release(path, tiny_db, replace=replace)
+    assert content(tiny_db) == before
+
+
+def test_a_file_repairs_costs_that_somebody_changed_only_on_demand(tiny_db: Database, golden: Path) -> None:
+    before = content(tiny_db)
+    with tiny_db.transaction() as session:
+        for name in ("runs", "static_info"):
+            session.execute(
+                text(f"UPDATE {name} SET flops = 12 WHERE arch_id = (SELECT min(arch_id) FROM runs)")
+            )
+    path = golden / TINY / "blox-info.csv"
+    with pytest.raises(bloxdb.ConflictError, match=r"flops and params \(12, \d+\) here, \(\d+, \d+\) in the"):
+        bloxdb.import_release(path, tiny_db)
     report = bloxdb.import_release(path, tiny_db, replace=True)
     assert (report.replaced, report.unchanged) == (1, 39)
-    for sql in ("SELECT arch_id, flops, params FROM runs", "SELECT arch_id, flops, params FROM static_info"):
-        assert len(tiny_db.rows(f"{sql} WHERE flops = 12 AND params > 12")) == 1
+    assert content(tiny_db) == before
 
 
 def test_progress_of_an_import_ends_at_the_size_of_the_files(empty_db: Database, golden: Path) -> None:

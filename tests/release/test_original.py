@@ -14,6 +14,7 @@ import pytest
 import bloxdb
 from bloxdb import Database
 from bloxdb.counts import Counts
+from bloxdb.measures import COSTS
 from bloxdb.release.unpickling import build, scan
 from tests.release.helpers import HASH, RAW, TINY, Given, Results, content, diverge, write
 
@@ -228,7 +229,6 @@ def test_contradictions_are_told_and_replaced_only_on_demand(
     other[HASH]["test"][10]["top1"] = [12.5]
     other[HASH]["valid"][7]["loss"] = [0.5]
     other[HASH]["env"]["gpu"] = ["abacus"]
-    other[HASH]["params"] = 1
     path = write(tmp_path / "results_1_3.pickle", arguments, other)
     with pytest.raises(bloxdb.ConflictError) as caught:
         bloxdb.import_release(path, empty_db)
@@ -236,14 +236,13 @@ def test_contradictions_are_told_and_replaced_only_on_demand(
         "test_top1 is 53.01 here, 12.5 in the file",
         "val_loss of epoch 7 is",
         "environment",
-        "params",
     ):
         assert sentence in str(caught.value)
     assert content(empty_db) == before
-    assert bloxdb.import_release(path, empty_db, replace=True).replaced == 4
+    assert bloxdb.import_release(path, empty_db, replace=True).replaced == 3
     assert bloxdb.import_release(path, empty_db).unchanged == 2
     run = next(run for run in runs(empty_db) if run["hash"] == HASH)
-    assert (run["test_top1"], run["params"]) == (12.5, 1)
+    assert run["test_top1"] == 12.5
 
 
 def test_files_that_contradict_each_other_are_told_too(
@@ -289,6 +288,33 @@ def test_arguments_that_could_not_be_are_named(
     with pytest.raises((bloxdb.ReleaseError, bloxdb.BloxFormatError), match=sentence):
         bloxdb.import_release(path, untouched)
     assert runs(untouched) == []
+
+
+@pytest.mark.parametrize("replace", [False, True])
+@pytest.mark.parametrize("column", COSTS)
+def test_costs_that_the_search_space_has_not_are_refused_whatever_may_be_replaced(
+    untouched: Database, given: Given, tmp_path: Path, column: str, replace: bool
+) -> None:
+    arguments, results = given
+    results[HASH][column] = 1
+    path = write(tmp_path / "results_0_2.pickle", arguments, results)
+    with pytest.raises(bloxdb.BloxFormatError, match=rf"column {column}: it is 1, but architecture \d+ has"):
+        bloxdb.import_release(path, untouched, replace=replace)
+    assert runs(untouched) == []
+
+
+@pytest.mark.parametrize("change", [{"dataset": "cifar10"}, {"stem": 16}, {"cells": 2}])
+def test_networks_of_other_sizes_leave_the_costs_of_the_search_space(
+    empty_db: Database, given: Given, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    arguments, results = given
+    path = write(tmp_path / "results_0_2.pickle", arguments | change, results)
+    assert bloxdb.import_release(path, empty_db).notes == []
+    results[HASH]["params"] = 1
+    write(path, arguments | change, results)
+    (note,) = bloxdb.import_release(path, empty_db).notes
+    assert note.startswith("results_0_2.pickle: its networks have other classes, stems or cells")
+    assert empty_db.rows("SELECT * FROM runs WHERE params = 1") == []
 
 
 def test_a_run_that_is_whole_takes_the_place_of_one_that_diverged_only_on_demand(
