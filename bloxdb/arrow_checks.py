@@ -42,7 +42,9 @@ from bloxdb.space.costs import check_costs
 
 Row = dict[str, Any]
 
-_MEASURED = {measure.column: measure for measure in (*MEASURES, SPREAD) if measure.of != "epoch"}
+MEASURED = {measure.column: measure for measure in (*MEASURES, SPREAD) if measure.of != "epoch"}
+"""What is measured, by the column that has it, in all tables but epochs."""
+
 _RANGES: dict[str, range] = {
     "arch_id": range(NUM_ARCHS),
     "seed": SEEDS,
@@ -240,7 +242,7 @@ def _values(found: Any, column: Column[Any], place: FileColumn) -> list[Any]:
     if not column.nullable:
         _no_nulls(found, place)
     kind = column.type
-    if measure := _MEASURED.get(column.name):
+    if measure := MEASURED.get(column.name):
         check(_floats(found, place), measure, str(place.path))
     try:
         values: list[Any] = found.to_pylist()

@@ -23,7 +23,7 @@ from bloxdb.db.passwords import hidden
 from bloxdb.db.schema import EPOCH_MEASURES, Device, Env, Epoch, Latency, Recipe, Run, StaticInfo
 from bloxdb.db.statuses import FINISHED, STATUSES
 from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError, RevisionError
-from bloxdb.measures import COSTS, EPOCH, LATENCY, RUN, Measure
+from bloxdb.measures import COSTS, EPOCH, EXACT, LATENCY, RUN, SPREAD, Measure
 from bloxdb.progress import Progress
 from bloxdb.writing import left_in
 
@@ -290,7 +290,7 @@ def _of_values(db: Database) -> Iterator[Finding]:
     for model, measures in (
         (Epoch, {name: EPOCH[name] for name in EPOCH_MEASURES}),
         (Run, RUN),
-        (Latency, {LATENCY.name: LATENCY}),
+        (Latency, {measure.name: measure for measure in (LATENCY, SPREAD)}),
     ):
         for measure in measures.values():
             column: Any = model.__table__.c[measure.column]
@@ -352,7 +352,9 @@ def _out_of_bounds(column: Any, measure: Measure, *, stored: bool) -> Iterator[K
     yield column < 0
     if measure.unit == "percent":
         yield column > measure.highest * scale
-    elif not stored and measure.scale != 1:
+    elif stored or measure.scale == 1:
+        yield column >= EXACT
+    else:
         yield cast(column, Double) > measure.highest
 
 

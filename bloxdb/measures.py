@@ -280,7 +280,9 @@ def check(values: Array, measure: Measure, source: str = "") -> None:
     """
     scale = 1 if values.dtype == np.float64 else measure.scale
     top = measure.highest * scale
-    if values.dtype == np.int32 and (not values.size or (values.min() >= 0 and values.max() <= top)):
+    if values.dtype.kind == "i" and (
+        not values.size or (values.min() >= 0 and values.max() <= min(top, EXACT - 1))
+    ):
         return  # nearly always, and found without an array of booleans
     bad = (values < 0) | (values > top)
     if values.dtype.kind in "iu":

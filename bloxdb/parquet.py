@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import JSON, Boolean, DateTime, Double, Integer, Select, insert, select
+from sqlalchemy import JSON, Boolean, Column, DateTime, Double, Integer, Select, insert, select
 from sqlalchemy.orm import Session
 
-from bloxdb.arrow_checks import EpochChecks, Tables, damaged, integers_of, rows_of, stored_of
+from bloxdb.arrow_checks import MEASURED, EpochChecks, Tables, damaged, integers_of, rows_of, stored_of
 from bloxdb.counts import Counts
 from bloxdb.db.creation import create
 from bloxdb.db.database import Database, asked
@@ -34,7 +34,7 @@ from bloxdb.errors import BloxFormatError, ReleaseError
 from bloxdb.extras import library
 from bloxdb.fields import UNITS
 from bloxdb.files import ExportReport, check_file, expanded
-from bloxdb.measures import MISSING, from_stored
+from bloxdb.measures import MISSING, check, from_stored
 from bloxdb.merging import MergeReport, merge
 from bloxdb.progress import Meter, Progress
 from bloxdb.writing import replacing, replacing_all
@@ -91,6 +91,8 @@ def export_parquet(
         pyarrow is not installed.
     QueryError
         There is no such recipe or seed.
+    BloxFormatError
+        A value is none that its column may have; the error says which. SQL put it there.
     """
     _, parquet = _libraries()
     db = asked(db)
@@ -222,10 +224,37 @@ def _plain(session: Session, model: type[Base], chosen: list[Any]) -> Any:
     query = query.where(*chosen).order_by(Run.arch_id, Run.id) if model is Run else query.order_by(columns[0])
     rows = session.execute(query).all()
     values = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in columns]
+    fields = _schema([(column.name, column.type) for column in columns])
     for c, column in enumerate(columns):
+        _check_stored(column, values[c], values[0])
         if isinstance(column.type, JSON):
             values[c] = [None if value is None else json.dumps(value) for value in values[c]]
-    return arrow.table(values, schema=_schema([(column.name, column.type) for column in columns]))
+    return arrow.table(values, schema=fields)
+
+
+def _check_stored(column: Column[Any], values: Sequence[Any], numbers: Sequence[Any]) -> None:
+    """Refuse what SQL put into a column of a database, and no file may say; `numbers` tell the rows."""
+    kind: type = object if isinstance(column.type, JSON) else column.type.python_type
+    kinds = (int, float) if kind is float else (kind,)
+    for row, value in enumerate(values):
+        if value is not None and not isinstance(value, kinds):
+            problem = f"{value!r:.40} is no {kind.__name__}; `bloxdb check` tells all such values"
+            raise _stored_error(column, numbers[row], problem)
+    measure = MEASURED.get(column.name)
+    if measure is None:
+        return
+    known = [0 if value is None else value for value in values]
+    is_whole = all(isinstance(value, int) for value in known)
+    try:
+        check(np.array(known, dtype=np.int64 if is_whole else np.float64), measure)
+    except BloxFormatError as error:
+        raise _stored_error(column, numbers[error.row or 0], error.problem) from error
+
+
+def _stored_error(column: Column[Any], number: object, problem: str) -> BloxFormatError:
+    """An error at a row of a table."""
+    source = f"{column.table.name}, {next(iter(column.table.columns)).name} {number}"
+    return BloxFormatError(problem, source=source, column=column.name)
 
 
 def _write_epochs(
@@ -262,6 +291,13 @@ def _epoch_table(arrow: Any, schema: Any, block: EpochBlock, arch_of: dict[int, 
         arrow.array(block.epochs),
     ]
     for name, stored in block.measures.items():
+        try:
+            check(stored, EPOCH_MEASURES[name])
+        except BloxFormatError as error:  # what got into the database by SQL
+            at = error.row or 0
+            run_id = int(np.repeat(block.run_ids, block.counts)[at])
+            error.source, error.row = f"epochs, run_id {run_id}, epoch {block.epochs[at]}", None
+            raise
         natural = from_stored(stored, EPOCH_MEASURES[name])
         columns.append(arrow.array(natural, mask=stored == MISSING))
     return arrow.table(columns, schema=schema)
