@@ -14,6 +14,7 @@ from sqlalchemy.types import Double
 
 from bloxdb.counts import Report, counted
 from bloxdb.db import best
+from bloxdb.db.access import pages_of
 from bloxdb.db.base import Base
 from bloxdb.db.codes import kind_of
 from bloxdb.db.connection import locate, path_of
@@ -108,8 +109,13 @@ def check(
         if not is_damage(error):
             raise
         url = locate(path_or_url)
-        name = str(path_of(url) or hidden(url))
-        return CheckReport(name, [Finding(DAMAGE, f"the file cannot be read at all: {error}")])
+        path = path_of(url)
+        name = str(path or hidden(url))
+        pages = None if path is None else pages_of(path.resolve())
+        told = f"the file cannot be read at all: {error}"
+        if pages is not None and pages.is_cut_off:
+            told = f"the file was cut off: {pages}; `bloxdb check --repair` saves what can be read"
+        return CheckReport(name, [Finding(DAMAGE, told)])
     with db:
         return CheckReport(db.name, list(_findings(db, progress)))
 
@@ -135,6 +141,9 @@ def _findings(db: Database, progress: Progress | None) -> Iterator[Finding]:
 
 def _of_file(db: Database) -> Iterator[Finding]:
     """What the engine itself finds, one sentence a line of its."""
+    pages = None if db.path is None else pages_of(db.path.resolve())
+    if pages is not None and pages.is_cut_off:  # within the last page, where SQLite reads zeros
+        yield Finding(DAMAGE, f"the file was cut off: {pages}")
     if db.engines.INTEGRITY:
         for (said,) in db.ask(db.engines.INTEGRITY).rows:
             if said != "ok":

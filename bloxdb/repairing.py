@@ -5,37 +5,37 @@ from __future__ import annotations
 import math
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Double, Integer, Table, delete, select, update
+from sqlalchemy import BigInteger, Boolean, Column, Double, Integer, Table
 from sqlalchemy.orm import Session
 
 from bloxdb import space
-from bloxdb.checking import Finding, check, gapped_runs, wrong_best
+from bloxdb.checking import Finding, check
 from bloxdb.counts import Report, counted
-from bloxdb.db.access import beside, refusal
-from bloxdb.db.best import BEST_FIRST
 from bloxdb.db.connection import check_file, locate, locate_other, path_of
 from bloxdb.db.creation import open_or_create
 from bloxdb.db.dialects import engines_of
 from bloxdb.db.schema import Device, Env, Epoch, Latency, Recipe, Run
-from bloxdb.db.statuses import UNFINISHED
-from bloxdb.db.waiting import BUSY_MS, is_busy
 from bloxdb.errors import DatabaseError, DatabaseExistsError
+from bloxdb.mending import copy_anew, mend_lost
 from bloxdb.progress import Progress
+from bloxdb.salvage import DamagedIndex, DamagedTable, Gap, Key, Row, damaged_file, nothing_in
 
-_AT_ONCE = 500  # values of a table's first column that are read at once
+_EPOCHS_A_PROBE = 32  # epochs between two places that are tried; a page has twice as many at the least
+_MOST_PROBES = 1_000_000  # places that are tried of a table of which nobody knows where its rows are
+_FAR = 40  # powers of two, so far beyond the last row that is read others are looked for
+_TOLD = 5  # places that are told one by one
 _TABLES: tuple[Table, ...] = tuple(
     model.__table__  # type: ignore[misc]
     for model in (Recipe, Env, Device, Run, Epoch, Latency)
 )
 _PARENTS = {key.column.table.name for table in _TABLES for key in table.foreign_keys}
-
-Row = tuple[Any, ...]
 
 
 @dataclass(repr=False)
@@ -169,39 +169,20 @@ def repair(
     with open_or_create(target) as (db, is_new):
         if not is_new:
             raise DatabaseExistsError(f"{target} exists already; remove it, or choose another place")
-        with closing(_source(damaged)) as source, db.bulk_transaction() as session:
+        with damaged_file(damaged, target.resolve().parent) as source, db.bulk_transaction() as session:
             copying = _Copying(source, session, report)
             for done, table in enumerate(_TABLES):
                 if progress is not None:
                     progress(done, len(_TABLES), table.name)
                 copying.table(table)
-            _copy_anew(session, report)
+            if not any(copying.is_there.values()):
+                raise nothing_in(damaged, copying.error)
+            report.lost += mend_lost(session, copying.has_lost["epochs"], copying.gaps["epochs"])
+            report.repaired += copy_anew(session)
     if progress is not None:
         progress(len(_TABLES), len(_TABLES), "done")
     report.left = check(target).findings
     return report
-
-
-def _source(path: Path) -> sqlite3.Connection:
-    """The damaged file. It is opened for writing where that may be, so that SQLite uses its journal first."""
-    real = path.resolve()
-    mode = "rw" if os.access(real, os.W_OK) and os.access(real.parent, os.W_OK) else "ro"
-    source = sqlite3.connect(
-        f"{real.as_uri()}?mode={mode}", uri=True, isolation_level=None, timeout=BUSY_MS / 1000
-    )
-    try:
-        source.execute("PRAGMA query_only = ON")
-        source.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        source.execute("BEGIN")
-    except sqlite3.Error as error:
-        source.close()
-        if is_busy(error):
-            raise DatabaseError(refusal(error, path)) from error
-        journal = beside(path, "-journal").name
-        raise DatabaseError(
-            f"nothing can be read of {path}: {error}; is {journal} missing, which was beside it?"
-        ) from error
-    return source
 
 
 class _Copying:
@@ -212,36 +193,46 @@ class _Copying:
         self._report = report
         self._target: Any = session.connection().connection.driver_connection
         self._keys: dict[str, set[int]] = {"archs": set(range(space.NUM_ARCHS))}
+        self.gaps: dict[str, list[Gap]] = {table.name: [] for table in _TABLES}
+        self.is_there: dict[str, bool] = {}
+        self.error: sqlite3.Error | None = None
+        self.has_lost: dict[str, bool] = {}
+        self._problems: dict[str, int] = {}
+        self._changes: dict[str, int] = {}
 
     def table(self, table: Table) -> None:
         """All rows that can be read, and that refer to rows that are there."""
-        there = {row[1] for row in self._source.execute(f"PRAGMA table_xinfo({table.name})")}
+        there: set[str] = set()
+        try:
+            there = {row[1] for row in self._source.execute(f"PRAGMA table_xinfo({table.name})")}
+        except sqlite3.Error as error:
+            self.error = error
         columns = [column for column in table.columns if column.computed is None and column.name in there]
         self._report.rows[table.name] = 0
-        if not columns or columns[0].name not in there:
+        self.is_there[table.name] = bool(columns) and columns[0].name in there
+        self._problems, self._changes = {}, {}
+        if not self.is_there[table.name]:
             self._lose(f"the table {table.name} is not there")
+            self._keys[table.name], self.has_lost[table.name] = set(), True
             return
-        fit, seen = self._fitting(table, columns), 0
-        lost = len(self._report.lost)
-        for rows in self._read(table, columns):
-            seen += len(rows)
+        fit = self._fitting(table, columns)
+        reading = self._damaged(table, columns)
+        for rows in reading.rows():
             good = [row for row in map(fit, rows) if row is not None]
             self._report.rows[table.name] += self._write(table, columns, good)
-        unseen = self._count(table.name) - seen
-        if unseen > 0 and len(self._report.lost) == lost:  # nothing else was said of them
-            self._lose(f"{counted(unseen, 'row')} of {table.name} without a number for {columns[0].name}")
+        if reading.gaps and not self._read_indices(table, columns, fit):
+            self._tell_gaps(table, reading.gaps)
         for problem, count in self._problems.items():
             self._lose(f"{counted(count, 'row')} of {table.name} {problem}")
         for change, count in self._changes.items():
             self._report.repaired.append(f"{counted(count, 'row')} of {table.name} {change}")
+        self.has_lost[table.name] = bool(self.gaps[table.name] or self._problems)
         if table.name in _PARENTS:
             query = f"SELECT {columns[0].name} FROM {table.name}"  # noqa: S608
             self._keys[table.name] = {row[0] for row in self._target.execute(query)}
 
     def _fitting(self, table: Table, columns: list[Column[Any]]) -> Callable[[Row], Row | None]:
         """What makes of a row one that a database may have; None where that cannot be."""
-        self._problems: dict[str, int] = {}
-        self._changes: dict[str, int] = {}
         kinds = [_types_of(column) for column in columns]
         parents = {
             at: (key.column.table.name, self._keys[key.column.table.name])
@@ -279,77 +270,103 @@ class _Copying:
             self._problems[problem] = self._problems.get(problem, 0) + len(rows) - written
         return written
 
-    def _read(self, table: Table, columns: list[Column[Any]]) -> Iterator[list[Row]]:
-        """Rows by ranges of the first column, which shrink where something cannot be read."""
-        names = ", ".join(column.name for column in columns)
-        key = columns[0].name
-        query = f"SELECT {names} FROM {table.name} WHERE {key} BETWEEN ? AND ? ORDER BY {key}"  # noqa: S608
-        bounds = [self._bound(table.name, key, last=last) for last in (False, True)]
-        if bounds[0] is None or bounds[1] is None:
-            return
-        unread = []
-        ranges = [(bounds[0], bounds[1])]
-        while ranges:
-            low, high = ranges.pop()
-            if high - low >= _AT_ONCE:
-                low = self._next(table.name, key, low)
-                ranges += [(low + _AT_ONCE, high), (low, min(low + _AT_ONCE - 1, high))]
+    def _damaged(self, table: Table, columns: list[Column[Any]]) -> DamagedTable:
+        """What reads a table by the order in which SQLite keeps its rows."""
+        keys = ["rowid"]
+        if not table.dialect_options["sqlite"]["with_rowid"]:
+            keys = [column.name for column in table.primary_key]
+        names = [column.name for column in columns]
+
+        def probes(after: Key | None, before: Key | None) -> Iterable[Key]:
+            if table is Epoch.__table__:
+                return self._epochs_between(after, before)
+            low = 0 if after is None else after[0] + 1
+            high = self._highest(table, low) if before is None else before[0] - 1
+            return ((rowid,) for rowid in range(low, high + 1, 1 + (high - low) // _MOST_PROBES))
+
+        return DamagedTable(self._source, table.name, names, keys, probes)
+
+    def _epochs_between(self, after: Key | None, before: Key | None) -> Iterator[Key]:
+        """Places of epochs: one in each so many of each run, fewer than a page has."""
+        runs = sorted(self._keys["runs"])
+        first = 0 if after is None else bisect_left(runs, after[0])
+        last = len(runs) if before is None else bisect_right(runs, before[0])
+        (most,) = self._target.execute("SELECT max(epochs) FROM recipes").fetchone()
+        for run_id in runs[first:last]:
+            for epoch in range(1, (most or 0) + 1, _EPOCHS_A_PROBE):
+                yield run_id, epoch
+
+    def _highest(self, table: Table, low: int) -> int:
+        """The highest number that a row may have, as far as rows elsewhere tell it."""
+        asked = [f"SELECT count(*) FROM {table.name}"]  # noqa: S608 (of an index)
+        asked += [
+            f"SELECT max({column.name}) FROM {other.name}"  # noqa: S608
+            for other in _TABLES
+            for column in other.columns
+            if any(key.column.table is table for key in column.foreign_keys)
+        ]
+        steps = [low + (1 << power) for power in range(_FAR)]
+        asked += [f"SELECT rowid FROM {table.name} WHERE rowid >= {at} LIMIT 1" for at in steps]  # noqa: S608
+        found = [low]
+        for query in asked:
+            with suppress(sqlite3.DatabaseError):
+                found += [row[0] for row in self._source.execute(query) if isinstance(row[0], int)]
+        return max(found)
+
+    def _read_indices(
+        self, table: Table, columns: list[Column[Any]], fit: Callable[[Row], Row | None]
+    ) -> bool:
+        """Rows that an index has, as far as it has what every row needs; whether there are no others."""
+        needed = {column.name for column in columns if not column.nullable}
+        keys = [column.name for column in table.primary_key]
+        for name, names in self._indices(table):
+            known = [column for column in columns if column.name in names]
+            if not needed <= {column.name for column in known}:
                 continue
-            try:
-                yield self._source.execute(query, (low, high)).fetchall()
-            except sqlite3.DatabaseError:
-                if low == high:
-                    unread.append(low)
+            there = set(self._target.execute(f"SELECT {', '.join(keys)} FROM {table.name}"))  # noqa: S608
+            at = {column.name: i for i, column in enumerate(known)}
+            index = DamagedIndex(self._source, table.name, [column.name for column in known], name)
+            rows = [row for row in index.rows() if tuple(row[at[key]] for key in keys) not in there]
+            full = [tuple(row[at[c.name]] if c.name in at else None for c in columns) for row in set(rows)]
+            count = self._write(table, columns, [row for row in map(fit, full) if row is not None])
+            self._report.rows[table.name] += count
+            if count:
+                lacking = [column.name for column in columns if column.name not in at]
+                rows_of = f"{counted(count, 'row')} of {table.name} came from an index"
+                if lacking:
+                    self._lose(f"{rows_of}, without {', '.join(lacking)}")
                 else:
-                    middle = (low + high) // 2
-                    ranges += [(middle + 1, high), (low, middle)]
-        if unread:
-            values = f"{counted(len(unread), 'value')} of {key}, from {min(unread)} to {max(unread)}"
-            self._lose(f"what {table.name} had under {values}, cannot be read")
+                    self._report.repaired.append(rows_of)
+            return not index.is_damaged
+        return False
 
-    def _count(self, table: str) -> int:
-        """How many rows a table has; 0 where that cannot be read."""
-        try:
-            return int(self._source.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608
-        except sqlite3.DatabaseError:
-            return 0
+    def _indices(self, table: Table) -> Iterator[tuple[str, set[str]]]:
+        """The indices of a table that has rowids, and the columns that each has."""
+        if not table.dialect_options["sqlite"]["with_rowid"]:
+            return
+        alias = {"id"} & set(table.columns.keys())
+        with suppress(sqlite3.DatabaseError):
+            for _, name, *_ in self._source.execute(f"PRAGMA index_list({table.name})").fetchall():
+                found = self._source.execute(f"PRAGMA index_xinfo({name})")
+                yield name, {row[2] for row in found if row[2] is not None} | alias
 
-    def _next(self, table: str, key: str, low: int) -> int:
-        """The first number from one on that can be read; that one where it is not known."""
-        query = f"SELECT {key} FROM {table} WHERE {key} >= ? AND {_is_number(key)} ORDER BY {key} LIMIT 1"  # noqa: S608
-        try:
-            row = self._source.execute(query, (low,)).fetchone()
-        except sqlite3.DatabaseError:
-            return low
-        return low if row is None else int(row[0])
-
-    def _bound(self, table: str, key: str, *, last: bool) -> int | None:
-        """The first or the last number that can be read; None where there is none."""
-        order = "DESC" if last else "ASC"
-        other = "ASC" if last else "DESC"
-        try:
-            row = self._source.execute(
-                f"SELECT {key} FROM {table} WHERE {_is_number(key)} ORDER BY {key} {order} LIMIT 1"  # noqa: S608
-            ).fetchone()
-            return None if row is None else int(row[0])
-        except sqlite3.DatabaseError:
-            found = None
-        try:  # from the other side, up to what is damaged
-            query = f"SELECT {key} FROM {table} WHERE {_is_number(key)} ORDER BY {key} {other}"  # noqa: S608
-            for row in self._source.execute(query):
-                found = row[0]
-        except sqlite3.DatabaseError as error:
-            end = "last" if last else "first"
-            self._lose(f"the {end} rows of {table} cannot be read: {error}")
-        return found if isinstance(found, int) else None
+    def _tell_gaps(self, table: Table, gaps: list[Gap]) -> None:
+        """Where rows could not be read."""
+        self.gaps[table.name] = gaps
+        names = ("run_id", "epoch") if table is Epoch.__table__ else ("number",)
+        for gap in gaps[:_TOLD]:
+            told = [
+                f"{word} {', '.join(f'{name} {value}' for name, value in zip(names, key, strict=True))}"
+                for word, key in zip(("after", "before"), gap, strict=True)
+                if key is not None
+            ]
+            self._lose(f"rows of {table.name} {' and '.join(told) or 'at any place'} cannot be read")
+        if len(gaps) > _TOLD:
+            places = counted(len(gaps) - _TOLD, "more place")
+            self._lose(f"rows of {table.name} at {places} cannot be read")
 
     def _lose(self, sentence: str) -> None:
         self._report.lost.append(sentence)
-
-
-def _is_number(key: str) -> str:
-    """A condition: SQLite holds a text in any column, and has it behind all numbers."""
-    return f"typeof({key}) = 'integer'"
 
 
 def _types_of(column: Column[Any]) -> tuple[type, ...]:
@@ -357,48 +374,3 @@ def _types_of(column: Column[Any]) -> tuple[type, ...]:
     if isinstance(column.type, Integer | BigInteger | Boolean):
         return (int,)
     return (int, float) if isinstance(column.type, Double) else (str,)
-
-
-def _copy_anew(session: Session, report: RepairReport) -> None:
-    """What runs have of architectures and of their epochs."""
-    costs = dict(enumerate(space.all_costs().tolist()))
-    changes = []
-    for row in session.execute(select(Run.id, Run.arch_id, Run.flops, Run.params)).all():
-        flops, params = costs[row.arch_id]
-        if (row.flops, row.params) != (flops, params):
-            changes.append({"id": row.id, "flops": flops, "params": params})
-    if changes:
-        session.execute(update(Run), changes)
-        runs = counted(len(changes), "run has its", "runs have their")
-        report.repaired.append(f"{runs} architecture's costs again")
-    wrong = {row.id for query in wrong_best().values() for row in session.execute(query)}
-    for run_id in sorted(wrong):
-        best = session.execute(
-            select(Epoch.epoch, Epoch.val_top1).where(Epoch.run_id == run_id).order_by(*BEST_FIRST).limit(1)
-        ).one()
-        session.execute(
-            update(Run).where(Run.id == run_id).values(best_epoch=best.epoch, val_top1=best.val_top1)
-        )
-    if wrong:
-        runs = counted(len(wrong), "run has the best of its epochs", "runs have the best of their epochs")
-        report.repaired.append(f"{runs} again")
-    _cut(session, report)
-
-
-def _cut(session: Session, report: RepairReport) -> None:
-    """Runs that have not ended go on after their last epoch before a gap."""
-    cut = 0
-    for row in session.execute(gapped_runs().where(Run.status.in_(UNFINISHED))).all():
-        numbers = session.scalars(select(Epoch.epoch).where(Epoch.run_id == row.id).order_by(Epoch.epoch))
-        whole = 0
-        for number in numbers:
-            if number != whole + 1:
-                break
-            whole = number
-        session.execute(delete(Epoch).where(Epoch.run_id == row.id, Epoch.epoch > whole))
-        cut += 1
-    if cut:
-        runs = counted(
-            cut, "unfinished run goes on before a gap in its", "unfinished runs go on before a gap in their"
-        )
-        report.repaired.append(f"{runs} epochs, without those after it")

@@ -11,8 +11,10 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from bloxdb import warn
+from bloxdb.counts import counted
 from bloxdb.db.codes import code_of, kind_of
 from bloxdb.db.disks import disk_of, warning_for
 from bloxdb.db.holders import by_whom
@@ -30,6 +32,8 @@ SQLITE_NEEDED = (3, 35, 5)
 """The oldest SQLite that has all we use: generated columns, VACUUM INTO, NULLS LAST, RETURNING, and a DROP
 COLUMN that damages no file (https://www.sqlite.org/releaselog/3_35_5.html)."""
 
+_HEADER = 100  # bytes of a file's header
+_SMALLEST_PAGE, _LARGEST_PAGE = 512, 65_536  # bytes; the header has 1 for the largest
 _JOURNALS = ("-journal", "-wal")  # what SQLite looks for beside a file
 _NO_INDEX = (sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_IOERR_SHMMAP)
 
@@ -57,17 +61,65 @@ def has_content(path: Path) -> bool:
 
 
 def has_wal(path: Path) -> bool:
-    """Whether the header of a file says that it has a WAL: https://www.sqlite.org/fileformat2.html, byte 18.
+    """Whether the header says that there is a WAL: https://www.sqlite.org/fileformat2.html, byte 18."""
+    return _header(path)[18:19] == b"\x02"
 
-    It is read through a file that SQLite has open, since closing another one would end this process' locks.
+
+class Pages(NamedTuple):
+    """The pages of a file in rest.
+
+    Attributes
+    ----------
+    size
+        Bytes of a page.
+    there, rest
+        How many whole ones the file has, and how many bytes after them.
+    due
+        How many it has by its header.
+    """
+
+    size: int
+    there: int
+    rest: int
+    due: int
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the file is shorter than its header says."""
+        return self.there < self.due
+
+    def __str__(self) -> str:
+        part = " and a part of one" if self.rest else ""
+        return f"it has {self.there:,} of {counted(self.due, 'page')}{part}"
+
+
+def pages_of(path: Path) -> Pages | None:
+    """The pages of a file that nobody writes: https://www.sqlite.org/fileformat2.html, bytes 16 and 28.
+
+    None where the header does not say it, or where a WAL has the newest pages.
+    """
+    header = _header(path)
+    if len(header) < _HEADER or header[24:28] != header[92:96] or has_content(beside(path, "-wal")):
+        return None
+    size = int.from_bytes(header[16:18], "big")
+    size = _LARGEST_PAGE if size == 1 else size
+    if size < _SMALLEST_PAGE or size & (size - 1):
+        return None
+    return Pages(size, *divmod(path.stat().st_size, size), int.from_bytes(header[28:32], "big"))
+
+
+def _header(path: Path) -> bytes:
+    """The first bytes of a file, less where there are no more.
+
+    They are read through a file that SQLite has open: closing another one would end this process' locks.
     """
     with closing(sqlite3.connect(f"{path.as_uri()}?{UNCHANGING}", uri=True)):
         wanted = path.stat()
         for found in Path("/dev/fd").iterdir():
             with suppress(OSError):  # the one of the list itself is closed by now
                 if os.path.samestat(os.fstat(int(found.name)), wanted):
-                    return os.pread(int(found.name), 1, 18) == b"\x02"
-    return False
+                    return os.pread(int(found.name), _HEADER, 0)
+    return b""
 
 
 @contextmanager

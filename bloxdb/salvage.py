@@ -1,0 +1,250 @@
+"""Rows of a damaged SQLite file: all that can be read around pages that are damaged, or not there."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bloxdb.db.access import beside, pages_of, refusal
+from bloxdb.db.waiting import BUSY_MS, is_busy
+from bloxdb.errors import DatabaseError
+from bloxdb.writing import workspace
+
+_AT_ONCE = 5_000  # rows
+
+Key = tuple[Any, ...]
+Row = tuple[Any, ...]
+
+
+class Gap(NamedTuple):
+    """Where rows cannot be read.
+
+    Attributes
+    ----------
+    after, before
+        Keys of the rows that can be read on both sides; None at an end of the table.
+    """
+
+    after: Key | None
+    before: Key | None
+
+
+@contextmanager
+def damaged_file(path: Path, scratch: Path) -> Iterator[sqlite3.Connection]:
+    """A damaged file, of which one state is read, and nothing is changed but what SQLite recovers.
+
+    It is opened for writing where that may be, so that SQLite uses its journal first. Of a file that was cut
+    off within a page the rest of that page is taken for damaged: SQLite would read zeros there.
+
+    Parameters
+    ----------
+    path
+        The file.
+    scratch
+        Where a copy of it may be made, if it was cut off within a page.
+
+    Yields
+    ------
+    sqlite3.Connection
+        Texts that are not UTF-8 come as bytes.
+
+    Raises
+    ------
+    DatabaseError
+        It is locked, or SQLite finds no database in it.
+    """
+    real = path.resolve()
+    mode = "rw" if os.access(real, os.W_OK) and os.access(real.parent, os.W_OK) else "ro"
+    with closing(_opened(f"{real.as_uri()}?mode={mode}", path)) as source:
+        pages = pages_of(real)
+        if pages is None or not (pages.rest and pages.is_cut_off):
+            yield source
+            return
+        with workspace(scratch) as folder:
+            copy = folder / path.name
+            with closing(sqlite3.connect(copy)) as whole:
+                source.backup(whole)
+            os.truncate(copy, pages.there * pages.size)
+            with closing(_opened(f"{copy.as_uri()}?mode=rw", path)) as cut:
+                yield cut
+
+
+def _opened(uri: str, path: Path) -> sqlite3.Connection:
+    source = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_MS / 1000)
+    source.text_factory = _text
+    try:
+        source.execute("PRAGMA query_only = ON")
+        source.execute("PRAGMA writable_schema = ON")  # else SQLite opens no file that lacks pages
+        source.execute("BEGIN")
+        source.execute("PRAGMA page_count").fetchone()
+        source.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.Error as error:
+        source.close()
+        if is_busy(error):
+            raise DatabaseError(refusal(error, path)) from error
+        raise nothing_in(path, error) from error
+    return source
+
+
+def nothing_in(path: Path, error: object) -> DatabaseError:
+    """The error for a file of which nothing can be read.
+
+    Parameters
+    ----------
+    path
+        The file.
+    error
+        What shows that.
+    """
+    pages = pages_of(path.resolve())
+    if pages is not None and pages.is_cut_off:
+        told = f"it was cut off, and {pages}; take a backup"
+    elif error is None:
+        told = "it has no table of ours"
+    else:
+        told = f"{error}; is {beside(path, '-journal').name} missing, which was beside it?"
+    return DatabaseError(f"nothing can be read of {path}: {told}")
+
+
+def _text(data: bytes) -> str | bytes:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
+
+
+class DamagedTable:
+    """A table whose rows are read from both ends, and from places between them where damage is in the way.
+
+    Parameters
+    ----------
+    source
+        The file.
+    name
+        The table.
+    columns
+        What is read of each row.
+    keys
+        The columns by which the table itself is ordered.
+    probes
+        Gives places between two keys where rows may be, in their order; None stands for an end of the table.
+
+    Attributes
+    ----------
+    gaps
+        Where rows could not be read, so far.
+    """
+
+    def __init__(
+        self,
+        source: sqlite3.Connection,
+        name: str,
+        columns: Sequence[str],
+        keys: Sequence[str],
+        probes: Callable[[Key | None, Key | None], Iterable[Key]],
+    ) -> None:
+        self.gaps: list[Gap] = []
+        self._source = source
+        self._keys = keys
+        self._probes = probes
+        self._select = f"SELECT {', '.join((*keys, *columns))} FROM {name} NOT INDEXED"  # noqa: S608
+        self._is_damaged = False
+        self._first: Key | None = None
+        self._last: Key | None = None
+
+    def rows(self) -> Iterator[list[Row]]:
+        """All rows that can be read, some at once, each once."""
+        yield from self._scan()
+        if not self._is_damaged:
+            return
+        after = self._last
+        yield from self._scan((">", after), descending=True)
+        before = self._last
+        if self._is_damaged:
+            yield from self._between(after, before)
+
+    def _between(self, after: Key | None, before: Key | None) -> Iterator[list[Row]]:
+        """Rows between two keys beyond which there is damage, from wherever a place is readable."""
+        for probe in self._probes(after, before):
+            if after is not None and probe <= after:
+                continue
+            if before is not None and probe >= before:
+                break
+            yield from self._scan((">=", probe), ("<", before))
+            is_damaged, first, last = self._is_damaged, self._first, self._last
+            if is_damaged and last is None:
+                continue
+            yield from self._scan((">", after), ("<", probe), descending=True)
+            if self._is_damaged:
+                self.gaps.append(Gap(after, self._last or first or before))
+            if not is_damaged:
+                return
+            after = last
+        self.gaps.append(Gap(after, before))
+
+    def _scan(self, *bounds: tuple[str, Key | None], descending: bool = False) -> Iterator[list[Row]]:
+        """Rows within bounds up to damage, which `_is_damaged` says, and the key of the last one."""
+        order = ", ".join(f"{key} DESC" if descending else key for key in self._keys)
+        names, marks = ", ".join(self._keys), ", ".join("?" * len(self._keys))
+        known = [(sign, key) for sign, key in bounds if key is not None]
+        where = " AND ".join(f"({names}) {sign} ({marks})" for sign, _ in known) or "1"
+        values = [value for _, key in known for value in key]
+        width = len(self._keys)
+        rows: list[Row] = []
+        self._is_damaged, self._first, self._last = False, None, None
+        try:
+            for row in self._source.execute(f"{self._select} WHERE {where} ORDER BY {order}", values):
+                self._first = self._first or row[:width]
+                rows.append(row)
+                if len(rows) == _AT_ONCE:
+                    self._last = row[:width]
+                    yield [row[width:] for row in rows]
+                    rows = []
+        except sqlite3.DatabaseError:
+            self._is_damaged = True
+        if rows:
+            self._last = rows[-1][:width]
+            yield [row[width:] for row in rows]
+
+
+class DamagedIndex:
+    """An index that has rows of a table, read from both ends up to damage.
+
+    Parameters
+    ----------
+    source
+        The file.
+    table
+        The table.
+    columns
+        What is read of each row; the index has them.
+    name
+        The index.
+
+    Attributes
+    ----------
+    is_damaged
+        Whether something could not be read, so far.
+    """
+
+    def __init__(self, source: sqlite3.Connection, table: str, columns: Sequence[str], name: str) -> None:
+        self.is_damaged = False
+        self._source = source
+        indexed = [row[2] or "rowid" for row in source.execute(f"PRAGMA index_xinfo({name})")]
+        backward = ", ".join(f"{column} DESC" for column in indexed)
+        query = f'SELECT {", ".join(columns)} FROM {table} INDEXED BY "{name}"'  # noqa: S608
+        self._queries = (query, f"{query} ORDER BY {backward}")
+
+    def rows(self) -> Iterator[Row]:
+        """Its rows, where it is damaged some of them twice."""
+        for query in self._queries:
+            try:
+                yield from self._source.execute(query)
+            except sqlite3.DatabaseError:
+                self.is_damaged = True
+            if not self.is_damaged:
+                return

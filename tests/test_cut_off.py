@@ -1,0 +1,157 @@
+"""Databases that were cut off, or have a bad byte: what can be read is saved, and no run passes for whole."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bloxdb
+from bloxdb.repairing import RepairReport
+
+PAGE = 4096
+Runs = dict[tuple[int, int], tuple[Any, ...]]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory, empty_file: Path, golden: Path) -> Path:
+    """A database of 120 runs of 200 epochs; copy it."""
+    path = tmp_path_factory.mktemp("small") / "small.db"
+    shutil.copy(empty_file, path)
+    with bloxdb.open(path, current=False) as db:
+        bloxdb.import_release(golden / "release-small", db)
+    return path
+
+
+def runs(path: Path) -> Runs:
+    """Of each architecture and seed its status, its results and its epochs."""
+    with closing(sqlite3.connect(path)) as connection:
+        query = "SELECT arch_id, seed, id, status, test_top1, test_loss, best_epoch, message FROM runs"
+        found = connection.execute(query).fetchall()
+        query = "SELECT * FROM epochs WHERE run_id = ? ORDER BY epoch"
+        return {row[:2]: (*row[3:], *connection.execute(query, row[2:3])) for row in found}
+
+
+def check_honest(path: Path, whole: Path, report: RepairReport) -> Runs:
+    """Every run that counts as finished is as it was, and what lacks something says so; the failed ones."""
+    before, after = runs(whole), runs(report.copy)
+    assert after.keys() <= before.keys()
+    failed = {}
+    for key, (status, top1, loss, best, message, *epochs) in after.items():
+        _, old_top1, old_loss, old_best, _, *old_epochs = before[key]
+        assert (top1, loss) == (old_top1, old_loss)
+        if status == "finished":
+            assert (best, epochs) == (old_best, old_epochs)
+            continue
+        assert status == "failed"
+        assert set(epochs) < set(old_epochs)
+        assert best in ((old_best,) if any(epoch[1] == old_best for epoch in epochs) else (None,))
+        lost = sorted({epoch[1] for epoch in old_epochs} - {epoch[1] for epoch in epochs})
+        assert message.startswith("epochs ")
+        assert str(lost[0]) in message
+        assert str(lost[-1]) in message
+        failed[key] = after[key]
+    assert report.is_whole == (after == before)
+    assert {found.kind for found in report.left} <= {"epochs"}  # gaps, of runs that have failed
+    assert [file.name for file in path.parent.iterdir() if file not in (path, report.copy)] == []
+    return failed
+
+
+def pages_of(path: Path, name: str) -> list[int]:
+    with closing(sqlite3.connect(path)) as connection:
+        query = "SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf' ORDER BY path"
+        return [page for (page,) in connection.execute(query, (name,))]
+
+
+@pytest.mark.parametrize("cut", [-40 * PAGE, -100])
+def test_a_file_that_was_cut_off_gives_all_that_is_before(small: Path, tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "small.db"
+    path.write_bytes(small.read_bytes()[:cut])
+    there, due = (file.stat().st_size // PAGE for file in (path, small))
+    messages = [found.message for found in bloxdb.check(path).findings if found.kind == "damage"]
+    rest = " and a part of one" if cut % PAGE else ""
+    assert any(
+        message.startswith(f"the file was cut off: it has {there:,} of {due:,} pages{rest}")
+        for message in messages
+    )
+    report = bloxdb.repair(path)
+    failed = check_honest(path, small, report)
+    assert len(runs(report.copy)) == 120
+    assert 1 <= len(failed) <= 1 - cut // PAGE
+    assert report.lost[0].startswith("rows of epochs after run_id ")
+    told = [sentence for sentence in report.lost if "failed now: architecture" in sentence]
+    assert sum(int(sentence.split(" of ")[1].split()[0]) for sentence in told) == len(failed)
+    with bloxdb.open(report.copy, current=False) as db:
+        bloxdb.merge(small, db)
+    assert runs(report.copy) == runs(small)
+
+
+def test_a_file_of_a_quarter_says_that_all_runs_are_lost(small: Path, tmp_path: Path) -> None:
+    path = tmp_path / "small.db"
+    path.write_bytes(small.read_bytes()[: small.stat().st_size // 4])
+    report = bloxdb.repair(path)
+    assert report.rows == {"recipes": 1, "envs": 3, "devices": 2, "runs": 0, "epochs": 0, "latencies": 120}
+    assert report.lost == [f"rows of {name} at any place cannot be read" for name in ("runs", "epochs")]
+    check_honest(path, small, report)
+
+
+@pytest.mark.parametrize("size", [100, 3 * PAGE])
+def test_a_header_alone_gives_nothing_and_leaves_nothing(small: Path, tmp_path: Path, size: int) -> None:
+    path = tmp_path / "small.db"
+    path.write_bytes(small.read_bytes()[:size])
+    (found,) = bloxdb.check(path).findings
+    assert found.kind == "damage"
+    with pytest.raises(bloxdb.BloxError, match=r"nothing can be read of .*small.db"):
+        bloxdb.repair(path)
+    assert [file.name for file in tmp_path.iterdir()] == ["small.db"]
+
+
+def test_rows_of_damaged_pages_come_from_indices(small: Path, tmp_path: Path) -> None:
+    path = tmp_path / "small.db"
+    content = bytearray(small.read_bytes())
+    for table in ("runs", "latencies", "envs"):
+        leaves = pages_of(small, table)
+        page = leaves[len(leaves) // 2]
+        content[(page - 1) * PAGE : page * PAGE] = b"\xff" * PAGE
+    path.write_bytes(content)
+    report = bloxdb.repair(path)
+    lost = "device_workers, started_at, finished_at, heartbeat_at, worker, message"
+    told = [sentence.partition(" ")[2] for sentence in report.lost]
+    assert told == [
+        f"rows of runs came from an index, without env_id, best_epoch, {lost}",
+        "rows of latencies came from an index, without spread_ms",
+    ]
+    assert "3 rows of envs came from an index" in report.repaired
+    rows = {"runs": 120, "epochs": 24_000, "latencies": 120, "envs": 3}
+    assert {name: report.rows[name] for name in rows} == rows
+    assert runs(report.copy) == runs(small)
+    assert report.left == []
+
+
+def test_a_row_with_a_bad_byte_in_a_text_loses_that_text_alone(small: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(small, tmp_path / "small.db"))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE runs SET worker = 'a worker whose name is long' WHERE id = 9")
+    content = path.read_bytes()
+    assert content.count(b"a worker whose") == 1
+    path.write_bytes(content.replace(b"a worker whose", b"a w\xffrker whose"))
+    assert ["not UTF-8" in found.message for found in bloxdb.check(path).findings] == [True]
+    report = bloxdb.repair(path)
+    assert (report.lost, report.repaired) == ([], ["1 row of runs had something else for worker"])
+    assert runs(report.copy) == runs(small)
+
+
+def test_a_row_of_epochs_with_a_bad_key_fails_its_run(small: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(small, tmp_path / "small.db"))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE epochs SET epoch = 'x' WHERE run_id = 9 AND epoch = 50")
+    report = bloxdb.repair(path)
+    (key,) = check_honest(path, small, report)
+    assert report.lost == [
+        "1 row of epochs had something else for epoch",
+        f"epochs 50 of 1 run, which has failed now: architecture {key[0]}",
+    ]
