@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import click
 from sqlalchemy.exc import DBAPIError
 
-from bloxdb.cli.signals import ended_by_signals
+from bloxdb.cli.signals import begun, ended_by_signals, not_begun
 from bloxdb.cli.terminal import STDOUT, end_by_sigpipe, note, streams
 from bloxdb.errors import BloxError
 
@@ -57,7 +57,8 @@ class _Group(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _HOMES:
             return None
-        module = import_module(f"bloxdb.cli.{_HOMES[cmd_name]}")
+        with not_begun():
+            module = import_module(f"bloxdb.cli.{_HOMES[cmd_name]}")
         command: click.Command = getattr(module, "import_" if cmd_name == "import" else cmd_name)
         return command
 
@@ -81,7 +82,7 @@ class _Group(click.Group):
         return command.get_short_help_str(_WHOLE) if command else ""
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        with streams():
+        with not_begun(), streams():
             return super().main(*args, **extra)
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
@@ -89,7 +90,7 @@ class _Group(click.Group):
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with ended_by_signals(), _told(), _warned():
+        with begun(), ended_by_signals(), _told(), _warned():
             return super().invoke(ctx)
 
 

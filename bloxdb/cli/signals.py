@@ -16,6 +16,42 @@ _SOON = 0.05  # seconds
 
 
 @contextmanager
+def not_begun() -> Iterator[None]:
+    """Let Ctrl-C end the process at once and without a word, as nothing has begun that had to be ended.
+
+    So it is while modules are imported, where a KeyboardInterrupt would be shown with a traceback.
+    """
+    is_ours = _is_interruptible()
+    if is_ours:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        if is_ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _is_interruptible() -> bool:
+    """Whether Ctrl-C raises KeyboardInterrupt, and this thread may say what it does."""
+    is_main = threading.current_thread() is threading.main_thread()
+    return is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@contextmanager
+def begun() -> Iterator[None]:
+    """Let Ctrl-C raise KeyboardInterrupt again within a block of `not_begun`."""
+    is_main = threading.current_thread() is threading.main_thread()
+    is_ours = is_main and signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+    if is_ours:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if is_ours:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@contextmanager
 def ended_by_signals() -> Iterator[None]:
     """Let signals end what goes on as Ctrl-C does, so that nothing is left half-made.
 

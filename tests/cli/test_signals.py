@@ -74,3 +74,53 @@ def test_a_signal_while_garbage_is_collected_comes_once_more(number: signal.Sign
         _, errors = process.communicate(timeout=60)
     assert process.returncode == -number
     assert "Exception ignored" not in errors
+
+
+SCRIPT = """
+import sys
+{before}
+from bloxdb.cli import main
+sys.exit(main(["top", "--db", sys.argv[1]]))
+"""
+
+INTERRUPTED = """
+import os, signal, sys
+wanted = {wanted!r}
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == wanted:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+"""
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    ["click", "sqlalchemy.engine", "bloxdb.cli.app", "bloxdb.cli.query", "bloxdb.queries"],
+)
+@pytest.mark.parametrize("is_ignored", [False, True])
+def test_ctrl_c_while_a_command_is_imported_ends_it_without_a_word(
+    wanted: str, is_ignored: bool, tiny_file: Path
+) -> None:
+    before = INTERRUPTED.format(wanted=wanted)
+    if is_ignored:  # as in a background job of a shell script
+        before += "signal.signal(signal.SIGINT, signal.SIG_IGN)"
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(before=before), str(tiny_file)],
+        capture_output=True, text=True, check=False, timeout=100,
+    )  # fmt: skip
+    assert done.stderr == ""
+    assert done.returncode == (0 if is_ignored else -signal.SIGINT)  # which a shell calls 130
+    assert bool(done.stdout) == is_ignored
+
+
+def test_ctrl_c_does_what_it_did_before_when_the_commands_are_imported_or_have_ended() -> None:
+    from bloxdb.cli import main
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert signal.getsignal(signal.SIGINT) is before
