@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, and_, cast, func, inspect, or_, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import Double
 
+from bloxdb.checkpoints import checkpoints_folder, of_ended_runs
 from bloxdb.counts import Report, counted
 from bloxdb.db import best
 from bloxdb.db.access import pages_of
@@ -44,7 +45,8 @@ class Finding:
         ``'damage'`` of the file; ``'schema'``: a table, an index or a view is not there; ``'space'``: what
         the search space determines is otherwise; ``'reference'`` to a row that is not there; ``'epochs'``: a
         run has too few, or too many; ``'copy'``: something is not what it was copied from; ``'value'``: there
-        is no such value; ``'left'`` beside the file by a process that was killed.
+        is no such value; ``'left'`` beside the file by a process that was killed, as checkpoints of runs that
+        have ended.
     message
         A sentence.
     """
@@ -368,12 +370,20 @@ def _out_of_bounds(column: Any, measure: Measure, *, stored: bool) -> Iterator[K
 
 
 def _of_leftovers(db: Database) -> Iterator[Finding]:
-    if db.path is not None:
-        for place, is_ours in left_in(db.path.resolve().parent):
-            told = "a process that was killed; the next import, export or backup there removes it"
-            if not is_ours:
-                told = "a process of another machine, or container; remove it if nothing works here any more"
-            yield Finding(LEFT, f"{place} was left by {told}")
+    if db.path is None:
+        return
+    for place, is_ours in left_in(db.path.resolve().parent):
+        told = "a killed process; `bloxdb check --repair` removes it, or the next import or export there"
+        if not is_ours:
+            told = "a process of another machine, or container; remove it if nothing works here any more"
+        yield Finding(LEFT, f"{place} was left by {told}")
+    folder = checkpoints_folder(db)
+    sizes = [path.stat().st_size for path in of_ended_runs(folder, db.reader)]
+    if sizes:
+        lie = counted(len(sizes), "checkpoint of an ended run lies", "checkpoints of ended runs lie")
+        take = f"{_verb(len(sizes), 'take')} {sum(sizes) / 1e6:,.1f} MB"
+        told = "`bloxdb check --repair`, or the next `bloxdb train`, removes what nobody needs any more"
+        yield Finding(LEFT, f"{lie} in {folder} and {take}; {told}")
 
 
 def _of_runs(db: Database, query: Any, kind: str, said: str) -> Iterator[Finding]:

@@ -13,19 +13,23 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Column, Double, Integer, Table
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from bloxdb import space
 from bloxdb.checking import Finding, check
+from bloxdb.checkpoints import checkpoints_folder, of_ended_runs
 from bloxdb.counts import Report, counted
 from bloxdb.db.connection import check_file, locate, locate_other, path_of
 from bloxdb.db.creation import open_or_create
+from bloxdb.db.database import open
 from bloxdb.db.dialects import engines_of
 from bloxdb.db.schema import Device, Env, Epoch, Latency, Recipe, Run
 from bloxdb.errors import DatabaseError, DatabaseExistsError
 from bloxdb.mending import copy_anew, mend_lost
 from bloxdb.progress import Progress
 from bloxdb.salvage import DamagedIndex, DamagedTable, Gap, Key, Row, damaged_file, nothing_in
+from bloxdb.writing import left_in, remove_left
 
 _EPOCHS_A_PROBE = 32  # epochs between two places that are tried; a page has twice as many at the least
 _MOST_PROBES = 1_000_000  # places that are tried of a table of which nobody knows where its rows are
@@ -128,6 +132,40 @@ def place_of_copy(damaged: Path, copy: str | os.PathLike[str] | None) -> Path:
     if target is None:
         raise DatabaseError("a repaired copy is a file; name it by its path")
     return target
+
+
+def tidy(path_or_url: str | os.PathLike[str] | None = None) -> list[Path]:
+    """Remove what killed processes left beside a database, as far as nobody can need it any more.
+
+    That is what was being written, and checkpoints of runs that have ended in the database's own folder.
+
+    Parameters
+    ----------
+    path_or_url
+        The file, or its URL; None means the database that `bloxdb.open` takes then.
+
+    Returns
+    -------
+    list of pathlib.Path
+        What was removed.
+
+    Raises
+    ------
+    DatabaseNotFoundError, NotADatabaseError, RevisionError
+        There is no database of this bloxdb.
+    DatabaseError
+        It is on a server.
+    """
+    path = file_to_repair(path_or_url).resolve()
+    found = [place for place, is_ours in left_in(path.parent) if is_ours]
+    remove_left(path.parent)
+    with suppress(DBAPIError), open(path, read_only=True, current=False) as db:
+        checkpoints = list(of_ended_runs(checkpoints_folder(db), db.reader))
+        for checkpoint in checkpoints:
+            with suppress(OSError):
+                checkpoint.unlink()
+        found += checkpoints
+    return [place for place in found if not place.exists()]
 
 
 def repair(

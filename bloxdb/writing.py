@@ -37,7 +37,7 @@ def workspace(beside: Path, *, target: Path | None = None) -> Iterator[Path]:
     Path
         The folder.
     """
-    _remove_left(beside)
+    remove_left(beside)
     place, descriptor = beside, None
     try:
         while descriptor is None:
@@ -93,7 +93,7 @@ def left_in(folder: Path) -> list[tuple[Path, bool]]:
     return found
 
 
-def _remove_left(folder: Path) -> None:
+def remove_left(folder: Path) -> None:
     """Remove what killed processes of this user left in a folder."""
     prefix = _prefix()
     try:

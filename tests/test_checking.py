@@ -347,7 +347,7 @@ def test_what_a_killed_process_left_is_found_but_not_what_one_that_lives_uses(pa
     )
     subprocess.run([sys.executable, "-c", code, str(path.parent)], check=False)
     (found,) = bloxdb.check(path).findings
-    assert (found.kind, "was left by a process that was killed" in found.message) == ("left", True)
+    assert (found.kind, "was left by a killed process" in found.message) == ("left", True)
     with workspace(path.parent):
         assert bloxdb.check(path).findings == []
     elsewhere = path.with_name(".bloxdb-00000000-0123456789abcdef.tmp")

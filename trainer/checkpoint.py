@@ -9,18 +9,15 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from bloxdb.db.schema import Recipe, Run
-from bloxdb.db.statuses import DIVERGED, FINISHED
+from bloxdb.checkpoints import SUFFIX, checkpoint_key, of_ended_runs
 from bloxdb.errors import BloxError, TrainingError
 from bloxdb.files import open_file
 from bloxdb.writing import make_folder, replacing, workspace
@@ -28,7 +25,6 @@ from bloxdb.writing import make_folder, replacing, workspace
 _DIGEST = 32  # bytes
 _MOST_THREADS = 1 << 12  # far more than a machine has cores, and than torch would start
 _LATER = ("device_workers",)  # what states have that were not written from the start
-_NAME = re.compile(r"(?P<digest>[0-9a-f]{16})-(?P<arch>[0-9]{1,6})-(?P<seed>[0-9]{1,18})\.pt")
 
 
 class DamagedCheckpointError(BloxError, ValueError):
@@ -79,13 +75,9 @@ def sweep(folder: Path, session: Session) -> None:
     session
         To ask for the runs.
     """
-    for path in folder.iterdir():
-        if found := _NAME.fullmatch(path.name):
-            run = select(Run.status).join(Recipe).where(Recipe.digest.startswith(found["digest"]))
-            run = run.where(Run.arch_id == int(found["arch"]), Run.seed == int(found["seed"]))
-            if session.scalar(run) in (FINISHED, DIVERGED):
-                with suppress(OSError):
-                    path.unlink()
+    for path in of_ended_runs(folder, session):
+        with suppress(OSError):
+            path.unlink()
 
 
 class Checkpoint:
@@ -100,8 +92,8 @@ class Checkpoint:
     """
 
     def __init__(self, folder: Path, recipe_digest: str, arch_id: int, seed: int) -> None:
-        self.key = f"{recipe_digest[:16]}-{arch_id}-{seed}"
-        self.path = folder / f"{self.key}.pt"
+        self.key = checkpoint_key(recipe_digest, arch_id, seed)
+        self.path = folder / f"{self.key}{SUFFIX}"
 
     def save(self, state: dict[str, Any]) -> None:
         """Write the state; the file before stays until the new one is whole."""

@@ -15,13 +15,13 @@ from typing import Any
 
 import torch
 
+from bloxdb.checkpoints import checkpoints_folder
 from bloxdb.db.database import open
 from bloxdb.errors import BloxError, QueryError, TrainingError
 
 from .checkpoint import check_folder, sweep
 from .devices import Place, kind_named, threads_for
 from .graphs import are_used
-from .identity import checkpoints_folder
 from .images import DataSet
 from .recipe import TrainingRecipe
 from .stopping import AFTER_EPOCH, AT_ONCE, Stop, held_back, order

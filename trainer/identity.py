@@ -1,17 +1,15 @@
-"""Which weights are kept, whose they are, and where they and checkpoints lie; without torch."""
+"""Which weights are kept, whose they are, and where they lie; without torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
-import platformdirs
 from sqlalchemy import URL
 from sqlalchemy.orm import object_session
 
 from bloxdb.arguments import digits
 from bloxdb.db.connection import path_of
-from bloxdb.db.database import Database
 from bloxdb.db.passwords import hidden
 from bloxdb.db.schema import Run
 from bloxdb.db.statuses import FINISHED
@@ -65,18 +63,6 @@ def is_given_up(ours: Mapping[str, str], theirs: Mapping[str, str]) -> bool:
     """Whether a file is of an earlier attempt at the same run that never finished, as before a retry."""
     is_result = theirs.get("status") == FINISHED or theirs.get("epoch") == theirs.get("epochs")
     return not is_result and all(ours[name] == theirs.get(name) for name in ("database", "run", "hash"))
-
-
-def checkpoints_folder(db: Database) -> Path:
-    """Where the checkpoints of a database are if nothing is said: a folder of its own, beside its file."""
-    if db.path is not None:
-        return checkpoints_beside(db.path)
-    return platformdirs.user_data_path("bloxdb") / "checkpoints"
-
-
-def checkpoints_beside(path: Path) -> Path:
-    """The folder for checkpoints of a database in a file, which need not be there yet."""
-    return path.with_name(f"{path.name}.checkpoints")
 
 
 NO_FOLDER = (

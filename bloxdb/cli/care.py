@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
-from bloxdb.checking import CheckReport
+from bloxdb.checking import LEFT, CheckReport
 from bloxdb.checking import check as look
 from bloxdb.cli.common import PATH, db_option, json_option, progress_bar, show_json
 from bloxdb.cli.terminal import note, say
 from bloxdb.db.backups import backup as back_up
 from bloxdb.db.database import open
-from bloxdb.repairing import file_to_repair, place_of_copy, repair
+from bloxdb.repairing import file_to_repair, place_of_copy, repair, tidy
 
 _BESIDE = "\0"  # where no copy is named: no argument of a command can be that
 
@@ -47,7 +47,8 @@ def backup(target: Path, db: str | None, compact: bool, as_json: bool) -> None:
     is_flag=False,
     flag_value=_BESIDE,
     metavar="[COPY]",
-    help="Write what can be read and repaired into a new file, NAME.repaired.db if it is not named.",
+    help="Write what can be read and repaired into a new file, NAME.repaired.db if it is not named; "
+    "remove what killed processes left, for which alone no file is written.",
 )
 @json_option
 def check(db: str | None, copy: str | None, as_json: bool) -> None:
@@ -65,7 +66,14 @@ def check(db: str | None, copy: str | None, as_json: bool) -> None:
     if not as_json:
         _print_findings(report)
     is_whole = not report.findings
-    if copy is not None and not is_whole:
+    kinds = {finding.kind for finding in report.findings}
+    if copy is not None and LEFT in kinds:
+        told["removed"] = tidy(db)
+        if not as_json:
+            for path in told["removed"]:
+                say(f"removed: {path}")
+        is_whole = kinds == {LEFT} and not look(db).findings
+    if copy is not None and kinds - {LEFT}:
         with progress_bar("repairing") as shown:
             repaired = repair(db, copy=copy, progress=shown)
         is_whole = repaired.is_whole

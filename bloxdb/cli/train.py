@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bloxdb import space
+from bloxdb.checkpoints import checkpoints_beside, checkpoints_folder
 from bloxdb.cli.common import PATH, db_option
 from bloxdb.cli.live import Board, duration, shown
 from bloxdb.cli.terminal import note, say
@@ -25,7 +26,7 @@ from bloxdb.runs.heartbeat import Intervals
 from bloxdb.runs.status import finished_archs, unfinished_count
 from bloxdb.trainer import part
 from bloxdb.trainer.estimate import estimate
-from bloxdb.trainer.identity import KEPT, checkpoints_beside, checkpoints_folder
+from bloxdb.trainer.identity import KEPT
 from bloxdb.trainer.naming import check_recipe
 from bloxdb.trainer.recipe import PRECISIONS, VARIANTS, TrainingRecipe, default_recipe, make_recipe
 from bloxdb.trainer.sources import is_own, name_of

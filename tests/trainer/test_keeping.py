@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 from bloxdb.trainer.checkpoint import Checkpoint
-from bloxdb.trainer.identity import checkpoints_folder
 from bloxdb.trainer.stopping import Stop
 from bloxdb.trainer.worker import Event, Worker
 
 import bloxdb
 from bloxdb import Database
+from bloxdb.checkpoints import checkpoints_folder
 from bloxdb.runs.queue import RunQueue
 from tests.cli.helpers import bloxdb as command
 from tests.trainer.helpers import QUICK, digits_recipe, job, some_digits, train

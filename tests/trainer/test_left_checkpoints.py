@@ -1,0 +1,72 @@
+"""Checkpoints of runs that have ended: a check lists them, `--repair` removes them and nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from bloxdb.trainer.checkpoint import Checkpoint
+
+import bloxdb
+from bloxdb import Database
+from bloxdb.checkpoints import checkpoints_folder
+from bloxdb.db.statuses import STATUSES
+from bloxdb.measures import SEEDS
+from bloxdb.repairing import tidy
+from tests.cli.helpers import bloxdb as command
+from tests.trainer.helpers import digits_recipe
+
+LAST = SEEDS[-1]
+
+
+@pytest.fixture
+def left(empty_db: Database) -> dict[str, Path]:
+    """The checkpoint of a run of each status, one of the highest seed, and files that are none of ours."""
+    recipe, folder = digits_recipe(1), checkpoints_folder(empty_db)
+    found = {}
+    with empty_db.transaction() as session:
+        kept = bloxdb.db.Recipe(name="digits", dataset="digits", epochs=1, config={}, digest=recipe.digest)
+        session.add(kept)
+        session.flush()
+        for seed, status in [*enumerate(STATUSES), (LAST, "finished")]:
+            session.add(bloxdb.Run(arch_id=9, recipe_id=kept.id, seed=seed, status=status))
+            checkpoint = Checkpoint(folder, recipe.digest, 9, seed)
+            checkpoint.save({"epoch": 1})
+            found[f"{status} {seed}"] = checkpoint.path
+    for name in ("notes.pt", f"{'f' * 16}-9-0.pt", f"{recipe.digest[:16]}-9-{LAST + 1}.pt"):
+        (folder / name).write_text("of somebody")
+        found[name] = folder / name
+    return found
+
+
+ENDED = ["finished 2", "diverged 4", f"finished {LAST}"]
+
+
+def test_a_check_lists_them_and_tidying_removes_them_alone(empty_db: Database, left: dict[str, Path]) -> None:
+    assert empty_db.path is not None
+    (found,) = [one for one in bloxdb.check(empty_db.path).findings if one.kind == "left"]
+    size = sum(left[name].stat().st_size for name in ENDED)
+    folder = checkpoints_folder(empty_db)
+    assert found.message == (
+        f"3 checkpoints of ended runs lie in {folder} and take {size / 1e6:,.1f} MB; `bloxdb check --repair`, "
+        "or the next `bloxdb train`, removes what nobody needs any more"
+    )
+    before = empty_db.path.read_bytes()
+    assert sorted(tidy(empty_db.path)) == sorted(left[name] for name in ENDED)
+    assert {name for name, path in left.items() if not path.exists()} == set(ENDED)
+    assert tidy(empty_db.path) == []
+    assert bloxdb.check(empty_db.path).findings == []
+    assert empty_db.path.read_bytes() == before
+
+
+def test_the_command_removes_them_without_a_copy(empty_db: Database, left: dict[str, Path]) -> None:
+    path = empty_db.path
+    assert path is not None
+    command("check", "--db", path, code=1)
+    assert all(one.exists() for one in left.values())
+    told = json.loads(command("check", "--db", path, "--repair", "--json").stdout)
+    assert sorted(told["removed"]) == sorted(str(left[name]) for name in ENDED)
+    assert "repair" not in told
+    assert list(path.parent.glob("*repaired*")) == []
+    command("check", "--db", path, "--repair")
