@@ -204,8 +204,9 @@ def _listed(keys: Any) -> Any:
     if not is_several(keys) or isinstance(keys, Mapping):
         raise InvalidArchError(f"several architectures are wanted; put {keys!r:.80} into a list")
     if not isinstance(keys, np.ndarray):
-        is_frame = hasattr(keys, "to_numpy") and hasattr(keys, "columns")
-        keys = keys.to_numpy() if is_frame else list(keys)
+        frame: Any = keys
+        is_frame = hasattr(frame, "to_numpy") and hasattr(frame, "columns")
+        keys = frame.to_numpy() if is_frame else list(keys)
     if len(keys) == _NUMBERS:
         try:
             parse(list(keys))
