@@ -35,6 +35,9 @@ MICRO = 1_000_000
 MISSING = int(np.iinfo(np.int64).min)
 """A stored integer that stands for a value that was not measured: NULL in a database, NaN among floats."""
 
+NOT_MEASURED = "write nan where nothing was measured"
+"""What is advised where something else stands for it."""
+
 TOO_LONG = "has more digits than the database keeps"
 
 EXACT = 2**53
@@ -111,7 +114,7 @@ class Measure:
     def problem(self, value: float) -> str:
         """What is wrong with a value, as the rest of a sentence; empty for one that there is, or NaN."""
         if math.isinf(value):
-            return "is infinite; write nan where nothing was measured"
+            return f"is infinite; {NOT_MEASURED}"
         if not (value < 0 or value > self.highest):
             return ""
         return "is outside 0 … 100 percent" if self.unit == "percent" else "is negative"

@@ -23,7 +23,7 @@ from bloxdb.codecs.table import Table
 from bloxdb.codecs.values import TOO_MANY_DIGITS, check_size, column_of, read_columns
 from bloxdb.errors import BloxFormatError
 from bloxdb.files import new_array, rest_of
-from bloxdb.measures import Array
+from bloxdb.measures import NOT_MEASURED, Array
 from bloxdb.space.cells import FIELDS, LIMITS, NUM_ARCHS, STAGES
 
 NAME = "csv"
@@ -59,6 +59,8 @@ def decode(header: Header, column_types: Mapping[str, str] | None, body: BinaryI
     if code == _BAD:
         raise BloxFormatError(_bad_line(text, offset), row=rows, offset=offset)
     if code == _WIDTH:
+        if found == 1 and fields[rows, 0, 0] == fields[rows, 0, 1]:
+            raise BloxFormatError("the line is blank; no line is, the last one neither", row=rows)
         raise BloxFormatError(f"{found} fields, but the header has {width} columns", row=rows)
     if code == _CUT_OFF:
         raise BloxFormatError("the last line is cut off", row=rows)
@@ -72,6 +74,8 @@ def _bad_line(text: memoryview, offset: int) -> str:
         str(text[offset:], "utf-8")
     except UnicodeDecodeError as error:
         return f"the body is not UTF-8: {error.reason}"
+    if b"\n" not in bytes(text[offset:]):
+        return "the last line does not end: the file was cut off, or has lost its last line break"
     return "the line does not end, or a quote stands alone"
 
 
@@ -177,9 +181,18 @@ def _parse(name: str, field: str, row: int) -> Any:
     if is_list(name):
         if _FLOATS.fullmatch(field):
             return [_float(item, name, row) for item in field[1:-1].split(", ")]
+        if field[:1] == "[" and field[-1:] == "]":
+            raise BloxFormatError(_bad_item(field[1:-1].split(", ")), row=row, column=name)
     elif kind in MEASURED and _FLOAT.fullmatch(field):
         return _float(field, name, row)
-    raise BloxFormatError(f"{field[:40]!r} is not the text of a {kind.value}", row=row, column=name)
+    what = f"a list of numbers: {kind.value}" if is_list(name) else kind.value
+    raise BloxFormatError(f"{field[:40]!r} is not the text of: {what}", row=row, column=name)
+
+
+def _bad_item(items: list[str]) -> str:
+    """Which of the texts in a list is none of a number."""
+    place, item = next((at, item) for at, item in enumerate(items, start=1) if not _FLOAT.fullmatch(item))
+    return f"value {place} of {len(items)}, {item[:40]!r}, is not the text of a number; {NOT_MEASURED}"
 
 
 def _float(text: str, name: str, row: int) -> float:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from bloxdb.codecs.columns import COLUMNS, MEASURED
 from bloxdb.codecs.header import Header
 from bloxdb.codecs.opcodes import Data, Machine, pushing, steps, unsigned
 from bloxdb.codecs.values import TOO_MANY_DIGITS, Unfolding, check_size, column_of
@@ -102,6 +103,8 @@ def _plain(value: Any, row: int, lists: Unfolding, depth: int = 0) -> Any:
         return str(value)
     if isinstance(value, str | int | float) and not isinstance(value, bool):
         return value
+    if value is None and COLUMNS[lists.column] in MEASURED:
+        return None  # whoever makes numbers of it says at which place of a list it is
     if not isinstance(value, list):
         raise BloxFormatError(
             f"{_name(value)} does not belong in a file of plain data", row=row, column=lists.column

@@ -13,12 +13,13 @@ from bloxdb.arguments import LARGEST
 from bloxdb.codecs.columns import COLUMNS, MEASURED, Kind, is_list, measure_of
 from bloxdb.codecs.header import Header
 from bloxdb.errors import BloxFormatError, InvalidArchError
-from bloxdb.measures import Array, check
+from bloxdb.measures import NOT_MEASURED, Array, check
 from bloxdb.space.cells import FIELDS, LIMITS, NUM_ARCHS, STAGES, parse
 from bloxdb.space.keys import DIGEST_SIZE
 
 TOO_MANY_DIGITS = "a whole number of so many digits does not belong here"
 """What is said of a number that is too long to be shown."""
+
 
 _WORTH_THREADS = 100_000  # values of a column
 _HEX_DIGITS = frozenset("0123456789abcdef")
@@ -140,7 +141,9 @@ def _arch_cells(value: object) -> tuple[tuple[int, ...], ...]:
 
 def _whole(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LARGEST:
-        raise ValueError(f"expected a whole number below 2^63, not {_short(value)}")
+        is_negative = isinstance(value, int) and value < 0
+        allowed = "of 0 or more" if is_negative else "below 2^63"
+        raise ValueError(f"expected a whole number {allowed}, not {_short(value)}")
     return value
 
 
@@ -152,7 +155,8 @@ def _text(value: object) -> str:
 
 def _float(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"expected a number, not {_short(value)}")
+        advice = f"; {NOT_MEASURED}" if value is None else ""
+        raise ValueError(f"expected a number, not {_short(value)}{advice}")
     number = float(value)
     if isinstance(value, int) and int(number) != value:
         raise ValueError(f"{_short(value)} has more digits than a float can hold")
@@ -164,7 +168,13 @@ def _floats_of_length(epochs: int) -> Callable[[object], list[float]]:
         if not isinstance(value, list | tuple) or len(value) != epochs:
             size = f"{len(value)} values" if isinstance(value, list | tuple) else _short(value)
             raise ValueError(f"expected a list of {epochs} numbers, one an epoch, not {size}")
-        return [_float(item) for item in value]
+        floats = []
+        for place, item in enumerate(value, start=1):
+            try:
+                floats.append(_float(item))
+            except (ValueError, OverflowError) as error:
+                raise ValueError(f"value {place} of {epochs}: {error}") from error
+        return floats
 
     return convert
 

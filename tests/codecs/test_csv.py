@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import math
+import pickle
+import re
 from fractions import Fraction
 
 import pytest
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from bloxdb import codecs, space
 from bloxdb.codecs import Header, Table
 from bloxdb.codecs import csv as csv_codec
-from bloxdb.codecs.columns import ENV, INFO
+from bloxdb.codecs.columns import BASE, ENV, INFO
 from bloxdb.errors import BloxFormatError
 from tests.codecs.strategies import HEAD, peak_of
 
@@ -30,7 +32,7 @@ def test_a_csv_whose_header_lies_about_epochs_stays_small() -> None:
     ("line", "message"),
     [
         (b"0,1.5\r\n", "row 0, column model_hash"),
-        (b"%b,1_5\r\n", "row 0, column latency: '1_5' is not the text of a loss"),
+        (b"%b,1_5\r\n", "row 0, column latency: '1_5' is not the text of: loss"),
         (b"%b, 1.5\r\n", "column latency"),
         (b"%b,1.5,2\r\n", "3 fields"),
         (b"%b\r\n", "1 fields"),
@@ -71,7 +73,22 @@ def test_texts_that_are_no_numbers_are_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("tail", "problem", "row", "offset"),
     [
-        (b'%b,"1.5', "the line does not end, or a quote stands alone", 1, True),
+        (b'%b,"1.5\r\n%b,1\r\n', "the line does not end, or a quote stands alone", 1, True),
+        (
+            b'%b,"1.5',
+            "the last line does not end: the file was cut off, or has lost its last line break",
+            1,
+            True,
+        ),
+        (
+            b"%b,1.5",
+            "the last line does not end: the file was cut off, or has lost its last line break",
+            1,
+            True,
+        ),
+        (b"\r\n", "the line is blank; no line is, the last one neither", 1, False),
+        (b"\n%b,1.5\r\n", "the line is blank; no line is, the last one neither", 1, False),
+        (b"%b\r\n", "1 fields, but the header has 2 columns", 1, False),
         (b"%b,\xff", "the body is not UTF-8: invalid start byte", 1, True),
         (b"%b,1.5,2\r\n", "3 fields, but the header has 2 columns", 1, False),
     ],
@@ -90,6 +107,30 @@ def test_a_bad_line_is_told_with_its_row_and_offset(
         assert len(first) <= error.offset <= len(first) + len(tail.replace(b"%b", b"ab" * 16))
     else:
         assert error.offset is None
+
+
+@pytest.mark.parametrize("other", ["None", "null", "NaN", "-Infinity", "Inf", "1_5", "", "x" * 900, "[1.0]"])
+@pytest.mark.parametrize("place", [0, 2, 4])
+@pytest.mark.parametrize("format", ["csv", "pickle"])
+def test_what_is_no_number_in_a_list_is_told_with_its_place(other: str, place: int, format: str) -> None:
+    header = Header("training", BASE, seed=0, epochs=5, dataset="d", part="base")
+    head = codecs.encode(Table.from_rows(header, []), format)[0][0]
+    given = {"None": None, "[1.0]": [1.0]}.get(other, other)
+    if format == "csv":
+        texts = ["1.0"] * 5
+        texts[place] = other
+        data = head + f'{"0" * 32},"[{", ".join(texts)}]",50.0,3\r\n'.encode()
+        known = (
+            f"value {place + 1} of 5, {other[:40]!r}, is not the text of a number; write nan where nothing"
+        )
+    else:
+        values = [*[1.0] * place, given, *[1.0] * (4 - place)]
+        data = head + pickle.dumps([["0" * 32, values, 50.0, 3]])
+        known = f"value {place + 1} of 5: expected a number, not "
+        known = "lists within lists do not belong here" if isinstance(given, list) else known
+    with pytest.raises(BloxFormatError, match=f"row 0, column val_top1: {re.escape(known)}") as caught:
+        codecs.decode(data)
+    assert ("write nan" in str(caught.value)) is (format == "csv" or other == "None")
 
 
 BENCHED = Header("benchmarking", ("model_hash", "latency"), device="x")
@@ -234,7 +275,7 @@ def test_vectors_come_back_and_others_are_refused() -> None:
 @pytest.mark.parametrize("length", [1, 40, 41, 90])
 def test_a_field_that_is_no_number_is_shown_with_40_letters(length: int) -> None:
     line = f"{'ab' * 16},{'x' * length}\r\n".encode()
-    with pytest.raises(BloxFormatError, match=f"'{'x' * min(length, 40)}' is not the text of a loss"):
+    with pytest.raises(BloxFormatError, match=f"'{'x' * min(length, 40)}' is not the text of: loss"):
         codecs.decode(empty(BENCHED) + line)
 
 
