@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from sqlalchemy import URL, Column, ColumnElement, Connection, Engine, Select, insert
 from sqlalchemy.orm import DeclarativeBase, Session
 
-ONLY_READS = "a query only reads; to write, use `with db.transaction() as session: session.execute(…)`"
+ONLY_READS = "a query only reads; in Python, `with db.transaction() as session: session.execute(…)` writes"
 """What is said where a query of a caller's own would do more."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -185,7 +186,12 @@ class ResultsImporter:
         try:
             text = json.dumps(config, sort_keys=True, allow_nan=False)
         except ValueError as error:
-            raise ReleaseError(f"{path}: its arguments have a number that is none") from error
+            wrong = [
+                name for name in config if type(config[name]) is float and not math.isfinite(config[name])
+            ]
+            raise ReleaseError(
+                f"{path}: its arguments have no finite number for {', '.join(wrong) or 'a setting'}"
+            ) from error
         digest = hashlib.sha256(text.encode()).hexdigest()
         name = self.recipe_name or f"{name}-{digest[:8]}"
         return _Meant(name, dataset, epochs, seed, images, config, digest)
@@ -206,10 +212,12 @@ class ResultsImporter:
         whole = max((run.epochs for run in file.runs if run.is_whole), default=known or meant.epochs)
         most = max(run.epochs for run in file.runs)
         if whole is None or (meant.epochs is not None and most > meant.epochs):
-            said = "nobody says of how many" if whole is None else f"the recipe is of {meant.epochs}"
-            raise ReleaseError(
-                f"{file.path}: a run has {Counts(epochs=most)}, and {said}; name the recipe as DATASET-EPOCHS"
-            )
+            said = f"the recipe is of {meant.epochs}"
+            if file.arguments is not None:
+                said = f"the arguments of its training say {meant.epochs}"
+            elif whole is None:
+                said = "nobody says of how many the recipe is; name it as DATASET-EPOCHS"
+            raise ReleaseError(f"{file.path}: a run has {Counts(epochs=most)}, and {said}")
         if meant.epochs not in (None, whole) and meant.name not in self._told:
             self._told.add(meant.name)
             self.notes.append(
@@ -285,7 +293,8 @@ class ResultsImporter:
 def _integer(path: Path, arguments: dict[str, Any], name: str, low: int, high: int) -> int:
     value = arguments.get(name)
     if type(value) is not int or not low <= value <= high:
-        raise ReleaseError(f"{path}: its arguments have no {name} that could be one")
+        has = f"not {value!r:.80}" if name in arguments else "and have none"
+        raise ReleaseError(f"{path}: its arguments need a whole number {low} … {high} for {name}, {has}")
     return value
 
 

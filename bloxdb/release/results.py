@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from bloxdb.codecs.header import MAX_EPOCHS
 from bloxdb.codecs.opcodes import CutOffError, Span
-from bloxdb.counts import Counts
+from bloxdb.counts import Counts, counted
 from bloxdb.db.schema import EPOCH_MEASURES
 from bloxdb.errors import BloxFormatError
 from bloxdb.measures import ENVIRONMENT, EXACT, MISSING, RUN, nearest_stored
@@ -188,7 +188,7 @@ def _spans(data: bytes, copy: str) -> list[Span]:
         advice = "its job was stopped as it wrote; leave the file out, or take a whole copy of it"
         if whole:
             advice = (
-                f"the {whole // 2} pairs of arguments and results before that are whole, and "
+                f"{counted(whole // 2, 'pair')} of arguments and results before that can be read whole, and "
                 f"`truncate -s {spans[whole - 1].end}` on {copy} leaves them"
             )
         raise BloxFormatError(f"{error.problem}: {advice}", offset=error.offset) from error

@@ -173,7 +173,7 @@ def test_pairs_that_are_whole_before_the_cut_can_be_saved(
     data = (golden / RAW / "results_random.pickle").read_bytes()
     path = tmp_path / "results_random.pickle"
     path.write_bytes(data[:-100])
-    with pytest.raises(bloxdb.BloxFormatError, match=r"the 2 pairs .* `truncate -s 6406`"):
+    with pytest.raises(bloxdb.BloxFormatError, match=r"2 pairs of arguments .* `truncate -s 6406`"):
         bloxdb.import_release(path, empty_db)
     path.write_bytes(data[:6406])
     assert bloxdb.import_release(path, empty_db).added == 2
@@ -269,13 +269,14 @@ def test_a_release_and_its_training_results_agree(empty_db: Database, given: Giv
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"seed": "3"}, "no seed that could be one"),
-        ({"seed": True}, "no seed that could be one"),
-        ({"epochs": 0}, "no epochs that could be one"),
-        ({"epochs": 9}, "a run has 10 epochs, and the recipe is of 9"),
+        ({"seed": "3"}, "need a whole number 0 … .* for seed, not '3'"),
+        ({"seed": True}, "need a whole number 0 … .* for seed, not True"),
+        ({"seed": 2**70}, f"need a whole number 0 … .* for seed, not {2**70}"),
+        ({"epochs": 0}, "need a whole number 1 … .* for epochs, not 0"),
+        ({"epochs": 9}, "a run has 10 epochs, and the arguments of its training say 9"),
         ({"dataset": "\x1b[31m"}, "no data set that could be one"),
         ({"dataset": None}, "no data set that could be one"),
-        ({"lr": float("nan")}, "a number that is none"),
+        ({"lr": float("nan")}, "no finite number for lr"),
         ({"betas": [[1]]}, "argument betas is no plain value"),
         ({"opt": ["a" * 4_096] * 65}, "argument opt is no plain value"),
     ],
