@@ -6,19 +6,17 @@ compares it as something else and answers wrongly. So each public entry passes i
 
 from __future__ import annotations
 
-import json
 import math
 import operator
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any, SupportsFloat, TypeGuard
 
 import numpy as np
 
-from bloxdb.errors import QueryError, storable
+from bloxdb.errors import QueryError, spelled, storable
 
 LARGEST = 2**63 - 1
 """The largest integer that a database holds."""
@@ -56,10 +54,10 @@ def integer(value: object, what: str, *, low: int = -LARGEST - 1, high: int = LA
     """
     found = as_index(value)
     if found is None:
-        raise QueryError(f"{what} is an integer, not {_shown(value)}")
+        raise QueryError(f"{what} is an integer, not {spelled(value)}")
     if not low <= found <= high:
         allowed = f"{low} or more" if found < low and high == LARGEST else f"in {low} … {high}"
-        raise QueryError(f"{what} is {allowed}, not {_shown(found)}")
+        raise QueryError(f"{what} is {allowed}, not {spelled(found)}")
     return found
 
 
@@ -123,9 +121,9 @@ def number(value: object, what: str, *, finite: bool = True) -> float | int:
         except _REFUSALS:
             found = math.nan if isinstance(value, Decimal) else None  # a signalling NaN
     if found is None:
-        raise QueryError(f"{what} is a number, not {_shown(value)}")
+        raise QueryError(f"{what} is a number, not {spelled(value)}")
     if finite and not math.isfinite(found):
-        raise QueryError(f"{what} is a finite number of at most {sys.float_info.max}, not {_shown(value)}")
+        raise QueryError(f"{what} is a finite number of at most {sys.float_info.max}, not {spelled(value)}")
     return found
 
 
@@ -159,7 +157,7 @@ def text(value: object, what: str, *, longest: int | None = None, filled: bool =
     'cifar100'
     """
     if not isinstance(value, str):
-        raise QueryError(f"{what} is a text, not {_shown(value)}")
+        raise QueryError(f"{what} is a text, not {spelled(value)}")
     if longest is not None and len(value) > longest:
         raise QueryError(f"{what} has at most {longest} characters, not {len(value)}")
     found = str(value)
@@ -190,46 +188,7 @@ def of_type(value: object, kind: type, what: str, *, or_none: bool = False) -> N
         It is of another type.
     """
     if not (isinstance(value, kind) or (or_none and value is None)):
-        raise QueryError(f"{what} is a {kind.__name__}{' or None' if or_none else ''}, not {_shown(value)}")
-
-
-def settings(value: object, what: str) -> dict[str, Any]:
-    """Settings by name, as JSON gives them back: tuples are lists, and NumPy's numbers are Python's.
-
-    Parameters
-    ----------
-    value
-        What the caller gave: texts, finite numbers, bools, None, and lists and mappings of them, by text.
-    what
-        What they are, for the error, as ``'the settings of a recipe'``.
-
-    Returns
-    -------
-    dict
-        The same settings.
-
-    Raises
-    ------
-    QueryError
-        They are no mapping by texts, or a value is none of these.
-
-    Examples
-    --------
-    >>> settings({"lr": np.float64(0.1), "steps": (1, 2)}, "the settings of a recipe")
-    {'lr': 0.1, 'steps': [1, 2]}
-    """
-    if not isinstance(value, Mapping):
-        raise QueryError(f"{what} are a mapping, not {_shown(value)}")
-    try:
-        written = json.dumps(_with_texts(value, what), allow_nan=False, default=_json)
-    except QueryError:
-        raise
-    except (TypeError, ValueError, RecursionError) as error:
-        raise QueryError(
-            f"{what} are texts, finite numbers, bools, None, and lists and mappings of them: {error}"
-        ) from error
-    found: dict[str, Any] = json.loads(written)
-    return found
+        raise QueryError(f"{what} is a {kind.__name__}{' or None' if or_none else ''}, not {spelled(value)}")
 
 
 def is_several(value: object) -> TypeGuard[Iterable[Any]]:
@@ -313,7 +272,7 @@ def names(value: object, what: str, *, also: str = "") -> list[str]:
     found: list[Any] = list(value) if is_several(value) else [value]
     for one in found:
         if not isinstance(one, str):
-            raise QueryError(f"{what} are a name, or several{also}, not {_shown(one)}")
+            raise QueryError(f"{what} are a name, or several{also}, not {spelled(one)}")
     return list(dict.fromkeys(found))
 
 
@@ -368,7 +327,7 @@ def plain(value: Any) -> Any:
             f"a value of a query is one number, text or date, not an array of shape {tuple(shape)}"
         )
     if shape is not None:
-        value = _item(value)
+        value = scalar_of(value)
     if isinstance(value, float) and math.isnan(value):
         raise QueryError(
             "a value of a query is not NaN, which no row has and nothing is less than; NULL is None"
@@ -394,27 +353,6 @@ def as_index(value: object) -> int | None:
         return None
 
 
-def _with_texts(value: Any, what: str) -> Any:
-    """The same with texts that every database holds, and with texts as keys: JSON makes texts of others."""
-    if isinstance(value, np.ma.MaskedArray) and np.any(value.mask):
-        raise QueryError(f"{what} have a masked value; None is what is not known")
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if isinstance(value, str):
-        return text(value, f"a text in {what}")
-    if isinstance(value, list | tuple):
-        return [_with_texts(one, what) for one in value]
-    if not isinstance(value, Mapping):
-        return value
-    return {text(key, f"a name in {what}"): _with_texts(one, what) for key, one in value.items()}
-
-
-def _json(value: object) -> Any:
-    if hasattr(value, "dtype") and getattr(value, "shape", None) == ():
-        return _item(value)
-    raise TypeError(f"{_shown(value)} is none")
-
-
 _REFUSALS = (TypeError, ValueError, RuntimeError)
 """What libraries raise for what they cannot turn into a number, such as a tensor without data."""
 
@@ -431,7 +369,7 @@ def _only_looks_like_a_number(value: object) -> bool:
     return str(kind).endswith("bool") or "complex" in str(kind)
 
 
-def _item(value: Any) -> Any:
+def scalar_of(value: Any) -> Any:
     """The scalar of a library as Python has it."""
     if isinstance(value, np.ma.MaskedArray) and bool(value.mask):
         raise QueryError("a value of a query is not a masked one; NULL is None")
@@ -443,12 +381,5 @@ def _item(value: Any) -> Any:
     try:
         found = value.item()
     except _REFUSALS as error:
-        raise QueryError(f"a value of a query is one number, text or date, not {_shown(value)}") from error
+        raise QueryError(f"a value of a query is one number, text or date, not {spelled(value)}") from error
     return float(found) if isinstance(found, np.floating) else found  # a longdouble stays one
-
-
-def _shown(value: object) -> str:
-    """A value as a message has it; Python refuses to write thousands of digits."""
-    if isinstance(value, int | Fraction) and not -LARGEST <= value <= LARGEST:
-        return f"a number of {int(value).bit_length()} bits"
-    return f"{value!r:.100}"

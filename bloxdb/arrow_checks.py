@@ -37,6 +37,7 @@ from bloxdb.measures import (
     check,
     to_stored,
 )
+from bloxdb.settings import TOO_DEEP, is_deep
 from bloxdb.space.cells import NUM_ARCHS
 from bloxdb.space.costs import check_costs
 
@@ -287,6 +288,8 @@ def _object(text: str, row: int, place: FileColumn) -> dict[str, Any]:
         raise place.error(f"it is not JSON: {error!s:.80}", row) from error
     if not isinstance(found, dict):
         raise place.error("it is no object of JSON", row)
+    if is_deep(found):
+        raise place.error(f"it has {TOO_DEEP}", row)
     return found
 
 

@@ -23,6 +23,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 
 class BloxError(Exception):
     """The base of all errors of bloxdb; its text is a sentence to act on."""
@@ -182,3 +184,30 @@ def storable(text: str) -> str:
     'a\\x00b\\udc80'
     """
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+
+
+def spelled(value: object, most: int = 100) -> str:
+    """A value of whatever type as a message has it.
+
+    Python refuses to write thousands of digits, and lists within a thousand others.
+
+    Parameters
+    ----------
+    value
+        Any value.
+    most
+        How many letters are enough.
+
+    Examples
+    --------
+    >>> spelled([1, "x"]), spelled(10**5000)
+    ("[1, 'x']", 'a number of 16610 bits')
+    """
+    if isinstance(value, int | Fraction) and not -(2**63) <= value < 2**63:
+        return f"a number of {int(value).bit_length()} bits"
+    try:
+        return f"{value!r:.{most}}"
+    except RecursionError:
+        return f"a {type(value).__name__} with very many others within one another"
+    except ValueError:  # of thousands of digits, somewhere in it
+        return f"a {type(value).__name__} with a number of thousands of digits"

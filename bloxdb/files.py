@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bloxdb.counts import Counts, Report
-from bloxdb.errors import BloxError, QueryError
+from bloxdb.errors import BloxError, QueryError, spelled
 
 _WORTH_THREADS = 1 << 24  # bytes
 _KINDS = {
@@ -53,7 +53,7 @@ def expanded(path: str | os.PathLike[str]) -> Path:
     """
     given = os.fspath(path) if isinstance(path, str | os.PathLike) else path
     if not isinstance(given, str):
-        raise QueryError(f"a path is a text or a Path, not {path!r:.100}")
+        raise QueryError(f"a path is a text or a Path, not {spelled(path)}")
     if not given.strip():
         raise QueryError("a path is blank: name a file or a folder; a single dot is the folder you are in")
     if "\0" in given:

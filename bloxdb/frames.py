@@ -24,7 +24,7 @@ from bloxdb.db.recipes import ALL_RECIPES
 from bloxdb.db.references import Seeds, average_of, find_recipe, find_seeds
 from bloxdb.db.schema import EPOCH_MEASURES, RUN_MEASURES, Recipe, Run
 from bloxdb.db.statuses import FINISHED, STATUSES
-from bloxdb.errors import QueryError
+from bloxdb.errors import QueryError, spelled
 from bloxdb.extras import library
 from bloxdb.fields import field, schema
 from bloxdb.grouping import Groups
@@ -132,12 +132,12 @@ def to_arrow(
         There is no such architecture.
     """
     if what not in FRAMES:
-        raise QueryError(f"there is no frame {what!r}; choose one of: {', '.join(FRAMES)}")
+        raise QueryError(f"there is no frame {spelled(what)}; choose one of: {', '.join(FRAMES)}")
     arrow: Any = _library("pyarrow")
     db = asked(db)
     if epochs is not None and what != "epochs":
         row = LOOKUPS[what].row if what in LOOKUPS else "a run"
-        raise QueryError(f"a row of {what!r} is {row}, not an epoch; epochs=… is for 'epochs'")
+        raise QueryError(f"a row of {spelled(what)} is {row}, not an epoch; epochs=… is for 'epochs'")
     if what in LOOKUPS:
         return lookup(arrow, db, what, columns, archs=archs, recipe=recipe, seeds=seeds)
     average = average_of(seeds)

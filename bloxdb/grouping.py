@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bloxdb.errors import QueryError
+from bloxdb.errors import QueryError, spelled
 
 Floats = npt.NDArray[np.float64]
 
@@ -87,7 +87,7 @@ class Groups:
             There is no such average.
         """
         if how not in AVERAGES:
-            raise QueryError(f"there is no average {how!r}; choose one of: {', '.join(AVERAGES)}")
+            raise QueryError(f"there is no average {spelled(how)}; choose one of: {', '.join(AVERAGES)}")
         ways = dict(zip(AVERAGES, (self._means, self._medians), strict=True))
         return ways[how](values[self._order])
 

@@ -27,7 +27,7 @@ from bloxdb.db.recipes import RecipeFacts, differing
 from bloxdb.db.references import Environments, device_id, recipe_for
 from bloxdb.db.schema import EPOCH_MEASURES, Device, Env, Epoch, Latency, Recipe, Run
 from bloxdb.db.statuses import ENDED, FAILED
-from bloxdb.errors import DatabaseError, QueryError, one_line
+from bloxdb.errors import DatabaseError, QueryError, one_line, spelled
 from bloxdb.measures import ENVIRONMENT, RUN, Array
 from bloxdb.progress import Meter, Progress
 from bloxdb.runs.status import gaps
@@ -128,7 +128,7 @@ def merge(
         A recipe of the same name is another one, or the epochs of a run are not whole.
     """
     if prefer not in (None, *PREFERENCES):
-        raise QueryError(f"there is no preference {prefer!r}; choose one of: {', '.join(PREFERENCES)}")
+        raise QueryError(f"there is no preference {spelled(prefer)}; choose one of: {', '.join(PREFERENCES)}")
     if isinstance(others, Database):
         raise QueryError("merge takes the databases that give, as paths, before the one that takes")
     places = one_or_more(others, "databases that give")

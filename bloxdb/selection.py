@@ -17,7 +17,7 @@ from bloxdb.db.recipes import ALL_RECIPES
 from bloxdb.db.references import Seeds, average_of, find_device, find_recipe, find_seeds
 from bloxdb.db.schema import RUN_MEASURES, Arch, Latency, Recipe, Run
 from bloxdb.db.statuses import FINISHED
-from bloxdb.errors import QueryError
+from bloxdb.errors import QueryError, spelled
 from bloxdb.measures import LATENCY, Measure
 from bloxdb.space.keys import Ids
 
@@ -83,7 +83,7 @@ class Selection:
             return LATENCY
         if not isinstance(name, str) or name not in RUN_MEASURES:
             choices = ", ".join((*RUN_MEASURES, f"{LATENCY.name}:DEVICE"))
-            raise QueryError(f"there is no measure {name!r}; choose one of: {choices}")
+            raise QueryError(f"there is no measure {spelled(name)}; choose one of: {choices}")
         return RUN_MEASURES[name]
 
     def column(self, name: str) -> ColumnElement[Any]:
@@ -245,5 +245,5 @@ def selected(
 
 def _latency_limit(given: Any) -> tuple[str, float]:
     if not isinstance(given, tuple | list) or len(given) != 2 or not isinstance(given[0], str):
-        raise QueryError(f"max_latency is a device's name and milliseconds, not {given!r}")
+        raise QueryError(f"max_latency is a device's name and milliseconds, not {spelled(given)}")
     return given[0], number(given[1], "max_latency in milliseconds")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
@@ -16,7 +15,7 @@ import pytest
 import torch
 
 import bloxdb
-from bloxdb.arguments import LARGEST, digits, integer, is_several, number, of_type, plain, settings, text
+from bloxdb.arguments import LARGEST, digits, integer, is_several, number, of_type, plain, text
 from bloxdb.errors import QueryError
 
 NO_NUMBERS = [
@@ -149,42 +148,6 @@ def test_a_text_has_room() -> None:
     assert text("x" * 7, "a name", longest=7) == "x" * 7
     with pytest.raises(QueryError, match="a name has at most 7 characters, not 8"):
         text("x" * 8, "a name", longest=7)
-
-
-def test_settings_are_what_json_gives_back() -> None:
-    given = {
-        "rate": np.float32(0.5),
-        "steps": (1, np.int64(2)),
-        "of": {"deep": np.array([1, 2])},
-        "none": None,
-    }
-    found = settings(given, "the settings")
-    assert found == {"rate": 0.5, "steps": [1, 2], "of": {"deep": [1, 2]}, "none": None}
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert settings({}, "the settings") == {}
-
-
-DEEP: list[Any] = []
-for _ in range(100_000):
-    DEEP = [DEEP]
-
-
-@pytest.mark.parametrize(
-    "value",
-    [float("nan"), [float("inf")], {"x": -np.inf}, np.array([np.nan]), object(), b"x", {1: 2}, {"\0": 1}, ["\ud800"],
-     1j, {1, 2}, datetime.date(2026, 1, 1), np.datetime64("2026-01-01"), DEEP,
-     np.array(["\0x"]), np.ma.masked_array(1.0, mask=True), np.ma.masked_array([1, 2], mask=[0, 1])],
-    ids=range(17),
-)  # fmt: skip
-def test_what_json_has_not_is_no_setting(value: Any) -> None:
-    with pytest.raises(QueryError, match="the settings"):
-        settings({"rate": value}, "the settings")
-
-
-@pytest.mark.parametrize("value", [None, 5, "x", [("a", 1)], b"x"])
-def test_settings_are_a_mapping(value: Any) -> None:
-    with pytest.raises(QueryError, match="the settings are a mapping, not "):
-        settings(value, "the settings")
 
 
 @pytest.mark.parametrize(("value", "or_none", "is_right"), [(5, False, True), (None, True, True), (None, False, False),

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from bloxdb.arguments import digits
-from bloxdb.errors import QueryError
+from bloxdb.errors import QueryError, spelled
 
 # Pixels of an image. The layers of 8x8 images are so short that threads find each other when the work is
 # about done: two take 1.4 times the processor time of one, and on busy cores no less time. CIFAR has 32x32.
@@ -183,7 +183,7 @@ def kind_named(device: torch.device | str) -> Kind:
     """
     name = kind_name(device)
     if name not in KINDS:
-        raise QueryError(f"there is no device {name!r}; choose one of: {', '.join(KINDS)}")
+        raise QueryError(f"there is no device {spelled(name)}; choose one of: {', '.join(KINDS)}")
     return KINDS[name]
 
 
@@ -262,7 +262,7 @@ def _numbers(gpus: str, there: int) -> list[int]:
     chosen = []
     for number in given:
         if number is None:
-            raise QueryError(f"--gpus is all, none, or numbers such as 0,2, not {gpus!r:.100}")
+            raise QueryError(f"--gpus is all, none, or numbers such as 0,2, not {spelled(gpus)}")
         chosen.append(number)
     if not chosen or max(chosen) >= there:
         raise QueryError(

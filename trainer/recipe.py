@@ -15,7 +15,7 @@ import numpy as np
 from bloxdb.arguments import as_index, integer, number
 from bloxdb.codecs.header import MAX_EPOCHS
 from bloxdb.db.recipes import DATASETS, RELEASED, Images, RecipeFacts, new_name
-from bloxdb.errors import QueryError
+from bloxdb.errors import QueryError, spelled
 from bloxdb.files import expanded, open_file
 
 from .sources import unknown
@@ -239,11 +239,11 @@ def checked(name: str, value: Any) -> Any:
         if whole is not None and value != whole:
             raise QueryError(f"{what} has more digits than a float can hold")
     elif not isinstance(value, _PLAIN[kind]):
-        raise QueryError(f"{what} is {'a text' if kind == 'str' else 'True or False'}, not {value!r:.100}")
+        raise QueryError(f"{what} is {'a text' if kind == 'str' else 'True or False'}, not {spelled(value)}")
     else:
         value = str(value) if kind == "str" else bool(value)
     if name in CHOICES and value not in CHOICES[name]:
-        raise QueryError(f"there is no {name} {value!r:.100}; choose one of: {', '.join(CHOICES[name])}")
+        raise QueryError(f"there is no {name} {spelled(value)}; choose one of: {', '.join(CHOICES[name])}")
     low, high = _RANGES.get(name, (value, value))
     if not low <= value <= high:
         raise QueryError(f"{what} is in {low} … {high}, not {value}")
@@ -332,7 +332,7 @@ def _read(path: Path) -> dict[str, Any]:
     found = {}
     for name, value in given.items():
         if name not in names:
-            raise QueryError(f"{path}: a recipe has no {name!r:.100}; it has {', '.join(names)}")
+            raise QueryError(f"{path}: a recipe has no {spelled(name)}; it has {', '.join(names)}")
         known = "called" if name == "name" else name
         is_own = name == "data_seed" and value == OWN_SEED
         try:

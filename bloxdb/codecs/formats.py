@@ -12,7 +12,7 @@ from bloxdb.codecs import blox, csv, header, packed, pickle
 from bloxdb.codecs.bloxtypes import parse_types
 from bloxdb.codecs.header import FileHeader, Header
 from bloxdb.codecs.table import Table
-from bloxdb.errors import BloxFormatError, QueryError
+from bloxdb.errors import BloxFormatError, QueryError, spelled
 from bloxdb.files import expanded, open_file
 from bloxdb.writing import replacing
 
@@ -161,7 +161,7 @@ def decode(data: bytes, *, source: str = "data") -> Table:
     """
     if not isinstance(data, bytes | bytearray | memoryview):
         raise QueryError(
-            f"a release file is decoded from its bytes, not from {data!r:.100}; `read` takes a path"
+            f"a release file is decoded from its bytes, not from {spelled(data)}; `read` takes a path"
         )
     return _decode(BytesIO(data), source, None, None)
 

@@ -12,7 +12,7 @@ from bloxdb.codecs.header import VERSION
 from bloxdb.counts import Counts
 from bloxdb.dataset.folder import Devices, wanted_devices
 from bloxdb.dataset.source import NO_COSTS, Source
-from bloxdb.errors import QueryError
+from bloxdb.errors import QueryError, spelled
 from bloxdb.measures import MEASURES
 from bloxdb.space.keys import find_arch
 
@@ -46,7 +46,7 @@ class Runs:
     def __init__(self, source: Source) -> None:
         if not hasattr(source, "seeds"):
             raise QueryError(
-                f"a data set asks a Source, not {source!r:.100}; from_database and from_folder make one"
+                f"a data set asks a Source, not {spelled(source)}; from_database and from_folder make one"
             )
         self._source = source
         self._seeds = list(source.seeds)

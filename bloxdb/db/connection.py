@@ -22,7 +22,7 @@ from bloxdb.db.disks import disk_of
 from bloxdb.db.passwords import hidden_in
 from bloxdb.db.sqlite import APPLICATION_ID, SQLite, begin
 from bloxdb.db.waiting import BUSY_MS, patiently
-from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError
+from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError, spelled
 from bloxdb.extras import needed
 from bloxdb.files import absolute, expanded, what_is
 
@@ -108,8 +108,8 @@ def locate_other(path_or_url: str | os.PathLike[str] | None, what: str) -> URL:
     given = "" if path_or_url is None else path_or_url
     if isinstance(given, str | os.PathLike) and not os.fspath(given).strip():
         raise DatabaseNotFoundError(
-            f"{what} is named by its path, not by {path_or_url!r:.80}: only the database that is asked may "
-            "be left blank"
+            f"{what} is named by its path, not by {spelled(path_or_url, 80)}: only the database that is "
+            "asked may be left blank"
         )
     return locate(path_or_url)
 

@@ -21,7 +21,7 @@ from bloxdb.db.dialects import engines_of
 from bloxdb.db.opened import Currents, close_at_end, no_database
 from bloxdb.db.reading import Answer, ask
 from bloxdb.db.waiting import at_most
-from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError, one_line
+from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError, one_line, spelled
 from bloxdb.writing import workspace
 
 _TRIES = 20  # at catching a moment in which nobody writes
@@ -268,7 +268,8 @@ class Database:
         """
         if not isinstance(sql, str):
             raise DatabaseError(
-                f"a query is text that begins with SELECT, not {sql!r:.80}; those of SQLAlchemy go to rows_of"
+                f"a query is text that begins with SELECT, not {spelled(sql, 80)}; those of "
+                "SQLAlchemy go to rows_of"
             )
         self._check_open()
         given = {name: plain(value) for name, value in values.items()}

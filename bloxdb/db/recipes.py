@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from bloxdb.arguments import MOST, integer, is_several, settings, text
+from bloxdb.arguments import MOST, integer, is_several, text
 from bloxdb.db.schema import Recipe
-from bloxdb.errors import QueryError
+from bloxdb.errors import QueryError, spelled
 from bloxdb.measures import EPOCHS
+from bloxdb.settings import settings
 
 LONGEST_NAME = 200
 """How many characters the columns of names have room for."""
@@ -166,7 +167,7 @@ def new_name(name: str) -> str:
     if not is_text or name.strip() in ("", ALL_RECIPES):
         raise QueryError(
             f"a recipe's name is a text of at most {LONGEST_NAME} characters that can be printed, not "
-            f"blank, and not {ALL_RECIPES!r}, which stands for all recipes; {name!r:.100} is none: choose "
+            f"blank, and not {ALL_RECIPES!r}, which stands for all recipes; {spelled(name)} is none: choose "
             "another, such as 'cifar100-200'"
         )
     return str(name)
@@ -178,7 +179,8 @@ def differing(ours: Mapping[str, Any] | None, theirs: Mapping[str, Any] | None) 
         return ""
     names = [name for name in sorted({*ours, *theirs}) if ours.get(name) != theirs.get(name)]
     return "; ".join(
-        f"{name} {ours.get(name, 'left out')} there, {theirs.get(name, 'left out')} here" for name in names
+        f"{name} {ours.get(name, 'left out')!s:.200} there, {theirs.get(name, 'left out')!s:.200} here"
+        for name in names
     )
 
 
@@ -189,7 +191,7 @@ def _digest(given: str) -> str:
 def _images(given: Images) -> Images:
     counts = list(given) if is_several(given) else []
     if len(counts) != len(Images._fields):
-        raise QueryError(f"images are three counts, of {', '.join(Images._fields)}, not {given!r:.100}")
+        raise QueryError(f"images are three counts, of {', '.join(Images._fields)}, not {spelled(given)}")
     return Images(*(integer(count, "the number of images", low=0, high=MOST) for count in counts))
 
 

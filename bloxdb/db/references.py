@@ -14,14 +14,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from bloxdb.arguments import MOST, integer, is_several, text
-from bloxdb.arguments import settings as json_settings
 from bloxdb.db.database import Database, asked
 from bloxdb.db.recipes import DATASETS, LONGEST_NAME, RecipeFacts, new_name
 from bloxdb.db.schema import Device, Env, Recipe, Run, StaticInfo
 from bloxdb.db.statuses import FINISHED
-from bloxdb.errors import DatabaseError, QueryError, ReleaseError
+from bloxdb.errors import DatabaseError, QueryError, ReleaseError, spelled
 from bloxdb.grouping import AVERAGES
 from bloxdb.measures import ENVIRONMENT
+from bloxdb.settings import settings as json_settings
 from bloxdb.space.keys import Ids
 
 _T = TypeVar("_T")
@@ -133,7 +133,7 @@ def find_recipe(db: Database, name: str | None, session: Session | None = None) 
     choices = ", ".join(recipe.name for recipe in recipes)
     if name is None:
         raise QueryError(f"there are several recipes, name one of: {choices}")
-    raise QueryError(f"there is no recipe {name!r}; choose one of: {choices}")
+    raise QueryError(f"there is no recipe {spelled(name)}; choose one of: {choices}")
 
 
 def listed_seeds(seeds: Seeds) -> list[int] | None:
@@ -249,7 +249,7 @@ def environment_id(facts: Mapping[str, str], db: Database | None = None) -> int:
         An environment has no such fact, or a fact is no text.
     """
     if not isinstance(facts, Mapping):
-        raise QueryError(f"an environment is a mapping of names to texts, not {facts!r:.100}")
+        raise QueryError(f"an environment is a mapping of names to texts, not {spelled(facts)}")
     strange = [name for name in facts if name not in ENVIRONMENT]
     if strange:
         raise QueryError(f"an environment has no {strange[0]!r}; it has {', '.join(ENVIRONMENT)}")
@@ -321,5 +321,5 @@ def find_device(db: Database, name: str) -> int:
     if found is None:
         names = list(db.reader.scalars(select(Device.name).order_by(Device.name)))
         known = f"choose one of: {', '.join(names)}" if names else "the database has no latencies"
-        raise QueryError(f"there is no device {name!r}; {known}")
+        raise QueryError(f"there is no device {spelled(name)}; {known}")
     return found

@@ -10,7 +10,7 @@ from typing import Any
 from bloxdb.draw.networks import arch
 from bloxdb.draw.palette import SERIES
 from bloxdb.draw.svg import Canvas, Drawing
-from bloxdb.errors import QueryError
+from bloxdb.errors import QueryError, spelled
 from bloxdb.space.keys import KEY, find_arch
 
 _KEYS = ("arch_id", "hash", KEY, "vec")  # columns that name an architecture, the best first
@@ -179,7 +179,7 @@ def _dicts(rows: Any) -> list[dict[str, Any]]:
     is_listing = isinstance(rows, Iterable) and not isinstance(rows, str | bytes | Mapping)
     listed = list(rows) if is_listing else [rows]
     if not is_listing or not all(isinstance(row, Mapping) for row in listed):
-        raise QueryError(f"a table has rows, dicts or a frame, not {rows!r:.80}")
+        raise QueryError(f"a table has rows, dicts or a frame, not {spelled(rows, 80)}")
     return [dict(row) for row in listed]
 
 

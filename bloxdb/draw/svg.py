@@ -13,7 +13,7 @@ from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from bloxdb.draw.palette import DARK, LIGHT
-from bloxdb.errors import QueryError
+from bloxdb.errors import QueryError, spelled
 
 FONTS = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 
@@ -66,7 +66,7 @@ class Drawing(str):
 def check_theme(theme: object) -> str:
     """A theme as the caller gave it; `QueryError` if there is none of this name."""
     if not isinstance(theme, str) or theme not in THEMES:
-        raise QueryError(f"there is no theme {theme!r:.80}; choose one of: {', '.join(THEMES)}")
+        raise QueryError(f"there is no theme {spelled(theme, 80)}; choose one of: {', '.join(THEMES)}")
     return theme
 
 

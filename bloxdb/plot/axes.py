@@ -8,7 +8,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from bloxdb.errors import QueryError
+from bloxdb.errors import QueryError, spelled
 from bloxdb.extras import library
 from bloxdb.files import expanded
 from bloxdb.labels import label as label
@@ -66,7 +66,7 @@ def given(ax: Any, count: int) -> list[Axes]:
         several = (
             "one Axes of matplotlib" if count == 1 else f"{count} Axes of matplotlib, as a list or an array"
         )
-        raise QueryError(f"ax is {several}, or None for a new figure, not {ax!r:.80}")
+        raise QueryError(f"ax is {several}, or None for a new figure, not {spelled(ax, 80)}")
     return listed
 
 

@@ -17,7 +17,7 @@ from bloxdb.db.database import Database, asked
 from bloxdb.db.references import Seeds, average_of
 from bloxdb.db.schema import RUN_MEASURES, Run
 from bloxdb.draw.palette import SERIES
-from bloxdb.errors import QueryError
+from bloxdb.errors import QueryError, spelled
 from bloxdb.grouping import AVERAGES, average
 from bloxdb.measures import EPOCH, RANKED_BY
 from bloxdb.plot.axes import Axes, label, panels, tidy
@@ -206,7 +206,9 @@ def agreement(
 
 def _check_measure(measure: object) -> None:
     if measure not in CURVES:
-        raise QueryError(f"there is no measure {measure!r:.80} of epochs; choose of: {', '.join(CURVES)}")
+        raise QueryError(
+            f"there is no measure {spelled(measure, 80)} of epochs; choose of: {', '.join(CURVES)}"
+        )
 
 
 def _of_seeds(dataset: Dataset, index: int, measure: str, first_epoch: bool) -> Floats:

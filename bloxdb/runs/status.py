@@ -8,14 +8,14 @@ from typing import Any
 
 from sqlalchemy import CursorResult, delete, func, select, update
 
-from bloxdb.arguments import integer, is_several
+from bloxdb.arguments import integer, one_or_more
 from bloxdb.counts import Report, counted
 from bloxdb.db.database import Database, asked
 from bloxdb.db.dialects import utc_now
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
 from bloxdb.db.schema import RUN_MEASURES, Arch, Epoch, Recipe, Run
 from bloxdb.db.statuses import ENDED, FINISHED, PENDING, RUNNING, STATUSES, UNSUCCESSFUL
-from bloxdb.errors import QueryError
+from bloxdb.errors import QueryError, spelled
 from bloxdb.measures import COSTS, RANKED_BY
 from bloxdb.runs.processes import shown
 
@@ -234,14 +234,14 @@ def retry(
     Raises
     ------
     QueryError
-        There is no such status or recipe, or no run of such a seed.
+        There is no such status or recipe, or no run of such a seed; or no status is named.
     """
     db = asked(db)
-    wanted: list[Any] = list(statuses) if is_several(statuses) else [statuses]
+    wanted = one_or_more(statuses, "statuses of runs to try again")
     for status in wanted:
         if status not in UNSUCCESSFUL:
             choices = ", ".join(UNSUCCESSFUL)
-            raise QueryError(f"runs that are {status!r:.100} are not tried again; choose of: {choices}")
+            raise QueryError(f"runs that are {spelled(status)} are not tried again; choose of: {choices}")
     chosen: list[Any] = [Run.status.in_(wanted)]
     found = None if recipe is None else find_recipe(db, recipe)
     if found is not None:

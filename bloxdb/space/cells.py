@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bloxdb.arguments import as_index, integer
-from bloxdb.errors import InvalidArchError
+from bloxdb.errors import InvalidArchError, spelled
 
 OPS = ("conv", "mbconv", "bconv")
 """The operations, by their number in vectors; whatever depends on how many there are asks this tuple."""
@@ -170,7 +170,7 @@ def _listed(value: Any) -> Any:
         return value.tolist()
     except RuntimeError as error:  # a tensor that has no data, or is sparse
         raise InvalidArchError(
-            f"an architecture vector has integers; {value!r:.80} has none: {error}"
+            f"an architecture vector has integers; {spelled(value, 80)} has none: {error}"
         ) from error
 
 
@@ -181,7 +181,8 @@ def _flat(cell: object, stage: int) -> list[object]:
         if isinstance(ops, _LISTS) and isinstance(wiring, _LISTS) and len(ops) == 1 and len(wiring) == 4:
             return [*ops, *wiring]
     raise InvalidArchError(
-        f"cell {stage + 1} of {STAGES} must look like [[op1], [op2, prev, input, skip]], but is {cell!r:.100}"
+        f"cell {stage + 1} of {STAGES} must look like [[op1], [op2, prev, input, skip]], "
+        f"but is {spelled(cell)}"
     )
 
 
@@ -218,7 +219,7 @@ def blocks_of(index: int) -> tuple[BlockKind, BlockKind, BlockKind]:
     found = as_index(index)
     if found is None:
         raise InvalidArchError(
-            f"an architecture index is an integer, not {index!r:.80}; canonical takes other keys"
+            f"an architecture index is an integer, not {spelled(index, 80)}; canonical takes other keys"
         )
     if not 0 <= found < NUM_ARCHS:
         raise InvalidArchError(out_of_range(found))
@@ -417,7 +418,7 @@ def _five(cell: object) -> Cell:
     numbers = [as_index(number) for number in listed] if isinstance(listed, _LISTS) else []
     if len(numbers) != len(FIELDS) or None in numbers:
         raise InvalidArchError(
-            f"a raw cell is {len(FIELDS)} integers, ({', '.join(FIELDS)}), not {cell!r:.100}"
+            f"a raw cell is {len(FIELDS)} integers, ({', '.join(FIELDS)}), not {spelled(cell)}"
         )
     return tuple(numbers)  # type: ignore[return-value]
 
@@ -431,7 +432,7 @@ def integers_in(value: object, what: str, *each: int) -> npt.NDArray[Any]:
     if found.shape == (0,):  # of which NumPy does not know what it has none of
         return np.zeros((0, *each), dtype=np.int64)
     if found.dtype.kind not in "iu" or found.ndim != 1 + len(each) or found.shape[1:] != each:
-        shown = f"{found.dtype} of shape {found.shape}" if hasattr(value, "dtype") else f"{value!r:.80}"
+        shown = f"{found.dtype} of shape {found.shape}" if hasattr(value, "dtype") else spelled(value, 80)
         shape = ", ".join(("n", *map(str, each)))
         raise InvalidArchError(f"{what} are an array of integers of shape ({shape}), not {shown}")
     return found

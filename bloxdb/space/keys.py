@@ -37,7 +37,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bloxdb.arguments import as_index, is_several
-from bloxdb.errors import InvalidArchError
+from bloxdb.errors import InvalidArchError, spelled
 from bloxdb.space.cells import (
     NUM_ARCHS,
     NUM_BLOCKS,
@@ -202,7 +202,7 @@ def _listed(keys: Any) -> Any:
     15 indices: those would be 0 … 2, some of them several times.
     """
     if not is_several(keys) or isinstance(keys, Mapping):
-        raise InvalidArchError(f"several architectures are wanted; put {keys!r:.80} into a list")
+        raise InvalidArchError(f"several architectures are wanted; put {spelled(keys, 80)} into a list")
     if not isinstance(keys, np.ndarray):
         frame: Any = keys
         is_frame = hasattr(frame, "to_numpy") and hasattr(frame, "columns")

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bloxdb.arguments import as_index, integer
-from bloxdb.errors import InvalidArchError, QueryError
+from bloxdb.errors import InvalidArchError, QueryError, spelled
 from bloxdb.space.cells import BLOCKS, NUM_ARCHS, NUM_BLOCKS, OPS, STAGES, ArchVec, arch_vec, nested
 from bloxdb.space.graphs import NODE_KINDS, NODES_AT_MOST, feature_of, graph
 from bloxdb.space.keys import block_indices, cells_of
@@ -207,7 +207,9 @@ def from_names(named: Any) -> ArchVec:
         return [numbers(one) for one in part] if isinstance(part, list | tuple) else part
 
     if not isinstance(named, list | tuple):
-        raise InvalidArchError(f"the names of an architecture are a list of three cells, not {named!r:.80}")
+        raise InvalidArchError(
+            f"the names of an architecture are a list of three cells, not {spelled(named, 80)}"
+        )
     return [nested(cell) for cell in cells_of(numbers(named))]
 
 
