@@ -55,22 +55,31 @@ def write_copy(folder: Path, db: Database, *, progress: Progress | None = None) 
         *(f"data/{name}" for name in names()),
         *sorted(page.files(), key=lambda name: name == page.INDEX),
     ]
+    goes_to = _led_to(target)
     known = _known(target)
     _check(target, wanted, known)
     is_new = not target.exists()
     if is_new:
-        make_folder(target.parent)
-    with workspace(target.parent if is_new else target, target=target) as place:
+        make_folder(goes_to.parent)
+    with workspace(goes_to.parent if is_new else target, target=target) as place:
         new = place / "new"
         _write(new, wanted, db, progress)
         if is_new:
-            new.rename(target)
-            sync(target.parent)
+            new.rename(goes_to)
+            sync(goes_to.parent)
         else:
             _check(target, wanted, known)  # it took a while
             _exchange(new, target, wanted, known)
             sync(target)
     return ExportReport([target / name for name in (*wanted, LIST)])
+
+
+def _led_to(target: Path) -> Path:
+    """Where a new folder appears: a link to what is not there leads to its place."""
+    try:
+        return target.resolve()
+    except (OSError, RuntimeError) as error:
+        raise QueryError(f"{target} is a link that leads back to itself; name another folder") from error
 
 
 def _known(target: Path) -> list[str]:

@@ -107,6 +107,12 @@ OF_TYPES: Wrong = {
     "no environment": (lambda db: runs.environment_id(None, db), "is a mapping of names to texts, not None"),  # type: ignore[arg-type]
     "an environment's id": (lambda db: queue(db).claim(env_id=10**6), "no environment 1000000"),
     "statuses, none": (lambda db: runs.retry(None, db), "runs that are None are not tried again"),  # type: ignore[arg-type]
+    "statuses, an empty list": (
+        lambda db: runs.retry([], db),
+        "there are no statuses of runs to try again: name one, or several",
+    ),
+    "statuses, an empty set": (lambda db: runs.retry(set(), db), "there are no statuses of runs to try"),
+    "seeds, an empty list": (lambda db: runs.retry(db=db, seeds=[]), "seeds names no seed"),
     "statuses, a database": (lambda db: runs.retry(db), "not tried again; choose of: failed"),  # type: ignore[arg-type]
     "archs, bytes": (
         lambda db: RunQueue(db, b"abc", RecipeFacts("w", "digits", 2), 0),

@@ -256,6 +256,29 @@ def test_a_copy_that_is_killed_at_any_moment_loses_nothing_and_goes_on(
     assert found == {*listed, LIST, *OWN}
 
 
+@pytest.mark.parametrize("place", ["new", "below/new"])
+def test_a_link_to_what_is_not_there_leads_to_the_place_of_the_copy(
+    place: str, explored: Database, tmp_path: Path
+) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / place)
+    report = write_copy(link, explored)
+    assert link.is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["link", place.split("/")[0]])
+    assert all(path.is_file() for path in report.files)
+    assert {path.resolve() for path in report.files} == {
+        path for path in (tmp_path / place).rglob("*") if path.is_file()
+    }
+    write_copy(link, explored)  # and is an earlier copy then
+
+
+def test_a_link_that_leads_back_to_itself_is_refused(explored: Database, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "link")
+    with pytest.raises(bloxdb.QueryError, match="link is a link that leads back to itself; name another"):
+        write_copy(tmp_path / "link", explored)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_a_file_is_no_folder(explored: Database, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(QueryError, match="is a file; name a folder"):
