@@ -144,6 +144,14 @@ def test_what_no_database_holds_is_no_text(value: Any) -> None:
         text(value, "a message")
 
 
+@pytest.mark.parametrize("value", ["", " ", "\t\n", "\u00a0"])
+def test_a_text_that_has_to_say_something_is_not_blank(value: str) -> None:
+    assert text(value, "a message") == value
+    with pytest.raises(QueryError, match="a message is a text that says something, not '"):
+        text(value, "a message", filled=True)
+    assert text(f"{value}x", "a message", filled=True) == f"{value}x"
+
+
 def test_a_text_has_room() -> None:
     assert text("x" * 7, "a name", longest=7) == "x" * 7
     with pytest.raises(QueryError, match="a name has at most 7 characters, not 8"):

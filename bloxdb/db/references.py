@@ -309,7 +309,7 @@ def device_id(session: Session, name: str, settings: Mapping[str, Any] | None = 
     device = session.scalar(select(Device).where(Device.name == name))
     if device is None:
         kept = None if settings is None else json_settings(settings, f"the settings of device {name}")
-        device = Device(name=text(name, "a device's name", longest=LONGEST_NAME), settings=kept)
+        device = Device(name=text(name, "a device's name", longest=LONGEST_NAME, filled=True), settings=kept)
         session.add(device)
         session.flush()
     return device.id

@@ -149,9 +149,9 @@ class RunQueue:
         Raises
         ------
         QueryError
-            The worker's name is no text, or there is no such environment.
+            The worker's name is no text, or of spaces only, or there is no such environment.
         """
-        worker = text(worker_name() if worker in (None, "") else worker, "a worker's name")
+        worker = text(worker_name() if worker in (None, "") else worker, "a worker's name", filled=True)
         intervals = intervals or Intervals()
         env_id = None if env_id is None else known_environment(self.db, env_id)
         state = {"status": RUNNING, "env_id": env_id}

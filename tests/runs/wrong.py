@@ -83,6 +83,11 @@ OF_BLANKS: Wrong = {
         "RunRecord.release": (lambda db, value: record(db).release(value), "a message"),
     }.items()
     for kind, (value, message) in BLANK.items()
+} | {
+    "RunQueue.claim(worker), a blank one": (
+        lambda db: queue(db).claim(worker=" "),
+        "a worker's name is a text that says something, not ' '",
+    )
 }
 
 OF_SETTINGS: Wrong = {
