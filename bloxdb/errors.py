@@ -189,7 +189,7 @@ def storable(text: str) -> str:
 def spelled(value: object, most: int = 100) -> str:
     """A value of whatever type as a message has it.
 
-    Python refuses to write thousands of digits, and lists within a thousand others.
+    Python refuses to write thousands of digits, and lists within a thousand others; an array has lines.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ def spelled(value: object, most: int = 100) -> str:
     if isinstance(value, int | Fraction) and not -(2**63) <= value < 2**63:
         return f"a number of {int(value).bit_length()} bits"
     try:
-        return f"{value!r:.{most}}"
+        return " ".join(line.strip() for line in repr(value).splitlines())[:most]
     except RecursionError:
         return f"a {type(value).__name__} with very many others within one another"
     except ValueError:  # of thousands of digits, somewhere in it

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bloxdb.compat.search_space import cells_of
-from bloxdb.errors import QueryError
+from bloxdb.errors import QueryError, spelled
 from bloxdb.extras import library
 from bloxdb.space.graphs import NODE_KINDS, feature_of, graph_of_cells
 from bloxdb.space.hashing import fingerprint
@@ -97,7 +97,7 @@ def is_empty(graph: networkx.DiGraph) -> bool:
         It is none of networkx.
     """
     if not _is_graph(graph):
-        raise QueryError(f"a graph is one of networkx, as get_model_graph gives it, not {graph!r:.80}")
+        raise QueryError(f"a graph is one of networkx, as get_model_graph gives it, not {spelled(graph, 80)}")
     return len(graph) == 0
 
 

@@ -9,7 +9,7 @@ from typing import Any, overload
 
 from bloxdb import space
 from bloxdb.arguments import as_index, integer
-from bloxdb.errors import QueryError
+from bloxdb.errors import QueryError, spelled
 from bloxdb.space.cells import LIMITS, Cell
 from bloxdb.space.graphs import graph_of_cells
 from bloxdb.space.hashing import fingerprint
@@ -232,7 +232,7 @@ def get_random_architectures(
     wanted = integer(num, "the number of architectures", low=0, high=len(unique))
     index = as_index(seed)
     if seed is not None and index is None:
-        raise QueryError(f"a seed is an integer or None, not {seed!r:.80}")
+        raise QueryError(f"a seed is an integer or None, not {spelled(seed, 80)}")
     rng = random.Random() if index is None else generator(index)  # noqa: S311
     return [unique[place] for place in rng.sample(range(len(unique)), wanted)]
 

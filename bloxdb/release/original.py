@@ -22,7 +22,7 @@ from bloxdb.db.recipes import DATASETS, RELEASED, Images, RecipeFacts
 from bloxdb.db.references import Environments, recipe_for
 from bloxdb.db.schema import Recipe, Run
 from bloxdb.db.statuses import DIVERGED, FINISHED
-from bloxdb.errors import BloxFormatError, ReleaseError
+from bloxdb.errors import BloxFormatError, ReleaseError, spelled
 from bloxdb.measures import COSTS, RUN, SEEDS, from_stored
 from bloxdb.progress import Meter
 from bloxdb.release.changes import Changes
@@ -293,7 +293,7 @@ class ResultsImporter:
 def _integer(path: Path, arguments: dict[str, Any], name: str, low: int, high: int) -> int:
     value = arguments.get(name)
     if type(value) is not int or not low <= value <= high:
-        has = f"not {value!r:.80}" if name in arguments else "and have none"
+        has = f"not {spelled(value, 80)}" if name in arguments else "and have none"
         raise ReleaseError(f"{path}: its arguments need a whole number {low} … {high} for {name}, {has}")
     return value
 

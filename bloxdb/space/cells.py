@@ -136,7 +136,7 @@ def parse(vec: object) -> tuple[Cell, Cell, Cell]:
             ) from error
     vec = _listed(vec)
     if not isinstance(vec, _LISTS):
-        raise InvalidArchError(f"an architecture vector is a list like {_EXAMPLE}, not {vec!r:.100}")
+        raise InvalidArchError(f"an architecture vector is a list like {_EXAMPLE}, not {spelled(vec)}")
     if len(vec) == STAGES * len(FIELDS):
         flat = list(vec)
     elif len(vec) == STAGES:
