@@ -34,7 +34,7 @@ BETWEEN = list(CASES) if _ALL else list(CASES)[1::2]
 SIGNALLED = [name for name in (CASES if _ALL else AT_RANDOM[1:4]) if name != "upgrade"]
 
 ROOT = Path(__file__).parents[2]
-_STRACE = ("strace", "-f", "-qq", "--seccomp-bpf")
+STRACE = ("strace", "-f", "-qq", "--seccomp-bpf")
 _AGAIN = 5  # draws until one kills
 _OPERATIONS = "pwrite64,write,rename,link,unlink,unlinkat,rmdir,mkdir,fsync,fdatasync,ftruncate,openat"
 
@@ -137,7 +137,7 @@ class Undisturbed:
 
     def _count(self, folder: Path) -> None:
         log = folder.with_suffix(".log")
-        run(self.case, folder, by=(*_STRACE, "-o", str(log), "-e", f"trace={_OPERATIONS}"))
+        run(self.case, folder, by=(*STRACE, "-o", str(log), "-e", f"trace={_OPERATIONS}"))
         self._instants = instants_in(log.read_text().splitlines(), folder.name)
         log.unlink()
 
@@ -181,7 +181,7 @@ def test_killed_between_two_file_operations(name: str, number: int, seeds: Seeds
         call, count = instants[(number + more) % len(instants)]
         folder = whole.folder()
         inject = f"inject={call}:signal=SIGKILL:when={count}"
-        code = run(whole.case, folder, by=(*_STRACE, "-o", "/dev/null", "-e", inject))
+        code = run(whole.case, folder, by=(*STRACE, "-o", "/dev/null", "-e", inject))
         whole.judge(folder)
         if code == -signal.SIGKILL:
             return
