@@ -17,7 +17,9 @@ import torch
 
 from bloxdb.checkpoints import checkpoints_folder
 from bloxdb.db.database import open
+from bloxdb.db.disks import check_alone
 from bloxdb.errors import BloxError, QueryError, TrainingError
+from bloxdb.runs.queue import living_workers
 
 from .checkpoint import check_folder, sweep
 from .devices import Place, kind_named, threads_for
@@ -64,6 +66,8 @@ def train(
     ------
     QueryError
         Graphs, or kernels of `torch.compile`, are wanted at a place that has none.
+    DatabaseError
+        There would be several workers, and the file is on a disk that machines share.
     """
     check_places(job.recipe, where, job.graphs)
     data = data or data_of(job, download=download)
@@ -73,6 +77,8 @@ def train(
         replace(place, threads=place.threads or threads, workers=shared[place.device]) for place in where
     ]
     with open(job.db, current=False) as db:
+        if db.path is not None:
+            check_alone(db.path, len(where), living_workers(db, intervals=job.intervals))
         queue = prepare(db, job, data)
         check_folder(job.checkpoints)
         if db.path is not None and job.checkpoints == checkpoints_folder(db):  # it is nobody else's

@@ -1,17 +1,21 @@
 """What a file system can do for a database that several processes write.
 
 SQLite's WAL needs memory that all who have the file open share, which machines do not have, and its locks are
-no better than those of the disk. So on a disk that machines share no WAL is ever switched on, and whoever
-writes is told what to do instead; where a program of somebody's is the file system, there is a warning.
+no better than those of the disk. So on a disk that machines share no WAL is ever switched on, whoever writes
+is told what to do instead, and no second worker starts; where a program of somebody's is the file system,
+there is a warning.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from bloxdb.errors import DatabaseError
 
 MOUNTS = Path("/proc/self/mountinfo")
 """Where Linux tells what is mounted where: https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html"""
@@ -38,6 +42,13 @@ SHARED = {
 _UNKNOWN = ("9p", "fuse", "fuseblk", "virtiofs")  # and all that begin with "fuse."
 _ESCAPE = re.compile(rb"\\([0-7]{3})")
 _ENOUGH = 10  # fields of a line
+
+
+_ONE = "where SQLite's locks cannot be relied on: only one process may write it"
+_INSTEAD = (
+    "For several workers use PostgreSQL (--db postgresql://HOST/NAME), or a file on each machine's own disk, "
+    "and bring them together with `bloxdb merge`"
+)
 
 
 @dataclass(frozen=True)
@@ -131,14 +142,34 @@ def _disk_at(folder: Path) -> Disk:
 def warning_for(path: Path, disk: Disk) -> str | None:
     """What somebody who writes a file should know of its disk; None where it is like any other."""
     if disk.shared is not None:
-        return (
-            f"{path} is on {disk.shared}, where SQLite's locks cannot be relied on: only one process may "
-            "write it. For several workers use PostgreSQL (--db postgresql://HOST/NAME), or a file on each "
-            "machine's own disk, and bring them together with `bloxdb merge`"
-        )
+        return f"{path} is on {disk.shared}, {_ONE}. {_INSTEAD}"
     if disk.is_unknown:
         return (
             f"{path} is on {disk.kind}, a file system that may have no locks: let only one process write it, "
             "or choose a disk of this machine"
         )
     return None
+
+
+def check_alone(path: Path, workers: int, others: Sequence[str] = ()) -> None:
+    """Refuse several workers on a disk that machines share, before they lose each other's rows there.
+
+    Parameters
+    ----------
+    path
+        The file that they are to write.
+    workers
+        How many there are to be.
+    others
+        Those that write it already.
+
+    Raises
+    ------
+    DatabaseError
+        There would be more than one, on such a disk.
+    """
+    kind = disk_of(path).shared
+    if kind is None or (workers <= 1 and not others):
+        return
+    who = f"{others[0]} trains into it" if others else f"{workers} workers are to"
+    raise DatabaseError(f"{path} is on {kind}, {_ONE}, and {who}. {_INSTEAD}")

@@ -23,7 +23,7 @@ from bloxdb.db.schema import Run
 from bloxdb.db.statuses import PENDING, RUNNING, UNFINISHED
 from bloxdb.measures import SEEDS
 from bloxdb.runs.heartbeat import Intervals
-from bloxdb.runs.processes import claimed, lives, worker_name
+from bloxdb.runs.processes import claimed, lives, shown, worker_name
 from bloxdb.runs.record import RunRecord, is_held
 from bloxdb.space import arch_indices
 
@@ -163,7 +163,7 @@ class RunQueue:
                     self._chunks.pop(0)
                     continue
                 for row in found:
-                    if self._is_trained(row):
+                    if _is_trained(row):
                         continue
                     name = claimed(worker)
                     as_seen = (Run.id == row.id, Run.status == row.status, Run.worker == row.worker)
@@ -214,21 +214,41 @@ class RunQueue:
         """Whether a run of these waits, or has a worker that is gone."""
         for chunk in chunks:
             for row in self._unfinished(self.db.reader, chunk, signs):
-                if not self._is_trained(row):
+                if not _is_trained(row):
                     return True
         return False
 
-    def _is_trained(self, row: Any) -> bool:
-        """Whether a run has a worker that may live, or a thread of this process has it.
-
-        A sign of life that is yet to come tells nothing: the clock was wrong then, or is now.
-        """
-        if row.status != RUNNING or row.stopped:
-            return False
-        if is_held(row.worker or ""):
-            return True
-        known = lives(row.worker or "")
-        return not row.ahead if known is None else known
-
     def _of(self, chunk: list[int]) -> tuple[Any, ...]:
         return Run.recipe_id == self.recipe_id, Run.seed == self.seed, Run.arch_id.in_(chunk)
+
+
+def _is_trained(row: Any) -> bool:
+    """Whether a run has a worker that may live, or a thread of this process has it.
+
+    A sign of life that is yet to come tells nothing: the clock was wrong then, or is now.
+    """
+    if row.status != RUNNING or row.stopped:
+        return False
+    if is_held(row.worker or ""):
+        return True
+    known = lives(row.worker or "")
+    return not row.ahead if known is None else known
+
+
+def living_workers(db: Database, *, intervals: Intervals) -> list[str]:
+    """Who trains runs of a database just now, whichever runs they are, and may live.
+
+    Parameters
+    ----------
+    db
+        The database.
+    intervals
+        After how long without a sign of life a worker counts as dead.
+
+    Returns
+    -------
+    list of str
+        The workers, as people read them.
+    """
+    query = select(Run.status, Run.worker, *_signs_of_life(intervals)).where(Run.status == RUNNING)
+    return sorted(shown(row.worker or "") for row in db.reader.execute(query).all() if _is_trained(row))

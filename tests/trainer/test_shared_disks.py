@@ -1,0 +1,79 @@
+"""A database on a disk that machines share has one worker; the second one is told what to do before it begins."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+import bloxdb
+from bloxdb import Database
+from bloxdb.runs.heartbeat import Intervals
+from bloxdb.runs.queue import living_workers
+from tests.db.test_disks import LINUX, pretend
+from tests.runs.helpers import claim, queue_of
+from tests.trainer.helpers import QUICK, digits_recipe, job, train
+
+__all__ = ["pretend"]
+
+pytestmark = [
+    LINUX,
+    pytest.mark.filterwarnings("ignore:.*where SQLite's locks cannot be relied on:UserWarning"),
+]
+
+ELSEWHERE = "elsewhere:7"
+INSTEAD = r"For several workers use PostgreSQL .*`bloxdb merge`"
+
+
+@pytest.fixture
+def path(empty_file: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(empty_file, tmp_path / "blox.db"))
+
+
+def counts(db: Database) -> list[tuple[object, ...]]:
+    return [tuple(row.values()) for row in db.rows("SELECT status, count(*) FROM runs GROUP BY status")]
+
+
+def test_several_workers_are_refused_before_a_run_is_made(path: Path, pretend: Callable[[str], None]) -> None:
+    pretend("nfs4")
+    told = rf"blox.db is on NFS, .*only one process may write it, and 3 workers are to. {INSTEAD}"
+    with bloxdb.open(path, current=False) as db:
+        with pytest.raises(bloxdb.DatabaseError, match=told):
+            train(job(db, [QUICK], digits_recipe(1)), workers=3)
+        assert counts(db) == []
+
+
+@pytest.mark.parametrize(("kind", "is_refused"), [("cifs", True), ("ext4", False), ("fuse.x", False)])
+@pytest.mark.filterwarnings("ignore:.*may have no locks:UserWarning")
+def test_a_worker_beside_one_of_another_machine_that_lives_is_refused(
+    path: Path, pretend: Callable[[str], None], kind: str, is_refused: bool
+) -> None:
+    with bloxdb.open(path, current=False) as db:
+        assert claim(queue_of(db, [9]), ELSEWHERE) is not None
+    pretend(kind)
+    with bloxdb.open(path, current=False) as db:
+        what = job(db, [QUICK], digits_recipe(1))
+        if not is_refused:
+            assert train(what)[0]
+            return
+        told = rf"is on SMB, .*, and elsewhere:7 trains into it. {INSTEAD}"
+        with pytest.raises(bloxdb.DatabaseError, match=told):
+            train(what)
+        assert counts(db) == [("running", 1)]
+        with db.transaction() as session:  # it has not shown life for long
+            session.execute(text("UPDATE runs SET heartbeat_at = '2020-01-01 00:00:00.000000'"))
+        assert train(what)[0]
+
+
+def test_who_lives_is_told_by_name_and_who_is_dead_is_not(empty_db: Database) -> None:
+    queue = queue_of(empty_db, [7, 8, 9])
+    for worker in (ELSEWHERE, "another:8"):
+        assert claim(queue, worker) is not None
+    assert living_workers(empty_db, intervals=Intervals()) == ["another:8", "elsewhere:7"]
+    with empty_db.transaction() as session:
+        session.execute(text("UPDATE runs SET heartbeat_at = NULL WHERE worker LIKE 'another%'"))
+    assert living_workers(empty_db, intervals=Intervals()) == ["elsewhere:7"]
+    assert len(counts(empty_db)) == 2
