@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -152,8 +153,10 @@ def test_settings_of_parquet_have_as_many_levels(levels: int, db: Database, tmp_
         ([10**5_000], "a list with a number of thousands of digits"),
         (10**5_000, "a number of 16610 bits"),
         ("x" * 200, "'" + "x" * 99),
+        (np.eye(2), "array([[1., 0.], [0., 1.]])"),
+        (pd.Series([3]), "0    3 dtype: int64"),
     ],
-    ids=range(4),
+    ids=range(6),
 )
 def test_any_value_can_be_shown(value: Any, told: str) -> None:
     assert spelled(value) == told
