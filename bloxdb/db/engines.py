@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
-from sqlalchemy import URL, Column, ColumnElement, Connection, Engine, Select, insert
+from sqlalchemy import URL, Column, ColumnElement, Connection, Engine, Select
 from sqlalchemy.orm import DeclarativeBase, Session
 
 ONLY_READS = "a query only reads; in Python, `with db.transaction() as session: session.execute(…)` writes"
@@ -106,6 +106,7 @@ class Engines(ABC):
     def new_ids(self, session: Session, column: Column[Any], count: int) -> list[int]:
         """So many ids for new rows of a table, in order, which nobody else gives away in this transaction."""
 
+    @abstractmethod
     def add_rows(
         self,
         session: Session,
@@ -114,7 +115,6 @@ class Engines(ABC):
         rows: Sequence[tuple[Any, ...]],
     ) -> None:
         """Add many rows to a table: values of types that the driver knows, in the order of the names."""
-        session.execute(insert(model), [dict(zip(names, row, strict=True)) for row in rows])
 
     @abstractmethod
     def bulk(self, engine: Engine) -> AbstractContextManager[Session]:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Column, ColumnElement, Connection, func, insert, select, text
+from sqlalchemy import Column, ColumnElement, Connection, func, select, text
 from sqlalchemy.orm import Session
 
 from bloxdb.db._integers import parse
@@ -60,6 +60,7 @@ class EpochWriter:
 
     def __init__(self, session: Session, folder: Path | None, meter: Meter) -> None:
         self.session = session
+        self._engines = engines_of(session.get_bind().dialect)
         self._folder = folder
         self._meter = meter
         self._files = 0
@@ -134,8 +135,8 @@ class EpochWriter:
                 np.tile(np.arange(1, epochs + 1), len(ids)).tolist(),
                 *(_nullable(values[block]) for values in measures.values()),
             ]
-            rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
-            self.session.execute(insert(_TABLE), rows)
+            rows = list(zip(*columns, strict=True))
+            self._engines.add_rows(self.session, Epoch, names, rows)
             self._meter.rows(len(rows), runs * epochs)
 
     def _copy_whole(self, connection: Connection, stage: str, rows: int) -> None:

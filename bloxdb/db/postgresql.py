@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from sqlalchemy import URL, Column, ColumnElement, Connection, Engine, Text, cast, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import DeclarativeBase, Session
 
 from bloxdb.db.engines import NO_ROWS, ONLY_READS, Engines
 from bloxdb.db.libpq import found_passwords
@@ -178,6 +179,26 @@ class PostgreSQL(Engines):
         sequence = func.pg_get_serial_sequence(column.table.name, column.name)
         drawn = select(func.nextval(sequence)).select_from(func.generate_series(1, count).alias())
         return sorted(session.scalars(drawn))
+
+    def add_rows(
+        self,
+        session: Session,
+        model: type[DeclarativeBase],
+        names: Sequence[str],
+        rows: Sequence[tuple[Any, ...]],
+    ) -> None:
+        """https://www.postgresql.org/docs/current/sql-copy.html"""
+        connection = session.connection()
+        statement = f"COPY {model.__tablename__} ({', '.join(names)}) FROM STDIN"
+        driver: Any = connection.connection.driver_connection
+        try:
+            with driver.cursor() as cursor, cursor.copy(statement) as copy:
+                for row in rows:
+                    copy.write_row(row)
+        except connection.dialect.loaded_dbapi.Error as error:
+            raise DBAPIError.instance(
+                statement, None, error, connection.dialect.loaded_dbapi.Error
+            ) from error
 
     @contextmanager
     def bulk(self, engine: Engine) -> Iterator[Session]:
