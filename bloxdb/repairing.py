@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import sqlite3
@@ -9,10 +10,11 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Double, Integer, Table
+from sqlalchemy import JSON, BigInteger, Boolean, Column, DateTime, Double, Integer, Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -272,6 +274,7 @@ class _Copying:
     def _fitting(self, table: Table, columns: list[Column[Any]]) -> Callable[[Row], Row | None]:
         """What makes of a row one that a database may have; None where that cannot be."""
         kinds = [_types_of(column) for column in columns]
+        reads = [_reader_of(column) for column in columns]
         parents = {
             at: (key.column.table.name, self._keys[key.column.table.name])
             for at, column in enumerate(columns)
@@ -286,6 +289,8 @@ class _Copying:
                     problem = "" if column.nullable else f"had no {column.name}"
                 elif not isinstance(value, kinds[at]) or value != value or value in (math.inf, -math.inf):
                     problem = f"had something else for {column.name}"
+                elif not reads[at](value):
+                    problem = f"had a {column.name} that cannot be read"
                 elif at in parents and value not in parents[at][1]:
                     problem = f"referred to {parents[at][0]} that are not there"
                 if problem and not column.nullable:
@@ -405,6 +410,22 @@ class _Copying:
 
     def _lose(self, sentence: str) -> None:
         self._report.lost.append(sentence)
+
+
+def _reader_of(column: Column[Any]) -> Callable[[Any], bool]:
+    """What tells whether a text is one of a column: of dates and of JSON not each is."""
+    if isinstance(column.type, DateTime | JSON):
+        read = datetime.fromisoformat if isinstance(column.type, DateTime) else json.loads
+        return lambda text: _is_read(read, text)
+    return lambda text: True
+
+
+def _is_read(read: Callable[[str], Any], text: str) -> bool:
+    try:
+        read(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _types_of(column: Column[Any]) -> tuple[type, ...]:

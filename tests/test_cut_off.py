@@ -155,3 +155,28 @@ def test_a_row_of_epochs_with_a_bad_key_fails_its_run(small: Path, tmp_path: Pat
         "1 row of epochs had something else for epoch",
         f"epochs 50 of 1 run, which has failed now: architecture {key[0]}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("change", "column"),
+    [
+        ("runs SET started_at = 'yesterday' WHERE id = 9", "started_at"),
+        ("recipes SET config = '{\"lr\": '", "config"),
+    ],
+)
+def test_a_text_that_is_no_date_or_json_is_told_and_loses_that_text_alone(
+    small: Path, tmp_path: Path, change: str, column: str
+) -> None:
+    path = Path(shutil.copy(small, tmp_path / "small.db"))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"UPDATE {change}")
+    table = change.partition(" ")[0]
+    told = "the database has .* is due; `bloxdb check` says where, and `bloxdb check --repair` makes a copy"
+    with bloxdb.open(path, current=False) as db:
+        for ask in (lambda: bloxdb.to_arrow(table, db), lambda: bloxdb.export_parquet(tmp_path / "out", db)):
+            with pytest.raises(bloxdb.DatabaseError, match=told):
+                ask()
+    report = bloxdb.repair(path)
+    assert (report.lost, report.left) == ([], [])
+    assert report.repaired == [f"1 row of {table} had a {column} that cannot be read"]
+    assert runs(report.copy) == runs(small)

@@ -11,7 +11,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
-from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy import URL, DateTime, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from bloxdb.arguments import plain
@@ -20,7 +20,7 @@ from bloxdb.db.codes import kind_of
 from bloxdb.db.dialects import ENGINES, engines_of
 from bloxdb.db.disks import disk_of
 from bloxdb.db.passwords import hidden_in
-from bloxdb.db.sqlite import APPLICATION_ID, SQLite, begin
+from bloxdb.db.sqlite import APPLICATION_ID, SQLite, StoredDate, begin, stored_json
 from bloxdb.db.waiting import BUSY_MS, patiently
 from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError, spelled
 from bloxdb.extras import needed
@@ -196,7 +196,8 @@ def make_engine(url: URL, *, read_only: bool, is_new: bool = False) -> Engine:
             place.check()
         return _connect(path, read_only, is_new)
 
-    engine = create_engine(url, creator=connect, max_overflow=-1)
+    engine = create_engine(url, creator=connect, max_overflow=-1, json_deserializer=stored_json)
+    engine.dialect.colspecs = {**engine.dialect.colspecs, DateTime: StoredDate}
     event.listen(engine, "begin", begin)
     if place is not None:
         event.listen(engine, "checkout", lambda *_: place.check())  # one of the pool, too

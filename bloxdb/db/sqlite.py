@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     DateTime,
+    Dialect,
     Double,
     Engine,
     Integer,
@@ -296,3 +298,27 @@ def add_columns(connection: Connection, columns: Sequence[Column[Any]]) -> None:
     for column in columns:
         words = CreateColumn(column).compile(dialect=sqlite.dialect())
         connection.exec_driver_sql(f"ALTER TABLE main.{column.table.name} ADD COLUMN {words}")
+
+
+class StoredDate(sqlite.DATETIME):
+    """A date as SQLite has it: a text, which SQL may have made another one."""
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        """What makes a date of a text, or a `DatabaseError`."""
+        read: Any = super().result_processor(dialect, coltype)
+        return lambda value: _read(read, value, "a date")
+
+
+def stored_json(text: str) -> Any:
+    """What a text is as JSON; `DatabaseError` where it is none, which SQL may have made it."""
+    return _read(json.loads, text, "JSON")
+
+
+def _read(read: Callable[[Any], Any], value: Any, kind: str) -> Any:
+    try:
+        return read(value)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise DatabaseError(
+            f"the database has {value!r:.80} where {kind} is due; `bloxdb check` says where, and "
+            "`bloxdb check --repair` makes a copy without it"
+        ) from error
