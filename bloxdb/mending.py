@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from itertools import groupby
 
 from sqlalchemy import delete, func, select, update
@@ -10,10 +12,12 @@ from sqlalchemy.orm import Session
 
 from bloxdb import space
 from bloxdb.checking import gapped_runs, wrong_best
-from bloxdb.counts import counted
+from bloxdb.counts import Counts, counted
 from bloxdb.db.best import BEST_FIRST
+from bloxdb.db.recipes import NAMED
 from bloxdb.db.schema import Epoch, Recipe, Run
 from bloxdb.db.statuses import DIVERGED, FAILED, FINISHED, UNFINISHED
+from bloxdb.measures import EPOCHS
 from bloxdb.salvage import Gap
 
 _TOLD = 10  # architectures that are named of all that lost the same
@@ -143,3 +147,49 @@ def _ranges(numbers: Iterable[int]) -> str:
         run = [number for _, number in group]
         told.append(str(run[0]) if len(run) == 1 else f"{run[0]} … {run[-1]}")
     return ", ".join(told)
+
+
+def stand_in_recipes(session: Session, source: sqlite3.Connection) -> list[str]:
+    """Recipes in place of those that cannot be read, so that their runs need not be lost.
+
+    Parameters
+    ----------
+    session
+        The transaction that brings rows into the new database, which has the recipes that can be read.
+    source
+        The damaged file.
+
+    Returns
+    -------
+    list of str
+        What is lost, a sentence a recipe.
+    """
+    names: dict[int, str] = {}
+    with suppress(sqlite3.DatabaseError):
+        names |= dict(source.execute("SELECT id, name FROM recipes ORDER BY name"))  # an index has both
+    wanted: set[int] = set(names)
+    for place in ("NOT INDEXED", "INDEXED BY ix_runs_recipe_id_seed_arch_id"):
+        with suppress(sqlite3.DatabaseError):
+            wanted |= {row[0] for row in source.execute(f"SELECT DISTINCT recipe_id FROM runs {place}")}  # noqa: S608
+    lost = []
+    for number in sorted(wanted - set(session.scalars(select(Recipe.id)))):
+        name = names.get(number, f"lost-{number}")
+        said = NAMED.fullmatch(name)
+        if said is None or int(said[2]) not in EPOCHS:
+            dataset, epochs = "unknown", _most_epochs(source, number)
+        else:
+            dataset, epochs = said[1], int(said[2])
+        session.add(Recipe(id=number, name=name, dataset=dataset, epochs=epochs))
+        lost.append(
+            f"the settings of recipe {name}, which is taken for {Counts(epochs=epochs)} of {dataset} now"
+        )
+    session.flush()
+    return lost
+
+
+def _most_epochs(source: sqlite3.Connection, recipe_id: int) -> int:
+    """How many epochs runs of a recipe have, as far as they can be read; at least one."""
+    query = "SELECT max(epoch) FROM epochs WHERE run_id IN (SELECT id FROM runs WHERE recipe_id = ?)"
+    with suppress(sqlite3.DatabaseError):
+        return int(source.execute(query, (recipe_id,)).fetchone()[0] or 1)
+    return 1

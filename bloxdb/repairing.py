@@ -28,7 +28,7 @@ from bloxdb.db.database import open
 from bloxdb.db.dialects import engines_of
 from bloxdb.db.schema import Device, Env, Epoch, Latency, Recipe, Run
 from bloxdb.errors import DatabaseError, DatabaseExistsError
-from bloxdb.mending import copy_anew, mend_lost
+from bloxdb.mending import copy_anew, mend_lost, stand_in_recipes
 from bloxdb.progress import Progress
 from bloxdb.salvage import DamagedIndex, DamagedTable, Gap, Key, Row, damaged_file, nothing_in
 from bloxdb.writing import left_in, remove_left
@@ -231,6 +231,7 @@ class _Copying:
     def __init__(self, source: sqlite3.Connection, session: Session, report: RepairReport) -> None:
         self._source = source
         self._report = report
+        self._session = session
         self._target: Any = session.connection().connection.driver_connection
         self._keys: dict[str, set[int]] = {"archs": set(range(space.NUM_ARCHS))}
         self.gaps: dict[str, list[Gap]] = {table.name: [] for table in _TABLES}
@@ -267,6 +268,8 @@ class _Copying:
         for change, count in self._changes.items():
             self._report.repaired.append(f"{counted(count, 'row')} of {table.name} {change}")
         self.has_lost[table.name] = bool(self.gaps[table.name] or self._problems)
+        if table is Recipe.__table__ and self.has_lost[table.name]:
+            self._report.lost += stand_in_recipes(self._session, self._source)
         if table.name in _PARENTS:
             query = f"SELECT {columns[0].name} FROM {table.name}"  # noqa: S608
             self._keys[table.name] = {row[0] for row in self._target.execute(query)}

@@ -132,6 +132,28 @@ def test_rows_of_damaged_pages_come_from_indices(small: Path, tmp_path: Path) ->
     assert report.left == []
 
 
+@pytest.mark.parametrize(
+    ("name", "taken"), [("cifar100-200", "200 epochs of cifar100"), ("mine", "200 epochs of unknown")]
+)
+def test_runs_of_a_recipe_that_cannot_be_read_are_kept(
+    small: Path, tmp_path: Path, name: str, taken: str
+) -> None:
+    path = Path(shutil.copy(small, tmp_path / "small.db"))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE recipes SET name = ?", (name,))
+    (page,) = pages_of(path, "recipes")
+    content = bytearray(path.read_bytes())
+    content[(page - 1) * PAGE : page * PAGE] = bytes(PAGE)
+    path.write_bytes(content)
+    report = bloxdb.repair(path)
+    assert report.lost == [
+        "rows of recipes at any place cannot be read",
+        f"the settings of recipe {name}, which is taken for {taken} now",
+    ]
+    assert runs(report.copy) == runs(small)
+    assert report.left == []
+
+
 def test_a_row_with_a_bad_byte_in_a_text_loses_that_text_alone(small: Path, tmp_path: Path) -> None:
     path = Path(shutil.copy(small, tmp_path / "small.db"))
     with closing(sqlite3.connect(path)) as connection, connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -14,6 +15,9 @@ from bloxdb.settings import settings
 
 LONGEST_NAME = 200
 """How many characters the columns of names have room for."""
+
+NAMED = re.compile(r"(.+?)-(\d{1,5})(?:-.*)?")
+"""What the name of a recipe says where nobody chose it: DATASET-EPOCHS, and whatever follows."""
 
 _LONGEST_DIGEST = 64  # as its column
 

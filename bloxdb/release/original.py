@@ -18,7 +18,7 @@ from bloxdb import space
 from bloxdb.codecs.header import MAX_EPOCHS
 from bloxdb.counts import Counts, counted
 from bloxdb.db.epochs import EpochWriter
-from bloxdb.db.recipes import DATASETS, RELEASED, Images, RecipeFacts
+from bloxdb.db.recipes import DATASETS, NAMED, RELEASED, Images, RecipeFacts
 from bloxdb.db.references import Environments, recipe_for
 from bloxdb.db.schema import Recipe, Run
 from bloxdb.db.statuses import DIVERGED, FINISHED
@@ -73,7 +73,6 @@ _UNUSUAL: dict[str, Any] = {
     "warmup_bn": False,
 }
 _OF_NETWORK = ("stem", "cells")  # settings that decide how large a network is
-_NAMED = re.compile(r"(.+?)-(\d{1,5})(?:-.*)?")  # DATASET-EPOCHS, and whatever follows
 
 
 @dataclass(frozen=True)
@@ -201,7 +200,7 @@ class ResultsImporter:
         known = self.session.scalar(select(Recipe).where(Recipe.name == name))
         if known is not None:
             return _Meant(name, known.dataset, known.epochs, seed)
-        found = _NAMED.fullmatch(name)
+        found = NAMED.fullmatch(name)
         if found is None or found[1] not in DATASETS:
             return _Meant(name, RELEASED, None, seed)
         return _Meant(name, found[1], int(found[2]), seed)
