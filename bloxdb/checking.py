@@ -76,7 +76,7 @@ class CheckReport(Report):
     def __str__(self) -> str:
         if not self.findings:
             return f"{self.database} is whole"
-        return f"{self.database}: {len(self.findings)} finding{'s' * (len(self.findings) != 1)}"
+        return f"{self.database}: {counted(len(self.findings), 'finding')}"
 
 
 def check(

@@ -18,7 +18,7 @@ from urllib.parse import unquote_to_bytes
 import numpy as np
 import numpy.typing as npt
 
-from bloxdb.counts import Counts, Report
+from bloxdb.counts import Counts, Report, counted
 from bloxdb.errors import BloxError, QueryError, spelled
 
 _WORTH_THREADS = 1 << 24  # bytes
@@ -270,7 +270,7 @@ class ExportReport(Report):
 
 def files(count: int) -> str:
     """A number of files, in words."""
-    return f"{count:,} file{'s' * (count != 1)}"
+    return counted(count, "file")
 
 
 def rest_of(stream: BinaryIO) -> memoryview:

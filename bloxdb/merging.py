@@ -16,7 +16,7 @@ from sqlalchemy import ExceptionContext, Row, delete, event, func, insert, selec
 from sqlalchemy.orm import Session
 
 from bloxdb.arguments import one_or_more
-from bloxdb.counts import Counts, Report
+from bloxdb.counts import Counts, Report, counted
 from bloxdb.db.access import refusal
 from bloxdb.db.conflicts import Conflicts
 from bloxdb.db.connection import locate_other
@@ -76,14 +76,12 @@ class MergeReport(Report):
             if counts:
                 parts.append(f"{what}: {counts}")
         if self.kept:
-            parts.append(f"{_times(self.kept, 'contradiction')} kept as they were")
+            parts.append(
+                counted(self.kept, "contradiction kept as it was", "contradictions kept as they were")
+            )
         if self.unfinished:
-            parts.append(f"{_times(self.unfinished, 'run')} not finished and left")
+            parts.append(f"{counted(self.unfinished, 'run')} not finished and left")
         return "; ".join(parts)
-
-
-def _times(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def merge(

@@ -11,6 +11,7 @@ import numpy as np
 
 from bloxdb import space
 from bloxdb.arguments import integer, number
+from bloxdb.counts import counted
 from bloxdb.dataset.database import DatabaseSource
 from bloxdb.dataset.source import CURVES
 from bloxdb.db.database import Database, asked
@@ -132,8 +133,8 @@ class Problem:
     def __repr__(self) -> str:
         budget = "" if self.budget_seconds is None else f" of {self.budget_seconds:,.0f}"
         return (
-            f"<Problem {self.metric} at epoch {self.epoch}, seed {self.seed}: {len(self.trajectory)} "
-            f"evaluations, {self.seconds:,.0f}{budget} s>"
+            f"<Problem {self.metric} at epoch {self.epoch}, seed {self.seed}: "
+            f"{counted(len(self.trajectory), 'evaluation')}, {self.seconds:,.0f}{budget} s>"
         )
 
     def __copy__(self) -> Problem:

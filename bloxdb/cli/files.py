@@ -10,6 +10,7 @@ import click
 from bloxdb import codecs
 from bloxdb.cli.common import PATH, db_option, progress_bar
 from bloxdb.cli.terminal import note, say
+from bloxdb.counts import counted
 from bloxdb.db import open, open_or_create
 from bloxdb.errors import DatabaseExistsError, QueryError
 from bloxdb.files import ExportReport
@@ -145,7 +146,8 @@ def verify(folder: Path) -> None:
             for difference in check.differences:
                 say(f"  {difference}")
         elif check.compared:
-            say(f".{check.format}: all {check.compared} files equal those of the other formats")
+            equal = counted(check.compared, "file equals that", "files equal those")
+            say(f".{check.format}: all {equal} of the other formats")
         else:
             say(f".{check.format}: there is no other format to compare with")
     if any(file.problem for file in loaded) or not all(check.equal for check in checks):

@@ -9,12 +9,14 @@ import click
 from bloxdb import merging
 from bloxdb.cli.common import csv_option, db_option, json_option, progress_bar, show_json, show_rows
 from bloxdb.cli.terminal import note, say, tell
+from bloxdb.counts import counted
 from bloxdb.db import DIVERGED, FAILED, Database, create, open
 from bloxdb.db import upgrade as upgrade_database
 from bloxdb.runs import failures, gaps, overview, workers
 from bloxdb.runs import retry as retry_runs
 from bloxdb.runs.status import OVERVIEW_COLUMNS
 
+_ONE = {"latencies": "latency"}  # of other tables one is without the s
 _SHOWN = 8  # gaps of one recipe and seed, and failures
 
 
@@ -77,7 +79,7 @@ def _counts(row: dict[str, Any]) -> dict[str, Any]:
 
 def _print_status(found: dict[str, Any]) -> None:
     tell(found["database"])
-    tell(", ".join(f"{count:,} {name}" for name, count in found["counts"].items()))
+    tell(", ".join(counted(n, _ONE.get(name, name[:-1]), name) for name, n in found["counts"].items()))
     if not found["runs"]:
         note("no runs yet: `bloxdb import` a release, or `bloxdb train`")
         return

@@ -14,6 +14,7 @@ from typing import Any
 from rich.cells import cell_len
 
 from bloxdb.cli.terminal import bold, clean
+from bloxdb.counts import counted
 from bloxdb.errors import InvalidArchError
 from bloxdb.measures import COSTS
 from bloxdb.space import BlockKind, arch_index, blocks_of
@@ -99,7 +100,7 @@ def _same_in_all(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[
         if name in _SAID_ONCE and rows and all(row[at] == rows[0][at] for row in rows):
             value = _cell(name, rows[0][at], short=True)
             is_count = name == "seeds" and isinstance(rows[0][at], int)
-            found[at] = f"over {value} seed{'s' * (value != '1')}" if is_count else f"{name} {value}"
+            found[at] = f"over {counted(rows[0][at], 'seed')}" if is_count else f"{name} {value}"
     return found if len(found) < len(columns) else {}
 
 

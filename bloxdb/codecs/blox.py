@@ -27,6 +27,7 @@ from bloxdb.codecs.columns import images_counted, measure_of
 from bloxdb.codecs.deflate import Inflater, deflate
 from bloxdb.codecs.header import Header
 from bloxdb.codecs.table import Table
+from bloxdb.counts import counted
 from bloxdb.errors import BloxFormatError
 from bloxdb.files import new_array
 from bloxdb.measures import MICRO, MILLI, Array, to_floats
@@ -61,7 +62,9 @@ def _decode_columns(inflater: Inflater, types: dict[str, FieldType], epochs: int
         )
     least = rows * sum(kind.least_size(epochs) for kind in types.values())
     if least > most:
-        raise BloxFormatError(f"the compressed body is cut off: {rows} rows cannot be in it", offset=8)
+        raise BloxFormatError(
+            f"the compressed body is cut off: {counted(rows, 'row')} cannot be in it", offset=8
+        )
     inflater.hold(rows * sum(kind.array_size(epochs) for kind in types.values()))
     inflater.expect(least)
     columns = [Column(name, kind, rows, epochs, inflater.hold) for name, kind in types.items()]
@@ -216,7 +219,8 @@ class Column:
         lengths = raw.view(f"<u{self.kind.prefix}").ravel()
         for row in np.flatnonzero(lengths != self.epochs)[:1].tolist():
             raise self._error(
-                f"a list of {lengths[row]} values, but the header says {self.epochs} epochs",
+                f"a list of {counted(int(lengths[row]), 'value')}, but the header says "
+                f"{counted(self.epochs, 'epoch')}",
                 block,
                 starts,
                 row,

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from bloxdb.codecs import _blox
 from bloxdb.codecs.columns import COLUMNS, MEASURED, Kind, images_counted, is_list, measure_of
 from bloxdb.codecs.header import Header
+from bloxdb.counts import counted
 from bloxdb.errors import BloxFormatError
 from bloxdb.measures import MICRO, MILLI, Array, to_fixed, to_floats
 
@@ -108,7 +109,7 @@ def _parse(name: str, text: str, epochs: int | None) -> FieldType:
             f"type {text!r} does not fit a column that holds {COLUMNS[name].value}", column=name
         )
     if prefix and epochs is not None and epochs >= 1 << (8 * prefix):
-        raise BloxFormatError(f"a {text!r} cannot hold {epochs} epochs", column=name)
+        raise BloxFormatError(f"a {text!r} cannot hold {counted(epochs, 'epoch')}", column=name)
     if base not in ("b", "m"):
         return FieldType(base, prefix=prefix)
     low, high, bits = int(match[2]), int(match[3]), int(match[4])

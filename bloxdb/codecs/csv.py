@@ -21,6 +21,7 @@ from bloxdb.codecs.header import Header
 from bloxdb.codecs.rows import FastRows
 from bloxdb.codecs.table import Table
 from bloxdb.codecs.values import TOO_MANY_DIGITS, check_size, column_of, read_columns
+from bloxdb.counts import counted
 from bloxdb.errors import BloxFormatError
 from bloxdb.files import new_array, rest_of
 from bloxdb.measures import NOT_MEASURED, Array
@@ -61,7 +62,9 @@ def decode(header: Header, column_types: Mapping[str, str] | None, body: BinaryI
     if code == _WIDTH:
         if found == 1 and fields[rows, 0, 0] == fields[rows, 0, 1]:
             raise BloxFormatError("the line is blank; no line is, the last one neither", row=rows)
-        raise BloxFormatError(f"{found} fields, but the header has {width} columns", row=rows)
+        raise BloxFormatError(
+            f"{counted(found, 'field')}, but the header has {counted(width, 'column')}", row=rows
+        )
     if code == _CUT_OFF:
         raise BloxFormatError("the last line is cut off", row=rows)
     check_size(header, rows, len(text))

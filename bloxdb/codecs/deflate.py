@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, BinaryIO
 
+from bloxdb.counts import counted
 from bloxdb.errors import BloxFormatError
 
 _fast: Any = zlib
@@ -111,7 +112,7 @@ class Inflater:
             raise BloxFormatError("the body goes on after its last row", offset=self.offset)
         left = len(self._inflate.unused_data) + _left(self._stream)
         if left:
-            raise BloxFormatError(f"{left} bytes follow the compressed body")
+            raise BloxFormatError(f"{counted(left, 'byte follows', 'bytes follow')} the compressed body")
 
     def _advance(self, limit: int) -> bool:
         """Add what was inflated ahead, or else at most `limit` bytes; False where no input is left."""

@@ -15,8 +15,9 @@ import numpy as np
 
 from bloxdb.codecs.columns import COLUMNS, MEASURED
 from bloxdb.codecs.header import Header
-from bloxdb.codecs.opcodes import Data, Machine, pushing, steps, unsigned
+from bloxdb.codecs.opcodes import Data, Machine, goes_on, pushing, steps, unsigned
 from bloxdb.codecs.values import TOO_MANY_DIGITS, Unfolding, check_size, column_of
+from bloxdb.counts import counted
 from bloxdb.errors import BloxFormatError
 from bloxdb.measures import Array
 
@@ -83,7 +84,7 @@ def columns_of(header: Header, data: memoryview) -> dict[str, Array]:
         if not isinstance(row, list):
             raise BloxFormatError(f"{_name(row)} does not belong here: a row is a list", row=i)
         if len(row) != width:
-            raise BloxFormatError(f"a row must be a list of {width} values", row=i)
+            raise BloxFormatError(f"a row must be a list of {counted(width, 'value')}", row=i)
     check_size(header, len(rows), len(data))
     columns = {}
     for c, name in enumerate(header.columns):
@@ -127,7 +128,7 @@ def _load(data: memoryview) -> Any:
     spans = _Odd.scan(data)
     span = next(spans)
     if left := len(data) - span.end:
-        raise BloxFormatError(f"{left} bytes follow the pickle's end", offset=span.end)
+        raise BloxFormatError(goes_on(left), offset=span.end)
     machine = _Odd(data, span)
     try:
         return machine.run()

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from bloxdb.counts import counted
 from bloxdb.errors import BloxFormatError
 
 PROTOCOLS = range(2, 6)
@@ -32,6 +33,12 @@ STACK_AT_MOST = 10_000
 
 INTEGER_AT_MOST = 16
 """Bytes of a whole number: twice those that a database holds, so that whoever refuses one can show it."""
+
+
+def goes_on(left: int) -> str:
+    """What is said where so many bytes are left after a pickle."""
+    return f"{counted(left, 'byte follows', 'bytes follow')} the pickle's end"
+
 
 _NAMES = {ord(opcode.code): opcode.name for opcode in pickletools.opcodes}
 _CODES = {name: code for code, name in _NAMES.items()}

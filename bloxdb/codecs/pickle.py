@@ -20,9 +20,11 @@ from bloxdb.codecs._pickle_reader import FLOAT_SIZE, Machine
 from bloxdb.codecs._pickle_writer import Writer
 from bloxdb.codecs.columns import COLUMNS, MEASURED, Kind, is_list, measure_of
 from bloxdb.codecs.header import Header
+from bloxdb.codecs.opcodes import goes_on
 from bloxdb.codecs.rows import FastRows
 from bloxdb.codecs.table import Table
 from bloxdb.codecs.values import Unfolding, check_size, column_of, read_columns
+from bloxdb.counts import counted
 from bloxdb.errors import BloxFormatError
 from bloxdb.files import new_array, rest_of
 from bloxdb.measures import Array
@@ -34,6 +36,7 @@ _BLOCK = 500  # rows that are written at once
 _OPCODES = frozenset(opcode.code.encode("latin-1")[0] for opcode in pickletools.opcodes)
 _MARK, _INT, _BIG, _FLOATS, _TEXT, _LIST = range(6)
 _BAD_OPCODE = 2
+_MORE = 12
 _PROBLEMS = {
     1: "the pickle is cut off",
     3: "there is no list to append to",
@@ -45,7 +48,6 @@ _PROBLEMS = {
     9: "the pickle is cut off within a frame",
     10: "the memory is full",
     11: "not a pickle of protocol 2 to 5",
-    12: "bytes follow the pickle's end",
     13: "the pickle does not end with one object",
     14: "the pickle builds more than so few bytes can honestly tell",
 }
@@ -70,8 +72,9 @@ def decode(header: Header, column_types: Mapping[str, str] | None, body: BinaryI
 def _problem(code: int, data: memoryview, at: int) -> str:
     if code == _BAD_OPCODE:
         return f"opcode 0x{data[at]:02x} does not belong in a file of plain data"
-    left = f"{len(data) - at} " if code == 12 else ""
-    return left + _PROBLEMS[code]
+    if code == _MORE:
+        return goes_on(len(data) - at)
+    return _PROBLEMS[code]
 
 
 class _Columns:
@@ -84,7 +87,7 @@ class _Columns:
         self.cells = np.empty((rows, len(header.columns), 3), dtype=np.int64)
         bad = machine.cells(self.cells)
         if bad >= 0:
-            raise BloxFormatError(f"a row must be a list of {len(header.columns)} values", row=bad)
+            raise BloxFormatError(f"a row must be a list of {counted(len(header.columns), 'value')}", row=bad)
         self.texts: dict[tuple[int, int], str] = {}
 
     def column(self, c: int, name: str) -> Array:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from bloxdb.codecs.columns import COLUMNS, MEASURED, Kind, is_list, measure_of
 from bloxdb.codecs.header import Header
 from bloxdb.codecs.values import check_values, column_of
+from bloxdb.counts import counted
 from bloxdb.errors import BloxFormatError
 from bloxdb.measures import Array, compact, to_floats
 from bloxdb.space.cells import FIELDS, NUM_ARCHS, STAGES, nested
@@ -77,7 +78,9 @@ class Table:
         listed = list(rows)
         for i, row in enumerate(listed):
             if not isinstance(row, list | tuple) or len(row) != len(header.columns):
-                raise BloxFormatError(f"a row must be a list of {len(header.columns)} values", row=i)
+                raise BloxFormatError(
+                    f"a row must be a list of {counted(len(header.columns), 'value')}", row=i
+                )
         columns = {
             name: column_of(name, [row[c] for row in listed], header.epochs or 0)
             for c, name in enumerate(header.columns)
@@ -88,7 +91,7 @@ class Table:
         return len(self.columns[KEY])
 
     def __repr__(self) -> str:
-        return f"<Table {self.header.stem}: {len(self)} rows of {', '.join(self.header.columns)}>"
+        return f"<Table {self.header.stem}: {counted(len(self), 'row')} of {', '.join(self.header.columns)}>"
 
     def __getitem__(self, name: str) -> Array:
         """The stored array of a column; measures may be fixed point, see `values`."""
@@ -187,7 +190,7 @@ class Table:
         if self.header != other.header:
             return f"headers differ: {self.header} and {other.header}"
         if len(self) != len(other):
-            return f"{len(self)} rows and {len(other)} rows"
+            return f"{counted(len(self), 'row')} and {counted(len(other), 'row')}"
         for name in self.header.columns:
             a, b = self.columns[name], other.columns[name]
             if a.dtype != b.dtype:

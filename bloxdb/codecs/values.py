@@ -12,6 +12,7 @@ import numpy as np
 from bloxdb.arguments import LARGEST
 from bloxdb.codecs.columns import COLUMNS, MEASURED, Kind, is_list, measure_of
 from bloxdb.codecs.header import Header
+from bloxdb.counts import counted
 from bloxdb.errors import BloxFormatError, InvalidArchError
 from bloxdb.measures import NOT_MEASURED, Array, check
 from bloxdb.space.cells import FIELDS, LIMITS, NUM_ARCHS, STAGES, parse
@@ -49,7 +50,8 @@ def check_size(header: Header, rows: int, size: int) -> None:
     lists = sum(is_list(name) for name in header.columns)
     epochs = header.epochs or 0
     if rows * (len(header.columns) + lists * epochs) > size:
-        raise BloxFormatError(f"{rows} rows of {epochs} epochs cannot be told in {size} bytes")
+        many = f"{counted(rows, 'row')} of {counted(epochs, 'epoch')}"
+        raise BloxFormatError(f"{many} cannot be told in {counted(size, 'byte')}")
 
 
 class Unfolding:
@@ -81,7 +83,7 @@ class Unfolding:
         elif depth >= most:
             problem = "lists within " * most + "lists do not belong here"
         elif is_curve and count != self._epochs:
-            problem = f"expected a list of {self._epochs} numbers, one an epoch, not {count} values"
+            problem = _not_of_length(self._epochs, counted(count, "value"))
         elif self._left < 0:
             problem = f"the lists up to here say more than {self._size} bytes can hold"
         else:
@@ -163,11 +165,15 @@ def _float(value: object) -> float:
     return number
 
 
+def _not_of_length(epochs: int, found: str) -> str:
+    return f"expected a list of {counted(epochs, 'number')}, one an epoch, not {found}"
+
+
 def _floats_of_length(epochs: int) -> Callable[[object], list[float]]:
     def convert(value: object) -> list[float]:
         if not isinstance(value, list | tuple) or len(value) != epochs:
-            size = f"{len(value)} values" if isinstance(value, list | tuple) else _short(value)
-            raise ValueError(f"expected a list of {epochs} numbers, one an epoch, not {size}")
+            size = counted(len(value), "value") if isinstance(value, list | tuple) else _short(value)
+            raise ValueError(_not_of_length(epochs, size))
         floats = []
         for place, item in enumerate(value, start=1):
             try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from bloxdb.counts import counted
+
 __all__ = ["copy_structure", "count", "flatten"]
 
 
@@ -56,7 +58,8 @@ def copy_structure(values: Any, structure: Any) -> Any:
     """
     flat = flatten(values)
     if len(flat) != count(structure):
-        raise ValueError(f"the structure has {count(structure)} places, but there are {len(flat)} values")
+        given = counted(len(flat), "value is", "values are")
+        raise ValueError(f"the structure has {counted(count(structure), 'place')}, but {given} there")
     return _filled(iter(flat), structure)
 
 

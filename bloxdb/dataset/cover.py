@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bloxdb import space, warn
+from bloxdb.counts import counted
 from bloxdb.errors import ReleaseError
 from bloxdb.space.keys import Ids
 
@@ -43,6 +44,6 @@ def _say_what_is_missing(
     missing = np.flatnonzero(wanted & ~there)
     if missing.size:
         warn.caller(
-            f"{stem} lacks {missing.size:,} of {wanted.sum():,} architectures {which}, as {missing[0]}; "
-            "they have no value there"
+            f"{stem} lacks {missing.size:,} of {counted(int(wanted.sum()), 'architecture')} {which}, as "
+            f"{missing[0]}; they have no value there"
         )

@@ -38,6 +38,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.schema import CreateColumn
 
+from bloxdb.counts import counted
 from bloxdb.db.codes import code_of
 from bloxdb.db.engines import Engines
 from bloxdb.db.waiting import BUSY_MS, patiently, revive
@@ -152,7 +153,9 @@ class SQLite(Engines):
             yield
             broken = broken_references(connection)
             if broken:
-                raise DatabaseError(f"the migration broke {broken} references; nothing was changed")
+                raise DatabaseError(
+                    f"the migration broke {counted(broken, 'reference')}; nothing was changed"
+                )
 
     def mark(self, connection: Connection) -> None:
         """https://www.sqlite.org/pragma.html#pragma_application_id"""

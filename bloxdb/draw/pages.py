@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from bloxdb.counts import counted
 from bloxdb.draw.networks import arch
 from bloxdb.draw.palette import SERIES
 from bloxdb.draw.svg import Canvas, Drawing
@@ -158,7 +159,7 @@ def curve(
     told = "; ".join(
         f"{label}: from {_first(values)} to {_first(reversed(values))}" for label, values in curves.items()
     )
-    return canvas.drawing(_WIDTH, _HEIGHT, f"{measure} over {last} epochs", told, name)
+    return canvas.drawing(_WIDTH, _HEIGHT, f"{measure} over {counted(last, 'epoch')}", told, name)
 
 
 def _first(values: Iterable[float | None]) -> str:

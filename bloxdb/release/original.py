@@ -220,8 +220,8 @@ class ResultsImporter:
         if meant.epochs not in (None, whole) and meant.name not in self._told:
             self._told.add(meant.name)
             self.notes.append(
-                f"{file.path.name}: its recipe is said to be of {meant.epochs} epochs, but its runs ended "
-                f"after {whole}; {meant.name} is stored with {whole}"
+                f"{file.path.name}: its recipe is said to be of {Counts(epochs=meant.epochs)}, but its runs "
+                f"ended after {whole}; {meant.name} is stored with {whole}"
             )
         facts = RecipeFacts(meant.name, meant.dataset, whole, meant.images, meant.config, meant.digest)
         return recipe_for(self.session, facts, "name another recipe for these files")

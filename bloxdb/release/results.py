@@ -187,10 +187,9 @@ def _spans(data: bytes, copy: str) -> list[Span]:
         whole = len(spans) // 2 * 2
         advice = "its job was stopped as it wrote; leave the file out, or take a whole copy of it"
         if whole:
-            advice = (
-                f"{counted(whole // 2, 'pair')} of arguments and results before that can be read whole, and "
-                f"`truncate -s {spans[whole - 1].end}` on {copy} leaves them"
-            )
+            rest = "of arguments and results before that"
+            pairs = counted(whole // 2, f"pair {rest} is whole", f"pairs {rest} are whole")
+            advice = f"the {pairs}, and `truncate -s {spans[whole - 1].end}` on {copy} leaves them"
         raise BloxFormatError(f"{error.problem}: {advice}", offset=error.offset) from error
     return spans
 
@@ -248,7 +247,7 @@ class _Reading:
         self._note(value, _FIELDS, "")
         test = _field(value, "test", dict)
         if len(test) != 1:
-            raise _WrongError(f"'test' has {len(test)} entries, not one")
+            raise _WrongError(f"'test' has {counted(len(test), 'entry', 'entries')}, not one")
         [(tested_at, metrics)] = test.items()
         parts = {name: _epochs(_field(value, name, dict), name, tested_at) for name in _PARTS}
         epochs = max((epoch for part in parts.values() for epoch in part), default=0)

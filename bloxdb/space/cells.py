@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bloxdb.arguments import as_index, integer
+from bloxdb.counts import counted
 from bloxdb.errors import InvalidArchError, spelled
 
 OPS = ("conv", "mbconv", "bconv")
@@ -144,7 +145,7 @@ def parse(vec: object) -> tuple[Cell, Cell, Cell]:
     else:
         raise InvalidArchError(
             f"an architecture vector has {STAGES} cells or {STAGES * len(FIELDS)} flat integers, "
-            f"this one has {len(vec)} entries; write it like {_EXAMPLE}"
+            f"this one has {counted(len(vec), 'entry', 'entries')}; write it like {_EXAMPLE}"
         )
     numbers = [  # nearly all are plain integers in range, and a release has a million of them
         value

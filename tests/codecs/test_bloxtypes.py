@@ -102,7 +102,7 @@ def test_the_sizes_of_a_field(text: str) -> None:
 @pytest.mark.parametrize(("name", "most"), [("list", 255), ("list16", 65_535)])
 def test_a_list_has_no_more_values_than_its_length_can_say(name: str, most: int) -> None:
     assert bloxtypes._parse("val_top1", f"{name}[float]", most).prefix == (1 if most == 255 else 2)
-    with pytest.raises(BloxFormatError, match=rf"'{name}\[float\]' cannot hold {most + 1} epochs"):
+    with pytest.raises(BloxFormatError, match=rf"'{name}\[float\]' cannot hold {most + 1:,} epochs"):
         bloxtypes._parse("val_top1", f"{name}[float]", most + 1)
 
 

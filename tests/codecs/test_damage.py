@@ -53,5 +53,5 @@ def test_any_flipped_bytes_give_an_error_or_a_sound_table(golden: Path, stem: st
 def test_bytes_after_the_body_are_found(golden: Path) -> None:
     for name in ("blox", "pickle"):
         data = b"".join(codecs.encode(few_rows(golden, "blox-info"), name)[0])
-        with pytest.raises(BloxFormatError, match="1 bytes follow"):
+        with pytest.raises(BloxFormatError, match="1 byte follows"):
             codecs.decode(data + b"\0")

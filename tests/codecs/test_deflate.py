@@ -9,6 +9,7 @@ import pytest
 
 from bloxdb.codecs import deflate
 from bloxdb.codecs.deflate import ALWAYS, Inflater
+from bloxdb.counts import counted
 from bloxdb.errors import BloxFormatError
 
 BODY = bytes(range(251)) * 4_000  # a million bytes, which are inflated in several calls
@@ -103,7 +104,9 @@ def test_bytes_after_the_stream_are_counted_however_many(size: int) -> None:
     with inflater(zlib.compress(b"rows") + bytes(size)) as stream:
         stream.reach(4)
         stream.take(4)
-        with pytest.raises(BloxFormatError, match=f"^{size} bytes follow the compressed body"):
+        with pytest.raises(
+            BloxFormatError, match=f"^{counted(size, 'byte follows', 'bytes follow')} the compressed body"
+        ):
             stream.finish()
 
 

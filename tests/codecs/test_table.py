@@ -50,7 +50,7 @@ ONE = curves(("a0", [1.0, 2.0, 3.0]), ("b0", [4.0, float("nan"), 6.0]))
     [
         (ONE, None),
         (curves(("a0", [1.0, 2.0, 3.0]), ("b0", [4.0, float("nan"), 6.0])), None),
-        (curves(("a0", [1.0, 2.0, 3.0])), "2 rows and 1 rows"),
+        (curves(("a0", [1.0, 2.0, 3.0])), "2 rows and 1 row"),
         (
             curves(("a0", [1.0, 2.0, 3.0]), ("b0", [4.0, 5.0, 7.0])),
             f"row 1 ({'b0' * 16}), column val_top1: nan and 5.0",

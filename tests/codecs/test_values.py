@@ -20,7 +20,10 @@ from bloxdb.errors import BloxFormatError
     ("row", "message"),
     [
         (["0" * 31, [1.0], 1.0, 1], "column model_hash: a model hash is 32 digits"),
-        (["0" * 32, [1.0, 2.0], 1.0, 1], "column val_top1: expected a list of 1 numbers"),
+        (
+            ["0" * 32, [1.0, 2.0], 1.0, 1],
+            "column val_top1: expected a list of 1 number, one an epoch, not 2 values",
+        ),
         (["0" * 32, 1.0, 1.0, 1], "column val_top1: expected a list"),
         (["0" * 32, [1.0], "1.0", 1], "column test_top1: expected a number"),
         (["0" * 32, [1.0], 1.0, 1.5], "column train_time_s: expected a whole number"),

@@ -173,7 +173,7 @@ def test_pairs_that_are_whole_before_the_cut_can_be_saved(
     data = (golden / RAW / "results_random.pickle").read_bytes()
     path = tmp_path / "results_random.pickle"
     path.write_bytes(data[:-100])
-    with pytest.raises(bloxdb.BloxFormatError, match=r"2 pairs of arguments .* `truncate -s 6406`"):
+    with pytest.raises(bloxdb.BloxFormatError, match=r"the 2 pairs of .* `truncate -s 6406`"):
         bloxdb.import_release(path, empty_db)
     path.write_bytes(data[:6406])
     assert bloxdb.import_release(path, empty_db).added == 2
