@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from bloxdb.counts import counted
 from bloxdb.errors import DatabaseError
 
 MOUNTS = Path("/proc/self/mountinfo")
@@ -171,5 +172,5 @@ def check_alone(path: Path, workers: int, others: Sequence[str] = ()) -> None:
     kind = disk_of(path).shared
     if kind is None or (workers <= 1 and not others):
         return
-    who = f"{others[0]} trains into it" if others else f"{workers} workers are to"
+    who = f"{others[0]} trains into it" if others else counted(workers, "worker is to", "workers are to")
     raise DatabaseError(f"{path} is on {kind}, {_ONE}, and {who}. {_INSTEAD}")
