@@ -23,7 +23,7 @@ from bloxdb.counts import Counts
 from bloxdb.db.recipes import new_name
 from bloxdb.db.schema import Base, Device, Env, Latency, Recipe, Run
 from bloxdb.db.statuses import ENDED, FINISHED
-from bloxdb.errors import BloxFormatError, QueryError, ReleaseError, one_line
+from bloxdb.errors import BloxFormatError, QueryError
 from bloxdb.measures import (
     COSTS,
     EPOCHS,
@@ -445,16 +445,3 @@ class EpochChecks:
                 raise self._tables.place(Run, "status").error(
                     f"a finished run has {Counts(epochs=most)}, and it has {count}", i
                 )
-
-
-def damaged(path: Path, error: Exception) -> ReleaseError:
-    """The error for a file that Arrow cannot read.
-
-    Parameters
-    ----------
-    path
-        The file.
-    error
-        What Arrow says.
-    """
-    return ReleaseError(f"{path} is damaged: {one_line(error, 200)}; export it again, or get it again")

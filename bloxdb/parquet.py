@@ -21,7 +21,7 @@ import numpy.typing as npt
 from sqlalchemy import JSON, Boolean, Column, DateTime, Double, Integer, Select, insert, select
 from sqlalchemy.orm import Session
 
-from bloxdb.arrow_checks import MEASURED, EpochChecks, Tables, damaged, integers_of, rows_of, stored_of
+from bloxdb.arrow_checks import MEASURED, EpochChecks, Tables, integers_of, rows_of, stored_of
 from bloxdb.counts import Counts
 from bloxdb.db.creation import create
 from bloxdb.db.database import Database, asked
@@ -30,7 +30,7 @@ from bloxdb.db.references import Seeds, find_recipe, find_seeds
 from bloxdb.db.schema import EPOCH_MEASURES, Base, Device, Env, Latency, Recipe, Run
 from bloxdb.db.sqlite import broken_references
 from bloxdb.db.statuses import ENDED
-from bloxdb.errors import BloxFormatError, ReleaseError
+from bloxdb.errors import BloxFormatError, ReleaseError, one_line
 from bloxdb.extras import library
 from bloxdb.fields import UNITS
 from bloxdb.files import ExportReport, check_file, expanded
@@ -312,7 +312,7 @@ def _read(path: Path, names: Iterable[str]) -> Any:
     except FileNotFoundError as error:
         raise ReleaseError(f"there is no {path}") from error
     except (arrow.ArrowException, OSError, ValueError) as error:
-        raise damaged(path, error) from error
+        raise _damaged(path, error) from error
     lacking = [name for name in names if name not in opened.schema_arrow.names]
     if lacking:
         raise ReleaseError(f"{path} lacks the column {lacking[0]}")
@@ -335,7 +335,7 @@ def _table(path: Path, names: Iterable[str], needed: Iterable[str]) -> Any:
     try:
         return opened.read(columns=[name for name in names if name in opened.schema_arrow.names])
     except (arrow.ArrowException, OSError, ValueError) as error:
-        raise damaged(path, error) from error
+        raise _damaged(path, error) from error
 
 
 def _insert(session: Session, model: type[Base], rows: list[dict[str, Any]]) -> None:
@@ -354,7 +354,7 @@ def _epochs(
         try:
             table = opened.read_row_group(group, columns=list(_EPOCH_COLUMNS))
         except (arrow.ArrowException, OSError, ValueError) as error:
-            raise damaged(path, error) from error
+            raise _damaged(path, error) from error
         try:
             yield from _groups(table, path, checks)
         except BloxFormatError as error:
@@ -380,3 +380,8 @@ def _groups(
             raise ReleaseError(f"{path}: the epochs of a run are of several architectures")
         checks.look(some_ids.tolist(), of_archs[:, 0].tolist(), some["val_top1"], path)
         yield some_ids, some
+
+
+def _damaged(path: Path, error: Exception) -> ReleaseError:
+    """The error for a file that Arrow cannot read."""
+    return ReleaseError(f"{path} is damaged: {one_line(error, 200)}; export it again, or get it again")
