@@ -1,11 +1,14 @@
 .DEFAULT_GOAL := help
-.PHONY: help install test check format hashes docs pictures fuzz faults soak ci
+.PHONY: help install test slow check format hashes docs pictures fuzz faults soak ci
 help:     ## this list
 	@sed -n 's/^\([a-z]*\): *## \(.*\)/\1 \2/p' $(MAKEFILE_LIST) | while read -r name does; do printf '%-8s %s\n' "$$name" "$$does"; done
 install:  ## an editable install with everything for development
 	pip install -c constraints.txt -e '.[dev]'
-test:     ## all tests, the files of them shared among the cores
-	pytest -n auto --dist loadfile --no-loadscope-reorder
+TESTS = pytest -n auto --dist loadfile --no-loadscope-reorder
+test:     ## the quick tests, the files of them shared among the cores
+	$(TESTS) -m 'not slow'
+slow:     ## the slow tests: what trains, is killed, starts many processes, or is drawn in a browser
+	$(TESTS) -m slow
 check:    ## style, spelling, types, the direction of imports, generated documents
 	.ci/check
 format:   ## write the code the way we write it
