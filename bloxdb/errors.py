@@ -203,7 +203,7 @@ def spelled(value: object, most: int = 100) -> str:
     >>> spelled([1, "x"]), spelled(10**5000)
     ("[1, 'x']", 'a number of 16610 bits')
     """
-    if isinstance(value, int | Fraction) and not -(2**63) <= value < 2**63:
+    if isinstance(value, int | Fraction) and int(value).bit_length() >= 64:
         return f"a number of {int(value).bit_length()} bits"
     try:
         return " ".join(line.strip() for line in repr(value).splitlines())[:most]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from bloxdb.errors import MissingExtraError, one_line
@@ -64,6 +66,31 @@ def library(name: str, extra: str, what: str = "this") -> Any:
     """
     with needed(extra, what):
         return import_module(name)
+
+
+def place_of(name: str, extra: str, what: str = "this") -> Path:
+    """The folder of another package, which is not imported.
+
+    Parameters
+    ----------
+    name, extra, what
+        As for `library`.
+
+    Returns
+    -------
+    pathlib.Path
+        Where its files are.
+
+    Raises
+    ------
+    MissingExtraError
+        It is not installed; the error says how to install it.
+    """
+    with needed(extra, what):
+        found = find_spec(name)
+        if found is None or found.origin is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    return Path(found.origin).parent
 
 
 _provided: dict[str, Callable[[], Any]] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ import torch
 
 from bloxdb.db.recipes import DATASETS
 from bloxdb.errors import MissingDataError
-from bloxdb.extras import library
+from bloxdb.extras import library, place_of
 from bloxdb.files import expanded
 from bloxdb.measures import Array
 
@@ -84,9 +83,8 @@ def _digits() -> tuple[Array, npt.NDArray[np.int64]]:
     Its file is read where it lies, since to import scikit-learn takes more than a second in each process, as
     long as to train an epoch of digits.
     """
-    package = find_spec("sklearn")
-    path = Path(package.origin).parent / _DIGITS if package is not None and package.origin else None
-    if path is None or not path.is_file():
+    path = Path(place_of("sklearn", "train", "the data set of digits"), _DIGITS)
+    if not path.is_file():
         bunch = library("sklearn.datasets", "train", "the data set of digits").load_digits()
         return np.asarray(bunch.images), np.asarray(bunch.target, dtype=np.int64)
     rows = np.loadtxt(path, delimiter=",")

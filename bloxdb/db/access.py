@@ -190,8 +190,10 @@ class Place:
 
     def lost(self) -> str | None:
         """What became of the file; None where it is still there, or nobody can tell."""
+        if self._at_first is None:  # whoever opens it says so
+            return None
         try:
-            if self._at_first in (None, self._number()):
+            if self._number() == self._at_first:
                 return None
             what = "another file was put in its place"
         except (FileNotFoundError, NotADirectoryError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -162,7 +163,8 @@ class RunRecord:
         stored = _stored(RUN_MEASURES, result.measures(), f"the result of architecture {self.arch_id}")
         measured = {name: RUN_MEASURES[name].natural(value) for name, value in stored.items()}
         if result.best is not None:
-            integer(result.best.epoch, "the best epoch", low=1)
+            best_epoch = integer(result.best.epoch, "the best epoch", low=1)
+            result = replace(result, best=replace(result.best, epoch=best_epoch))
         workers = result.device_workers
         if workers is not None:
             workers = integer(workers, "the number of workers of a device", low=1, high=MOST)
@@ -171,7 +173,7 @@ class RunRecord:
                 session,
                 status=result.status,
                 finished_at=utc_now(),
-                best_epoch=None if result.best is None else int(result.best.epoch),
+                best_epoch=None if result.best is None else result.best.epoch,
                 device_workers=workers,
                 message=None,
                 **measured,

@@ -132,9 +132,9 @@ def test_a_connection_never_makes_a_file(tmp_path: Path, tiny_file: Path) -> Non
     with bloxdb.open(path) as db:
         db.disconnect()
         path.unlink()
-        with pytest.raises(bloxdb.DatabaseError, match="unable to open database file"):
+        with pytest.raises(bloxdb.DatabaseError, match="it was removed or renamed since it was opened"):
             db.rows("SELECT 1")
-        with pytest.raises(bloxdb.DatabaseError, match="unable to open database file"):
+        with pytest.raises(bloxdb.DatabaseError, match="it was removed or renamed since it was opened"):
             _add_device(db)
     assert list(tmp_path.iterdir()) == []
 

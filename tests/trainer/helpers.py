@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import Any, Protocol
 
 from bloxdb.trainer import fleet
 from bloxdb.trainer.data import DataSet, Split, load_digits
@@ -94,13 +94,22 @@ def ask(path: Path, sql: str) -> list[tuple[Any, ...]]:
         connection.close()
 
 
-def wait_for(what: Callable[[], bool], process: Started | None = None) -> None:
+class Process(Protocol):
+    """What can be asked whether it goes on."""
+
+    def poll(self) -> int | None:
+        """The exit code; None while it goes on."""
+        ...
+
+
+def wait_for(what: Callable[[], bool], process: Process | None = None) -> None:
     """Wait until something holds, for two minutes at most, or until the process ends."""
     deadline = time.monotonic() + 120
     while not what():
         assert time.monotonic() < deadline, "it does not happen"
         if process is not None and process.poll() is not None:
-            raise AssertionError(f"the process ended: {process.ended()[1]}")
+            told = process.ended()[1] if isinstance(process, Started) else process.poll()
+            raise AssertionError(f"the process ended: {told}")
         time.sleep(0.02)
 
 

@@ -154,7 +154,7 @@ def test_runs_that_go_on_are_on_their_shelf_too(explored: Database) -> None:
 def test_costs_of_parts_add_up_to_those_of_architectures(explored: Database) -> None:
     found = about(explored)["space"]
     for index in (0, 30_181, space.NUM_ARCHS - 1):
-        blocks = [int(space.block_of_stage(np.array(index), stage)) for stage in range(space.STAGES)]
+        blocks = [int(space.block_of_stage(np.array([index]), stage)[0]) for stage in range(space.STAGES)]
         parts = [
             found["skeleton"],
             *(found["block_costs"][block][stage] for stage, block in enumerate(blocks)),
