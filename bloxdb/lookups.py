@@ -18,7 +18,7 @@ from bloxdb.db.recipes import ALL_RECIPES
 from bloxdb.db.references import Seeds, average_of, find_recipe, find_seeds
 from bloxdb.db.schema import Arch, Block, Device, Env, Latency, Recipe, Run, StaticInfo
 from bloxdb.db.statuses import STATUSES
-from bloxdb.errors import QueryError
+from bloxdb.errors import QueryError, spelled
 from bloxdb.fields import schema
 from bloxdb.measures import ENVIRONMENT
 from bloxdb.selection import parts_of
@@ -143,7 +143,7 @@ def lookup(
         if given is not None and name not in table.chosen_by:
             raise QueryError(_says_nothing(name, what))
     if average_of(seeds) is not None:
-        raise QueryError(f"{what!r} has no averages; they are of 'leaderboard' or of 'epochs'")
+        raise QueryError(f"{spelled(what)} has no averages; they are of 'leaderboard' or of 'epochs'")
     names = chosen_columns(columns, tuple(table.columns))
     indices = None if archs is None else np.unique(space.arch_indices(archs))
     query = select(*(table.columns[name].label(name) for name in names)).order_by(*table.order)
@@ -195,7 +195,7 @@ def chosen_columns(columns: Iterable[str] | None, choices: Sequence[str]) -> lis
     found = names(columns, "columns")
     for name in found:
         if name not in choices:
-            raise QueryError(f"there is no column {name!r}; choose of: {', '.join(choices)}")
+            raise QueryError(f"there is no column {spelled(name)}; choose of: {', '.join(choices)}")
     if not found:
         raise QueryError(f"a frame has one column at the least; choose of: {', '.join(choices)}")
     return found

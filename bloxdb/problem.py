@@ -16,7 +16,7 @@ from bloxdb.dataset.database import DatabaseSource
 from bloxdb.dataset.source import CURVES
 from bloxdb.db.database import Database, asked
 from bloxdb.db.references import Seeds, average_of
-from bloxdb.errors import BudgetExhausted, QueryError
+from bloxdb.errors import BudgetExhausted, QueryError, spelled
 from bloxdb.grouping import AVERAGES, average
 from bloxdb.measures import EPOCH, first_of_curve
 
@@ -104,7 +104,7 @@ class Problem:
         first_epoch: bool = False,
     ) -> None:
         if metric not in CURVES:
-            raise QueryError(f"there is no metric {metric!r}; choose one of: {', '.join(CURVES)}")
+            raise QueryError(f"there is no metric {spelled(metric)}; choose one of: {', '.join(CURVES)}")
         db = asked(db)
         if seed is not None and seeds is not None:
             raise QueryError("name the seed once, as seed or as seeds")
@@ -166,7 +166,7 @@ class Problem:
         index = space.arch_index(key)
         value = self._over_seeds(lambda seed: self._source.at(self.metric, index, seed, last))
         if value is None:
-            raise QueryError(f"the database has no {self.metric} of {key!r} at epoch {last}")
+            raise QueryError(f"the database has no {self.metric} of {spelled(key)} at epoch {last}")
         self._pay(index, last)
         self._note(index, last, value)
         return value
@@ -195,7 +195,7 @@ class Problem:
         index = space.arch_index(key)
         whole = self._over_seeds(lambda seed: self._source.result("train_time_s", index, seed))
         if whole is None:
-            raise QueryError(f"the database has no training time of {key!r}")
+            raise QueryError(f"the database has no training time of {spelled(key)}")
         return whole * max(0, last - self._reached.get(index, 0)) / self.epochs
 
     @property

@@ -240,7 +240,7 @@ def encode(table: Table, format: str, *, strict: bool = False) -> tuple[list[byt
         The format cannot hold the table, or, with `strict`, not without an extension type.
     """
     if format not in FORMATS:
-        raise BloxFormatError(f"there is no format {format!r}; choose {', '.join(FORMATS)}")
+        raise BloxFormatError(f"there is no format {spelled(format)}; choose {', '.join(FORMATS)}")
     codec = FORMATS[format]
     column_types, body = codec.encode(table)
     extensions = _extensions(table.header, column_types)

@@ -18,7 +18,7 @@ from bloxdb.codecs.header import VERSION
 from bloxdb.compat.search_space import get_search_space
 from bloxdb.dataset import FolderSource, Source
 from bloxdb.dataset.folder import Part, by_stem
-from bloxdb.errors import QueryError, ReleaseError
+from bloxdb.errors import QueryError, ReleaseError, spelled
 from bloxdb.files import expanded
 from bloxdb.space.keys import KEY, Ids, find_arch
 
@@ -34,9 +34,11 @@ def read_parts(files: Files, kind: str) -> list[Part]:
     try:
         listed = [Path(file) for file in ([files] if isinstance(files, str | PathLike) else files)]
     except TypeError as error:
-        raise QueryError(f"files of kind {kind!r} are named by a path, or several, not {files!r}") from error
+        raise QueryError(
+            f"files of kind {spelled(kind)} are named by a path, or several, not {spelled(files)}"
+        ) from error
     if not listed:
-        raise QueryError(f"there is no file of kind {kind!r} to read; name one, or several")
+        raise QueryError(f"there is no file of kind {spelled(kind)} to read; name one, or several")
     parts = []
     for place in map(expanded, listed):
         if place.is_dir():

@@ -12,7 +12,7 @@ from bloxdb.arguments import integer
 from bloxdb.compat.info import Info
 from bloxdb.dataset import FolderSource
 from bloxdb.dataset.folder import Devices, Part, wanted_devices
-from bloxdb.errors import QueryError
+from bloxdb.errors import QueryError, spelled
 from bloxdb.measures import ENVIRONMENT, LATENCY
 from bloxdb.space.keys import Ids, find_arch
 
@@ -223,7 +223,9 @@ class BenchmarkingDataset(Info):
         names = wanted_devices(devices)
         for name in names or ():
             if name not in there:
-                raise QueryError(f"latencies of {name!r} are not loaded; choose of: {', '.join(there)}")
+                raise QueryError(
+                    f"latencies of {spelled(name)} are not loaded; choose of: {', '.join(there)}"
+                )
         return list(there) if names is None else names
 
     def _row(self, name: str, index: int) -> list[Any] | None:
@@ -312,7 +314,7 @@ class EnvInfoDataset(Info):
         """
         seeds = self._source.seeds
         if seed is not None and integer(seed, "a seed") not in seeds:
-            raise QueryError(f"seed {seed!r} is not loaded; choose of: {', '.join(map(str, seeds))}")
+            raise QueryError(f"seed {spelled(seed)} is not loaded; choose of: {', '.join(map(str, seeds))}")
         index = find_arch(arch)
         if index is None:
             return None

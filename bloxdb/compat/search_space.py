@@ -285,7 +285,7 @@ def _numbers(ops: Sequence[str] | None) -> list[int]:
     """The number of each operation that is named."""
     names = all_ops if ops is None else list(ops)
     if not names or len(set(names)) < len(names) or not set(names) <= set(all_ops):
-        raise QueryError(f"ops are different ones of {', '.join(all_ops)}, not {ops!r}")
+        raise QueryError(f"ops are different ones of {', '.join(all_ops)}, not {spelled(ops)}")
     return [all_ops.index(name) for name in names]
 
 

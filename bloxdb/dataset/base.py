@@ -270,7 +270,7 @@ class Runs:
         for name in names:
             if name not in there:
                 known = ", ".join(there) or "none"
-                raise QueryError(f"latencies of {name!r} are not loaded; choose of: {known}")
+                raise QueryError(f"latencies of {spelled(name)} are not loaded; choose of: {known}")
         return names
 
     def _whether(self, wanted: bool | None, there: bool) -> bool:

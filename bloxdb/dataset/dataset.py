@@ -17,7 +17,7 @@ from bloxdb.dataset.folder import Devices
 from bloxdb.dataset.many import Many
 from bloxdb.dataset.source import CURVES
 from bloxdb.db.references import average_of
-from bloxdb.errors import QueryError
+from bloxdb.errors import QueryError, spelled
 from bloxdb.measures import first_of_curve
 from bloxdb.space.keys import KEY, Ids, find_arch
 
@@ -255,14 +255,14 @@ class Dataset(Runs):
         places = np.arange(len(ids))
         if seed is not None or len(self._seeds) == 1:
             return [(drawn, places)]
+        has_run = np.isin(ids, self._source.arch_ids(drawn))
+        found, left = [(drawn, places[has_run])], places[~has_run]
         others = [one for one in self._seeds if one != drawn]
-        found, left = [], places
-        for one in (drawn, *self.rng.sample(others, len(others))):
+        while len(left) and others:
+            one = others.pop(self.rng.randrange(len(others)))
             has_run = np.isin(ids[left], self._source.arch_ids(one))
             found.append((one, left[has_run]))
             left = left[~has_run]
-            if not len(left):
-                break
         first, of_first = found[0]
         found[0] = (
             first,
@@ -298,7 +298,9 @@ class Dataset(Runs):
             There is no such measure or seed.
         """
         if measure not in CURVES:
-            raise QueryError(f"there is no measure {measure!r} of epochs; choose of: {', '.join(CURVES)}")
+            raise QueryError(
+                f"there is no measure {spelled(measure)} of epochs; choose of: {', '.join(CURVES)}"
+            )
         self._check_extended(measure)
         source = self._source
         found = self._drawn(lambda index, one: source.curve(measure, index, one), find_arch(arch), seed)

@@ -19,7 +19,7 @@ from bloxdb.codecs import Table
 from bloxdb.codecs.columns import BASE, measure_of
 from bloxdb.dataset.cover import check_cover, mask
 from bloxdb.db.references import Seeds, listed_seeds
-from bloxdb.errors import QueryError, ReleaseError
+from bloxdb.errors import QueryError, ReleaseError, spelled
 from bloxdb.files import as_name, expanded, from_name
 from bloxdb.measures import COSTS, ENVIRONMENT, EPOCH, LATENCY, Measure, to_floats
 from bloxdb.release.folder import check_agreement, check_packings, left_out, release_files, steady
@@ -316,7 +316,7 @@ def _preferred(extensions: str | Iterable[str] | None) -> list[str]:
         raise QueryError(f"preferred_ext names no format, so that no file could be read; choose of: {known}")
     for one in given:
         if one.removeprefix(".") not in codecs.FORMATS:
-            raise QueryError(f"there is no format {one!r}; choose of: {known}")
+            raise QueryError(f"there is no format {spelled(one)}; choose of: {known}")
     return list(dict.fromkeys(one.removeprefix(".") for one in given))
 
 
@@ -399,7 +399,9 @@ class _Files:
         for one in chosen:
             if one not in there:
                 known = ", ".join(map(str, there)) or "none"
-                raise QueryError(f"{self.folder} has no {what} {one!r}; choose of: {known}{self._others()}")
+                raise QueryError(
+                    f"{self.folder} has no {what} {spelled(one)}; choose of: {known}{self._others()}"
+                )
         if what == "seed" and not there:
             raise ReleaseError(
                 f"{self.folder} has no base file in {self._endings}, so no run{self._others()}"

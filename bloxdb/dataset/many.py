@@ -10,7 +10,7 @@ import numpy.typing as npt
 from bloxdb import space
 from bloxdb.arguments import names as listed
 from bloxdb.dataset.source import ANY_SEED, CURVES, NO_COSTS, Source
-from bloxdb.errors import QueryError
+from bloxdb.errors import QueryError, spelled
 from bloxdb.grouping import average
 from bloxdb.measures import COSTS, LATENCY, first_of_curve
 from bloxdb.space.keys import Ids
@@ -98,7 +98,7 @@ class Many:
                 raise QueryError(NO_COSTS)
             if name not in known and name not in self._source.columns[1:]:
                 choices = ", ".join([*self._source.columns[1:], *known])
-                raise QueryError(f"there is no column {name!r}; choose of: {choices}")
+                raise QueryError(f"there is no column {spelled(name)}; choose of: {choices}")
         return [name for name in names if name in known]
 
     def _computed(self, name: str, values: Values) -> Values:

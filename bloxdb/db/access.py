@@ -168,7 +168,7 @@ def new_file(path: Path) -> Iterator[Path]:
         ) from error
 
 
-class Place:
+class KnownFile:
     """A path, and the file that was there at first; SQLite itself knows files by their paths alone.
 
     What is left in a WAL of this name would be written into another file that has it now.

@@ -15,8 +15,8 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from bloxdb.counts import Report
-from bloxdb.db.access import Place, new_file
-from bloxdb.db.connection import locate_other, path_of, share
+from bloxdb.db.access import new_file
+from bloxdb.db.connection import locate_other, path_of
 from bloxdb.db.database import Database, asked
 from bloxdb.db.passwords import for_tools, hidden
 from bloxdb.db.watching import watched
@@ -125,8 +125,7 @@ def write_compact(db: Database, copy: Path, progress: Progress | None = None) ->
     progress
         Called with bytes.
     """
-    if db.path is not None:
-        share(Place(db.path))
+    db.share()
     with db.autocommit() as connection:
         total = _size(connection)
 

@@ -166,7 +166,9 @@ def path_of(url: URL) -> Path | None:
     return Path(url.database or "") if url.get_backend_name() == "sqlite" else None
 
 
-def make_engine(url: URL, *, read_only: bool, is_new: bool = False) -> Engine:
+def make_engine(
+    url: URL, *, read_only: bool, is_new: bool = False, known: access.KnownFile | None = None
+) -> Engine:
     """An engine whose connections have our pragmas; `MissingExtraError` without the driver.
 
     As many threads can use it at once as there are: each takes a connection, and gives it back at its end.
@@ -179,6 +181,8 @@ def make_engine(url: URL, *, read_only: bool, is_new: bool = False) -> Engine:
         Refuse writing.
     is_new
         Whether it is a file that is being made, which nobody else knows; then it need not be there yet.
+    known
+        The file that was there at first; what is there now if None.
     """
     path = path_of(url)
     if path is None:
@@ -189,25 +193,28 @@ def make_engine(url: URL, *, read_only: bool, is_new: bool = False) -> Engine:
         forking.watch(engine)
         return engine
     access.check_version()
-    place = None if is_new else access.Place(path)
+    known = None if is_new else known or access.KnownFile(path)
+
+    def check(*_: object) -> None:
+        if known is not None:
+            known.check()
 
     def connect() -> forking.Connection:
-        if place is not None:
-            place.check()
+        check()
         return _connect(path, read_only, is_new)
 
     engine = create_engine(url, creator=connect, max_overflow=-1, json_deserializer=stored_json)
     engine.dialect.colspecs = {**engine.dialect.colspecs, DateTime: StoredDate}
     event.listen(engine, "begin", begin)
-    if place is not None:
-        event.listen(engine, "checkout", lambda *_: place.check())  # one of the pool, too
+    for moment in ("checkout", "commit"):  # of connections of the pool, too
+        event.listen(engine, moment, check)
     forking.watch_engine(engine)
     return engine.execution_options(**SQLite.SNAPSHOT) if read_only else engine
 
 
-def query_engine(url: URL, *, is_new: bool = False) -> Engine:
+def query_engine(url: URL, *, is_new: bool = False, known: access.KnownFile | None = None) -> Engine:
     """An engine for queries of a caller's own, on which nothing can be written; see `bloxdb.db.reading`."""
-    engine = make_engine(url, read_only=True, is_new=is_new)
+    engine = make_engine(url, read_only=True, is_new=is_new, known=known)
     if path_of(url) is not None:
         event.listen(engine, "connect", lambda driver, _: driver.set_authorizer(reading.authorize))
     return engine
@@ -305,14 +312,14 @@ def rest(path: Path) -> None:
             connection.execute("PRAGMA journal_mode = DELETE")
 
 
-def share(place: access.Place) -> None:
+def share(known: access.KnownFile) -> None:
     """Have a file in WAL mode before somebody reads for long, so that others can write meanwhile.
 
     Only its owner has it so: the files that SQLite makes for it belong to whoever comes first. Where another
     reads without a WAL just now, it stays so.
     """
-    place.check()
-    path = place.path
+    known.check()
+    path = known.path
     if access.beside(path, "-wal").exists() or not disk_of(path).takes_wal:
         return
     if access.is_writable(path) and path.stat().st_uid == os.geteuid():

@@ -10,8 +10,8 @@ from sqlalchemy.engine import ExceptionContext
 
 from bloxdb.arguments import of_type
 from bloxdb.db import forking
-from bloxdb.db.access import Place
-from bloxdb.db.connection import make_engine, path_of, query_engine, rest
+from bloxdb.db.access import KnownFile
+from bloxdb.db.connection import make_engine, path_of, query_engine, rest, share
 from bloxdb.db.dialects import engines_of
 from bloxdb.errors import DatabaseError
 
@@ -41,18 +41,18 @@ class Connections:
         `engine`, with each statement a transaction of its own.
     is_closed
         Whether they were closed for ever.
-    place
+    known
         The file; None for a server, and for a file that is being made.
     """
 
     def __init__(self, url: URL, *, read_only: bool, is_new: bool) -> None:
         of_type(url, URL, "what a Database opens")
-        self.queries = query_engine(url, is_new=is_new)
-        self.engine = make_engine(url, read_only=read_only, is_new=is_new)
+        path = path_of(url)
+        self.known = None if path is None or is_new else KnownFile(path)
+        self.queries = query_engine(url, is_new=is_new, known=self.known)
+        self.engine = make_engine(url, read_only=read_only, is_new=is_new, known=self.known)
         self.autocommit = self.engine.execution_options(**engines_of(url).AUTOCOMMIT)
         self.is_closed = False
-        path = path_of(url)
-        self.place = None if path is None or is_new else Place(path)
         self._mine = threading.local()
         self._count = 0  # of times that all were closed
         if path is not None:
@@ -71,13 +71,18 @@ class Connections:
 
     def reader(self) -> forking.Reader:
         """This thread's session for reading; `DatabaseError` where the file is there no more."""
-        if self.place is not None:
-            self.place.check()
+        if self.known is not None:
+            self.known.check()
         session: forking.Reader | None = getattr(self._mine, "session", None)
         if session is None or self._mine.count != self._count:
             session = self._mine.session = forking.Reader(self.autocommit)
             self._mine.count = self._count
         return session
+
+    def share(self) -> None:
+        """Let others write while somebody reads for long; `DatabaseError` where the file is there no more."""
+        if self.known is not None:
+            share(self.known)
 
     def disconnect(self) -> None:
         """Close all, which the next question opens again; a file is left without a WAL."""
@@ -89,14 +94,14 @@ class Connections:
         session: forking.Reader | None = getattr(self._mine, "session", None)
         if session is not None:
             session.close()
-        if self.place is not None:  # threads may outlive the database, and keep what they asked with
-            for connection in forking.connections_to(self.place.path.resolve()):
+        if self.known is not None:  # threads may outlive the database, and keep what they asked with
+            for connection in forking.connections_to(self.known.path.resolve()):
                 if connection.owner is self._mine and connection.thread not in (None, threading.get_ident()):
                     connection.end()
         self.queries.dispose()
         self.engine.dispose()
-        if self.place is not None and not self.place.lost():
-            rest(self.place.path)
+        if self.known is not None and not self.known.lost():
+            rest(self.known.path)
 
     def close(self) -> None:
         """Close all for ever; once more is no error."""

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from bloxdb.arguments import plain
 from bloxdb.db import passwords, revisions
 from bloxdb.db.access import check_access, is_on_read_only_medium, refusal
-from bloxdb.db.connection import check_file, locate, path_of, share
+from bloxdb.db.connection import check_file, locate, path_of
 from bloxdb.db.connections import CLOSED, Connections
 from bloxdb.db.dialects import engines_of
 from bloxdb.db.opened import Currents, close_at_end, no_database
@@ -23,8 +23,6 @@ from bloxdb.db.reading import Answer, ask
 from bloxdb.db.waiting import at_most
 from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError, one_line, spelled
 from bloxdb.writing import workspace
-
-_TRIES = 20  # at catching a moment in which nobody writes
 
 
 class Database:
@@ -65,8 +63,7 @@ class Database:
         close_at_end(self, self._connections)
 
     def __repr__(self) -> str:
-        mode = ", read only" if self.read_only else ""
-        return f"<Database {self.name}{mode}>"
+        return f"<Database {self.name}{', read only' if self.read_only else ''}>"
 
     def __enter__(self) -> Database:
         self._check_open()
@@ -192,10 +189,13 @@ class Database:
             A session of SQLAlchemy.
         """
         self._check_open()
-        if self._connections.place is not None:
-            share(self._connections.place)
+        self.share()
         with Session(self.engine.execution_options(**self.engines.SNAPSHOT)) as session:
             yield session
+
+    def share(self) -> None:
+        """Let others write while this process is to read for long, which keeps them from a file in rest."""
+        self._connections.share()
 
     @contextmanager
     def snapshots(self, most: int) -> Iterator[list[Session]]:
@@ -215,7 +215,7 @@ class Database:
         """
         with ExitStack() as stack:
             sessions = [stack.enter_context(self.snapshot())]
-            for _ in range(_TRIES):
+            for _ in range(20):  # tries to catch a moment in which nobody writes
                 with ExitStack() as tries, self.autocommit() as watcher:
                     before = self.engines.version(watcher)
                     if before is None:

@@ -157,7 +157,7 @@ def agreement(
     """
     _check_measure(measure)
     if target not in RUN_MEASURES:
-        raise QueryError(f"there is no measure {target!r}; choose one of: {', '.join(RUN_MEASURES)}")
+        raise QueryError(f"there is no measure {spelled(target)}; choose one of: {', '.join(RUN_MEASURES)}")
     part = number(share, "the share of the best")
     if not 0 < part <= 1:
         raise QueryError(f"the share of the best is more than 0 and at most 1, not {part}")

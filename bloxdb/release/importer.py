@@ -220,7 +220,7 @@ class _Importer:
     def _look_at_first_epochs(self, recipe: Recipe, data: RunData) -> None:
         """Say once, and keep with the recipe, that epoch 1 is not what it seems."""
         found = FirstEpochs(data.measures)
-        if found.are_own:
+        if found.own and not found.are_best:
             self._with_own[recipe.id] = recipe
         if not recipe.first_epoch_is_best and found.are_best:
             recipe.first_epoch_is_best = True
@@ -236,17 +236,18 @@ class _Importer:
             if not recipe.first_epoch_is_best:
                 continue
             found = first_epochs(self.session, recipe)
-            if not any(of_seed.are_best for of_seed in found.values()):
+            if all(of_seed.are_own for of_seed in found.values()):
                 recipe.first_epoch_is_best = False
                 self.report.notes.append(
                     f"validation of epoch 1 of recipe {recipe.name} is its own now, and counts as any other"
                 )
-            elif own := [str(seed) for seed, of_seed in found.items() if of_seed.are_own]:
-                self.report.notes.append(
-                    f"validation of epoch 1 is its own in runs of {'seed' if len(own) == 1 else 'seeds'} "
-                    f"{', '.join(own)}, but not in others of recipe {recipe.name}, so that Problem and table "
-                    "leave it out; first_epoch=True takes it, and another recipe would tell them apart"
-                )
+                continue
+            own = ", ".join(f"{runs} of seed {seed}" for seed, runs in found.items() if runs.own)
+            self.report.notes.append(
+                f"validation of epoch 1 is its own in {own}, but not in others of recipe {recipe.name}; so "
+                "Problem and table leave it out: first_epoch=True takes it, and another recipe would tell "
+                "them apart"
+            )
 
     def _part(self, path: Path) -> RunData:
         table, ids = self._read(path, ())

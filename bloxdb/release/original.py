@@ -77,7 +77,9 @@ _OF_NETWORK = ("stem", "cells")  # settings that decide how large a network is
 
 @dataclass(frozen=True)
 class _Meant:
-    """What a file's arguments, or whoever imports it, say of its runs; `epochs` is None if nobody does."""
+    """What a file's arguments, or whoever imports it, say of its runs; `epochs` is None if nobody does, and
+    it is a guess where nobody says what the networks were.
+    """
 
     name: str
     dataset: str
@@ -86,10 +88,15 @@ class _Meant:
     images: Images | None = None
     config: dict[str, Any] | None = None
     digest: str | None = None
+    is_guess: bool = False
 
     @property
     def has_the_spaces_network(self) -> bool:
-        """Whether what was trained costs what the search space says, which is of the release's data set."""
+        """Whether what was trained certainly costs what the search space says: networks of the release's data
+        set.
+        """
+        if self.is_guess:
+            return False
         config = self.config or {}
         usual = {name: _SETTINGS[name][1] for name in _OF_NETWORK}
         return self.dataset == RELEASED and all(config.get(n, value) == value for n, value in usual.items())
@@ -199,11 +206,11 @@ class ResultsImporter:
         """What the name of a recipe says: that of the database, else DATASET-EPOCHS, else nothing."""
         known = self.session.scalar(select(Recipe).where(Recipe.name == name))
         if known is not None:
-            return _Meant(name, known.dataset, known.epochs, seed)
+            return _Meant(name, known.dataset, known.epochs, seed, config=known.config, digest=known.digest)
         found = NAMED.fullmatch(name)
         if found is None or found[1] not in DATASETS:
-            return _Meant(name, RELEASED, None, seed)
-        return _Meant(name, found[1], int(found[2]), seed)
+            return _Meant(name, RELEASED, None, seed, is_guess=True)
+        return _Meant(name, found[1], int(found[2]), seed, is_guess=True)
 
     def _recipe(self, file: ResultsFile, meant: _Meant) -> Recipe:
         """The recipe of a file's runs, with as many epochs as those have that went to their end."""

@@ -13,9 +13,11 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from bloxdb.counts import counted
 from bloxdb.measures import EPOCH, MISSING, Array
 
 _NEARLY_ALL = 0.9  # a run that got no better after its first epoch cannot be told from one that did
+_CHANCE = 0.01  # of runs, whose first epoch may be the best by itself
 _ENOUGH = 3  # runs, below which it may be chance
 _SLICE = 5_000  # runs looked at together
 _BEST_BY = "val_top1"
@@ -72,8 +74,18 @@ class FirstEpochs:
 
     @property
     def are_own(self) -> bool:
-        """Whether they are certainly not, in too many runs; where nothing tells, neither is so."""
-        return self._matching < _NEARLY_ALL * self._telling
+        """Whether they are certainly not, in any but runs that may be chance; where nothing tells, neither is
+        so.
+        """
+        return self._telling > 0 and self._matching <= _CHANCE * self._telling
+
+    @property
+    def own(self) -> int:
+        """In how many runs they are not."""
+        return self._telling - self._matching
+
+    def __str__(self) -> str:
+        return f"{self.own:,} of {counted(self._telling, 'run')}"
 
 
 def _rows(measures: Mapping[str, Array]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:

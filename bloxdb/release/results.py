@@ -272,11 +272,13 @@ class _Reading:
 
     def _note(self, found: Any, known: Collection[str], where: str) -> None:
         """Note the names that are not known here."""
-        if type(found) is not dict or len(self.found.besides) >= _NAMES_AT_MOST:
+        if type(found) is not dict or found.keys() <= set(known):
             return
-        for name in found:
+        for name in found.keys() - known:
+            if len(self.found.besides) >= _NAMES_AT_MOST:
+                return
             told = f"{where}{_shown(name)}"
-            if name not in known and told not in self.found.besides:
+            if told not in self.found.besides:
                 self.found.besides.append(told)
 
     def _curves(self, parts: dict[str, dict[int, Any]], epochs: int) -> npt.NDArray[np.int64]:

@@ -18,7 +18,7 @@ from bloxdb.db.database import Database, opened
 from bloxdb.db.dialects import utc_now
 from bloxdb.db.schema import EPOCH_MEASURES, RUN_MEASURES, Epoch, Recipe, Run
 from bloxdb.db.statuses import FAILED, FINISHED, PENDING, RUNNING
-from bloxdb.errors import QueryError, RunLostError
+from bloxdb.errors import QueryError, RunLostError, spelled
 from bloxdb.measures import TOO_LONG, Measure
 from bloxdb.runs.results import EpochResult, RunResult
 
@@ -337,7 +337,9 @@ def _stored(known: Mapping[str, Measure], measured: Mapping[str, float], where: 
     stored = {}
     for name, given in measured.items():
         if name not in known:
-            raise QueryError(f"{where} has {name!r}, which is no measure; choose of: {', '.join(known)}")
+            raise QueryError(
+                f"{where} has {spelled(name)}, which is no measure; choose of: {', '.join(known)}"
+            )
         value = number(given, f"{name} of {where}", finite=False)
         if problem := known[name].problem(value):
             raise QueryError(f"{name} of {where}: the value {value} {problem}")

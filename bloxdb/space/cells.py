@@ -193,9 +193,9 @@ def _check_number(value: object, place: int) -> int:
     try:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError as error:
-        raise InvalidArchError(f"{where} must be an integer, not {value!r}") from error
+        raise InvalidArchError(f"{where} must be an integer, not {spelled(value)}") from error
     if isinstance(value, bool) or not 0 <= number < LIMITS[field]:
-        raise InvalidArchError(f"{where} must be in 0 … {LIMITS[field] - 1}, not {value!r}")
+        raise InvalidArchError(f"{where} must be in 0 … {LIMITS[field] - 1}, not {spelled(value)}")
     return number
 
 
@@ -231,7 +231,8 @@ def blocks_of(index: int) -> tuple[BlockKind, BlockKind, BlockKind]:
 
 def out_of_range(index: int | str) -> str:
     """The sentence for an architecture index that nobody has."""
-    return f"an architecture index is in 0 … {NUM_ARCHS - 1}, not {index}"
+    told = index if isinstance(index, str) else spelled(index)
+    return f"an architecture index is in 0 … {NUM_ARCHS - 1}, not {told}"
 
 
 def arch_vec(index: int) -> ArchVec:

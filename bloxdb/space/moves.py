@@ -202,7 +202,7 @@ def from_names(named: Any) -> ArchVec:
     def numbers(part: Any) -> Any:
         if isinstance(part, str):
             if part not in OPS:
-                raise InvalidArchError(f"there is no operation {part!r}; choose of: {', '.join(OPS)}")
+                raise InvalidArchError(f"there is no operation {spelled(part)}; choose of: {', '.join(OPS)}")
             return OPS.index(part)
         return [numbers(one) for one in part] if isinstance(part, list | tuple) else part
 
@@ -311,7 +311,7 @@ def _below(rng: Any) -> Callable[[int], int]:
     if seed is None:
         raise QueryError(
             "rng is a random.Random, a NumPy Generator or RandomState, one of the modules random and "
-            f"numpy.random, an integer seed, or None, not {rng!r}"
+            f"numpy.random, an integer seed, or None, not {spelled(rng)}"
         )
     return generator(seed).randrange
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
-from bloxdb.db.access import Place, beside
+from bloxdb.db.access import KnownFile, beside
 from bloxdb.db.connection import application_id
 from bloxdb.db.database import Database
 from bloxdb.db.database import open as open_database
@@ -31,7 +31,7 @@ class Kept:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._place = Place(path)
+        self._place = KnownFile(path)
         self._lock = Lock()
         self._db: Database | None = None
         self._making: dict[str, Lock] = {name: Lock() for name in answers.MADE}

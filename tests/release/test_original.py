@@ -318,6 +318,33 @@ def test_networks_of_other_sizes_leave_the_costs_of_the_search_space(
     assert empty_db.rows("SELECT * FROM runs WHERE params = 1") == []
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_combined_file_of_networks_of_other_sizes_goes_by_the_recipe_of_its_name(
+    empty_db: Database, given: Given, tmp_path: Path, is_known: bool
+) -> None:
+    arguments, results = given
+    results[HASH]["params"] = 1
+    if is_known:
+        path = write(tmp_path / "results_0_2.pickle", arguments | {"stem": 16}, results)
+        bloxdb.import_release(path, empty_db, recipe="small")
+    combined = write(tmp_path / "combined.pickle", results)
+    report = bloxdb.import_release(combined, empty_db, recipe="small", seed=arguments["seed"])
+    assert (report.added == 0) is is_known
+    assert any("its networks have other classes, stems or cells" in note for note in report.notes)
+
+
+def test_a_combined_file_of_the_release_s_recipe_has_the_costs_of_the_search_space(
+    empty_db: Database, given: Given, tmp_path: Path
+) -> None:
+    arguments, results = given
+    path = write(tmp_path / "results_0_2.pickle", arguments | RELEASED, results)
+    name = bloxdb.import_release(path, empty_db) and empty_db.rows("SELECT name FROM recipes")[0]["name"]
+    results[HASH]["params"] = 1
+    combined = write(tmp_path / "combined.pickle", results)
+    with pytest.raises(bloxdb.BloxFormatError, match="column params: it is 1, but architecture"):
+        bloxdb.import_release(combined, empty_db, recipe=name, seed=arguments["seed"])
+
+
 def test_a_run_that_is_whole_takes_the_place_of_one_that_diverged_only_on_demand(
     empty_db: Database, given: Given, tmp_path: Path
 ) -> None:
