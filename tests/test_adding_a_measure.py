@@ -16,6 +16,8 @@ import pytest
 
 from bloxdb.db import revisions
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 
 LINE = '    Measure("test_ece", "percent", MILLI, False, "run"),\n'
@@ -109,7 +111,6 @@ def run(site: Path, *command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.slow
 def test_everything_knows_a_measure_that_was_added_to_the_list(changed: Path) -> None:
     done = run(changed, "-c", USE, str(changed))
     assert done.returncode == 0, done.stderr

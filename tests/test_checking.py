@@ -143,6 +143,7 @@ def damaged(path: Path, wrong: list[tuple[str, str, str]]) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["tiny.db"]
 
 
+@pytest.mark.slow
 def test_what_stands_elsewhere_is_found_and_repaired(path: Path, tiny_file: Path) -> None:
     damaged(path, REPAIRED)
     before = path.read_bytes()
@@ -154,6 +155,7 @@ def test_what_stands_elsewhere_is_found_and_repaired(path: Path, tiny_file: Path
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_what_is_known_no_more_is_found_and_null_in_the_copy(path: Path) -> None:
     damaged(path, CHANGED)
     report = bloxdb.repair(path)
@@ -168,6 +170,7 @@ def test_what_is_known_no_more_is_found_and_null_in_the_copy(path: Path) -> None
         assert db.rows(query) == [{"val_loss_micro": None}]
 
 
+@pytest.mark.slow
 def test_what_has_no_place_is_found_and_said_to_be_lost(path: Path) -> None:
     damaged(path, LOST)
     report = bloxdb.repair(path)
@@ -182,6 +185,7 @@ def test_what_has_no_place_is_found_and_said_to_be_lost(path: Path) -> None:
     assert report.rows["runs"] == 38
 
 
+@pytest.mark.slow
 def test_what_nobody_knows_better_is_found_and_left(path: Path) -> None:
     damaged(path, LEFT)
     report = bloxdb.repair(path)
@@ -205,6 +209,7 @@ def test_more_epochs_than_the_recipe_and_a_best_epoch_that_is_not_the_best_are_f
     assert any("latencies has a latency_ms that there cannot be" in message for message in told)
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_of_a_database_that_is_whole(path: Path, tiny_file: Path, tmp_path: Path) -> None:
     told: list[tuple[int, int, str]] = []
     report = bloxdb.repair(path, copy=tmp_path / "other.db", progress=lambda *args: told.append(args))
@@ -217,6 +222,7 @@ def test_nothing_is_lost_of_a_database_that_is_whole(path: Path, tiny_file: Path
         bloxdb.repair(path, copy=report.copy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sqlite_autoindex_archs_1", "archs"])
 def test_a_damaged_page_of_the_search_space_costs_nothing(path: Path, tiny_file: Path, name: str) -> None:
     on_leaf(path, name, 3, b"")
@@ -227,6 +233,7 @@ def test_a_damaged_page_of_the_search_space_costs_nothing(path: Path, tiny_file:
     assert content(repaired.copy) == content(tiny_file)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "data"), [(0, b""), (1, b"\x00" * 4096)])
 def test_a_damaged_page_of_rows_costs_those_rows_alone(
     empty_db: Database, golden: Path, number: int, data: bytes
@@ -253,6 +260,7 @@ def test_a_damaged_page_of_rows_costs_those_rows_alone(
         assert (run[1][5] == "failed") == (run[1][0] in lacking)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["'x'", "2.5", "x'00'"])
 @pytest.mark.parametrize(
     ("table", "column", "to"),
@@ -296,6 +304,7 @@ def test_a_value_of_another_kind_is_found(path: Path, change: str, said: str) ->
     assert said in [found.message for found in bloxdb.check(path).findings]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EPOCH)
 def test_a_fraction_among_integers_is_found(path: Path, name: str) -> None:
     changed(path, f"UPDATE epochs SET {EPOCH[name].column} = 7.5 WHERE run_id = 7 AND epoch = 2")
@@ -340,6 +349,7 @@ def test_unfinished_runs_go_on_before_a_gap(empty_db: Database) -> None:
         assert [row["epoch"] for row in db.rows("SELECT epoch FROM epochs")] == [1, 2]
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_left_is_found_but_not_what_one_that_lives_uses(path: Path) -> None:
     code = (
         "import os, sys; from pathlib import Path; from bloxdb.writing import workspace\n"
@@ -396,6 +406,7 @@ def ask(path: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
 
 
+@pytest.mark.slow
 def test_the_command_tells_and_repairs(path: Path, tmp_path: Path) -> None:
     done = ask(path)
     assert (done.returncode, done.stdout) == (0, "")

@@ -13,6 +13,8 @@ import pytest
 import bloxdb
 from bloxdb.repairing import RepairReport
 
+pytestmark = pytest.mark.slow
+
 PAGE = 4096
 Runs = dict[tuple[int, int], tuple[Any, ...]]
 

@@ -80,6 +80,7 @@ def code_of(document: str) -> list[str]:
     return re.findall(r"```python\n(.+?)```", text, flags=re.DOTALL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("document", ["from-blox.md", "looking.md", "searching.md", "training.md"])
 def test_the_code_of_a_document_runs(
     document: str, golden: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -119,6 +119,7 @@ def run(code: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess
     return subprocess.run(words, capture_output=True, text=True, cwd=folder, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", WAYS)
 def test_whoever_needs_an_extra_says_so_in_one_way(module: str, tmp_path: Path) -> None:
     code, told, extra = WAYS[module]
@@ -170,6 +171,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "command"),
     [(module, command) for module, commands in COMMANDS.items() for command in commands],

@@ -114,6 +114,7 @@ def plain(table: pa.Table) -> pa.Table:
     return table.combine_chunks()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", TABLES, ids=str)
 def test_columns_and_architectures_are_those_of_the_whole_table(
     table: dict[str, Any], small_db: Database

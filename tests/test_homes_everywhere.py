@@ -172,6 +172,7 @@ def test_folders_of_a_job_know_home(home: Path) -> None:
     assert {getattr(job, name) for name in names} == {home / "folder"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("joined", ["--out=~/x", "--out ~/x"])
 def test_the_command_line_knows_home_too(joined: str, home: Path) -> None:
     command("import", "~/release", "--db=~/a.db")

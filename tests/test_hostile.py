@@ -28,6 +28,7 @@ def test_what_failed_once_ends_in_an_error_or_in_what_the_file_says(path: Path) 
     assert not fault, fault
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "cases"),
     [("blox", 600), ("pickle", 600), ("csv", 600), ("recipe", 300), ("checkpoint", 40), ("parquet", 12)],

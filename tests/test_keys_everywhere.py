@@ -192,6 +192,7 @@ def test_an_arch_can_stand_where_its_index_can(db: Database) -> None:
     assert bloxdb.from_database(db).val_acc(arch) == 40.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", [key for key, value in GOOD.items() if isinstance(value, str | int)])
 def test_the_command_line_takes_what_can_be_typed(key: str, db: Database) -> None:
     done = subprocess.run(
@@ -203,6 +204,7 @@ def test_the_command_line_takes_what_can_be_typed(key: str, db: Database) -> Non
     assert f'"hash": "{HASH}"' in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "key", [key for key, value in {**NOBODY, **MALFORMED}.items() if isinstance(value, str)]
 )

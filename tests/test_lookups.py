@@ -60,6 +60,7 @@ def test_every_table_of_the_database_is_a_frame() -> None:
             assert column.name in ("id", "name") or column.name.split("_")[0] in keys, (what, column.name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", LOOKUPS)
 def test_a_frame_has_the_rows_of_its_table(what: str, db: Database) -> None:
     arrow, pandas, polars = (frame(what, db) for frame in FRAMES)
@@ -75,6 +76,7 @@ def test_a_frame_has_the_rows_of_its_table(what: str, db: Database) -> None:
         assert polars[name].to_list() == [row[name] for row in rows]
 
 
+@pytest.mark.slow
 def test_columns_have_types_and_units(db: Database) -> None:
     latencies = bloxdb.to_arrow("latencies", db).schema
     assert latencies.field("device").type == pa.dictionary(pa.int32(), pa.string())
@@ -91,6 +93,7 @@ def test_columns_have_types_and_units(db: Database) -> None:
             assert pa.types.is_floating(kind) == name.endswith("_ms"), (what, name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", LOOKUPS)
 def test_columns_are_chosen_in_any_order(what: str, db: Database) -> None:
     whole = bloxdb.to_arrow(what, db)
@@ -105,6 +108,7 @@ def test_columns_are_chosen_in_any_order(what: str, db: Database) -> None:
             frame(what, db, columns=[])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", OF_ARCHS)
 def test_architectures_are_chosen_in_whatever_way_they_are_named(what: str, db: Database) -> None:
     known = sorted(set(bloxdb.to_arrow("latencies", db)["arch_id"].to_pylist()))
@@ -179,6 +183,7 @@ def test_what_says_nothing_of_a_table_is_told_with_the_tables_that_it_is_for(wha
     assert bloxdb.to_arrow(what, db, recipe="*").equals(bloxdb.to_arrow(what, db))
 
 
+@pytest.mark.slow
 def test_runs_and_what_they_refer_to_can_be_joined(db: Database) -> None:
     runs = bloxdb.to_pandas("runs", db).astype({"recipe": str})
     joined = (

@@ -90,6 +90,7 @@ def metadata(site: Path) -> Message:
     return message_from_string(path.read_text())
 
 
+@pytest.mark.slow
 def test_the_sdist_is_the_whole_project_and_nothing_that_was_built(sdist: Path) -> None:
     made = {"PKG-INFO", "setup.cfg", "bloxdb.egg-info"}  # by setuptools
     assert {path.name for path in sdist.iterdir()} == FOLDERS | TOP_FILES | made
@@ -229,6 +230,7 @@ def test_hints_name_what_pip_can_install_without_a_checkout() -> None:
     assert named >= {"-U bloxdb", "'bloxdb[{extra}]'"}
 
 
+@pytest.mark.slow
 def test_python_m_bloxdb_is_the_command(tmp_path: Path) -> None:
     output = python("-m", "bloxdb", "--help", cwd=tmp_path)
     assert output.startswith("Usage: python -m bloxdb [OPTIONS] COMMAND")

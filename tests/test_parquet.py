@@ -46,6 +46,7 @@ def change(db: Database) -> None:
             session.execute(text(sql))
 
 
+@pytest.mark.slow
 def test_parquet_files_rebuild_the_database(tiny_db: Database, empty_db: Database, tmp_path: Path) -> None:
     change(tiny_db)
     report = bloxdb.export_parquet(tmp_path / "out", tiny_db)
@@ -78,6 +79,7 @@ def test_parquet_has_units_zstd_and_groups_of_whole_architectures(
     assert opened.schema_arrow.field("train_loss").metadata[b"unit"] == b"nats"
 
 
+@pytest.mark.slow
 def test_contradictions_and_replacing(tiny_db: Database, tmp_path: Path) -> None:
     bloxdb.export_parquet(tmp_path, tiny_db)
     with tiny_db.transaction() as session:
@@ -88,6 +90,7 @@ def test_contradictions_and_replacing(tiny_db: Database, tmp_path: Path) -> None
     assert tiny_db.rows("SELECT count(*) AS n FROM runs WHERE test_top1 = 1.5") == [{"n": 0}]
 
 
+@pytest.mark.slow
 def test_damage_is_found(tiny_db: Database, empty_db: Database, tmp_path: Path) -> None:
     def damaged(name: str, data: bytes | None = None, table: pa.Table | None = None) -> Path:
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
@@ -130,6 +133,7 @@ def test_damage_is_found(tiny_db: Database, empty_db: Database, tmp_path: Path) 
     assert not list(empty_db.path.parent.glob(".bloxdb-*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [True, False])
 def test_how_many_shared_a_device_is_kept_and_unknown_in_older_files(
     tiny_db: Database, empty_db: Database, tmp_path: Path, known: bool
@@ -144,6 +148,7 @@ def test_how_many_shared_a_device_is_kept_and_unknown_in_older_files(
     assert empty_db.rows("SELECT DISTINCT device_workers AS n FROM runs") == [{"n": 3 if known else None}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [True, False])
 def test_how_a_device_was_measured_is_kept_and_unknown_in_older_files(
     tiny_db: Database, empty_db: Database, tmp_path: Path, known: bool

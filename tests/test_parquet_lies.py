@@ -193,6 +193,7 @@ def test_a_column_that_is_there_twice_is_told(
         bloxdb.import_parquet(tmp_path / "out", taking)
 
 
+@pytest.mark.slow
 def test_a_conflict_names_the_folder_and_no_file_of_ours(
     honest: Path, empty_db: Database, tmp_path: Path
 ) -> None:

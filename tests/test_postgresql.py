@@ -60,6 +60,7 @@ def db(url: str, golden: Path) -> Iterator[Database]:
         yield made
 
 
+@pytest.mark.slow
 def test_a_release_comes_back_equal(db: Database, golden: Path, tmp_path: Path) -> None:
     assert bloxdb.import_release(golden / "release-tiny", db).added == 0
     for name in codecs.FORMATS:
@@ -86,6 +87,7 @@ def test_the_explorer_has_the_same_answers_as_on_sqlite(db: Database, tiny_file:
         assert {**ours, "title": ""} == {**theirs, "title": ""}
 
 
+@pytest.mark.slow
 def test_a_server_is_explored_as_a_copy(db: Database, url: str, tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["explore", "--db", url])
     assert done.exit_code == 1
@@ -297,11 +299,13 @@ with db.transaction() as session:
 """
 
 
+@pytest.mark.slow
 def test_a_child_has_connections_of_its_own(db: Database, url: str) -> None:
     done = subprocess.run([sys.executable, "-c", FORK, url], capture_output=True, text=True, timeout=100)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.slow
 def test_it_travels_to_workers_without_its_password(
     db: Database, url: str, golden: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -317,6 +321,7 @@ def test_it_travels_to_workers_without_its_password(
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.slow
 def test_workers_claim_show_life_and_finish(db: Database) -> None:
     data = some_digits(64)
     queue = RunQueue(db, [1, 2], digits_recipe(2).facts(data.sizes), 0)
@@ -364,6 +369,7 @@ def test_workers_that_fill_one_queue_at_once_all_find_it_filled(db: Database) ->
     assert {finding.kind for finding in found} <= {"epochs"}  # other tests finish runs after one epoch
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["merge", "parquet"])
 def test_runs_that_were_merged_leave_room_for_others(
     db: Database, empty_db: Database, tmp_path: Path, way: str

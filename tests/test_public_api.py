@@ -51,6 +51,7 @@ def test_the_packages_with_a_lazy_face_are_found() -> None:
     assert LAZY == ["bloxdb", "bloxdb.dataset", "bloxdb.trainer"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", LAZY)
 def test_a_package_lists_its_names_before_they_are_used_and_after(package: str) -> None:
     code = f"""
@@ -250,6 +251,7 @@ def test_the_library_loads_no_torch_rich_or_click(code: str) -> None:
     assert not loaded_after(code) & {"torch", "rich", "click", "alembic", "sklearn", "trainer", "matplotlib"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "code",
     [

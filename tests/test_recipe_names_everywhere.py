@@ -72,6 +72,7 @@ def test_a_name_is_a_text(name: object, empty_db: Database, golden: Path) -> Non
         bloxdb.import_release(golden / TINY, empty_db, recipe=name)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["*", "", "  "])
 @pytest.mark.parametrize("place", [f"{TINY}/blox-base-3.blox", f"{RAW}/results_0_15.pickle"])
 def test_the_command_says_so_and_leaves_no_database(

@@ -64,6 +64,7 @@ def all_keys(path: Path, table: str) -> list[Key]:
         return read(connection, table)[0]
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=60)
 @pytest.mark.parametrize("table", ["numbered", "pairs"])

@@ -13,6 +13,8 @@ import torch
 
 from tests.benchmarks.conftest import BENCHMARKS
 
+pytestmark = pytest.mark.slow
+
 
 def ran(script: str, *arguments: object) -> str:
     command = [sys.executable, str(BENCHMARKS / script), *map(str, arguments)]
@@ -21,7 +23,6 @@ def ran(script: str, *arguments: object) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
 def test_a_small_run_shows_what_was_asked_for(tmp_path: Path) -> None:
     size = ["--archs", 60, "--epochs", 10, "--repeats", 1]
     shown = ran("run.py", tmp_path, *size, "--only", "read_blox", "--only", "cold_top")

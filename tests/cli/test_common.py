@@ -97,6 +97,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(JSON)
 def test_whatever_is_shown_as_json_is_json_without_control_characters(value: Any) -> None:
     out = io.StringIO()

@@ -13,6 +13,8 @@ import pytest
 from tests.cli.helpers import bloxdb
 from tests.release.helpers import changed
 
+pytestmark = pytest.mark.slow
+
 
 def test_init_import_export_verify(tmp_path: Path, golden: Path) -> None:
     db = tmp_path / "blox.db"

@@ -65,6 +65,7 @@ FIGURES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("figure", FIGURES)
 @pytest.mark.parametrize("ending", ["svg", "pdf"])
 def test_plot_writes_a_figure(figure: str, ending: str, tiny_file: Path, tmp_path: Path) -> None:

@@ -154,6 +154,7 @@ def two_seeds(tmp_path_factory: pytest.TempPathFactory, golden: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["top", "30"], ["pareto"]])
 def test_runs_of_several_seeds_are_said_to_be_runs(two_seeds: Path, command: list[str]) -> None:
     plain = bloxdb(*command, "--db", two_seeds, "--json")

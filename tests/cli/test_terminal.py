@@ -87,6 +87,7 @@ def test_the_lines_before_that_are_read(unbuffered: str, filled: Any) -> None:
     assert (len(lines), lines[2], done.stderr) == (3, "141", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", READING)
 def test_closed_streams_are_no_error(name: str, filled: Any) -> None:
     closed = ">&- 2>&- <&-" if "rows" in name or name == "help" else ">&-"
@@ -103,6 +104,7 @@ def test_a_file_that_is_written_is_never_mistaken_for_a_closed_stream(
         assert db.rows("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("name", READING)
 def test_a_full_disk_is_one_line_that_names_the_stream(name: str, unbuffered: str, filled: Any) -> None:
@@ -131,11 +133,13 @@ def test_every_encoding_gets_what_it_can_show(name: str, encoding: str, filled: 
         assert "#" in shown or name != "show"
 
 
+@pytest.mark.slow
 def test_what_an_encoding_has_not_is_spelled_out_and_the_rest_stays(tmp_path: Path) -> None:
     done = bloxdb("import", "é…€", "--db", tmp_path / "new.db", PYTHONIOENCODING="ascii", code=1)
     assert r"there is no file or folder \xe9...\u20ac" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_csv_in_a_file_is_utf_8_with_every_character(encoding: str, tiny_file: Path) -> None:
     texts = "é…€ ▁ × 木 \U0001f600 \x1b \u202e"

@@ -79,6 +79,7 @@ def test_architectures_must_be_named_somehow() -> None:
     assert options == {"epochs": 3}
 
 
+@pytest.mark.slow
 def test_the_networks_of_the_paper_are_trained_beside_the_public_ones_and_under_a_name_that_is_there(
     empty_db: Database,
 ) -> None:
@@ -116,6 +117,7 @@ def test_what_is_no_pause_is_refused(text: str) -> None:
 ONE = ("--arch", 405, "--epochs", 1, "--dataset", "digits", "--batch", 256)
 
 
+@pytest.mark.slow
 def test_train_makes_the_database_if_there_is_none_and_keeps_a_network_that_is_loaded_again(
     tmp_path: Path,
 ) -> None:
@@ -154,6 +156,7 @@ def test_a_mistake_leaves_no_database(tmp_path: Path, more: tuple[str, ...], cod
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_images_of_ones_own_are_trained_on_by_two_workers(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     np.savez(
@@ -233,6 +236,7 @@ def flowers():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_new", [True, False])
 def test_a_data_set_is_loaded_once(is_new: bool, tmp_path: Path) -> None:
     (tmp_path / "counting.py").write_text(COUNTING)

@@ -28,6 +28,7 @@ def test_what_the_kernels_write_reads_alike_in_plain_python(table: Table) -> Non
     assert struct.unpack_from("<Q", inflated)[0] == 8 * (len(inflated) - 8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", SMALL)
 def test_flipped_bytes_of_a_blox_file_never_give_other_values(golden: Path, stem: str) -> None:
     table = few_rows(golden, stem)
@@ -54,6 +55,7 @@ def inflated_damage(golden: Path, stem: str, change: Callable[[bytearray], None]
     return head + zlib.compress(bytes(raw))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", SMALL)
 def test_flips_under_a_right_checksum_give_an_error_or_a_sound_table(golden: Path, stem: str) -> None:
     draw = random.Random(13)
@@ -103,6 +105,7 @@ def test_a_range_that_hides_values_is_found(golden: Path) -> None:
             codecs.decode(data.replace(old, new.encode()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stem", SMALL)
 def test_an_inflate_bomb_stays_folded(golden: Path, stem: str) -> None:
     head, body = split((golden / "release-tiny" / f"{stem}.blox").read_bytes())
@@ -113,6 +116,7 @@ def test_an_inflate_bomb_stays_folded(golden: Path, stem: str) -> None:
     assert peak_of(lambda: codecs.decode(instead_of_rows)) < 4_000_000
 
 
+@pytest.mark.slow
 def test_a_long_text_cannot_hide_a_bomb(golden: Path) -> None:
     head, _ = split((golden / "release-tiny" / "blox-env-3.blox").read_bytes())
     head = head.replace(b"gpu: str", b"gpu: utf8")

@@ -14,6 +14,7 @@ from bloxdb.space.keys import KEY
 from tests.codecs.strategies import base_table, tables
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(tables(extreme=False))
 def test_data_of_the_release_needs_extensions_only_for_long_lists_and_odd_texts(table: Table) -> None:

@@ -17,6 +17,8 @@ from bloxdb import codecs, space
 from bloxdb.codecs import Header, Table
 from bloxdb.codecs.columns import BASE, ENV, INFO
 
+pytestmark = pytest.mark.slow
+
 MIB = 1 << 20
 MOST = {"blox": (16 * MIB + 3 * 12 * MIB, 1032), "pickle": (2 * MIB, 30), "csv": (2 * MIB, 24)}
 """Bytes that a file of each format may take, and bytes for each of its own; rows that are read are there thrice."""

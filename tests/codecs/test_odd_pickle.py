@@ -235,6 +235,7 @@ def test_broken_odd_pickles_are_errors_and_stay_small(body: bytes) -> None:
     assert peak_of(lambda: codecs.decode(HEAD + b"\x80\x05" + body)) < 30_000_000
 
 
+@pytest.mark.slow
 def test_an_odd_pickle_that_names_one_row_many_times_stays_small() -> None:
     header = Header("training", ("model_hash", "val_top1"), seed=0, epochs=60_000, dataset="d", part="base")
     head = codecs.encode(Table.from_rows(header, []), "pickle")[0][0]

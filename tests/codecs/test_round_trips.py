@@ -10,6 +10,8 @@ from bloxdb.codecs import Table
 from tests.codecs.reference import same
 from tests.codecs.strategies import tables
 
+pytestmark = pytest.mark.slow
+
 
 @settings(max_examples=150)
 @given(tables())

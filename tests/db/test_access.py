@@ -37,6 +37,7 @@ with bloxdb.open(sys.argv[1], read_only=True) as db:
 """
 
 
+@pytest.mark.slow
 @needs_two_users
 @pytest.mark.parametrize("way", ["transaction", "bulk_transaction"])
 def test_a_reader_of_another_user_sees_every_change_and_nothing_half(
@@ -70,6 +71,7 @@ db.close()
 """
 
 
+@pytest.mark.slow
 @needs_two_users
 @pytest.mark.parametrize("wal", [False, True], ids=["in rest", "with a WAL in use"])
 @pytest.mark.parametrize("mode", [0o644, 0o666], ids=["reader", "one who may write"])
@@ -112,6 +114,7 @@ def test_a_reader_of_another_user_never_locks_the_owner_out(
     assert [found.name for found in shared_folder.iterdir()] == ["blox.db"]
 
 
+@pytest.mark.slow
 @needs_two_users
 def test_a_wal_that_was_left_on_is_said_with_who_can_switch_it_off(
     shared_folder: Path, tiny_file: Path
@@ -148,6 +151,7 @@ def medium(request: pytest.FixtureRequest, tmp_path: Path, tiny_file: Path) -> I
         subprocess.run(["umount", place], check=True)
 
 
+@pytest.mark.slow
 def test_on_a_medium_that_nobody_can_write_everything_that_reads_works(medium: Path, tmp_path: Path) -> None:
     with bloxdb.open(medium) as db:
         assert db.read_only

@@ -65,6 +65,7 @@ def test_what_a_plain_copy_lacks_is_in_a_backup(empty_db: Database, tmp_path: Pa
             assert connection.execute(count).fetchone() == (expected,)
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_backup_is_one_state_though_others_write_all_the_time(
     empty_db: Database, tmp_path: Path, compact: bool
@@ -146,6 +147,7 @@ def test_nobody_else_may_read_a_backup_than_the_database(
         assert path.stat().st_mode & 0o777 == expected
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_disk_that_is_full_leaves_nothing(empty_db: Database, tmp_path: Path, compact: bool) -> None:
     """Simulated by the largest size of a file that a process may write."""
@@ -198,6 +200,7 @@ def test_a_damaged_database_is_named(tiny_db: Database, tmp_path: Path) -> None:
     assert not (tmp_path / "copy.db").exists()
 
 
+@pytest.mark.slow
 @BOTH
 def test_the_command_backs_up_and_tells(tiny_file: Path, tmp_path: Path, compact: bool) -> None:
     words = [sys.executable, "-m", "bloxdb", "backup", "--db", tiny_file, *(["--compact"] if compact else [])]

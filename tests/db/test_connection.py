@@ -211,6 +211,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_would_write_there_says_that_nothing_can_be_written(not_writable: Path, change: str) -> None:
     takes_files = not_writable.parent.stat().st_mode & 0o200
@@ -222,6 +223,7 @@ def test_what_would_write_there_says_that_nothing_can_be_written(not_writable: P
     assert [path.name for path in not_writable.parent.iterdir()] == ["blox.db"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read_only", [True, False])
 @pytest.mark.parametrize("how", ["with", "close", "exit", "current", "thread"])
 def test_reading_leaves_nothing_beside_the_file(
@@ -261,6 +263,7 @@ os._exit(0)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", [True, False])
 def test_what_was_written_last_is_never_left_out(index: bool, tmp_path: Path, tiny_file: Path) -> None:
     folder = tmp_path / "medium"
@@ -373,6 +376,7 @@ def test_the_driver_itself_takes_numbers_of_numpy_for_what_they_are(number: Any)
     assert kind == ("real" if isinstance(number, np.floating) else "integer")
 
 
+@pytest.mark.slow
 def test_to_close_waits_for_nobody(tiny_db: Database) -> None:
     assert tiny_db.rows("SELECT count(*) AS n FROM runs") == [{"n": 40}]
     with held(tiny_db.path) as holder:
@@ -411,6 +415,7 @@ print(said)
 """
 
 
+@pytest.mark.slow
 def test_closing_while_threads_ask_ends_them_with_a_sentence(tiny_file: Path, tmp_path: Path) -> None:
     path = Path(shutil.copy(tiny_file, tmp_path / "blox.db"))
     done = python(ASKING, path)

@@ -169,6 +169,7 @@ def test_developers_get_a_connection_that_is_given_back(tmp_path: Path, tiny_fil
     assert [found.name for found in tmp_path.iterdir()] == ["dev.db"], "no connection is left open"
 
 
+@pytest.mark.slow
 def test_a_new_database_is_the_current_one_unless_told_otherwise(tmp_path: Path) -> None:
     with bloxdb.create(tmp_path / "first.db") as first:
         assert current() is first

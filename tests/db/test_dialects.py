@@ -91,6 +91,7 @@ ADVICE = ("pg_dump", "PGPASS", "pgpass", "PGHOST", "PostgreSQL's", "psycopg", "d
 OF_POSTGRESQL = {"postgresql.py", "libpq.py"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", ADVICE)
 def test_what_only_postgresql_has_is_said_by_its_own_class_alone(words: str) -> None:
     """A second kind of server would be told to use the tools of the first."""

@@ -12,6 +12,8 @@ import pytest
 import bloxdb
 from tests.db.programs import IMPORT, killed, needs_two_users, run, shared_folder, start, wait_for_line, whole
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["shared_folder"]
 
 WRITE = """

@@ -97,6 +97,7 @@ def test_epochs_join_those_that_are_there(empty_db: Database, tmp_path: Path) ->
     assert np.array_equal(found["val_top1"], measures["val_top1"])
 
 
+@pytest.mark.slow
 def test_more_batches_than_files_can_be_attached_are_written(empty_db: Database, tmp_path: Path) -> None:
     ids = with_runs(empty_db)
     values = np.arange(RUNS * EPOCHS, dtype=np.int32).reshape(RUNS, EPOCHS) % 100_000
@@ -280,6 +281,7 @@ def test_a_full_import_into_an_empty_table_is_one_copy(empty_db: Database, tmp_p
     ] == [WHOLE]
 
 
+@pytest.mark.slow
 def test_epochs_that_join_others_are_copied_some_runs_at_a_time(empty_db: Database, tmp_path: Path) -> None:
     ids = with_runs(empty_db)
     values = np.zeros((RUNS, EPOCHS), dtype=np.int32)

@@ -78,6 +78,7 @@ def names(db: Database) -> list[str]:
     return [row["name"] for row in db.rows("SELECT name FROM devices ORDER BY name")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("thread", [False, True], ids=["alone", "beside a thread that has asked, too"])
 def test_rows_of_a_child_stay_when_its_parent_closes_first(thread: bool, empty_db: Database) -> None:
     empty_db.disconnect()
@@ -182,6 +183,7 @@ assert names() == ["parent"]
     assert names(empty_db) == ["parent"]
 
 
+@pytest.mark.slow
 def test_a_child_that_ends_as_programs_do_leaves_the_parent_alone(empty_db: Database) -> None:
     empty_db.disconnect()
     program = """

@@ -25,6 +25,7 @@ def command(*words: object) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_of_two_commands_that_create_one_database_at_once_one_makes_it(tmp_path: Path) -> None:
     path = tmp_path / "blox.db"
     both = [command("init", "--db", path) for _ in range(2)]
@@ -36,6 +37,7 @@ def test_of_two_commands_that_create_one_database_at_once_one_makes_it(tmp_path:
     assert whole(path) == "delete"
 
 
+@pytest.mark.slow
 def test_of_two_imports_into_one_new_file_both_come_in(tmp_path: Path, golden: Path) -> None:
     path = tmp_path / "blox.db"
     both = [command("import", golden / "release-tiny", "--db", path) for _ in range(2)]
@@ -75,6 +77,7 @@ with creation.open_or_create(sys.argv[1]) as (db, is_new):
 """
 
 
+@pytest.mark.slow
 def test_what_a_killed_one_left_is_removed_by_the_next(tmp_path: Path) -> None:
     path = tmp_path / "blox.db"
     with start(FILL, path) as process:
@@ -139,6 +142,7 @@ def test_a_connection_never_makes_a_file(tmp_path: Path, tiny_file: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 @pytest.mark.parametrize("moment", [0.1, 0.3])
 def test_a_signal_ends_an_import_and_leaves_nothing(
@@ -161,6 +165,7 @@ def test_a_signal_ends_an_import_and_leaves_nothing(
     assert process.returncode == (1 if number == signal.SIGINT else -number)
 
 
+@pytest.mark.slow
 def test_under_nohup_a_hangup_ends_nothing(tmp_path: Path) -> None:
     path = tmp_path / "blox.db"
     code = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
@@ -173,6 +178,7 @@ def test_under_nohup_a_hangup_ends_nothing(tmp_path: Path) -> None:
     assert [found.name for found in tmp_path.iterdir()] == ["blox.db"]
 
 
+@pytest.mark.slow
 def test_folders_of_a_new_file_that_was_not_made_are_gone(tmp_path: Path) -> None:
     with command("import", tmp_path / "nothere.blox", "--db", tmp_path / "a" / "b" / "c.db") as process:
         _, errors = process.communicate()

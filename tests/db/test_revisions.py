@@ -63,6 +63,7 @@ def test_a_newer_database_is_refused(tmp_path: Path, tiny_file: Path) -> None:
             action(path)
 
 
+@pytest.mark.slow
 def test_a_developer_can_autogenerate_a_revision(tmp_path: Path, empty_file: Path) -> None:
     root = Path(__file__).parents[2]
     shutil.copytree(

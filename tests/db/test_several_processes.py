@@ -5,7 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from bloxdb import Database
+
+pytestmark = pytest.mark.slow
 
 WRITER = """
 import sys

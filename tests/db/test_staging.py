@@ -74,6 +74,7 @@ def batches_of_runs(draw: st.DrawFn) -> list[tuple[Array, dict[str, Array]]]:
     return batches
 
 
+@pytest.mark.slow
 @given(batches=batches_of_runs(), page_size=st.sampled_from([512, 1024, 4096]))
 def test_sqlite_reads_what_the_kernel_writes(
     batches: list[tuple[Array, dict[str, Array]]], page_size: int

@@ -53,6 +53,7 @@ def run(*command: object) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["spawn", "forkserver", "fork", "joblib", "cloudpickle"])
 def test_workers_answer_as_the_process_that_sent_them(way: str, tiny_file: Path, golden: Path) -> None:
     run(SCRIPT, way, tiny_file, golden / "release-tiny")

@@ -60,6 +60,7 @@ def command(path: Path, *words: object) -> subprocess.Popen[str]:
 TRAIN = ("train", "--dataset", "digits", "--arch", 405, "--epochs", 1, "--batch", 256, "--gpus", "none")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "lock", "ending"),
     [
@@ -94,6 +95,7 @@ def test_a_command_that_writes_waits_as_long_as_somebody_has_the_lock_and_says_s
         assert process.returncode == 0, errors
 
 
+@pytest.mark.slow
 def test_a_command_that_reads_ends_after_a_while_with_a_sentence(path: Path) -> None:
     with start(HOLD, path, "BEGIN EXCLUSIVE") as holder:
         wait_for_line(holder, "locked")
@@ -105,6 +107,7 @@ def test_a_command_that_reads_ends_after_a_while_with_a_sentence(path: Path) -> 
     assert "wait until that has ended" in errors
 
 
+@pytest.mark.slow
 def test_who_waits_can_be_interrupted(path: Path) -> None:
     with start(HOLD, path, "BEGIN EXCLUSIVE") as holder:
         wait_for_line(holder, "locked")
@@ -118,6 +121,7 @@ def test_who_waits_can_be_interrupted(path: Path) -> None:
     assert "Traceback" not in errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lock", ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
 def test_a_transaction_waits_no_longer_than_it_is_told(lock: str, path: Path) -> None:
     with bloxdb.open(path) as db, start(HOLD, path, lock) as holder:
@@ -155,6 +159,7 @@ def test_a_thread_does_not_wait_for_itself(name: str, path: Path, monkeypatch: p
             assert session.query(bloxdb.Device).filter_by(name="mine").one()
 
 
+@pytest.mark.slow
 def test_workers_that_a_long_import_kept_from_signs_of_life_do_not_count_as_dead(path: Path) -> None:
     intervals = Intervals(every=0.2, dead_after=0.9)
     with bloxdb.open(path) as db, bloxdb.open(path, current=False) as another:

@@ -15,6 +15,8 @@ import pytest
 import bloxdb
 from tests.faults.cases import CASES, COMMAND, Case, Seeds, leftovers, state
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 MOMENTS = int(os.environ.get("BLOXDB_FAULTS", "1"))
 _SIZE = 128 << 20  # bytes of the disk; a database has 17 MB, and quickstart makes five
@@ -84,7 +86,6 @@ def run(case: Case, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("room", ROOMS)
 @pytest.mark.parametrize("name", WRITING)
 def test_a_full_disk_is_told_in_a_sentence_and_leaves_all_as_it_was(

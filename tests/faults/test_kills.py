@@ -25,6 +25,8 @@ import pytest
 
 from tests.faults.cases import CASES, COMMAND, TRAIN, Case, Seeds, check, leftovers, state
 
+pytestmark = pytest.mark.slow
+
 MOMENTS = int(os.environ.get("BLOXDB_FAULTS", "1"))
 """How often each command is killed in each of two ways; if 1, in one of them."""
 

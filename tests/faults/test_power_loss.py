@@ -18,6 +18,8 @@ import pytest
 from bloxdb.writing import is_workspace
 from tests.faults.cases import CASES, COMMAND, Case, Seeds
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 _CALLS = (
     "write,pwrite64,writev,ftruncate,fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,unlinkat"

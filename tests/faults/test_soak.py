@@ -26,6 +26,8 @@ from bloxdb.db.connection import locate
 from tests.conftest import POSTGRESQL
 from tests.faults.soak import EPOCHS, RECIPE, RUNS
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 60 * float(os.environ.get("BLOXDB_SOAK_MINUTES", "0.1"))
 WORKERS, READERS = 8, 4
 ROOT = Path(__file__).parents[2]

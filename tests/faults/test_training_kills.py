@@ -22,6 +22,8 @@ from safetensors.torch import load_file
 from tests.faults.cases import COMMAND, Case, leftovers
 from tests.faults.test_kills import MOMENTS, STRACE, Instant, instants_in, run
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = 3
 OPERATIONS = "pwrite64,write,rename,link,unlink,unlinkat,rmdir,mkdir,fsync,fdatasync,ftruncate"
 

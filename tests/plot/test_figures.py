@@ -112,6 +112,7 @@ def test_any_measure_is_drawn_against_any(x: str, y: str, drawn: Database) -> No
     assert (ax.get_xlabel(), ax.get_ylabel()) == (label(x, RUN[x]), label(y, RUN[y]))
 
 
+@pytest.mark.slow
 def test_clouds_are_pixels_in_a_vector_figure(drawn: Database, tmp_path: Path) -> None:
     path = plot.save(plot.costs(db=drawn), tmp_path / "a.pdf")
     data = path.read_bytes()

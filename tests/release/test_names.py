@@ -307,6 +307,7 @@ ODD_DEVICES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("device", "extension"), list(zip(ODD_DEVICES, cycle(codecs.FORMATS), strict=False)))
 def test_a_device_of_any_name_is_exported_within_the_folder_and_comes_back(
     device: str, extension: str, golden: Path, tmp_path: Path, empty_db: Database

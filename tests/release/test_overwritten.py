@@ -240,6 +240,7 @@ def test_pages_and_the_command_draw_no_epoch_1(trapped_db: Database) -> None:
     assert "val_top1 by epoch, but for epoch 1, which has the best epoch's value" in shown.output
 
 
+@pytest.mark.slow
 def test_merging_and_parquet_know_it_too(trapped_db: Database, tmp_path: Path) -> None:
     bloxdb.export_parquet(tmp_path / "parquet", trapped_db)
     with bloxdb.create(tmp_path / "merged.db", current=False) as merged:
@@ -268,6 +269,7 @@ def test_our_own_runs_are_never_like_that(empty_db: Database) -> None:
     assert bloxdb.Problem(empty_db, epoch=1)(0) == 10.0
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.integers(2, 6), st.integers(3, 9), st.integers(0, 2**32 - 1), st.sampled_from(["int", "float"]))
 def test_drawn_curves_are_told_apart(rows: int, epochs: int, seed: int, kind: str) -> None:

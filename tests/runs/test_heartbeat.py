@@ -20,6 +20,7 @@ from tests.runs.helpers import INTERVALS, claim, queue_of
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_a_heartbeat_keeps_a_run_and_notices_when_it_is_lost(empty_db: Database) -> None:
     queue = queue_of(empty_db, [1])
     record = claim(queue)

@@ -131,6 +131,7 @@ def test_a_claim_names_its_worker_environment_and_beginning_and_what_was_said_of
     assert row["heartbeat_at"] > row["started_at"]
 
 
+@pytest.mark.slow
 def test_more_runs_than_are_asked_for_at_once_are_all_claimed(empty_db: Database) -> None:
     archs = list(range(1200))
     queue, other = queue_of(empty_db, archs), queue_of(empty_db, archs)
@@ -251,6 +252,7 @@ def test_runs_of_others_are_not_left_in_a_queue(empty_db: Database) -> None:
     assert repr(queue) == f"<RunQueue: 2 architectures, seed 0, {empty_db.name}>"
 
 
+@pytest.mark.slow
 def test_a_record_that_went_to_another_process_is_held_as_long_as_it_shows_life(empty_db: Database) -> None:
     queue = queue_of(empty_db, [1, 2])
     sent = [pickle.dumps(queue.claim()) for _ in range(2)]

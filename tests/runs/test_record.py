@@ -214,6 +214,7 @@ def test_a_link_to_a_database_is_the_database_to_whoever_has_a_run(
         assert again is not None
 
 
+@pytest.mark.slow
 def test_a_record_that_nobody_has_any_more_leaves_its_run_to_the_next(empty_db: Database) -> None:
     queue = queue_of(empty_db, [1])
     record = queue.claim()

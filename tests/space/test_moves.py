@@ -70,6 +70,7 @@ def test_a_sample_has_different_architectures_all_as_likely(rng: space.Generator
     assert chisquare(counts).pvalue > 1e-3
 
 
+@pytest.mark.slow
 def test_a_sample_of_all_is_a_shuffle() -> None:
     drawn = space.arch_indices(space.sample(space.NUM_ARCHS, 1))
     assert np.array_equal(np.sort(drawn), np.arange(space.NUM_ARCHS))

@@ -84,6 +84,7 @@ def test_what_is_no_number_of_a_gpu_is_refused_with_what_can_be_said(gpus: str) 
         devices.places(gpus, 1, None)
 
 
+@pytest.mark.slow
 def test_gpus_that_are_not_there_are_refused_and_the_cpu_is_taken_where_nothing_is_said() -> None:
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_GPUS],
@@ -183,6 +184,7 @@ def test_a_device_that_fails_is_told_from_what_it_was_given(error: BaseException
     assert devices.is_of_a_device(error) is expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", [{}, {"PYTORCH_CUDA_ALLOC_CONF": "max_split_size_mb:64"}])
 def test_memory_of_a_gpu_can_grow_unless_the_environment_says_otherwise(given: dict[str, str]) -> None:
     names = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")

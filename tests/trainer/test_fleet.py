@@ -22,6 +22,8 @@ from tests.trainer.helpers import (
     wait_for,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_thread_can_train_and_leaves_signals_to_the_main_one(empty_db: Database, workers: int) -> None:
@@ -34,7 +36,6 @@ def test_a_thread_can_train_and_leaves_signals_to_the_main_one(empty_db: Databas
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-@pytest.mark.slow
 def test_several_workers_share_runs_and_survive_each_other(empty_db: Database) -> None:
     path = path_of(empty_db)
     archs = [arg for index in (405, 406, 407) for arg in ("--arch", index)]

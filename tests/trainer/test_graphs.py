@@ -94,6 +94,7 @@ def recorders(device: str) -> Callable[[], object]:
     return Written if device == "cpu" else lambda: recorder_for(torch.device(device), digits_recipe(1), True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_recorded_training_gives_the_numbers_of_a_plain_one_bit_for_bit(
@@ -109,6 +110,7 @@ def test_a_recorded_training_gives_the_numbers_of_a_plain_one_bit_for_bit(
         assert recorder.told.count("record") == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_recorded_training_goes_on_from_a_plain_ones_state_and_the_other_way(
     data: DataSet, device: str
@@ -128,6 +130,7 @@ def test_a_recorded_training_goes_on_from_a_plain_ones_state_and_the_other_way(
         assert [curve + rest[0], *rest[1:]] == whole  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_going_back_to_a_state_forgets_what_was_recorded(data: DataSet) -> None:
     recipe = digits_recipe(3)
     training = Training(space.arch_vec(QUICK), recipe, data, 0, recorder=Written())

@@ -71,6 +71,7 @@ def test_a_folder_that_cannot_be_used_is_said_before_the_first_epoch(empty_db: D
     assert "name another folder with --checkpoint-dir DIR" in told.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_shared", [False, True])
 def test_checkpoints_of_runs_that_ended_are_swept_from_the_databases_own_folder(
     is_shared: bool, empty_db: Database, tmp_path: Path

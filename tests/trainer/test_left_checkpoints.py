@@ -17,6 +17,8 @@ from bloxdb.repairing import tidy
 from tests.cli.helpers import bloxdb as command
 from tests.trainer.helpers import digits_recipe
 
+pytestmark = pytest.mark.slow
+
 LAST = SEEDS[-1]
 
 

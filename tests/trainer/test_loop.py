@@ -35,6 +35,7 @@ def run(recipe: TrainingRecipe, data: DataSet, seed: int = 0) -> tuple[list[Epoc
     return curve, training.finish()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_numbers(data: DataSet) -> None:
     recipe = digits_recipe(2, augment=True)
     (first, one), (second, two), (third, _) = (run(recipe, data, seed) for seed in (5, 5, 6))
@@ -97,6 +98,7 @@ def test_the_loss_falls_and_the_learning_rate_goes_to_zero_on_a_cosine(data: Dat
     assert not training.optimiser.param_groups[0]["nesterov"]
 
 
+@pytest.mark.slow
 def test_the_test_is_measured_with_the_best_epochs_weights(data: DataSet) -> None:
     training = Training(VEC, digits_recipe(5, batch=16), data, 1)
     curve, tests = [], []
@@ -148,6 +150,7 @@ def test_a_run_that_diverges_is_tested_with_the_best_weights_so_far(data: DataSe
     assert (result.diverged, result.best, result.test) == (True, best, test)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 2, 3])
 def test_a_training_goes_on_from_its_state_as_if_nothing_had_happened(data: DataSet, after: int) -> None:
     recipe = digits_recipe(4, augment=True)
@@ -179,6 +182,7 @@ def test_a_time_is_said_to_be_of_the_most_workers_that_shared_the_device(
     assert again.diverged().device_workers == most
 
 
+@pytest.mark.slow
 def test_a_state_has_the_best_weights_only_where_they_are_not_the_last(data: DataSet) -> None:
     training = Training(VEC, digits_recipe(5, batch=16), data, 1)
     assert training.state()["best_weights"] is None
@@ -207,6 +211,7 @@ def test_further_measures_of_the_best_epoch_stay(data: DataSet) -> None:
     assert again.best == best
 
 
+@pytest.mark.slow
 def test_bf16_trains_about_as_well(data: DataSet) -> None:
     (full, _), (half, _) = (run(digits_recipe(2, precision=p), data) for p in ("fp32", "bf16"))
     assert half[0] != full[0]

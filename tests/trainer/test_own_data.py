@@ -271,6 +271,7 @@ def test_a_changed_file_is_noticed_whatever_else_the_recipe_says(empty_db: Datab
         train(job(empty_db, [QUICK], recipe_for(source, lr=0.5), source=source))
 
 
+@pytest.mark.slow
 def test_the_digits_as_a_file_train_as_the_digits_do(empty_db: Database, tmp_path: Path) -> None:
     data = load_digits()
     parts = [getattr(data, name) for name in ("train", "val", "test")]

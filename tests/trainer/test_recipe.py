@@ -116,6 +116,7 @@ def test_a_name_that_is_none_is_refused(name: str, tmp_path: Path) -> None:
         make_recipe("digits", None, {"called": name})
 
 
+@pytest.mark.slow
 def test_a_name_belongs_to_its_settings_and_settings_to_their_name(empty_db: Database) -> None:
     called = digits_recipe(1, called="mine")
     assert train(job(empty_db, [QUICK], called))[0]

@@ -28,6 +28,7 @@ def gradients(network: Network, forward: nn.Module, images: torch.Tensor) -> dic
     return {name: weights.grad for name, weights in network.named_parameters() if weights.grad is not None}
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of torch's compiler, about itself
 def test_a_region_is_compiled_once_and_each_network_trains_its_own_weights() -> None:
     images = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -55,6 +56,7 @@ def test_all_networks_have_138_kinds_of_region() -> None:
     assert len(kinds) == 3 * 45 + 3
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_training_with_regions_measures_and_trains_about_as_one_without() -> None:
     data, curves = some_digits(72), []  # a whole batch, and one of 8

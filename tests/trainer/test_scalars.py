@@ -10,6 +10,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from bloxdb import Arch, Database
 from tests.trainer.helpers import QUICK, digits_recipe, job, train
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_scalars_are_those_of_the_database(empty_db: Database, tmp_path: Path) -> None:
     assert train(job(empty_db, [QUICK], digits_recipe(2), tensorboard=tmp_path))[0]

@@ -48,6 +48,7 @@ def test_each_step_is_that_of_torch_and_either_goes_on_from_the_others_state(mom
         other.add_param_group({"params": list(whole.parameters())})
 
 
+@pytest.mark.slow
 def test_training_digits_imports_neither_torchs_compiler_nor_scikit_learn() -> None:
     code = (
         "import sys; from bloxdb.trainer.data import load_digits; from bloxdb.trainer.loop import Training\n"

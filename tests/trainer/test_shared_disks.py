@@ -46,6 +46,7 @@ def test_several_workers_are_refused_before_a_run_is_made(path: Path, pretend: C
         assert counts(db) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "is_refused"), [("cifs", True), ("ext4", False), ("fuse.x", False)])
 @pytest.mark.filterwarnings("ignore:.*may have no locks:UserWarning")
 def test_a_worker_beside_one_of_another_machine_that_lives_is_refused(

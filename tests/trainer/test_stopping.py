@@ -17,6 +17,8 @@ from bloxdb.trainer.stopping import AFTER_EPOCH, AT_ONCE, Stop, order
 from bloxdb import Database
 from tests.trainer.helpers import ROOT, Started, ask, ended, path_of, start, wait_for
 
+pytestmark = pytest.mark.slow
+
 TWO = ("--range", 404, 408, "--per-gpu", 2, "--gpus", "none", "--threads", 1, "--batch", 256)
 LONG = ("--epochs", 500, "--batch", 12)
 
@@ -38,7 +40,6 @@ needs_proc = pytest.mark.skipif(
 
 
 @needs_proc
-@pytest.mark.slow
 def test_a_signal_to_all_processes_of_a_job_makes_each_worker_keep_its_epochs(empty_db: Database) -> None:
     path = path_of(empty_db)
     process = start(path, *TWO, "--epochs", 60, "--checkpoint-every", 1000)
@@ -58,7 +59,6 @@ def test_a_signal_to_all_processes_of_a_job_makes_each_worker_keep_its_epochs(em
 
 
 @needs_proc
-@pytest.mark.slow
 @pytest.mark.parametrize("many", [1, 2])
 def test_a_grace_bounds_how_long_an_epoch_may_take(empty_db: Database, many: int) -> None:
     path = path_of(empty_db)
@@ -74,7 +74,6 @@ def test_a_grace_bounds_how_long_an_epoch_may_take(empty_db: Database, many: int
 
 
 @needs_proc
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("moment", [0.1, 1.0])
 def test_a_signal_while_workers_start_ends_them_without_a_word(
@@ -93,7 +92,6 @@ def test_a_signal_while_workers_start_ends_them_without_a_word(
     assert ask(path, "SELECT DISTINCT status, worker FROM runs") == [("pending", None)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("many", [1, 2])
 def test_a_reader_that_leaves_is_not_booked_on_an_architecture(empty_db: Database, many: int) -> None:
     path = path_of(empty_db)

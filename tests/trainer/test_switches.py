@@ -68,6 +68,7 @@ def test_a_training_leaves_the_process_as_it_was_and_does_not_heed_it() -> None:
     assert curves[0] == curves[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("given", "expected"), [(None, ":4096:8"), (":16:8", ":16:8")])
 def test_products_on_a_gpu_have_a_workspace_that_makes_them_deterministic(
     given: str | None, expected: str

@@ -12,6 +12,8 @@ import pytest
 from bloxdb import Database
 from tests.trainer.helpers import QUICK, ROOT, path_of
 
+pytestmark = pytest.mark.slow
+
 SPINS = re.compile(r"(?:GOMP_SPINCOUNT|KMP_BLOCKTIME)\s*=\s*'?(\d+)")  # of GNU's, and of LLVM's and Intel's
 
 
@@ -51,7 +53,6 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.slow
 def test_threads_that_wait_sleep_in_the_command_and_in_workers(empty_db: Database) -> None:
     path = path_of(empty_db)
     program = path.with_name("program.py")

@@ -71,6 +71,7 @@ def db(kept: Path, tmp_path: Path) -> object:
         yield db
 
 
+@pytest.mark.slow
 def test_a_kept_network_gives_the_stored_test_accuracy(db: Database) -> None:
     (run,) = runs(db)
     network = run.load_network()
@@ -120,6 +121,7 @@ def test_the_metadata_say_whose_weights_they_are(db: Database) -> None:
     )
 
 
+@pytest.mark.slow
 def test_all_keeps_each_epochs_weights_of_the_very_training(db: Database) -> None:
     (run,) = runs(db)
     training = Training(space.arch_vec(QUICK), RECIPE, load_data("digits"), 0)
@@ -136,6 +138,7 @@ def test_all_keeps_each_epochs_weights_of_the_very_training(db: Database) -> Non
             run.load_network(epoch=wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_weights_of_a_run_whose_database_was_made_anew_stay(db: Database) -> None:
     assert db.path is not None
     before, path = files(db), db.path
@@ -148,6 +151,7 @@ def test_weights_of_a_run_whose_database_was_made_anew_stay(db: Database) -> Non
         assert anew.rows("SELECT status FROM runs") == [{"status": "pending"}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", KEPT)
 def test_what_is_kept_is_what_was_asked_for(empty_db: Database, which: str) -> None:
     (run,) = trained(empty_db, which)
@@ -158,6 +162,7 @@ def test_what_is_kept_is_what_was_asked_for(empty_db: Database, which: str) -> N
             run.load_network()
 
 
+@pytest.mark.slow
 def test_nothing_is_kept_where_nobody_says(empty_db: Database) -> None:
     (run,) = trained(empty_db, None)
     assert files(empty_db) == []
@@ -165,6 +170,7 @@ def test_nothing_is_kept_where_nobody_says(empty_db: Database) -> None:
         run.load_network()
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_keeps_the_best_weights_from_before(empty_db: Database, db: Database) -> None:
     """Stopped after its second epoch, with the weights in the checkpoint only."""
     from bloxdb.trainer.worker import Stop, Worker, prepare
@@ -187,6 +193,7 @@ def test_a_run_that_goes_on_keeps_the_best_weights_from_before(empty_db: Databas
         assert torch.equal(run.load_network().state_dict()[name], value)
 
 
+@pytest.mark.slow
 def test_files_of_another_run_are_never_overwritten(empty_db: Database, db: Database) -> None:
     """A database that was made anew has runs of the same numbers, beside the old one's weights."""
     assert db.path is not None
@@ -201,6 +208,7 @@ def test_files_of_another_run_are_never_overwritten(empty_db: Database, db: Data
         run.load_network(folder)
 
 
+@pytest.mark.slow
 def test_an_attempt_that_never_ended_gives_way_to_the_next_one(db: Database) -> None:
     assert db.path is not None
     for epoch in (2, 3):  # as if it had failed in its second epoch

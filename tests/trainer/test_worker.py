@@ -40,6 +40,8 @@ from tests.trainer.helpers import (
     wait_for,
 )
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = 3
 
 OPTIONS = (
@@ -89,7 +91,6 @@ def test_training_writes_runs_epochs_and_results(empty_db: Database) -> None:
     assert train(job(empty_db, [QUICK], digits_recipe(2))) == (True, [])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("epochs_before", [0, 2])
 def test_a_killed_run_goes_on_to_exactly_the_same_results(
     empty_db: Database, undisturbed: list[tuple[object, ...]], epochs_before: int
@@ -110,7 +111,6 @@ def test_a_killed_run_goes_on_to_exactly_the_same_results(
         assert "goes on after epoch" in output
 
 
-@pytest.mark.slow
 def test_ctrl_c_finishes_the_epoch_and_the_same_command_goes_on(
     empty_db: Database, undisturbed: list[tuple[object, ...]]
 ) -> None:
@@ -131,7 +131,6 @@ def test_ctrl_c_finishes_the_epoch_and_the_same_command_goes_on(
     assert results(path) == undisturbed
 
 
-@pytest.mark.slow
 def test_ctrl_c_twice_stops_at_once_and_frees_the_run(empty_db: Database) -> None:
     path = path_of(empty_db)
     process = start(path, "--arch", 9, "--epochs", 500, "--batch", 6)

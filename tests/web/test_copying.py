@@ -32,6 +32,7 @@ def copy(explored_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_copy_has_the_page_and_every_answer(copy: Path, explored: Database) -> None:
     held = {path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file()}
     assert held == {*page.files(), *(f"data/{name}" for name in names()), LIST}
@@ -74,6 +75,7 @@ OWN = [".git/config", ".nojekyll", "CNAME", "mine.txt", "mine/deep/er.txt", "dat
        "js/mine.js", "vendor/mine/x.js", "older/b/mine.js"]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_an_earlier_copy_is_replaced_and_nothing_else(copy: Path, earlier: Path, explored: Database) -> None:
     for name in OWN:
         (earlier / name).parent.mkdir(parents=True, exist_ok=True)
@@ -123,6 +125,7 @@ def test_what_no_copy_has_listed_is_no_earlier_copy(
     assert contents(tmp_path) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inside", [[], [".git/config"], [".nojekyll", ".git"], ["data/"]])
 def test_a_folder_of_nothing_but_hidden_files_is_taken(
     explored: Database, tmp_path: Path, inside: list[str], monkeypatch: pytest.MonkeyPatch
@@ -233,6 +236,7 @@ print(step)
 """
 
 
+@pytest.mark.slow
 def test_a_copy_that_is_killed_at_any_moment_loses_nothing_and_goes_on(
     copy: Path, earlier: Path, explored_file: Path
 ) -> None:
@@ -256,6 +260,7 @@ def test_a_copy_that_is_killed_at_any_moment_loses_nothing_and_goes_on(
     assert found == {*listed, LIST, *OWN}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["new", "below/new"])
 def test_a_link_to_what_is_not_there_leads_to_the_place_of_the_copy(
     place: str, explored: Database, tmp_path: Path
@@ -286,6 +291,7 @@ def test_a_file_is_no_folder(explored: Database, tmp_path: Path) -> None:
     assert (tmp_path / "mine.txt").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_the_command_writes_one_without_datasette_and_says_how_to_look(
     explored_file: Path, tmp_path: Path
 ) -> None:

@@ -123,6 +123,7 @@ def test_so_does_whatever_a_slip_makes_of_one(asked: Any) -> None:
     assert compare(asked, texts) == {"index", "None", "malformed"}
 
 
+@pytest.mark.slow
 def test_every_block_is_found_in_each_stage(asked: Any) -> None:
     indices = {block * 45**stage for block in range(45) for stage in range(3)}
     assert compare(asked, [space.vec_text(space.arch_vec(index)) for index in sorted(indices)]) == {"index"}

@@ -36,6 +36,7 @@ def file(explored_file: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(explored_file, tmp_path / "blox.db"))
 
 
+@pytest.mark.slow
 def test_it_serves_this_machine_alone_and_ends_as_if_nothing_had_been(file: Path) -> None:
     before = file.read_bytes()
     with Served(file) as served:
@@ -70,6 +71,7 @@ def test_sigterm_ends_it_too(file: Path) -> None:
     assert [path.name for path in file.parent.iterdir()] == ["blox.db"]
 
 
+@pytest.mark.slow
 def test_what_is_written_meanwhile_is_shown_and_no_wal_is_left(file: Path) -> None:
     with Served(file) as served:
         get(f"{served.url}data/runs.bin")
@@ -119,6 +121,7 @@ GONE = "it was removed or renamed since it was opened"
 OTHER = "another file was put in its place since it was opened"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGED)
 @pytest.mark.parametrize("is_asked", [True, False])
 def test_a_file_that_was_removed_or_replaced_is_told(
@@ -149,6 +152,7 @@ def test_a_file_that_was_removed_or_replaced_is_told(
     assert (served.process.returncode, served.errors) == (0, "")
 
 
+@pytest.mark.slow
 def test_a_file_that_is_put_back_is_explored_again(file: Path) -> None:
     with Served(file) as served:
         first = get(f"{served.url}data/runs.bin")
@@ -158,6 +162,7 @@ def test_a_file_that_is_put_back_is_explored_again(file: Path) -> None:
         assert get(f"{served.url}data/runs.bin")[:2] == first[:2]
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_passed_by_or_told(file: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -171,6 +176,7 @@ def test_a_port_that_is_taken_is_passed_by_or_told(file: Path) -> None:
         assert get(f"{second.url}data/about.json")[0] == 200
 
 
+@pytest.mark.slow
 def test_other_hosts_are_told_what_that_means(file: Path) -> None:
     with Served(file, "--host", "0.0.0.0") as served:
         url = served.url.replace("0.0.0.0", "127.0.0.1")
