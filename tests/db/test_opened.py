@@ -138,6 +138,7 @@ def test_a_closed_one_is_named_and_no_other_is_opened_in_its_place(
     empty_file: Path, tiny_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BLOXDB_URL", str(tiny_file))
+    monkeypatch.setattr(database, "_currents", Currents())  # tests before may have left one open
     bloxdb.open(empty_file, read_only=True).close()
     for ask in (database.current, lambda: bloxdb.top(1), lambda: bloxdb.Arch.get(0)):
         with pytest.raises(
