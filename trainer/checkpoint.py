@@ -55,7 +55,18 @@ def check_folder(folder: Path) -> None:
 
 
 def probe_folder(folder: Path) -> None:
-    """`check_folder` where nothing is to be written yet: a folder that it makes is removed."""
+    """Find out whether checkpoints could be written to a folder, and leave all as it was.
+
+    Parameters
+    ----------
+    folder
+        The folder, which need not be there.
+
+    Raises
+    ------
+    TrainingError
+        Nothing can be written there.
+    """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         check_folder(folder)

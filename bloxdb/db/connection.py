@@ -96,7 +96,14 @@ def locate(path_or_url: str | os.PathLike[str] | None) -> URL:
 
 
 def locate_other(path_or_url: str | os.PathLike[str] | None, what: str) -> URL:
-    """`locate` for a database beside the one that is asked: nothing stands for it where it is blank.
+    """The URL of a database beside the one that is asked, for which nothing stands where it is blank.
+
+    Parameters
+    ----------
+    path_or_url
+        A file, or a URL, as `locate` takes them.
+    what
+        What it is, for the error, as ``'a database to merge'``.
 
     Raises
     ------

@@ -117,6 +117,16 @@ def test_ctrl_c_while_a_command_is_imported_ends_it_without_a_word(
     assert bool(done.stdout) == is_ignored
 
 
+def test_ctrl_c_while_a_script_imports_the_commands_is_an_exception_of_the_script(tmp_path: Path) -> None:
+    script = tmp_path / "mine.py"
+    before = INTERRUPTED.format(wanted="bloxdb.cli.app")
+    script.write_text(
+        f"{before}\ntry:\n    import bloxdb.cli\nexcept KeyboardInterrupt:\n    print('mine')\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, timeout=100)
+    assert (done.stdout, done.returncode) == ("mine\n", 0), done.stderr
+
+
 def test_ctrl_c_does_what_it_did_before_when_the_commands_are_imported_or_have_ended() -> None:
     from bloxdb.cli import main
 

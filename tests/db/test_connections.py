@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,30 @@ def test_another_file_of_its_name_is_never_asked_in_its_place(
             ASKED[way](db)
     with bloxdb.open(path) as db:
         assert db.rows("SELECT count(*) AS runs FROM runs") == [{"runs": 0}]
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_nothing_is_committed_into_a_file_that_is_gone(
+    is_replaced: bool, tiny_db: Database, empty_file: Path, tmp_path: Path
+) -> None:
+    path = tiny_db.path
+    assert path is not None
+    other = Path(shutil.copy(empty_file, tmp_path / "other.db"))
+
+    def write() -> None:
+        with tiny_db.transaction() as session:
+            session.add(bloxdb.Device(name="mine"))
+            session.flush()
+            path.rename(tmp_path / "moved.db")
+            if is_replaced:
+                other.rename(path)
+
+    told = "another file was put in its place" if is_replaced else "it was removed or renamed"
+    with pytest.raises(bloxdb.DatabaseError, match=f"{told} since it was opened; open it again"):
+        write()
+    tiny_db.close()
+    with closing(sqlite3.connect(tmp_path / "moved.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM devices WHERE name = 'mine'").fetchone() == (0,)
 
 
 def test_closing_leaves_another_file_of_its_name_as_it_is(
