@@ -378,7 +378,7 @@ def _of_leftovers(db: Database) -> Iterator[Finding]:
             told = "a process of another machine, or container; remove it if nothing works here any more"
         yield Finding(LEFT, f"{place} was left by {told}")
     folder = checkpoints_folder(db)
-    sizes = [path.stat().st_size for path in of_ended_runs(folder, db.reader)]
+    sizes = [size for _, size in of_ended_runs(folder, db.reader)]
     if sizes:
         lie = counted(len(sizes), "checkpoint of an ended run lies", "checkpoints of ended runs lie")
         take = f"{_verb(len(sizes), 'take')} {sum(sizes) / 1e6:,.1f} MB"

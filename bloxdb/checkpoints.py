@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
@@ -18,7 +19,15 @@ from bloxdb.measures import SEEDS
 SUFFIX = ".pt"
 
 _DIGITS = 16  # of a recipe's digest in a name
-_NAME = re.compile(rf"(?P<digest>[0-9a-f]{{{_DIGITS}}})-(?P<arch>[0-9]{{1,6}})-(?P<seed>[0-9]{{1,19}})\.pt")
+_NAME = "{digest}-{arch}-{seed}{suffix}"
+_NAMED = re.compile(
+    _NAME.format(
+        digest=f"(?P<digest>[0-9a-f]{{{_DIGITS}}})",
+        arch="(?P<arch>[0-9]{1,6})",
+        seed="(?P<seed>[0-9]{1,19})",
+        suffix=re.escape(SUFFIX),
+    )
+)
 
 
 def checkpoints_folder(db: Database) -> Path:
@@ -29,40 +38,85 @@ def checkpoints_folder(db: Database) -> Path:
 
 
 def checkpoints_beside(path: Path) -> Path:
-    """The folder for checkpoints of a database in a file, which need not be there yet."""
-    return path.with_name(f"{path.name}.checkpoints")
+    """The folder for checkpoints of a database in a file, which need not be there yet.
+
+    It is beside the file itself, so that workers share it by whichever link they open the database.
+    """
+    real = path.resolve()
+    return real.with_name(f"{real.name}.checkpoints")
 
 
-def checkpoint_key(recipe_digest: str, arch_id: int, seed: int) -> str:
-    """What the checkpoint of a run is called, without its suffix.
+def checkpoint_name(recipe_digest: str, arch_id: int, seed: int) -> str:
+    """What the checkpoint of a run is called.
 
     Parameters
     ----------
     recipe_digest, arch_id, seed
         The run.
     """
-    return f"{recipe_digest[:_DIGITS]}-{arch_id}-{seed}"
+    return _NAME.format(digest=recipe_digest[:_DIGITS], arch=arch_id, seed=seed, suffix=SUFFIX)
 
 
-def of_ended_runs(folder: Path, session: Session) -> Iterator[Path]:
+def of_ended_runs(folder: Path, session: Session) -> Iterator[tuple[Path, int]]:
     """Checkpoints that nobody needs any more: their worker was killed before it could remove them.
+
+    Several recipes may have one digest, as after a merge; a checkpoint is needed as long as one of their runs
+    has not ended.
 
     Parameters
     ----------
     folder
-        The folder of all checkpoints of this database, which need not be there.
+        The folder of all checkpoints of this database, which need not be there, or be readable.
     session
         To ask for the runs.
 
     Yields
     ------
     pathlib.Path
-        A file whose run is finished, or has diverged.
+        A file whose runs are all finished, or have diverged.
+    int
+        Its bytes.
     """
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        found = _NAME.fullmatch(path.name)
-        if found and int(found["seed"]) in SEEDS and path.is_file():
-            run = select(Run.status).join(Recipe).where(Recipe.digest.startswith(found["digest"]))
-            run = run.where(Run.arch_id == int(found["arch"]), Run.seed == int(found["seed"]))
-            if session.scalar(run) in (FINISHED, DIVERGED):
-                yield path
+    for path in _listed(folder):
+        found = _NAMED.fullmatch(path.name)
+        if found is None or int(found["seed"]) not in SEEDS:
+            continue
+        runs = select(Run.status).join(Recipe).where(Recipe.digest.startswith(found["digest"]))
+        runs = runs.where(Run.arch_id == int(found["arch"]), Run.seed == int(found["seed"]))
+        statuses = set(session.scalars(runs))
+        if not statuses or not statuses <= {FINISHED, DIVERGED}:
+            continue
+        with suppress(OSError):  # its worker has removed it just now
+            size = path.stat().st_size
+            if path.is_file():
+                yield path, size
+
+
+def remove_ended(folder: Path, session: Session) -> list[Path]:
+    """Remove checkpoints of runs that have ended, whose worker was killed before it could.
+
+    Parameters
+    ----------
+    folder
+        The folder of all checkpoints of this database; what another database has in it would be lost.
+    session
+        To ask for the runs.
+
+    Returns
+    -------
+    list of pathlib.Path
+        Those that were removed.
+    """
+    removed = []
+    for path, _ in of_ended_runs(folder, session):
+        with suppress(OSError):
+            path.unlink()
+            removed.append(path)
+    return removed
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:  # there is none, or it is somebody else's
+        return []

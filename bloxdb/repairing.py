@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from bloxdb import space
 from bloxdb.checking import Finding, check
-from bloxdb.checkpoints import checkpoints_folder, of_ended_runs
+from bloxdb.checkpoints import checkpoints_folder, remove_ended
 from bloxdb.counts import Report, counted
 from bloxdb.db.connection import check_file, locate, locate_other, path_of
 from bloxdb.db.creation import open_or_create
@@ -158,16 +158,14 @@ def tidy(path_or_url: str | os.PathLike[str] | None = None) -> list[Path]:
     DatabaseError
         It is on a server.
     """
-    path = file_to_repair(path_or_url).resolve()
-    found = [place for place, is_ours in left_in(path.parent) if is_ours]
-    remove_left(path.parent)
+    path = file_to_repair(path_or_url)
+    folder = path.resolve().parent
+    found = [place for place, is_ours in left_in(folder) if is_ours]
+    remove_left(folder)
+    removed = [place for place in found if not place.exists()]
     with suppress(DBAPIError), open(path, read_only=True, current=False) as db:
-        checkpoints = list(of_ended_runs(checkpoints_folder(db), db.reader))
-        for checkpoint in checkpoints:
-            with suppress(OSError):
-                checkpoint.unlink()
-        found += checkpoints
-    return [place for place in found if not place.exists()]
+        removed += remove_ended(checkpoints_folder(db), db.reader)
+    return removed
 
 
 def repair(

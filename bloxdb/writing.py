@@ -83,7 +83,11 @@ def left_in(folder: Path) -> list[tuple[Path, bool]]:
     lives.
     """
     found = []
-    for path in sorted(filter(is_workspace, folder.iterdir())):
+    try:
+        there = sorted(filter(is_workspace, folder.iterdir()))
+    except OSError:  # nobody may list it, who may well read files in it
+        return []
+    for path in there:
         if not path.name.startswith(_prefix()):
             found.append((path, False))
             continue

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from sqlalchemy.orm import Session
 
-from bloxdb.checkpoints import SUFFIX, checkpoint_key, of_ended_runs
+from bloxdb.checkpoints import SUFFIX, checkpoint_name
 from bloxdb.errors import BloxError, TrainingError
 from bloxdb.files import open_file
 from bloxdb.writing import make_folder, replacing, workspace
@@ -76,21 +75,6 @@ def probe_folder(folder: Path) -> None:
                 path.rmdir()
 
 
-def sweep(folder: Path, session: Session) -> None:
-    """Remove checkpoints of runs that have ended, whose worker was killed before it could.
-
-    Parameters
-    ----------
-    folder
-        The folder of all checkpoints of this database; what another database has in it would be lost.
-    session
-        To ask for the runs.
-    """
-    for path in of_ended_runs(folder, session):
-        with suppress(OSError):
-            path.unlink()
-
-
 class Checkpoint:
     """The checkpoint of one run.
 
@@ -103,8 +87,8 @@ class Checkpoint:
     """
 
     def __init__(self, folder: Path, recipe_digest: str, arch_id: int, seed: int) -> None:
-        self.key = checkpoint_key(recipe_digest, arch_id, seed)
-        self.path = folder / f"{self.key}{SUFFIX}"
+        self.path = folder / checkpoint_name(recipe_digest, arch_id, seed)
+        self.key = self.path.name.removesuffix(SUFFIX)
 
     def save(self, state: dict[str, Any]) -> None:
         """Write the state; the file before stays until the new one is whole."""
@@ -161,7 +145,7 @@ class Checkpoint:
         )
 
     def remove(self) -> None:
-        """Forget it; the run is finished, or begins anew. Where that cannot be, `sweep` does so later."""
+        """Forget it; the run is finished, or begins anew. Where that cannot be, `remove_ended` does later."""
         with suppress(OSError):
             self.path.unlink()
 

@@ -15,13 +15,13 @@ from typing import Any
 
 import torch
 
-from bloxdb.checkpoints import checkpoints_folder
+from bloxdb.checkpoints import checkpoints_folder, remove_ended
 from bloxdb.db.database import open
 from bloxdb.db.disks import check_alone
 from bloxdb.errors import BloxError, QueryError, TrainingError
 from bloxdb.runs.queue import living_workers
 
-from .checkpoint import check_folder, sweep
+from .checkpoint import check_folder
 from .devices import Place, kind_named, threads_for
 from .graphs import are_used
 from .images import DataSet
@@ -82,7 +82,7 @@ def train(
         queue = prepare(db, job, data)
         check_folder(job.checkpoints)
         if db.path is not None and job.checkpoints == checkpoints_folder(db):  # it is nobody else's
-            sweep(job.checkpoints, db.reader)
+            remove_ended(job.checkpoints, db.reader)
         with Stop(grace=job.grace).on_signals() as stop:
             if len(where) == 1:
                 _work_here(job, where[0], data, tell, stop)

@@ -174,7 +174,7 @@ class Database:
             return
         with ExitStack() as stack:
             try:
-                folder = stack.enter_context(workspace(self.path.parent))
+                folder = stack.enter_context(workspace(self.path.resolve().parent))
             except OSError as error:
                 raise DatabaseError(f"nothing can be written beside {self.name}: {error.strerror}") from error
             yield folder

@@ -72,3 +72,50 @@ def test_the_command_removes_them_without_a_copy(empty_db: Database, left: dict[
     assert "repair" not in told
     assert list(path.parent.glob("*repaired*")) == []
     command("check", "--db", path, "--repair")
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_one_is_kept_as_long_as_a_run_of_any_recipe_with_its_digest_may_need_it(
+    empty_db: Database, left: dict[str, Path], status: str
+) -> None:
+    with empty_db.transaction() as session:
+        digest = digits_recipe(1).digest
+        again = bloxdb.db.Recipe(name="again", dataset="digits", epochs=1, config={}, digest=digest)
+        session.add(again)
+        session.flush()
+        session.add(bloxdb.Run(arch_id=9, recipe_id=again.id, seed=LAST, status=status))
+    is_ended = status in ("finished", "diverged")
+    assert (left[f"finished {LAST}"] in tidy(empty_db.path)) is is_ended
+    assert left[f"finished {LAST}"].exists() is not is_ended
+
+
+def test_a_link_to_a_database_leads_to_the_same_checkpoints_and_leftovers(
+    empty_db: Database, left: dict[str, Path], tmp_path: Path
+) -> None:
+    assert empty_db.path is not None
+    link = tmp_path / "elsewhere" / "link.db"
+    link.parent.mkdir()
+    link.symlink_to(empty_db.path)
+    with bloxdb.open(link, current=False) as db:
+        assert checkpoints_folder(db) == checkpoints_folder(empty_db)
+        with db.scratch() as folder:
+            assert folder is not None
+            assert folder.parent == empty_db.path.resolve().parent
+    assert [found.kind for found in bloxdb.check(link).findings] == ["left"]
+    assert sorted(tidy(link)) == sorted(left[name] for name in ENDED)
+    assert bloxdb.check(link).findings == []
+
+
+def test_a_checkpoint_that_is_just_removed_and_a_folder_that_is_none_end_no_check(
+    empty_db: Database, left: dict[str, Path]
+) -> None:
+    gone = left[f"finished {LAST}"]
+    gone.unlink()
+    gone.symlink_to("nowhere")
+    (found,) = bloxdb.check(empty_db.path).findings
+    assert found.message.startswith("2 checkpoints of ended runs lie in ")
+    folder = checkpoints_folder(empty_db)
+    folder.rename(folder.with_name("moved"))
+    folder.write_text("no folder")
+    assert bloxdb.check(empty_db.path).findings == []
+    assert tidy(empty_db.path) == []
