@@ -68,7 +68,25 @@ def counted(n: int, one: str, many: str = "") -> str:
     >>> counted(1, "row"), counted(91_125, "row"), counted(0, "run waits", "runs wait")
     ('1 row', '91,125 rows', '0 runs wait')
     """
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
+    return f"{n:,} {word_for(n, one, many)}"
+
+
+def word_for(n: int, one: str, many: str = "") -> str:
+    """The words for one or for several, where the number stands elsewhere, or the things are named.
+
+    Parameters
+    ----------
+    n
+        How many.
+    one, many
+        As `counted` takes them.
+
+    Examples
+    --------
+    >>> word_for(1, "seed"), word_for(2, "seed")
+    ('seed', 'seeds')
+    """
+    return one if n == 1 else many or one + "s"
 
 
 _ONE = {"architectures": "architecture", "runs": "run", "epochs": "epoch", "latencies": "latency"}

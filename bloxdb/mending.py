@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import groupby
 
-from sqlalchemy import delete, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy.orm import Session, aliased
 
 from bloxdb import space
 from bloxdb.checking import gapped_runs, wrong_best
-from bloxdb.counts import Counts, counted
+from bloxdb.counts import Counts, counted, word_for
 from bloxdb.db.best import BEST_FIRST
-from bloxdb.db.recipes import NAMED
+from bloxdb.db.recipes import new_name, said_by
 from bloxdb.db.schema import Epoch, Recipe, Run
 from bloxdb.db.statuses import DIVERGED, FAILED, FINISHED, UNFINISHED
-from bloxdb.measures import EPOCHS
+from bloxdb.errors import QueryError
 from bloxdb.salvage import Gap
 
 _TOLD = 10  # architectures that are named of all that lost the same
@@ -83,7 +84,7 @@ def _cut(session: Session) -> list[str]:
     return [f"{runs} epochs, without those after it"]
 
 
-def mend_lost(session: Session, is_lost: bool, gaps: Sequence[Gap]) -> list[str]:
+def mend_lost(session: Session, is_lost: bool, gaps: Sequence[Gap], unsure: Collection[int]) -> list[str]:
     """Let no run pass for whole of which epochs were lost: it has failed, and its message says which.
 
     Parameters
@@ -94,6 +95,9 @@ def mend_lost(session: Session, is_lost: bool, gaps: Sequence[Gap]) -> list[str]
         Whether any row of epochs was lost; if not, runs that lack some did so before.
     gaps
         Where rows of epochs could not be read.
+    unsure
+        Recipes of which nobody knows how many epochs their runs had; as of runs that diverged, those after
+        the last one may be lost, too.
 
     Returns
     -------
@@ -103,41 +107,71 @@ def mend_lost(session: Session, is_lost: bool, gaps: Sequence[Gap]) -> list[str]
     if not is_lost:
         return []
     there = select(func.count()).where(Epoch.run_id == Run.id).scalar_subquery()
-    query = select(Run.id, Run.arch_id, Run.status, Run.best_epoch, Recipe.epochs).join(Recipe)
-    ended = query.where(Run.status.in_((FINISHED, DIVERGED)), there < Recipe.epochs).order_by(Run.arch_id)
+    query = select(
+        Run.id, Run.arch_id, Run.status, Run.best_epoch, Run.recipe_id, Recipe.epochs, there.label("there")
+    ).join(Recipe)
+    query = query.where(or_(there < Recipe.epochs, Run.recipe_id.in_(unsure)))
+    ended = query.where(Run.status.in_((FINISHED, DIVERGED))).order_by(Run.arch_id)
     lost: dict[str, list[int]] = {}
     for run in session.execute(ended).all():
+        due = run.epochs if run.status == FINISHED else 0
+        if run.there >= run.epochs == due and not _may_follow(run.id, due, gaps):
+            continue
         known = set(session.scalars(select(Epoch.epoch).where(Epoch.run_id == run.id)))
-        last = run.epochs
-        if run.status == DIVERGED:  # nobody knows how many it had
-            if not any(_may_lack(run.id, gap) for gap in gaps):
-                continue
-            last = max(known, default=0) + 1
-        missing = _ranges(set(range(1, last + 1)) - known)
-        missing += " and later ones" if run.status == DIVERGED else ""
-        values: dict[str, str | None] = {
-            "status": FAILED,
-            "message": f"epochs {missing} were lost when the database was damaged",
-        }
+        last = max(known, default=0)
+        is_known = run.status == FINISHED and run.recipe_id not in unsure
+        gone = _Gone(
+            set(range(1, max(due, last) + 1)) - known,
+            None if is_known or not _may_follow(run.id, last, gaps) else max(due, last),
+        )
+        if not gone:
+            continue
+        values: dict[str, str | None] = {"status": FAILED, "message": gone.message()}
         if run.best_epoch not in known:
             values |= {"best_epoch": None, "val_top1": None}
         session.execute(update(Run).where(Run.id == run.id).values(values))
-        lost.setdefault(missing, []).append(run.arch_id)
-    return [f"epochs {missing} of {_named(archs)}" for missing, archs in lost.items()]
+        lost.setdefault(gone.named(), []).append(run.arch_id)
+    return [f"{epochs} of {_named(archs)}" for epochs, archs in lost.items()]
+
+
+@dataclass(frozen=True)
+class _Gone:
+    """Epochs that a run lacks, and after which one others may be lost that nobody knows of."""
+
+    lacking: set[int]
+    after: int | None
+
+    def __bool__(self) -> bool:
+        return bool(self.lacking) or self.after is not None
+
+    def named(self) -> str:
+        """What is lost."""
+        parts = [f"{self._word()} {_ranges(self.lacking)}"] if self.lacking else []
+        parts += [f"perhaps epochs after {self.after}"] if self.after is not None else []
+        return " and ".join(parts)
+
+    def message(self) -> str:
+        """What the run says of it."""
+        if not self.lacking:
+            return f"epochs after {self.after} may have been lost when the database was damaged"
+        were = "was" if self._word() == "epoch" else "were"
+        later = "" if self.after is None else f", and perhaps those after {self.after}"
+        return f"{self._word()} {_ranges(self.lacking)} {were} lost when the database was damaged{later}"
+
+    def _word(self) -> str:
+        return word_for(len(self.lacking), "epoch")
+
+
+def _may_follow(run_id: int, epoch: int, gaps: Sequence[Gap]) -> bool:
+    """Whether epochs of a run after one of its own may be among those that cannot be read."""
+    return any(gap.may_follow((run_id, epoch)) for gap in gaps)
 
 
 def _named(archs: list[int]) -> str:
     runs = counted(len(archs), "run, which has failed now", "runs, which have failed now")
     more = f" and {len(archs) - _TOLD:,} more" if len(archs) > _TOLD else ""
-    word = "architecture" if len(archs) == 1 else "architectures"
+    word = word_for(len(archs), "architecture")
     return f"{runs}: {word} {', '.join(map(str, archs[:_TOLD]))}{more}"
-
-
-def _may_lack(run_id: int, gap: Gap) -> bool:
-    """Whether rows of a run may be among those that could not be read."""
-    after, before = gap
-    is_after = after is None or run_id >= after[0]
-    return is_after and (before is None or run_id < before[0] or (run_id == before[0] and before[1] > 1))
 
 
 def _ranges(numbers: Iterable[int]) -> str:
@@ -149,47 +183,87 @@ def _ranges(numbers: Iterable[int]) -> str:
     return ", ".join(told)
 
 
-def stand_in_recipes(session: Session, source: sqlite3.Connection) -> list[str]:
-    """Recipes in place of those that cannot be read, so that their runs need not be lost.
+class StandIns:
+    """Recipes in place of those that are not there, so that their runs need not be lost.
 
     Parameters
     ----------
     session
-        The transaction that brings rows into the new database, which has the recipes that can be read.
+        The transaction that brings rows into the new database.
     source
-        The damaged file.
+        The damaged file, of which an index may have names that the table has no more.
 
-    Returns
-    -------
-    list of str
-        What is lost, a sentence a recipe.
+    Attributes
+    ----------
+    said
+        The recipes that were made, and how many epochs the name of each says; None if it does not.
+    unsure
+        Those of which nobody knows how many epochs their runs had, once `settle` has looked at the runs.
     """
-    names: dict[int, str] = {}
-    with suppress(sqlite3.DatabaseError):
-        names |= dict(source.execute("SELECT id, name FROM recipes ORDER BY name"))  # an index has both
-    wanted: set[int] = set(names)
-    for place in ("NOT INDEXED", "INDEXED BY ix_runs_recipe_id_seed_arch_id"):
-        with suppress(sqlite3.DatabaseError):
-            wanted |= {row[0] for row in source.execute(f"SELECT DISTINCT recipe_id FROM runs {place}")}  # noqa: S608
-    lost = []
-    for number in sorted(wanted - set(session.scalars(select(Recipe.id)))):
-        name = names.get(number, f"lost-{number}")
-        said = NAMED.fullmatch(name)
-        if said is None or int(said[2]) not in EPOCHS:
-            dataset, epochs = "unknown", _most_epochs(source, number)
-        else:
-            dataset, epochs = said[1], int(said[2])
-        session.add(Recipe(id=number, name=name, dataset=dataset, epochs=epochs))
-        lost.append(
-            f"the settings of recipe {name}, which is taken for {Counts(epochs=epochs)} of {dataset} now"
-        )
-    session.flush()
-    return lost
 
+    def __init__(self, session: Session, source: sqlite3.Connection) -> None:
+        self.said: dict[int, int | None] = {}
+        self.unsure: set[int] = set()
+        self._session = session
+        self._names: dict[int, str] = {}
+        for direction in ("ASC", "DESC"):  # from both ends up to damage; the index has both columns
+            with suppress(sqlite3.DatabaseError):
+                for number, name in source.execute(f"SELECT id, name FROM recipes ORDER BY name {direction}"):  # noqa: S608
+                    if isinstance(number, int) and isinstance(name, str):
+                        self._names[number] = name
 
-def _most_epochs(source: sqlite3.Connection, recipe_id: int) -> int:
-    """How many epochs runs of a recipe have, as far as they can be read; at least one."""
-    query = "SELECT max(epoch) FROM epochs WHERE run_id IN (SELECT id FROM runs WHERE recipe_id = ?)"
-    with suppress(sqlite3.DatabaseError):
-        return int(source.execute(query, (recipe_id,)).fetchone()[0] or 1)
-    return 1
+    def add_named(self) -> None:
+        """Make those that only the index has, of whatever runs."""
+        for number in sorted(self._names.keys() - set(self._session.scalars(select(Recipe.id)))):
+            self.add(number)
+
+    def add(self, number: int) -> None:
+        """Make one, as far as it is known before its runs are.
+
+        Parameters
+        ----------
+        number
+            What its runs have for it.
+        """
+        name = self._free_name(number)
+        dataset, self.said[number] = said_by(name) or ("unknown", None)
+        self._session.add(Recipe(id=number, name=name, dataset=dataset, epochs=self.said[number] or 1))
+        self._session.flush()
+
+    def _free_name(self, number: int) -> str:
+        """A name that a recipe may have, and that no other has."""
+        taken = set(self._session.scalars(select(Recipe.name)))
+        with suppress(QueryError):
+            name = new_name(self._names.get(number, ""))
+            if name not in taken:
+                return name
+        lost = (f"lost-{number}{more}" for more in ("", *(f"-{again}" for again in range(2, len(taken) + 3))))
+        return next(name for name in lost if name not in taken)
+
+    def settle(self) -> list[str]:
+        """Give each as many epochs as its runs have, once they are there, and no fewer than its name says.
+
+        An epoch without the one before it does not count: a damaged row may have any number.
+
+        Returns
+        -------
+        list of str
+            What is lost, a sentence a recipe.
+        """
+        lost = []
+        before = aliased(Epoch)
+        follows = select(before.epoch).where(before.run_id == Epoch.run_id, before.epoch == Epoch.epoch - 1)
+        for number, said in self.said.items():
+            found = select(func.max(Epoch.epoch)).join(Run, Run.id == Epoch.run_id)
+            found = found.where(Run.recipe_id == number, or_(Epoch.epoch == 1, follows.exists()))
+            highest = self._session.scalar(found) or 1
+            recipe = self._session.get_one(Recipe, number)
+            recipe.epochs = max(said or 1, highest)
+            if said is None or highest > said:
+                self.unsure.add(number)
+            lost.append(
+                f"the settings of recipe {recipe.name}, which is taken for {Counts(epochs=recipe.epochs)} of "
+                f"{recipe.dataset} now"
+            )
+        self._session.flush()
+        return lost

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import sqlite3
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, DateTime, Double, Integer, Table
+from sqlalchemy import Column, Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -28,14 +25,17 @@ from bloxdb.db.database import open
 from bloxdb.db.dialects import engines_of
 from bloxdb.db.schema import Device, Env, Epoch, Latency, Recipe, Run
 from bloxdb.errors import DatabaseError, DatabaseExistsError
-from bloxdb.mending import copy_anew, mend_lost, stand_in_recipes
+from bloxdb.fitting import problems_of
+from bloxdb.mending import StandIns, copy_anew, mend_lost
 from bloxdb.progress import Progress
-from bloxdb.salvage import DamagedIndex, DamagedTable, Gap, Key, Row, damaged_file, nothing_in
+from bloxdb.salvage import DamagedIndex, DamagedTable, Gap, Key, Row, damaged_file, in_order, nothing_in
 from bloxdb.writing import left_in, remove_left
 
+_EPOCHS_AT_LEAST = 256  # that are looked for where a recipe is lost; runs in use have 200
 _EPOCHS_A_PROBE = 32  # epochs between two places that are tried; a page has twice as many at the least
 _MOST_PROBES = 1_000_000  # places that are tried of a table of which nobody knows where its rows are
 _FAR = 40  # powers of two, so far beyond the last row that is read others are looked for
+_LAST_ROWID = 2**63 - 1
 _TOLD = 5  # places that are told one by one
 _TABLES: tuple[Table, ...] = tuple(
     model.__table__  # type: ignore[misc]
@@ -215,7 +215,10 @@ def repair(
                 copying.table(table)
             if not any(copying.is_there.values()):
                 raise nothing_in(damaged, copying.error)
-            report.lost += mend_lost(session, copying.has_lost["epochs"], copying.gaps["epochs"])
+            report.lost += copying.stand_ins.settle()
+            report.rows["recipes"] += len(copying.stand_ins.said)
+            unsure = copying.stand_ins.unsure
+            report.lost += mend_lost(session, copying.has_lost["epochs"], copying.gaps["epochs"], unsure)
             report.repaired += copy_anew(session)
     if progress is not None:
         progress(len(_TABLES), len(_TABLES), "done")
@@ -229,7 +232,7 @@ class _Copying:
     def __init__(self, source: sqlite3.Connection, session: Session, report: RepairReport) -> None:
         self._source = source
         self._report = report
-        self._session = session
+        self.stand_ins = StandIns(session, source)
         self._target: Any = session.connection().connection.driver_connection
         self._keys: dict[str, set[int]] = {"archs": set(range(space.NUM_ARCHS))}
         self.gaps: dict[str, list[Gap]] = {table.name: [] for table in _TABLES}
@@ -253,6 +256,7 @@ class _Copying:
         if not self.is_there[table.name]:
             self._lose(f"the table {table.name} is not there")
             self._keys[table.name], self.has_lost[table.name] = set(), True
+            self.gaps[table.name] = [Gap(None, None)]
             return
         fit = self._fitting(table, columns)
         reading = self._damaged(table, columns)
@@ -266,43 +270,45 @@ class _Copying:
         for change, count in self._changes.items():
             self._report.repaired.append(f"{counted(count, 'row')} of {table.name} {change}")
         self.has_lost[table.name] = bool(self.gaps[table.name] or self._problems)
-        if table is Recipe.__table__ and self.has_lost[table.name]:
-            self._report.lost += stand_in_recipes(self._session, self._source)
+        if table is Recipe.__table__:
+            self.stand_ins.add_named()
         if table.name in _PARENTS:
             query = f"SELECT {columns[0].name} FROM {table.name}"  # noqa: S608
             self._keys[table.name] = {row[0] for row in self._target.execute(query)}
 
     def _fitting(self, table: Table, columns: list[Column[Any]]) -> Callable[[Row], Row | None]:
         """What makes of a row one that a database may have; None where that cannot be."""
-        kinds = [_types_of(column) for column in columns]
-        reads = [_reader_of(column) for column in columns]
+        problems = [problems_of(column) for column in columns]
         parents = {
-            at: (key.column.table.name, self._keys[key.column.table.name])
-            for at, column in enumerate(columns)
-            for key in column.foreign_keys
+            at: key.column.table.name for at, column in enumerate(columns) for key in column.foreign_keys
         }
 
         def fit(row: Row) -> Row | None:
             values = list(row)
+            absent: list[int] = []  # a recipe that is not there
             for at, column in enumerate(columns):
-                value, problem = values[at], ""
-                if value is None:
-                    problem = "" if column.nullable else f"had no {column.name}"
-                elif not isinstance(value, kinds[at]) or value != value or value in (math.inf, -math.inf):
-                    problem = f"had something else for {column.name}"
-                elif not reads[at](value):
-                    problem = f"had a {column.name} that cannot be read"
-                elif at in parents and value not in parents[at][1]:
-                    problem = f"referred to {parents[at][0]} that are not there"
+                problem = problems[at](values[at])
+                if at in parents and not problem and not self._has(parents[at], values[at]):
+                    if parents[at] == Recipe.__tablename__:
+                        absent.append(values[at])
+                    else:
+                        problem = f"referred to {parents[at]} that are not there"
                 if problem and not column.nullable:
                     self._problems[problem] = self._problems.get(problem, 0) + 1
                     return None
                 if problem:
                     self._changes[problem] = self._changes.get(problem, 0) + 1
                     values[at] = None
+            for number in absent:
+                self.stand_ins.add(number)
+                self._keys[Recipe.__tablename__].add(number)
             return tuple(values)
 
         return fit
+
+    def _has(self, table: str, key: int | None) -> bool:
+        """Whether there is the row that a key refers to, or none is meant."""
+        return key is None or key in self._keys[table]
 
     def _write(self, table: Table, columns: list[Column[Any]], rows: list[Row]) -> int:
         names = ", ".join(column.name for column in columns)
@@ -333,9 +339,12 @@ class _Copying:
     def _epochs_between(self, after: Key | None, before: Key | None) -> Iterator[Key]:
         """Places of epochs: one in each so many of each run, fewer than a page has."""
         runs = sorted(self._keys["runs"])
-        first = 0 if after is None else bisect_left(runs, after[0])
-        last = len(runs) if before is None else bisect_right(runs, before[0])
+        first = 0 if after is None else bisect_left(runs, in_order(after[:1]), key=_run_in_order)
+        last = len(runs) if before is None else bisect_right(runs, in_order(before[:1]), key=_run_in_order)
         (most,) = self._target.execute("SELECT max(epochs) FROM recipes").fetchone()
+        if self.stand_ins.said:
+            (seen,) = self._target.execute("SELECT max(epoch) FROM epochs").fetchone()
+            most = max(most, seen or 0, _EPOCHS_AT_LEAST)
         for run_id in runs[first:last]:
             for epoch in range(1, (most or 0) + 1, _EPOCHS_A_PROBE):
                 yield run_id, epoch
@@ -355,7 +364,7 @@ class _Copying:
         for query in asked:
             with suppress(sqlite3.DatabaseError):
                 found += [row[0] for row in self._source.execute(query) if isinstance(row[0], int)]
-        return max(found)
+        return min(max(found), _LAST_ROWID)
 
     def _read_indices(
         self, table: Table, columns: list[Column[Any]], fit: Callable[[Row], Row | None]
@@ -413,24 +422,5 @@ class _Copying:
         self._report.lost.append(sentence)
 
 
-def _reader_of(column: Column[Any]) -> Callable[[Any], bool]:
-    """What tells whether a text is one of a column: of dates and of JSON not each is."""
-    if isinstance(column.type, DateTime | JSON):
-        read = datetime.fromisoformat if isinstance(column.type, DateTime) else json.loads
-        return lambda text: _is_read(read, text)
-    return lambda text: True
-
-
-def _is_read(read: Callable[[str], Any], text: str) -> bool:
-    try:
-        read(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _types_of(column: Column[Any]) -> tuple[type, ...]:
-    """What SQLite's driver gives for the values of a column."""
-    if isinstance(column.type, Integer | BigInteger | Boolean):
-        return (int,)
-    return (int, float) if isinstance(column.type, Double) else (str,)
+def _run_in_order(run_id: int) -> list[tuple[int, Any]]:
+    return in_order((run_id,))

@@ -32,6 +32,25 @@ class Gap(NamedTuple):
     after: Key | None
     before: Key | None
 
+    def may_follow(self, key: Key) -> bool:
+        """Whether rows just after a key, which is read or is before all rows, may be among those."""
+        is_after = self.after is None or in_order(self.after) <= in_order(key)
+        return is_after and (self.before is None or in_order(key) < in_order(self.before))
+
+
+def in_order(key: Key) -> list[tuple[int, Any]]:
+    """What sorts keys as SQLite does, whatever a damaged file has in them: numbers, texts, then bytes."""
+    return [
+        (0, 0)
+        if value is None
+        else (1, value)
+        if isinstance(value, int | float)
+        else (2, value.encode(errors="surrogatepass"))
+        if isinstance(value, str)
+        else (3, value)
+        for value in key
+    ]
+
 
 @contextmanager
 def damaged_file(path: Path, scratch: Path) -> Iterator[sqlite3.Connection]:
@@ -170,9 +189,9 @@ class DamagedTable:
     def _between(self, after: Key | None, before: Key | None) -> Iterator[list[Row]]:
         """Rows between two keys beyond which there is damage, from wherever a place is readable."""
         for probe in self._probes(after, before):
-            if after is not None and probe <= after:
+            if after is not None and in_order(probe) <= in_order(after):
                 continue
-            if before is not None and probe >= before:
+            if before is not None and in_order(probe) >= in_order(before):
                 break
             yield from self._scan((">=", probe), ("<", before))
             is_damaged, first, last = self._is_damaged, self._first, self._last

@@ -36,6 +36,7 @@ HELD_BY = {
     "bloxdb/draw/palette.py": "tests/draw/test_networks.py",
     "bloxdb/draw/svg.py": "tests/draw/test_output.py",
     "bloxdb/fields.py": "tests/test_lookups.py",
+    "bloxdb/fitting.py": "tests/test_cut_off.py",
     "bloxdb/labels.py": "tests/web/test_answers.py",
     "bloxdb/mending.py": "tests/test_cut_off.py",
     "bloxdb/plot/axes.py": "tests/plot/test_arguments.py",

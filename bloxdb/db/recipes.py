@@ -16,9 +16,7 @@ from bloxdb.settings import settings
 LONGEST_NAME = 200
 """How many characters the columns of names have room for."""
 
-NAMED = re.compile(r"(.+?)-(\d{1,5})(?:-.*)?")
-"""What the name of a recipe says where nobody chose it: DATASET-EPOCHS, and whatever follows."""
-
+_NAMED = re.compile(r"(.+?)-(\d{1,5})(?:-.*)?")
 _LONGEST_DIGEST = 64  # as its column
 
 ALL_RECIPES = "*"
@@ -175,6 +173,30 @@ def new_name(name: str) -> str:
             "another, such as 'cifar100-200'"
         )
     return str(name)
+
+
+def said_by(name: str) -> tuple[str, int] | None:
+    """What the name of a recipe says where nobody chose it: DATASET-EPOCHS, and whatever follows.
+
+    Parameters
+    ----------
+    name
+        The name.
+
+    Returns
+    -------
+    tuple of str and int, or None
+        A data set that is known by name, and a number of epochs that there can be; None if it says nothing.
+
+    Examples
+    --------
+    >>> said_by("cifar100-200-cutout"), said_by("exp-2")
+    (('cifar100', 200), None)
+    """
+    found = _NAMED.fullmatch(name)
+    if found is None or found[1] not in DATASETS or int(found[2]) not in EPOCHS:
+        return None
+    return found[1], int(found[2])
 
 
 def differing(ours: Mapping[str, Any] | None, theirs: Mapping[str, Any] | None) -> str:

@@ -18,7 +18,7 @@ from bloxdb import space
 from bloxdb.codecs.header import MAX_EPOCHS
 from bloxdb.counts import Counts, counted
 from bloxdb.db.epochs import EpochWriter
-from bloxdb.db.recipes import DATASETS, NAMED, RELEASED, Images, RecipeFacts
+from bloxdb.db.recipes import DATASETS, RELEASED, Images, RecipeFacts, said_by
 from bloxdb.db.references import Environments, recipe_for
 from bloxdb.db.schema import Recipe, Run
 from bloxdb.db.statuses import DIVERGED, FINISHED
@@ -207,10 +207,8 @@ class ResultsImporter:
         known = self.session.scalar(select(Recipe).where(Recipe.name == name))
         if known is not None:
             return _Meant(name, known.dataset, known.epochs, seed, config=known.config, digest=known.digest)
-        found = NAMED.fullmatch(name)
-        if found is None or found[1] not in DATASETS:
-            return _Meant(name, RELEASED, None, seed, is_guess=True)
-        return _Meant(name, found[1], int(found[2]), seed, is_guess=True)
+        dataset, epochs = said_by(name) or (RELEASED, None)
+        return _Meant(name, dataset, epochs, seed, is_guess=True)
 
     def _recipe(self, file: ResultsFile, meant: _Meant) -> Recipe:
         """The recipe of a file's runs, with as many epochs as those have that went to their end."""

@@ -1,0 +1,69 @@
+"""What a value of a damaged database must be to go into another one."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Boolean, Column, DateTime, Double, Integer
+
+from bloxdb.db.schema import Epoch, Recipe
+from bloxdb.measures import EPOCHS
+
+_NUMBERS: dict[Any, range] = {
+    Recipe.__table__.c.epochs: range(EPOCHS.stop),
+    Epoch.__table__.c.epoch: EPOCHS,
+}
+"""What there can be of numbers up to which a repair counts. Add yours here."""
+
+
+def problems_of(column: Column[Any]) -> Callable[[Any], str]:
+    """What tells why a value has no place in a column.
+
+    Parameters
+    ----------
+    column
+        The column.
+
+    Returns
+    -------
+    callable
+        Gives a phrase for a value as SQLite's driver has it; an empty one where it has its place.
+    """
+    kinds = _types_of(column)
+    read: Callable[[str], Any] = json.loads
+    if isinstance(column.type, DateTime):
+        read = datetime.fromisoformat
+    is_read = isinstance(column.type, DateTime | JSON)  # of dates and of JSON not each text is one
+    numbers = _NUMBERS.get(column)
+
+    def problem(value: Any) -> str:
+        if value is None:
+            return "" if column.nullable else f"had no {column.name}"
+        if not isinstance(value, kinds) or value != value or value in (math.inf, -math.inf):
+            return f"had something else for {column.name}"
+        if numbers is not None and value not in numbers:
+            return f"had a {column.name} that there cannot be"
+        if is_read and not _is_read(read, value):
+            return f"had a {column.name} that cannot be read"
+        return ""
+
+    return problem
+
+
+def _is_read(read: Callable[[str], Any], text: Any) -> bool:
+    try:
+        read(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _types_of(column: Column[Any]) -> tuple[type, ...]:
+    """What SQLite's driver gives for the values of a column."""
+    if isinstance(column.type, Integer | BigInteger | Boolean):
+        return (int,)
+    return (int, float) if isinstance(column.type, Double) else (str,)
