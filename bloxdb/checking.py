@@ -113,7 +113,7 @@ def check(
         url = locate(path_or_url)
         path = path_of(url)
         name = str(path or hidden(url))
-        pages = None if path is None else pages_of(path.resolve())
+        pages = None if path is None else pages_of(path)
         told = f"the file cannot be read at all: {error}"
         if pages is not None and pages.is_cut_off:
             told = f"the file was cut off: {pages}; `bloxdb check --repair` saves what can be read"
@@ -143,7 +143,7 @@ def _findings(db: Database, progress: Progress | None) -> Iterator[Finding]:
 
 def _of_file(db: Database) -> Iterator[Finding]:
     """What the engine itself finds, one sentence a line of its."""
-    pages = None if db.path is None else pages_of(db.path.resolve())
+    pages = None if db.path is None else pages_of(db.path)
     if pages is not None and pages.is_cut_off:  # within the last page, where SQLite reads zeros
         yield Finding(DAMAGE, f"the file was cut off: {pages}")
     if db.engines.INTEGRITY:

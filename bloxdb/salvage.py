@@ -9,8 +9,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bloxdb.db.access import beside, pages_of, refusal
-from bloxdb.db.waiting import BUSY_MS, is_busy
+from bloxdb.db.access import beside, in_one_state, pages_of, refusal
+from bloxdb.db.waiting import is_busy
 from bloxdb.errors import DatabaseError
 from bloxdb.writing import workspace
 
@@ -56,8 +56,8 @@ def in_order(key: Key) -> list[tuple[int, Any]]:
 def damaged_file(path: Path, scratch: Path) -> Iterator[sqlite3.Connection]:
     """A damaged file, of which one state is read, and nothing is changed but what SQLite recovers.
 
-    It is opened for writing where that may be, so that SQLite uses its journal first. Of a file that was cut
-    off within a page the rest of that page is taken for damaged: SQLite would read zeros there.
+    Of a file that was cut off within a page the rest of that page is taken for damaged: SQLite would read
+    zeros there.
 
     Parameters
     ----------
@@ -76,10 +76,8 @@ def damaged_file(path: Path, scratch: Path) -> Iterator[sqlite3.Connection]:
     DatabaseError
         It is locked, or SQLite finds no database in it.
     """
-    real = path.resolve()
-    mode = "rw" if os.access(real, os.W_OK) and os.access(real.parent, os.W_OK) else "ro"
-    with closing(_opened(f"{real.as_uri()}?mode={mode}", path)) as source:
-        pages = pages_of(real)
+    with closing(_opened(path, path)) as source:
+        pages = pages_of(path)
         if pages is None or not (pages.rest and pages.is_cut_off):
             yield source
             return
@@ -88,24 +86,18 @@ def damaged_file(path: Path, scratch: Path) -> Iterator[sqlite3.Connection]:
             with closing(sqlite3.connect(copy)) as whole:
                 source.backup(whole)
             os.truncate(copy, pages.there * pages.size)
-            with closing(_opened(f"{copy.as_uri()}?mode=rw", path)) as cut:
+            with closing(_opened(copy, path)) as cut:
                 yield cut
 
 
-def _opened(uri: str, path: Path) -> sqlite3.Connection:
-    source = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_MS / 1000)
-    source.text_factory = _text
+def _opened(place: Path, path: Path) -> sqlite3.Connection:
     try:
-        source.execute("PRAGMA query_only = ON")
-        source.execute("PRAGMA writable_schema = ON")  # else SQLite opens no file that lacks pages
-        source.execute("BEGIN")
-        source.execute("PRAGMA page_count").fetchone()
-        source.execute("PRAGMA schema_version").fetchone()
+        source = in_one_state(place)
     except sqlite3.Error as error:
-        source.close()
         if is_busy(error):
             raise DatabaseError(refusal(error, path)) from error
         raise nothing_in(path, error) from error
+    source.text_factory = _text
     return source
 
 
@@ -119,7 +111,7 @@ def nothing_in(path: Path, error: object) -> DatabaseError:
     error
         What shows that.
     """
-    pages = pages_of(path.resolve())
+    pages = pages_of(path)
     if pages is not None and pages.is_cut_off:
         told = f"it was cut off, and {pages}; take a backup"
     elif error is None:

@@ -22,6 +22,9 @@ from bloxdb.db.waiting import BUSY_MS, is_busy
 from bloxdb.errors import DatabaseError, DatabaseExistsError
 from bloxdb.writing import appearing, made
 
+WRITING = "mode=rw"
+"""How a file is opened by those who may write it, and readers among them: it has to be there."""
+
 READ_ONLY = "mode=ro&readonly_shm=1"
 """How a file is opened by those who may not write it: locks are taken, and nothing is made beside it."""
 
@@ -42,6 +45,11 @@ def is_writable(path: Path) -> bool:
     """Whether SQLite can write a file, for which it needs to make others beside it."""
     real = path.resolve()
     return os.access(real, os.W_OK) and os.access(real.parent, os.W_OK)
+
+
+def uri_of(path: Path, how: str) -> str:
+    """What SQLite is told to open a file as: `WRITING`, `READ_ONLY` or `UNCHANGING`."""
+    return f"{path.as_uri()}?{how}"
 
 
 def is_on_read_only_medium(path: Path | None) -> bool:
@@ -66,7 +74,7 @@ def has_wal(path: Path) -> bool:
 
 
 class Pages(NamedTuple):
-    """The pages of a file in rest.
+    """The pages of a file.
 
     Attributes
     ----------
@@ -93,11 +101,54 @@ class Pages(NamedTuple):
         return f"it has {self.there:,} of {counted(self.due, 'page')}{part}"
 
 
-def pages_of(path: Path) -> Pages | None:
-    """The pages of a file that nobody writes: https://www.sqlite.org/fileformat2.html, bytes 16 and 28.
+def in_one_state(path: Path) -> sqlite3.Connection:
+    """A connection that reads one state of a file, be it damaged; until it is closed nobody writes its pages.
 
-    None where the header does not say it, or where a WAL has the newest pages.
+    It is opened for writing where that may be, so that SQLite uses its journal first.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Raises
+    ------
+    sqlite3.Error
+        It is locked, or SQLite finds no database in it.
     """
+    how = WRITING if is_writable(path) else READ_ONLY
+    uri = uri_of(path.resolve(), how)
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_MS / 1000)
+    try:
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("PRAGMA writable_schema = ON")  # else SQLite opens no file that lacks pages
+        connection.execute("BEGIN")
+        connection.execute("PRAGMA page_count").fetchone()
+        connection.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def pages_of(path: Path) -> Pages | None:
+    """The pages of a file while nobody writes them: https://www.sqlite.org/fileformat2.html, bytes 16 and 28.
+
+    Whoever writes has the header ahead of the file, so that it is asked under SQLite's own lock. None where
+    that is not to be had, where the header does not say it, or where a WAL has the newest pages.
+    """
+    real = path.resolve()
+    if is_on_read_only_medium(real):
+        return _pages_now(real)
+    try:
+        with closing(in_one_state(real)):
+            return _pages_now(real)
+    except sqlite3.Error as error:
+        is_damage = kind_of(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+        return _pages_now(real) if is_damage else None  # SQLite lets nobody write what it cannot read
+
+
+def _pages_now(path: Path) -> Pages | None:
     header = _header(path)
     if len(header) < _HEADER or header[24:28] != header[92:96] or has_content(beside(path, "-wal")):
         return None
@@ -113,7 +164,7 @@ def _header(path: Path) -> bytes:
 
     They are read through a file that SQLite has open: closing another one would end this process' locks.
     """
-    with closing(sqlite3.connect(f"{path.as_uri()}?{UNCHANGING}", uri=True)):
+    with closing(sqlite3.connect(uri_of(path, UNCHANGING), uri=True)):
         wanted = path.stat()
         for found in Path("/dev/fd").iterdir():
             with suppress(OSError):  # the one of the list itself is closed by now

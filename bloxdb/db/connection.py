@@ -238,7 +238,7 @@ def _connect(
         path.touch()  # SQLite alone would give it another mode than the umask says
     if is_new or not read_only or access.is_writable(path):
         # who reads, too: whoever closes a database last removes its WAL, if he may write
-        connection = _opened(path, "mode=rw")
+        connection = _opened(path, access.WRITING)
     else:
         connection = _opened_for_reading(path)
     connection.is_new = is_new
@@ -275,7 +275,7 @@ def _bring_in(path: Path) -> bool:
 
     Whoever has the file to himself needs none. True if there is no WAL any more.
     """
-    with suppress(sqlite3.Error), closing(_opened(path, "mode=rw")) as connection:
+    with suppress(sqlite3.Error), closing(_opened(path, access.WRITING)) as connection:
         connection.execute("PRAGMA busy_timeout = 0")
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         return bool(connection.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",))
@@ -284,7 +284,7 @@ def _bring_in(path: Path) -> bool:
 
 def _opened(path: Path, mode: str) -> forking.Connection:
     connection = sqlite3.connect(
-        f"{path.as_uri()}?{mode}",
+        access.uri_of(path, mode),
         uri=True,
         isolation_level=None,
         timeout=BUSY_MS / 1000,
@@ -345,7 +345,7 @@ def application_id(path: Path) -> int | None:
     seen half-written, by a process that writes now or that was killed as it did. It is None then: whether the
     file is whole shows when it is opened for reading.
     """
-    with closing(sqlite3.connect(f"{path.as_uri()}?{access.UNCHANGING}", uri=True)) as connection:
+    with closing(sqlite3.connect(access.uri_of(path, access.UNCHANGING), uri=True)) as connection:
         try:
             return int(connection.execute("PRAGMA application_id").fetchone()[0])
         except sqlite3.DatabaseError as error:

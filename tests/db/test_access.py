@@ -19,6 +19,7 @@ import pytest
 from sqlalchemy import select
 
 import bloxdb
+from bloxdb.db import access
 from bloxdb.db.access import refusal
 from tests.db.programs import needs_two_users, run, shared_folder, start, wait_for_line, whole
 
@@ -294,3 +295,37 @@ def test_a_program_of_asyncio_works(tiny_db: bloxdb.Database) -> None:
         return list(await asyncio.gather(*map(ask, range(3 * MANY))))
 
     assert asyncio.run(main()) == [number + 40 for number in range(3 * MANY)]
+
+
+GROW = """
+import sqlite3, sys, time
+with sqlite3.connect(sys.argv[1], isolation_level=None) as connection:
+    connection.execute("PRAGMA journal_mode = DELETE")
+    connection.execute("PRAGMA synchronous = EXTRA")
+    print("ready", flush=True)
+    for _ in range(200):
+        connection.execute("INSERT INTO grown VALUES (zeroblob(200000))")
+        time.sleep(0.005)
+"""
+
+
+def test_a_file_that_another_process_lets_grow_is_never_said_to_be_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "grown.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE grown (x)")
+    writer = subprocess.Popen(
+        [sys.executable, "-c", GROW, str(path)], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
+    )
+    try:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        seen = set()
+        while writer.poll() is None:
+            pages = access.pages_of(path)
+            assert pages is not None
+            assert not pages.is_cut_off, str(pages)
+            seen.add(pages.due)
+        assert len(seen) > 3
+    finally:
+        writer.kill()
+        writer.communicate()
