@@ -17,9 +17,8 @@ import torch
 
 from bloxdb.checkpoints import checkpoints_folder, remove_ended
 from bloxdb.db.database import open
-from bloxdb.db.disks import check_alone
 from bloxdb.errors import BloxError, QueryError, TrainingError
-from bloxdb.runs.queue import living_workers
+from bloxdb.runs.queue import check_workers
 
 from .checkpoint import check_folder
 from .devices import Place, kind_named, threads_for
@@ -77,8 +76,7 @@ def train(
         replace(place, threads=place.threads or threads, workers=shared[place.device]) for place in where
     ]
     with open(job.db, current=False) as db:
-        if db.path is not None:
-            check_alone(db.path, len(where), living_workers(db, intervals=job.intervals))
+        check_workers(db, len(where), intervals=job.intervals)
         queue = prepare(db, job, data)
         check_folder(job.checkpoints)
         if db.path is not None and job.checkpoints == checkpoints_folder(db):  # it is nobody else's

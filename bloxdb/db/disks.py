@@ -43,6 +43,7 @@ SHARED = {
 _UNKNOWN = ("9p", "fuse", "fuseblk", "virtiofs")  # and all that begin with "fuse."
 _ESCAPE = re.compile(rb"\\([0-7]{3})")
 _ENOUGH = 10  # fields of a line
+_TOLD = 3  # workers that are named
 
 
 _ONE = "where SQLite's locks cannot be relied on: only one process may write it"
@@ -152,7 +153,7 @@ def warning_for(path: Path, disk: Disk) -> str | None:
     return None
 
 
-def check_alone(path: Path, workers: int, others: Sequence[str] = ()) -> None:
+def check_alone(path: Path, workers: int, others: Sequence[str] = (), *, dead_after: float = 0.0) -> None:
     """Refuse several workers on a disk that machines share, before they lose each other's rows there.
 
     Parameters
@@ -163,6 +164,8 @@ def check_alone(path: Path, workers: int, others: Sequence[str] = ()) -> None:
         How many there are to be.
     others
         Those that write it already.
+    dead_after
+        Seconds without a sign of life after which those count as dead.
 
     Raises
     ------
@@ -172,5 +175,12 @@ def check_alone(path: Path, workers: int, others: Sequence[str] = ()) -> None:
     kind = disk_of(path).shared
     if kind is None or (workers <= 1 and not others):
         return
-    who = f"{others[0]} trains into it" if others else counted(workers, "worker is to", "workers are to")
-    raise DatabaseError(f"{path} is on {kind}, {_ONE}, and {who}. {_INSTEAD}")
+    who, wait = counted(workers, "worker is to", "workers are to"), ""
+    if others:
+        more = f" and {len(others) - _TOLD:,} more" if len(others) > _TOLD else ""
+        who = f"{', '.join(others[:_TOLD])}{more} {'train' if others[1:] else 'trains'} into it"
+        wait = (
+            f" Whoever was killed counts as dead after {dead_after:g} s without a sign of life "
+            "(`--dead-after`): wait so long, and the same command goes on, as where a job was requeued."
+        )
+    raise DatabaseError(f"{path} is on {kind}, {_ONE}, and {who}.{wait} {_INSTEAD}")

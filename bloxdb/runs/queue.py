@@ -17,6 +17,7 @@ from bloxdb.arguments import integer, text
 from bloxdb.counts import Report, counted
 from bloxdb.db.database import Database, opened
 from bloxdb.db.dialects import utc_now
+from bloxdb.db.disks import check_alone, disk_of
 from bloxdb.db.recipes import RecipeFacts
 from bloxdb.db.references import added_once, known_environment, recipe_for
 from bloxdb.db.schema import Run
@@ -150,6 +151,8 @@ class RunQueue:
         ------
         QueryError
             The worker's name is no text, or of spaces only, or there is no such environment.
+        DatabaseError
+            The file is on a disk that machines share, and another process trains into it.
         """
         worker = text(worker_name() if worker in (None, "") else worker, "a worker's name", filled=True)
         intervals = intervals or Intervals()
@@ -158,6 +161,7 @@ class RunQueue:
         signs = _signs_of_life(intervals)
         while chunk := self._next_chunk():
             with self.db.transaction() as session:
+                _check_alone(self.db, session, intervals)
                 found = self._unfinished(session, chunk, signs)
                 if not found:
                     self._chunks.pop(0)
@@ -235,13 +239,41 @@ def _is_trained(row: Any) -> bool:
     return not row.ahead if known is None else known
 
 
-def living_workers(db: Database, *, intervals: Intervals) -> list[str]:
-    """Who trains runs of a database just now, whichever runs they are, and may live.
+def check_workers(db: Database, workers: int, *, intervals: Intervals) -> None:
+    """Refuse workers on a disk that machines share beside one another, or beside one that may live.
+
+    `RunQueue.claim` asks it again, as it takes a run: two that begin together see each other only then.
 
     Parameters
     ----------
     db
         The database.
+    workers
+        How many there are to be here.
+    intervals
+        After how long without a sign of life a worker counts as dead.
+
+    Raises
+    ------
+    DatabaseError
+        There would be more than one, on such a disk.
+    """
+    _check_alone(db, db.reader, intervals, workers)
+
+
+def _check_alone(db: Database, session: Session, intervals: Intervals, workers: int = 1) -> None:
+    if db.path is not None and disk_of(db.path).shared:
+        others = living_workers(session, intervals=intervals)
+        check_alone(db.path, workers, others, dead_after=intervals.dead_after)
+
+
+def living_workers(session: Session, *, intervals: Intervals) -> list[str]:
+    """Who trains runs of a database just now, whichever runs they are, and may live, but for this process.
+
+    Parameters
+    ----------
+    session
+        To ask for them.
     intervals
         After how long without a sign of life a worker counts as dead.
 
@@ -251,4 +283,5 @@ def living_workers(db: Database, *, intervals: Intervals) -> list[str]:
         The workers, as people read them.
     """
     query = select(Run.status, Run.worker, *_signs_of_life(intervals)).where(Run.status == RUNNING)
-    return sorted(shown(row.worker or "") for row in db.reader.execute(query).all() if _is_trained(row))
+    found = [row for row in session.execute(query).all() if not is_held(row.worker or "")]
+    return sorted({shown(row.worker or "") for row in found if _is_trained(row)})
