@@ -189,7 +189,8 @@ def storable(text: str) -> str:
 def spelled(value: object, most: int = 100) -> str:
     """A value of whatever type as a message has it.
 
-    Python refuses to write thousands of digits, and lists within a thousand others; an array has lines.
+    Python refuses to write thousands of digits, and lists within a thousand others; an array has lines, and a
+    class of somebody's may fail to show itself.
 
     Parameters
     ----------
@@ -209,5 +210,7 @@ def spelled(value: object, most: int = 100) -> str:
         return " ".join(line.strip() for line in repr(value).splitlines())[:most]
     except RecursionError:
         return f"a {type(value).__name__} with very many others within one another"
-    except ValueError:  # of thousands of digits, somewhere in it
-        return f"a {type(value).__name__} with a number of thousands of digits"
+    except Exception as error:  # of whatever kind: a class of somebody's shows itself
+        if isinstance(error, ValueError) and "integer string conversion" in str(error):
+            return f"a {type(value).__name__} with a number of thousands of digits"
+        return f"a {type(value).__name__} that cannot be shown"

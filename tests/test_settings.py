@@ -146,6 +146,16 @@ def test_settings_of_parquet_have_as_many_levels(levels: int, db: Database, tmp_
         bloxdb.import_parquet(folder, db)
 
 
+class Shy:
+    """Something of somebody's that cannot be shown."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __repr__(self) -> str:
+        raise self.error
+
+
 @pytest.mark.parametrize(
     ("value", "told"),
     [
@@ -155,8 +165,11 @@ def test_settings_of_parquet_have_as_many_levels(levels: int, db: Database, tmp_
         ("x" * 200, "'" + "x" * 99),
         (np.eye(2), "array([[1., 0.], [0., 1.]])"),
         (pd.Series([3]), "0    3 dtype: int64"),
+        (Shy(ValueError("I have no name")), "a Shy that cannot be shown"),
+        ([Shy(TypeError("nor I"))], "a list that cannot be shown"),
+        (Shy(KeyError()), "a Shy that cannot be shown"),
     ],
-    ids=range(6),
+    ids=range(9),
 )
 def test_any_value_can_be_shown(value: Any, told: str) -> None:
     assert spelled(value) == told

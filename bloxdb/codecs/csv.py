@@ -20,7 +20,7 @@ from bloxdb.codecs.columns import COLUMNS, MEASURED, Kind, is_list, measure_of
 from bloxdb.codecs.header import Header
 from bloxdb.codecs.rows import FastRows
 from bloxdb.codecs.table import Table
-from bloxdb.codecs.values import TOO_MANY_DIGITS, check_size, column_of, read_columns
+from bloxdb.codecs.values import TOO_MANY_DIGITS, check_size, column_of, read_columns, whole_number
 from bloxdb.counts import counted
 from bloxdb.errors import BloxFormatError
 from bloxdb.files import new_array, rest_of
@@ -38,9 +38,6 @@ _NUMBER = r"-?(?:[0-9]{1,400}(?:\.[0-9]{1,1100})?(?:e[+-]?[0-9]{1,4})?|inf|nan)"
 _FLOAT = re.compile(_NUMBER)
 _FLOATS = re.compile(rf"\[{_NUMBER}(?:, {_NUMBER})*\]")
 _WHOLE = re.compile(r"[0-9]+")
-_DIGITS_AT_MOST = (
-    38  # as many as 16 bytes have, which is what a pickle may say: whoever refuses one can show it
-)
 _SURELY_64_BITS = 18  # digits
 _ZERO = ord("0")
 _VECTOR = np.frombuffer(str([[[0], [0] * (len(FIELDS) - 1)]] * STAGES).encode(), dtype=np.uint8)
@@ -173,9 +170,10 @@ def _parse(name: str, field: str, row: int) -> Any:
     if kind in (Kind.HASH, Kind.TEXT):
         return field
     if kind is Kind.INT and _WHOLE.fullmatch(field):
-        if len(field) > _DIGITS_AT_MOST:
+        number = whole_number(field)
+        if number is None:
             raise BloxFormatError(TOO_MANY_DIGITS, row=row, column=name)
-        return int(field)
+        return number
     if kind is Kind.ARCH and _ARCH.fullmatch(field):
         try:
             return json.loads(field)

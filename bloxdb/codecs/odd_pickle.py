@@ -16,13 +16,12 @@ import numpy as np
 from bloxdb.codecs.columns import COLUMNS, MEASURED
 from bloxdb.codecs.header import Header
 from bloxdb.codecs.opcodes import Data, Machine, goes_on, pushing, steps, unsigned
-from bloxdb.codecs.values import TOO_MANY_DIGITS, Unfolding, check_size, column_of
+from bloxdb.codecs.values import TOO_MANY_DIGITS, Unfolding, check_size, column_of, whole_number
 from bloxdb.counts import counted
 from bloxdb.errors import BloxFormatError
 from bloxdb.measures import Array
 
 _TORCH_VERSION = "torch.torch_version.TorchVersion"
-_DIGITS_AT_MOST = 32  # of a whole number that is spelt
 _SCALAR = "numpy._core.multiarray.scalar"
 _MAKERS = (  # functions whose first argument is the class that is meant
     *("numpy._core.multiarray._reconstruct", "copyreg._reconstructor"),
@@ -191,9 +190,10 @@ class _Odd(Machine):
 
     def whole(self, line: Data) -> None:
         """INT: how Python 2 told numbers of more than four bytes."""
-        if len(line) > _DIGITS_AT_MOST:
+        number = whole_number(bytes(line))
+        if number is None:
             raise self.error(TOO_MANY_DIGITS)
-        self.push(int(bytes(line)))
+        self.push(number)
 
 
 _ORDERS = [("<",), (">",), ("|",), ("=",)]

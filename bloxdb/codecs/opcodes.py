@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from bloxdb.codecs.values import INTEGER_AT_MOST
 from bloxdb.counts import counted
 from bloxdb.errors import BloxFormatError
 
@@ -30,9 +31,6 @@ MARKS_AT_MOST = 32
 
 STACK_AT_MOST = 10_000
 """Values that wait: a pickler fills lists and dicts with a thousand entries at once."""
-
-INTEGER_AT_MOST = 16
-"""Bytes of a whole number: twice those that a database holds, so that whoever refuses one can show it."""
 
 
 def goes_on(left: int) -> str:

@@ -18,13 +18,37 @@ from bloxdb.measures import NOT_MEASURED, Array, check
 from bloxdb.space.cells import FIELDS, LIMITS, NUM_ARCHS, STAGES, parse
 from bloxdb.space.keys import DIGEST_SIZE
 
+INTEGER_AT_MOST = 16
+"""Bytes of a whole number: twice those that a database holds, so that whoever refuses one can show it."""
+
 TOO_MANY_DIGITS = "a whole number of so many digits does not belong here"
 """What is said of a number that is too long to be shown."""
 
 
+_BITS = 8 * INTEGER_AT_MOST - 1  # beside the sign
+_DIGITS = len(f"-{2**_BITS}\n")  # of the longest one, with a sign and the end of its line
 _WORTH_THREADS = 100_000  # values of a column
 _HEX_DIGITS = frozenset("0123456789abcdef")
 _LISTS_WITHIN = {Kind.ARCH: 3}  # stages, nodes, operation and inputs
+
+
+def whole_number(digits: str | bytes) -> int | None:
+    """The whole number that is spelt; None where it has more than `INTEGER_AT_MOST` bytes.
+
+    Parameters
+    ----------
+    digits
+        Its digits, perhaps with a sign before and the end of a line after them.
+
+    Examples
+    --------
+    >>> whole_number("17"), whole_number("9" * 39)
+    (17, None)
+    """
+    if len(digits) > _DIGITS:
+        return None
+    number = int(digits)
+    return number if -(2**_BITS) <= number < 2**_BITS else None
 
 
 def read_columns(header: Header, rows: int, column: Callable[[int, str], Array]) -> dict[str, Array]:

@@ -17,6 +17,7 @@ LONGEST_NAME = 200
 """How many characters the columns of names have room for."""
 
 _NAMED = re.compile(r"(.+?)-(\d{1,5})(?:-.*)?")
+_SHOWN, _BEFORE = 200, 40  # letters of a setting, and of them before those that differ
 _LONGEST_DIGEST = 64  # as its column
 
 ALL_RECIPES = "*"
@@ -203,11 +204,24 @@ def differing(ours: Mapping[str, Any] | None, theirs: Mapping[str, Any] | None) 
     """Where settings that are both known differ, as a phrase; empty if nowhere."""
     if ours is None or theirs is None:
         return ""
-    names = [name for name in sorted({*ours, *theirs}) if ours.get(name) != theirs.get(name)]
-    return "; ".join(
-        f"{name} {ours.get(name, 'left out')!s:.200} there, {theirs.get(name, 'left out')!s:.200} here"
-        for name in names
-    )
+    told = []
+    for name in sorted({*ours, *theirs}):
+        if ours.get(name) != theirs.get(name):
+            there, here = _apart(*(str(known.get(name, "left out")) for known in (ours, theirs)))
+            told.append(f"{name} {there} there, {here} here")
+    return "; ".join(told)
+
+
+def _apart(one: str, other: str) -> tuple[str, str]:
+    """Two texts that differ, of long ones the part around where they begin to."""
+    pairs = enumerate(zip(one, other, strict=False))
+    same = next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
+    is_short = max(len(one), len(other)) <= _SHOWN
+    start = 0 if is_short else max(0, same - _BEFORE)
+    before = "…" if start else ""
+    parts = (whole[start:] for whole in (one, other))
+    first, second = (before + part[:_SHOWN] + ("…" if len(part) > _SHOWN else "") for part in parts)
+    return first, second
 
 
 def _digest(given: str) -> str:

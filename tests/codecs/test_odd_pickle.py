@@ -276,15 +276,15 @@ def test_what_old_opcodes_make_is_refused_by_its_name(value: bytes, name: str) -
         )
 
 
-def test_a_whole_number_that_is_spelt_has_31_digits_at_the_most() -> None:
+def test_a_whole_number_that_is_spelt_has_39_digits_at_the_most() -> None:
     def read(digits: int) -> None:
         row = b"](X\x20\0\0\0" + b"0" * 32 + b"]G" + b"\0" * 8 + b"aI" + b"1" * digits + b"\nK\1e"
         codecs.decode(HEAD_OF_ONE + b"\x80\x02](" + row + b"e.")
 
     with pytest.raises(BloxFormatError, match="column test_top1"):
-        read(31)
+        read(39)
     with pytest.raises(BloxFormatError, match="a whole number of so many digits"):
-        read(32)
+        read(40)
 
 
 def test_lists_in_lists_of_an_odd_pickle_are_refused() -> None:

@@ -224,7 +224,7 @@ def with_number(kind: str, column: str, number: int) -> bytes:
     return b"".join(head[:2]) + "".join(",".join(map(str, row)) + "\r\n" for row in rows).encode()
 
 
-@pytest.mark.parametrize("number", [2**63, 2**64 - 1, 10**19, 10**20, 10**37])
+@pytest.mark.parametrize("number", [2**63, 2**64 - 1, 10**19, 10**20, 10**37, 10**38, 2**127 - 1])
 @pytest.mark.parametrize("column", STATIC.columns[1:])
 @pytest.mark.parametrize("kind", ["csv", "pickle"])
 def test_a_number_of_more_than_64_bits_is_told_alike_in_all_formats(
@@ -237,6 +237,12 @@ def test_a_number_of_more_than_64_bits_is_told_alike_in_all_formats(
     assert (told.value.row, told.value.column) == (1, column)
 
 
+@pytest.mark.parametrize("kind", ["csv", "pickle"])
+def test_a_number_of_more_than_16_bytes_is_refused_by_all_formats(kind: str) -> None:
+    with pytest.raises(BloxFormatError, match="a whole number of (so many digits|more than 16 bytes)"):
+        codecs.decode(with_number(kind, "flops", 2**127))
+
+
 @pytest.mark.parametrize("number", [10**17, 2**63 - 1])
 @pytest.mark.parametrize("kind", ["csv", "pickle"])
 def test_a_number_that_no_database_keeps_is_told_alike_in_all_formats(kind: str, number: int) -> None:
@@ -246,9 +252,11 @@ def test_a_number_that_no_database_keeps_is_told_alike_in_all_formats(kind: str,
         codecs.decode(with_number(kind, "flops", number))
 
 
-@pytest.mark.parametrize("digits", [39, 4_300, 4_301, 100_000])
+@pytest.mark.parametrize(
+    "digits", ["9" * 39, str(2**127), *("7" * n for n in (40, 4_300, 4_301, 100_000))], ids=len
+)
 @pytest.mark.parametrize("column", STATIC.columns[1:])
-def test_a_number_that_cannot_be_shown_is_told_with_its_place(column: str, digits: int) -> None:
-    data = with_number("csv", column, 77).replace(b"77", b"7" * digits)
+def test_a_number_that_cannot_be_shown_is_told_with_its_place(column: str, digits: str) -> None:
+    data = with_number("csv", column, 77).replace(b"77", digits.encode())
     with pytest.raises(BloxFormatError, match=f"row 1, column {column}: a whole number of so many digits"):
         codecs.decode(data)

@@ -84,6 +84,13 @@ def test_settings_differ_where_both_are_known() -> None:
     assert differing({"a": 1}, {"a": 1}) == differing(None, {"a": 1}) == differing({"a": 1}, None) == ""
 
 
+def test_long_settings_are_told_where_they_begin_to_differ() -> None:
+    same = "x" * 1_000
+    told = differing({"a": f"{same}1{same}", "b": "y" * 300}, {"a": f"{same}2", "b": "z"})
+    before, after = "…" + "x" * 40, "x" * 159 + "…"
+    assert told == f"a {before}1{after} there, {before}2 here; b {'y' * 200}… there, z here"
+
+
 def test_data_sets_are_those_that_can_be_loaded() -> None:
     assert set(DATASETS) == set(LOADERS)
     assert load_digits().sizes == DATASETS["digits"]
