@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import Double
 
 from bloxdb.checkpoints import checkpoints_folder, of_ended_runs
-from bloxdb.counts import Report, counted
+from bloxdb.counts import Report, counted, word_for
 from bloxdb.db import best
 from bloxdb.db.access import pages_of
 from bloxdb.db.base import Base
@@ -179,8 +179,8 @@ def _of_references(db: Database) -> Iterator[Finding]:
             if count:
                 yield Finding(
                     REFERENCE,
-                    f"{_rows(count)} of {table.name} {_verb(count, 'refer')} to {key.column.table.name} that "
-                    f"are not there, the first to {first}",
+                    f"{_rows(count)} of {table.name} {word_for(count, 'refers', 'refer')} to "
+                    f"{key.column.table.name} that are not there, the first to {first}",
                 )
 
 
@@ -213,8 +213,8 @@ def _of_space(db: Database) -> Iterator[Finding]:
             name, is_now, due = next(found for found in triples if found[1] != found[2])
             yield Finding(
                 SPACE,
-                f"{_rows(len(wrong))} of {table.name} {_verb(len(wrong), 'differ')} from the search space, "
-                f"the first of {key} {wrong[0]}, whose {name} is {is_now!r} and not {due!r}",
+                f"{_rows(len(wrong))} of {table.name} {word_for(len(wrong), 'differs', 'differ')} from the "
+                f"search space, the first of {key} {wrong[0]}, whose {name} is {is_now!r} and not {due!r}",
             )
 
 
@@ -312,8 +312,8 @@ def _of_values(db: Database) -> Iterator[Finding]:
             if count:
                 yield Finding(
                     VALUE,
-                    f"{_rows(count)} of {model.__tablename__} {_verb(count, 'have')} a {column.name} that "
-                    "there cannot be",
+                    f"{_rows(count)} of {model.__tablename__} {word_for(count, 'has', 'have')} a "
+                    f"{column.name} that there cannot be",
                 )
 
 
@@ -335,7 +335,9 @@ def _of_kinds(db: Database) -> Iterator[Finding]:
         counts = db.reader.execute(select(*(func.count().filter(one) for one in asked.values()))).one()
         for said, count in zip(asked, counts, strict=True):
             if count:
-                yield Finding(VALUE, f"{_rows(count)} of {table.name} {_verb(count, 'have')} {said}")
+                yield Finding(
+                    VALUE, f"{_rows(count)} of {table.name} {word_for(count, 'has', 'have')} {said}"
+                )
     for model in (Env, Recipe, Device, Run):
         yield from _of_encodings(db, model.__table__)
 
@@ -346,7 +348,7 @@ def _of_encodings(db: Database, table: Any) -> Iterator[Finding]:
         query = db.engines.stored_texts(column)
         count = 0 if query is None else sum(not _is_utf_8(value) for value in db.reader.scalars(query))
         if count:
-            said = f"{_verb(count, 'have')} a {column.name} that is not UTF-8"
+            said = f"{word_for(count, 'has', 'have')} a {column.name} that is not UTF-8"
             yield Finding(VALUE, f"{_rows(count)} of {table.name} {said}")
 
 
@@ -381,7 +383,7 @@ def _of_leftovers(db: Database) -> Iterator[Finding]:
     sizes = [size for _, size in of_ended_runs(folder, db.reader)]
     if sizes:
         lie = counted(len(sizes), "checkpoint of an ended run lies", "checkpoints of ended runs lie")
-        take = f"{_verb(len(sizes), 'take')} {sum(sizes) / 1e6:,.1f} MB"
+        take = f"{word_for(len(sizes), 'takes', 'take')} {sum(sizes) / 1e6:,.1f} MB"
         told = "`bloxdb check --repair`, or the next `bloxdb train`, removes what nobody needs any more"
         yield Finding(LEFT, f"{lie} in {folder} and {take}; {told}")
 
@@ -396,10 +398,6 @@ def _of_runs(db: Database, query: Any, kind: str, said: str) -> Iterator[Finding
 
 def _rows(count: int) -> str:
     return counted(count, "row")
-
-
-def _verb(count: int, verb: str) -> str:
-    return verb if count != 1 else {"have": "has"}.get(verb, f"{verb}s")
 
 
 _CHECKS: dict[str, Callable[[Database], Iterator[Finding]]] = {

@@ -154,7 +154,7 @@ class _Gone:
         """What the run says of it."""
         if not self.lacking:
             return f"epochs after {self.after} may have been lost when the database was damaged"
-        were = "was" if self._word() == "epoch" else "were"
+        were = word_for(len(self.lacking), "was", "were")
         later = "" if self.after is None else f", and perhaps those after {self.after}"
         return f"{self._word()} {_ranges(self.lacking)} {were} lost when the database was damaged{later}"
 

@@ -15,6 +15,7 @@ import pytest
 
 import bloxdb
 from bloxdb import Database, repairing, salvage
+from bloxdb.db import access
 from bloxdb.db.base import Base
 from bloxdb.measures import EPOCH
 from bloxdb.writing import workspace
@@ -320,7 +321,7 @@ def test_a_finished_run_without_its_epochs_is_found(path: Path) -> None:
 
 def test_a_file_that_is_locked_is_not_said_to_be_damaged(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     changed(path, "UPDATE runs SET flops = 1 WHERE id = 1")
-    monkeypatch.setattr(salvage, "BUSY_MS", 100)
+    monkeypatch.setattr(access, "BUSY_MS", 100)
     with closing(sqlite3.connect(path, isolation_level=None)) as other, ExitStack() as stack:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(bloxdb.DatabaseError, match="was locked for .*; wait until that has ended"):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from bloxdb.counts import counted
+from bloxdb.counts import counted, word_for
 from bloxdb.errors import DatabaseError
 
 MOUNTS = Path("/proc/self/mountinfo")
@@ -178,7 +178,7 @@ def check_alone(path: Path, workers: int, others: Sequence[str] = (), *, dead_af
     who, wait = counted(workers, "worker is to", "workers are to"), ""
     if others:
         more = f" and {len(others) - _TOLD:,} more" if len(others) > _TOLD else ""
-        who = f"{', '.join(others[:_TOLD])}{more} {'train' if others[1:] else 'trains'} into it"
+        who = f"{', '.join(others[:_TOLD])}{more} {word_for(len(others), 'trains', 'train')} into it"
         wait = (
             f" Whoever was killed counts as dead after {dead_after:g} s without a sign of life "
             "(`--dead-after`): wait so long, and the same command goes on, as where a job was requeued."
