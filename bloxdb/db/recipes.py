@@ -119,8 +119,8 @@ class RecipeFacts:
         """
         counts = (recipe.train_images, recipe.val_images, recipe.test_images)
         images = None if None in counts else Images(*counts)  # type: ignore[arg-type]
-        settings = (recipe.config, recipe.digest, recipe.first_epoch_is_best)
-        return cls(recipe.name, recipe.dataset, recipe.epochs, images, *settings)
+        rest = (recipe.config, recipe.digest, recipe.first_epoch_is_best)
+        return cls(recipe.name, recipe.dataset, recipe.epochs, images, *rest)
 
     def contradicts(self, other: RecipeFacts) -> str:
         """Where two recipes differ in what is known of both.
@@ -138,8 +138,8 @@ class RecipeFacts:
         for name in ("dataset", "epochs", "images", "digest"):
             ours, theirs = getattr(self, name), getattr(other, name)
             if None not in (ours, theirs) and ours != theirs:
-                settings = self._settings(other) if name == "digest" else ""
-                return settings or f"{name} {_shown(ours)} there, {_shown(theirs)} here"
+                apart = self._settings(other) if name == "digest" else ""
+                return apart or f"{name} {_shown(ours)} there, {_shown(theirs)} here"
         has_digests = None not in (self.digest, other.digest)  # which tell then whether settings are equal
         return "" if has_digests else differing(self.config, other.config)
 
