@@ -34,7 +34,6 @@ from bloxdb.runs import (
     environment_id,
 )
 from tests.helpers import parameters_of, public_entries
-from tests.runs.helpers import write_epochs
 
 INTEGERS: dict[str, Callable[[int], Any]] = {
     "int": int,
@@ -195,13 +194,12 @@ OF_LIMIT: dict[str, Ask] = {
     "Metrics(top5)": lambda value, db, _: trained(db, metrics=Metrics(50.0, value, 1.5)),
     "Metrics(loss)": lambda value, db, _: trained(db, metrics=Metrics(50.0, 90.0, value)),
     "RunResult(train_time)": lambda value, db, _: trained(db, train_time=value),
-    "EpochResult(more)": lambda value, db, _: trained(db, more={"val_loss": value}),
-    "RunResult(more)": lambda value, db, _: trained(db, of_run={"test_loss": value}),
 }
 VALUES = {"top(max_flops)": 2.0**27, "top(max_params)": 2.0**21, "top(max_latency)": 9.0}
 """Where limits leave some; 1 elsewhere."""
 
 LEFT_OUT = {
+    r"(Epoch|Run)Result\(more\)",  # of a measure that somebody adds: tests/test_adding_a_measure.py
     r".*\(wait\)": "tests/db/test_waiting.py, where somebody has the lock",
     r"\w+Report\(": "reports are made by bloxdb",
     r"(Source|FolderSource|DatabaseSource)\.": "a source is asked by data sets, which check what they are given",
@@ -275,8 +273,6 @@ def trained(
     env_id: Any = None,
     metrics: Metrics | None = None,
     train_time: Any = 1.0,
-    more: dict[str, Any] | None = None,
-    of_run: dict[str, Any] | None = None,
     device_workers: Any = 1,
 ) -> list[Any]:
     """What the database has of a run that was trained; its best epoch is the one that is given."""
@@ -289,11 +285,11 @@ def trained(
         record = queue.claim(worker="elsewhere:1", env_id=env_id)
         assert record is not None
         begun = record.begin(done)
-        result = EpochResult(epoch, measured, measured, more or {})
-        write_epochs(record, min(as_index(epoch) or 1, 99) - 1)
+        result = EpochResult(epoch, measured, measured)
+        write_epochs(record, min(as_index(epoch) or 1, 99) - 1, is_measured=False)
         record.epoch(result)
-        write_epochs(record, 99)
-        record.finish(RunResult(False, result, measured, train_time, of_run or {}, device_workers))
+        write_epochs(record, 99, is_measured=False)
+        record.finish(RunResult(False, result, measured, train_time, device_workers=device_workers))
         whole = "SELECT seed, env_id, best_epoch, val_top1, test_top1, test_top5, test_loss, train_time_s, device_workers"
         return [begun, new.rows(f"{whole} FROM runs"), new.rows("SELECT * FROM epochs")]
 

@@ -59,7 +59,7 @@ def train(
     Returns
     -------
     bool
-        Whether all runs have ended, and no worker died.
+        Whether all runs have ended, whichever worker died meanwhile.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def train(
         replace(place, threads=place.threads or threads, workers=shared[place.device]) for place in where
     ]
     with open(job.db, current=False) as db:
-        check_workers(db, len(where), intervals=job.intervals)
+        check_workers(db, intervals=job.intervals)
         queue = prepare(db, job, data)
         check_folder(job.checkpoints)
         if db.path is not None and job.checkpoints == checkpoints_folder(db):  # it is nobody else's
@@ -91,7 +91,7 @@ def train(
         left = queue.left()
     if died == len(where) and not was_asked:
         raise TrainingError("all workers ended with errors; the same command goes on when they are mended")
-    return not left and not died
+    return not left
 
 
 def check_places(recipe: TrainingRecipe, where: Sequence[Place], graphs: bool | None) -> None:

@@ -54,7 +54,7 @@ def uri_of(path: Path, how: str) -> str:
 
 def is_on_read_only_medium(path: Path | None) -> bool:
     """Whether a file is where nobody writes through this system, as on a DVD."""
-    return path is not None and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    return path is not None and path.exists() and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
 def beside(path: Path, suffix: str) -> Path:
@@ -235,8 +235,11 @@ class KnownFile:
         self._tells = disk_of(path).takes_wal  # on shared disks one file may have many numbers
         self._at_first = self._number() if path.exists() else None
 
-    def _number(self) -> tuple[int, int]:
+    def _number(self) -> tuple[int, int] | None:
+        """Its number; None for a file without anything in it."""
         found = self.path.stat()
+        if not found.st_size:
+            return None
         return (found.st_dev, found.st_ino) if self._tells else (0, 0)
 
     def lost(self) -> str | None:
@@ -244,9 +247,10 @@ class KnownFile:
         if self._at_first is None:  # whoever opens it says so
             return None
         try:
-            if self._number() == self._at_first:
+            found = self._number()
+            if found == self._at_first:
                 return None
-            what = "another file was put in its place"
+            what = "it was emptied" if found is None else "another file was put in its place"
         except (FileNotFoundError, NotADirectoryError):
             what = "it was removed or renamed"
         except OSError:  # whoever asks it says why

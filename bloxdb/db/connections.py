@@ -77,7 +77,13 @@ class Connections:
         if session is None or self._mine.count != self._count:
             session = self._mine.session = forking.Reader(self.autocommit)
             self._mine.count = self._count
+            if self.known is not None:  # what an object of it loads later asks, too
+                event.listen(session, "do_orm_execute", self._check)
         return session
+
+    def _check(self, _: object) -> None:
+        if self.known is not None:
+            self.known.check()
 
     def share(self) -> None:
         """Let others write while somebody reads for long; `DatabaseError` where the file is there no more."""

@@ -26,9 +26,7 @@ from bloxdb.writing import workspace
 
 
 class Database:
-    """An open database; `bloxdb.open` and `bloxdb.create` make one.
-
-    Use it as a context manager, or call `close`.
+    """An open database, as `bloxdb.open` and `bloxdb.create` make one; ``with`` closes it, as `close` does.
 
     Parameters
     ----------
@@ -278,7 +276,8 @@ class Database:
         except DatabaseError as error:
             cause = error.__cause__
             said = refusal(getattr(cause, "orig", cause), self.path)
-            raise DatabaseError(said or f"{self.name}: {error}") from cause
+            told = str(error).removeprefix(f"{self.name}: ")
+            raise DatabaseError(said or f"{self.name}: {told}") from cause
 
     def rows_of(self, query: Executable, **values: object) -> list[dict[str, Any]]:
         """The rows of a query of SQLAlchemy, as dicts.

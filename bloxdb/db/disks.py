@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from bloxdb.counts import counted, word_for
+from bloxdb.counts import word_for
 from bloxdb.errors import DatabaseError
 
 MOUNTS = Path("/proc/self/mountinfo")
@@ -153,34 +153,30 @@ def warning_for(path: Path, disk: Disk) -> str | None:
     return None
 
 
-def check_alone(path: Path, workers: int, others: Sequence[str] = (), *, dead_after: float = 0.0) -> None:
-    """Refuse several workers on a disk that machines share, before they lose each other's rows there.
+def check_alone(path: Path, others: Sequence[str], *, dead_after: float = 0.0) -> None:
+    """Refuse a worker on a disk that machines share beside one of another machine, before rows are lost.
 
     Parameters
     ----------
     path
-        The file that they are to write.
-    workers
-        How many there are to be.
+        The file that it is to write.
     others
-        Those that write it already.
+        Those that write it on another machine.
     dead_after
         Seconds without a sign of life after which those count as dead.
 
     Raises
     ------
     DatabaseError
-        There would be more than one, on such a disk.
+        There are others, on such a disk.
     """
     kind = disk_of(path).shared
-    if kind is None or (workers <= 1 and not others):
+    if kind is None or not others:
         return
-    who, wait = counted(workers, "worker is to", "workers are to"), ""
-    if others:
-        more = f" and {len(others) - _TOLD:,} more" if len(others) > _TOLD else ""
-        who = f"{', '.join(others[:_TOLD])}{more} {word_for(len(others), 'trains', 'train')} into it"
-        wait = (
-            f" Whoever was killed counts as dead after {dead_after:g} s without a sign of life "
-            "(`--dead-after`): wait so long, and the same command goes on, as where a job was requeued."
-        )
-    raise DatabaseError(f"{path} is on {kind}, {_ONE}, and {who}.{wait} {_INSTEAD}")
+    more = f" and {len(others) - _TOLD:,} more" if len(others) > _TOLD else ""
+    who = f"{', '.join(others[:_TOLD])}{more} {word_for(len(others), 'trains', 'train')} into it elsewhere"
+    raise DatabaseError(
+        f"{path} is on {kind}, {_ONE}, and {who}. Whoever was killed counts as dead after {dead_after:g} s "
+        "without a sign of life (`--dead-after`): wait so long, and the same command goes on, as where a job "
+        f"was requeued. {_INSTEAD}"
+    )

@@ -53,7 +53,7 @@ class FirstEpochs:
     """
 
     def __init__(self, measures: Mapping[str, Array]) -> None:
-        self._telling = self._matching = 0
+        self._telling = self._matching = self._touched = 0
         self.add(measures)
 
     def add(self, measures: Mapping[str, Array]) -> None:
@@ -63,9 +63,11 @@ class FirstEpochs:
             return
         looked_at = [name for name in LOOKED_AT if name in measures]
         for start in range(0, len(top1), _SLICE):
-            tells, matches = _rows({name: measures[name][start : start + _SLICE] for name in looked_at})
+            part = {name: measures[name][start : start + _SLICE] for name in looked_at}
+            tells, matches = _rows(part)
             self._telling += int(tells.sum())
             self._matching += int((tells & matches).sum())
+            self._touched += int((tells & _touched(part)).sum())
 
     @property
     def are_best(self) -> bool:
@@ -77,12 +79,12 @@ class FirstEpochs:
         """Whether they are certainly not, in any but runs that may be chance; where nothing tells, neither is
         so.
         """
-        return self._telling > 0 and self._matching <= _CHANCE * self._telling
+        return self._telling > 0 and self._touched <= _CHANCE * self._telling
 
     @property
     def own(self) -> int:
-        """In how many runs they are not."""
-        return self._telling - self._matching
+        """In how many runs they are not, in any measure."""
+        return self._telling - self._touched
 
     def __str__(self) -> str:
         return f"{self.own:,} of {counted(self._telling, 'run')}"
@@ -100,6 +102,16 @@ def _rows(measures: Mapping[str, Array]) -> tuple[npt.NDArray[np.bool_], npt.NDA
     lowest = np.where(_is_missing(later), highest, later).min(axis=1)
     tells = (lowest != highest[:, 0]) & ~_is_missing(first[:, 0]) & ~_is_missing(highest[:, 0])
     return tells, same.any(axis=1)
+
+
+def _touched(measures: Mapping[str, Array]) -> npt.NDArray[np.bool_]:
+    """In which runs epoch 1 has the best later epoch's value of any measure."""
+    later = measures[_BEST_BY][:, 1:]
+    is_best = later == np.fmax.reduce(later, axis=1, keepdims=True)
+    found = np.zeros(len(later), dtype=bool)
+    for values in measures.values():
+        found |= (is_best & (values[:, 1:] == values[:, :1]) & ~_is_missing(values[:, :1])).any(axis=1)
+    return found
 
 
 def _is_missing(values: Array) -> Array:

@@ -56,6 +56,18 @@ def shown(worker: str) -> str:
     return _TAIL.sub("", worker)
 
 
+def is_here(worker: str) -> bool:
+    """Whether a worker is a process of this machine, in this container of it, alive or not.
+
+    Parameters
+    ----------
+    worker
+        Its name, as the database has it.
+    """
+    found = _PLACED.fullmatch(worker)
+    return found is not None and found["place"] == this_place()
+
+
 def may_live(worker: str) -> bool:
     """Whether a worker may be running.
 

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, CursorResult, false, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from bloxdb.arguments import integer, text
+from bloxdb.arguments import integer, of_type, text
 from bloxdb.counts import Report, counted
 from bloxdb.db.database import Database, opened
 from bloxdb.db.dialects import utc_now
@@ -24,7 +24,7 @@ from bloxdb.db.schema import Run
 from bloxdb.db.statuses import PENDING, RUNNING, UNFINISHED
 from bloxdb.measures import SEEDS
 from bloxdb.runs.heartbeat import Intervals
-from bloxdb.runs.processes import claimed, lives, shown, worker_name
+from bloxdb.runs.processes import claimed, is_here, lives, shown, worker_name
 from bloxdb.runs.record import RunRecord, is_held
 from bloxdb.space import arch_indices
 
@@ -90,6 +90,7 @@ class RunQueue:
     def __init__(self, db: Database, archs: Iterable[Any], recipe: RecipeFacts, seed: int) -> None:
         self.db = db = opened(db)
         self.seed = integer(seed, "a seed", low=SEEDS[0])
+        of_type(recipe, RecipeFacts, "the recipe of a queue")
         advice = "train into another database, with its settings, or under another name"
         self.recipe_id = added_once(db, lambda session: recipe_for(session, recipe, advice).id)
         self._ids = dict.fromkeys(arch_indices(archs).tolist())
@@ -239,36 +240,39 @@ def _is_trained(row: Any) -> bool:
     return not row.ahead if known is None else known
 
 
-def check_workers(db: Database, workers: int, *, intervals: Intervals) -> None:
-    """Refuse workers on a disk that machines share beside one another, or beside one that may live.
+def check_workers(db: Database, *, intervals: Intervals) -> None:
+    """Refuse to work on a disk that machines share beside a worker of another machine that may live.
 
-    `RunQueue.claim` asks it again, as it takes a run: two that begin together see each other only then.
+    Those of one machine share its locks. `RunQueue.claim` asks it again, as it takes a run: two that begin
+    together see each other only then.
 
     Parameters
     ----------
     db
         The database.
-    workers
-        How many there are to be here.
     intervals
         After how long without a sign of life a worker counts as dead.
 
     Raises
     ------
     DatabaseError
-        There would be more than one, on such a disk.
+        There is one, on such a disk.
     """
-    _check_alone(db, db.reader, intervals, workers)
+    _check_alone(db, db.reader, intervals)
 
 
-def _check_alone(db: Database, session: Session, intervals: Intervals, workers: int = 1) -> None:
+def _check_alone(db: Database, session: Session, intervals: Intervals) -> None:
     if db.path is not None and disk_of(db.path).shared:
         others = living_workers(session, intervals=intervals)
-        check_alone(db.path, workers, others, dead_after=intervals.dead_after)
+        check_alone(db.path, others, dead_after=intervals.dead_after)
+
+
+def _is_ours(worker: str) -> bool:
+    return is_held(worker) or is_here(worker)
 
 
 def living_workers(session: Session, *, intervals: Intervals) -> list[str]:
-    """Who trains runs of a database just now, whichever runs they are, and may live, but for this process.
+    """Who trains runs of a database just now on another machine, and may live, whichever runs they are.
 
     Parameters
     ----------
@@ -283,5 +287,5 @@ def living_workers(session: Session, *, intervals: Intervals) -> list[str]:
         The workers, as people read them.
     """
     query = select(Run.status, Run.worker, *_signs_of_life(intervals)).where(Run.status == RUNNING)
-    found = [row for row in session.execute(query).all() if not is_held(row.worker or "")]
+    found = [row for row in session.execute(query).all() if not _is_ours(row.worker or "")]
     return sorted({shown(row.worker or "") for row in found if _is_trained(row)})

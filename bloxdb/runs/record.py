@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from bloxdb.arguments import MOST, integer, number, of_type, text
 from bloxdb.counts import counted
+from bloxdb.db.best import BEST_FIRST, LOSS, TOP1
 from bloxdb.db.database import Database, opened
 from bloxdb.db.dialects import utc_now
 from bloxdb.db.schema import EPOCH_MEASURES, RUN_MEASURES, Epoch, Recipe, Run
@@ -282,8 +283,7 @@ class RunRecord:
                 )
         if result.best is not None:
             self._check_best(session, result.best, stored)
-        elif stored.get("val_top1") is not None:
-            raise QueryError(f"{which} has a val_top1, and no best epoch is given, whose it would be")
+            self._check_rank(session, result.best)
 
     def _check_best(self, session: Session, best: EpochResult, stored: Mapping[str, int | None]) -> None:
         """`QueryError` for a best epoch, or a run's accuracy of it, that was written with other values."""
@@ -306,6 +306,17 @@ class RunRecord:
                     f"{name} of {where}, its best, is {here} in the run's result, and was written as "
                     f"{there}; give the epoch as it was written"
                 )
+
+    def _check_rank(self, session: Session, best: EpochResult) -> None:
+        """`QueryError` for a best epoch that is worse than another one."""
+        query = select(Epoch.epoch, TOP1, LOSS).where(Epoch.run_id == self.run_id).order_by(*BEST_FIRST)
+        first = session.execute(query.limit(1)).one()
+        given = session.execute(query.where(Epoch.epoch == best.epoch)).one()
+        if given[1:] != first[1:]:  # of equal ones, as they are kept, either will do
+            raise QueryError(
+                f"the best epoch of architecture {self.arch_id} is {first.epoch} by its validation, and not "
+                f"{best.epoch}; is_better_than finds it"
+            )
 
     def _end(self, status: str = "") -> None:
         """The record has no run any more; with what the run is now, if that was written here."""

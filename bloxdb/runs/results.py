@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field, fields
 
 from bloxdb.arguments import of_type
 from bloxdb.db.best import is_as_good
 from bloxdb.db.statuses import DIVERGED, FINISHED
+from bloxdb.errors import QueryError
+from bloxdb.measures import COSTS
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class EpochResult:
         for part in ("train", "val"):
             of_type(getattr(self, part), Metrics, f"{part} of an epoch")
         of_type(self.more, Mapping, "more of an epoch")
+        _check_more(self.more, {**self.train.measures("train"), **self.val.measures("val")}, "an epoch")
 
     @property
     def is_finite(self) -> bool:
@@ -141,6 +144,8 @@ class RunResult:
         of_type(self.best, EpochResult, "the best epoch", or_none=True)
         of_type(self.test, Metrics, "test of a run", or_none=True)
         of_type(self.more, Mapping, "more of a run")
+        of_test = (f"test_{one.name}" for one in fields(Metrics))
+        _check_more(self.more, ("val_top1", "train_time_s", *of_test, *COSTS), "a run")
 
     @property
     def status(self) -> str:
@@ -152,3 +157,13 @@ class RunResult:
         best = {} if self.best is None else {"val_top1": self.best.val.top1}
         test = {} if self.test is None else self.test.measures("test")
         return {**best, **test, "train_time_s": self.train_time, **self.more}
+
+
+def _check_more(more: Mapping[str, float], known: Collection[str], what: str) -> None:
+    """Refuse further measures that are given otherwise, or follow from the architecture."""
+    for name in more:
+        if name in known:
+            raise QueryError(
+                f"more of {what} has {name}, which is {'computed' if name in COSTS else 'given otherwise'}: "
+                "more is for further measures"
+            )

@@ -198,21 +198,29 @@ def arch_indices(keys: Iterable[Any]) -> Ids:
 def _listed(keys: Any) -> Any:
     """Several keys as a list, or the array that they are.
 
-    A frame is its rows, since it goes through its columns where it is gone through. One vector is no list of
-    15 indices: those would be 0 … 2, some of them several times.
+    A frame is its rows, since it goes through its columns where it is gone through; one of a single column is
+    that column. One vector is no list of 15 indices: those would be 0 … 2, some of them several times.
     """
-    if not is_several(keys) or isinstance(keys, Mapping):
+    if isinstance(keys, Mapping):
+        raise InvalidArchError(
+            f"several architectures are a list, an array or a data frame of them, not {spelled(keys, 80)}"
+        )
+    if not is_several(keys):
         raise InvalidArchError(f"several architectures are wanted; put {spelled(keys, 80)} into a list")
     if not isinstance(keys, np.ndarray):
-        frame: Any = keys
-        is_frame = hasattr(frame, "to_numpy") and hasattr(frame, "columns")
-        keys = frame.to_numpy() if is_frame else list(keys)
+        given: Any = keys
+        if hasattr(given, "to_numpy") and hasattr(given, "columns"):
+            rows = given.to_numpy()
+            keys = rows[:, 0] if rows.ndim == 2 and rows.shape[1] == 1 else rows
+        else:
+            keys = given.to_pylist() if hasattr(given, "to_pylist") else list(given)
     if len(keys) == _NUMBERS:
         try:
-            parse(list(keys))
+            vec = parse(list(keys))
         except InvalidArchError:
             return keys
-        raise InvalidArchError(f"several architectures are wanted; put the one {list(keys)} into a list")
+        flat = [number for cell in vec for number in cell]
+        raise InvalidArchError(f"several architectures are wanted; put the one {flat} into a list")
     return keys
 
 

@@ -107,6 +107,17 @@ def test_true_first_epochs_that_replace_the_best_ones_count_again(
     assert flags(trapped_db) == [1]
 
 
+@pytest.mark.parametrize("part", ["base", "ext"])
+def test_true_values_of_some_measures_do_not_make_the_others_true(
+    part: str, trapped_db: Database, golden: Path
+) -> None:
+    files = [golden / SMALL / f"blox-{part}-{seed}.blox" for seed in (0, 1)]
+    bloxdb.import_release(files, trapped_db, replace=True)
+    assert flags(trapped_db) == [1]
+    table = bloxdb.from_database(trapped_db).table(columns=VALIDATION, epoch=1)
+    assert all(np.isnan(table[name]).all() for name in VALIDATION)
+
+
 @pytest.mark.parametrize("replaced", [7, 40, 59])
 def test_some_true_first_epochs_do_not_make_the_others_true(
     replaced: int, trap: Path, golden: Path, tmp_path: Path, empty_db: Database

@@ -37,11 +37,10 @@ def finish(record: RunRecord) -> None:
     record.finish(RunResult(False, EpochResult(1, RESULT, RESULT), RESULT, 1.0))
 
 
-def write_epochs(record: RunRecord, last: int) -> None:
+def write_epochs(record: RunRecord, last: int, *, is_measured: bool = True) -> None:
     """All epochs up to one that are not written yet, in one transaction: each on its own takes long."""
-    metrics = {
-        name: EPOCH[name].rounded(value) for name, value in EpochResult(1, RESULT, RESULT).measures().items()
-    }
+    measured = EpochResult(1, RESULT, RESULT).measures() if is_measured else {}
+    metrics = {name: EPOCH[name].rounded(value) for name, value in measured.items()}
     row = {EPOCH[name].column: value for name, value in metrics.items()} | {"run_id": record.run_id}
     with record.db.transaction() as session:
         of_run = Epoch.run_id == record.run_id

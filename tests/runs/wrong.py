@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bloxdb import Database, runs
+from bloxdb.measures import COSTS
 from bloxdb.runs import EpochResult, Intervals, Metrics, RecipeFacts, RunQueue, RunRecord, RunResult
 from tests.runs.helpers import RESULT, claim
 
@@ -51,6 +52,13 @@ def record(db: Database, epochs: int = 0) -> RunRecord:
     found.begin()
     for number in range(1, epochs + 1):
         found.epoch(EpochResult(number, RESULT, RESULT))
+    return found
+
+
+def with_a_better_second(db: Database) -> RunRecord:
+    """A run of two epochs, of which the second is the best."""
+    found = record(db, 1)
+    found.epoch(EpochResult(2, RESULT, replace(RESULT, top1=RESULT.top1 + 1)))
     return found
 
 
@@ -187,7 +195,6 @@ OTHER = Metrics(51.0, 91.0, 1.4)
 PARTS: dict[str, EpochResult] = {
     **{f"train_{name}": EpochResult(1, replace(RESULT, **{name: value}), RESULT) for name, value in vars(OTHER).items()},
     **{f"val_{name}": EpochResult(1, RESULT, replace(RESULT, **{name: value})) for name, value in vars(OTHER).items()},
-    "more": EpochResult(1, RESULT, RESULT, {"val_loss": 9.0}),
 }  # fmt: skip
 
 
@@ -197,7 +204,7 @@ OF_BESTS: Wrong = {
             lambda db, best=best, diverged=diverged: record(db, 2).finish(
                 RunResult(diverged, best, RESULT, 1.0)
             ),
-            f"{'val_loss' if name == 'more' else name} of epoch 1 of architecture 7, its best, is "
+            f"{name} of epoch 1 of architecture 7, its best, is "
             r"\d+\.\d in the run's result, and was written as \d+\.\d; give the epoch as it was written",
         )
         for name, best in PARTS.items()
@@ -210,15 +217,24 @@ OF_BESTS: Wrong = {
         "val_loss of epoch 1 of architecture 7, its best, is not measured in the run's result, and was "
         "written as 1.5",
     ),
-    "another val_top1": (
-        lambda db: record(db, 2).finish(RunResult(False, EPOCH, RESULT, 1.0, {"val_top1": 49.0})),
-        "val_top1 of epoch 1 of architecture 7, its best, is 49.0 in the run's result, and was written as "
-        "50.0",
+    "an epoch that is not the best": (
+        lambda db: with_a_better_second(db).finish(RunResult(False, EPOCH, RESULT, 1.0)),
+        "the best epoch of architecture 7 is 2 by its validation, and not 1; is_better_than finds it",
     ),
-    "a val_top1 of no epoch": (
-        lambda db: record(db, 2).finish(RunResult(True, None, None, 1.0, {"val_top1": 49.0})),
-        "has a val_top1, and no best epoch is given",
-    ),
+    **{
+        f"more of a run, {name}": (
+            lambda db, name=name: record(db, 2).finish(RunResult(False, EPOCH, RESULT, 1.0, {name: 49.0})),
+            f"more of a run has {name}, which is {'computed' if name in COSTS else 'given otherwise'}: more",
+        )
+        for name in ("val_top1", "test_top1", "test_top5", "test_loss", "train_time_s", *COSTS)
+    },
+    **{
+        f"more of an epoch, {name}": (
+            lambda db, name=name: record(db, 1).epoch(EpochResult(2, RESULT, RESULT, {name: 49.0})),
+            f"more of an epoch has {name}, which is given otherwise: more is for further measures",
+        )
+        for name in (*RESULT.measures("train"), *RESULT.measures("val"))
+    },
     "no test": (
         lambda db: record(db, 2).finish(RunResult(False, EPOCH, None, 1.0)),
         "the run of architecture 7 is finished, and no test is given; give Metrics, with nan for what",

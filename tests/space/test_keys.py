@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import polars
+import pyarrow as pa
 import pytest
 import torch
 
@@ -159,7 +160,9 @@ FLAT = [n for cell in space.arch_vec(4711) for part in cell for n in part]
 )
 def test_one_flat_vector_is_not_taken_for_fifteen_indices(make: Callable[[list[int]], object]) -> None:
     for many in (space.find_archs, space.arch_indices):
-        with pytest.raises(InvalidArchError, match="several architectures are wanted; put .* into a list"):
+        with pytest.raises(
+            InvalidArchError, match=r"several architectures are wanted; put the one \[[0-9, ]+\] into a list"
+        ):
             many(make(FLAT))  # type: ignore[arg-type]
     assert keys.find_archs(make(list(range(15)))).tolist() == list(range(15))  # type: ignore[arg-type]
 
@@ -171,9 +174,23 @@ def test_a_frame_is_its_rows(frame: Callable[[list[list[int]]], Any]) -> None:
     assert keys.arch_indices(frame([other])).tolist() == [7]
 
 
+@pytest.mark.parametrize(
+    "make", [pd.DataFrame, polars.DataFrame, lambda columns: pa.table(columns)["key"], pa.table]
+)
+@pytest.mark.parametrize("given", [[7, 4711], [space.model_hash(7), space.model_hash(4711)]])
+def test_a_frame_of_one_column_is_that_column(
+    make: Callable[[dict[str, list[object]]], Any], given: list[object]
+) -> None:
+    if make is pa.table:
+        with pytest.raises(InvalidArchError):
+            keys.find_archs(make({"key": given}))
+        return
+    assert keys.find_archs(make({"key": given})).tolist() == [7, 4711]
+
+
 @pytest.mark.parametrize("many", [keys.find_archs, keys.arch_indices])
 def test_a_mapping_is_no_list_of_its_keys(many: Callable[[Any], Any]) -> None:
-    with pytest.raises(InvalidArchError, match="several architectures are wanted"):
+    with pytest.raises(InvalidArchError, match="several architectures are a list, an array or a data frame"):
         many({0: "vec", 1: "vec"})
 
 
