@@ -199,7 +199,7 @@ VALUES = {"top(max_flops)": 2.0**27, "top(max_params)": 2.0**21, "top(max_latenc
 """Where limits leave some; 1 elsewhere."""
 
 LEFT_OUT = {
-    r"(Epoch|Run)Result\(more\)",  # of a measure that somebody adds: tests/test_adding_a_measure.py
+    r"(Epoch|Run)Result\(more\)": "of a measure that somebody adds: tests/test_adding_a_measure.py",
     r".*\(wait\)": "tests/db/test_waiting.py, where somebody has the lock",
     r"\w+Report\(": "reports are made by bloxdb",
     r"(Source|FolderSource|DatabaseSource)\.": "a source is asked by data sets, which check what they are given",

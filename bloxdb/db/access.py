@@ -258,9 +258,19 @@ class KnownFile:
         return f"{self.path}: {what} since it was opened"
 
     def check(self) -> None:
-        """`DatabaseError` where the file is there no more."""
+        """`DatabaseError` where the file is there no more; it says so where its WAL is left, which would be
+        written into another file of its name.
+        """
         if said := self.lost():
-            raise DatabaseError(f"{said}; open it again")
+            wal = beside(self.path, "-wal")
+            if not has_content(wal):
+                raise DatabaseError(f"{said}; open it again")
+            index = beside(self.path, "-shm").name
+            raise DatabaseError(
+                f"{said}. What was written last is in {wal.name}, which belongs to the file that was there: put "
+                f"that back, or, if nobody needs it, remove {wal.name} and {index} before anything opens another "
+                "file of this name, which SQLite would write it into"
+            )
 
 
 def check_version(found: tuple[int, ...] = sqlite3.sqlite_version_info) -> None:
