@@ -34,6 +34,7 @@ from bloxdb.runs import (
     environment_id,
 )
 from tests.helpers import parameters_of, public_entries
+from tests.runs.helpers import write_epochs
 
 INTEGERS: dict[str, Callable[[int], Any]] = {
     "int": int,

@@ -267,9 +267,9 @@ class KnownFile:
                 raise DatabaseError(f"{said}; open it again")
             index = beside(self.path, "-shm").name
             raise DatabaseError(
-                f"{said}. What was written last is in {wal.name}, which belongs to the file that was there: put "
-                f"that back, or, if nobody needs it, remove {wal.name} and {index} before anything opens another "
-                "file of this name, which SQLite would write it into"
+                f"{said}. What was written last is in {wal.name}, which belongs to the file that was there: "
+                f"put that back, or, if nobody needs it, remove {wal.name} and {index} before anything opens "
+                "another file of this name, which SQLite would write it into"
             )
 
 

@@ -119,13 +119,18 @@ def test_another_file_of_its_name_is_never_asked_in_its_place(
         assert db.rows("SELECT count(*) AS runs FROM runs") == [{"runs": 0}]
 
 
+@pytest.mark.parametrize("has_written", [False, True])
 @pytest.mark.parametrize("is_replaced", [False, True])
-def test_nothing_is_committed_into_a_file_that_is_gone(
-    is_replaced: bool, tiny_db: Database, empty_file: Path, tmp_path: Path
+def test_nothing_is_committed_into_a_file_that_is_gone_and_a_wal_that_is_left_is_told(
+    is_replaced: bool, has_written: bool, tiny_db: Database, empty_file: Path, tmp_path: Path
 ) -> None:
     path = tiny_db.path
     assert path is not None
     other = Path(shutil.copy(empty_file, tmp_path / "other.db"))
+
+    if has_written:
+        with tiny_db.transaction() as session:
+            session.add(bloxdb.Device(name="before"))
 
     def write() -> None:
         with tiny_db.transaction() as session:
@@ -136,7 +141,8 @@ def test_nothing_is_committed_into_a_file_that_is_gone(
                 other.rename(path)
 
     told = "another file was put in its place" if is_replaced else "it was removed or renamed"
-    with pytest.raises(bloxdb.DatabaseError, match=f"{told} since it was opened; open it again"):
+    advice = r"\. What was written last is in tiny\.db-wal, which" if has_written else "; open it again"
+    with pytest.raises(bloxdb.DatabaseError, match=f"{told} since it was opened{advice}"):
         write()
     tiny_db.close()
     with closing(sqlite3.connect(tmp_path / "moved.db")) as connection:
