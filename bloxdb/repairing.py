@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from bloxdb import space
+from bloxdb.arguments import LARGEST
 from bloxdb.checking import Finding, check
 from bloxdb.checkpoints import checkpoints_folder, remove_ended
 from bloxdb.counts import Report, counted
@@ -35,7 +36,7 @@ _EPOCHS_AT_LEAST = 256  # that are looked for where a recipe is lost; runs in us
 _EPOCHS_A_PROBE = 32  # epochs between two places that are tried; a page has twice as many at the least
 _MOST_PROBES = 1_000_000  # places that are tried of a table of which nobody knows where its rows are
 _FAR = 40  # powers of two, so far beyond the last row that is read others are looked for
-_LAST_ROWID = 2**63 - 1
+_LAST_ROWID = LARGEST
 _TOLD = 5  # places that are told one by one
 _TABLES: tuple[Table, ...] = tuple(
     model.__table__  # type: ignore[misc]

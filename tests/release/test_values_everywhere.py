@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,15 +98,26 @@ def test_records_of_runs_hold_to_it(measure: Measure, value: float, problem: str
         with pytest.raises(
             QueryError, match=f"{measure.name} of epoch 1 of architecture 1: the value"
         ) as info:
-            record.epoch(EpochResult(1, RESULT, RESULT, {measure.name: value}))
+            record.epoch(EpochResult(1, *_with(measure.name, value, "train", "val")))
     elif measure.of == "run":
+        (test,), (val,) = (_with(measure.name, value, part) for part in ("test", "val"))
+        seconds = value if measure.name == "train_time_s" else 1.0
+        result = RunResult(False, EpochResult(1, RESULT, val), test, seconds)
         with pytest.raises(
             QueryError, match=f"{measure.name} of the result of architecture 1: the value"
         ) as info:
-            record.finish(RunResult(False, None, RESULT, 1.0, {measure.name: value}))
+            record.finish(result)
     else:
         return  # no run says it
     assert problem in str(info.value)
+
+
+def _with(name: str, value: float, *parts: str) -> list[Metrics]:
+    """Metrics of parts, of which one measure has a value."""
+    of, _, metric = name.partition("_")
+    return [
+        replace(RESULT, **{metric: value}) if part == of and metric != "time_s" else RESULT for part in parts
+    ]
 
 
 def test_what_a_record_cannot_keep_is_refused(empty_db: Database) -> None:
