@@ -264,10 +264,8 @@ class Dataset(Runs):
             found.append((one, left[has_run]))
             left = left[~has_run]
         first, of_first = found[0]
-        found[0] = (
-            first,
-            np.sort(np.concatenate([of_first, left])),
-        )  # what has no run at all is NaN by any seed
+        # what has no run at all is NaN by any seed
+        found[0] = first, np.sort(np.concatenate([of_first, left]))
         return [(one, there) for one, there in found if len(there)] or found[:1]
 
     def curve(

@@ -137,7 +137,9 @@ class _Importer:
         self.changes = changes
         self.report = changes.report
         self._envs = Environments(self.session)
-        self._with_own: dict[int, Recipe] = {}  # recipes, of which files have an epoch 1 that is no best one
+        # recipes whose first epochs the database has to tell, and those of ext files without their base files
+        self._in_doubt: dict[int, tuple[Recipe, str]] = {}
+        self._ext_alone: set[int] = set()
 
     def run(self) -> None:
         """Import all files; `ConflictError` at the end if any value contradicts."""
@@ -216,38 +218,47 @@ class _Importer:
             store.save(data, create=True)
         for data in ext:
             store.save(data, create=False)
+            self._ext_alone.add(recipe.id)  # it does not say which epoch is the best
+            self._in_doubt[recipe.id] = recipe, data.name
 
     def _look_at_first_epochs(self, recipe: Recipe, data: RunData) -> None:
         """Say once, and keep with the recipe, that epoch 1 is not what it seems."""
         found = FirstEpochs(data.measures)
         if found.own and not found.are_best:
-            self._with_own[recipe.id] = recipe
+            self._in_doubt[recipe.id] = recipe, data.name
         if not recipe.first_epoch_is_best and found.are_best:
-            recipe.first_epoch_is_best = True
-            self.report.notes.append(
-                f"{data.name}: validation of epoch 1 equals the best of later epochs, as in files that the "
-                "original trainer made, which wrote its best epoch over the first; the values are kept as "
-                f"they are, and recipe {recipe.name} says so, so that Problem and table leave epoch 1 out"
-            )
+            self._say_it_is_best(recipe, data.name)
+
+    def _say_it_is_best(self, recipe: Recipe, name: str) -> None:
+        recipe.first_epoch_is_best = True
+        self.report.notes.append(
+            f"{name}: validation of epoch 1 equals the best of later epochs, as in files that the original "
+            "trainer made, which wrote its best epoch over the first; the values are kept as they are, and "
+            f"recipe {recipe.name} says so, so that Problem and table leave epoch 1 out"
+        )
 
     def _look_again(self) -> None:
-        """Look at first epochs of recipes that are said to have lost theirs, where files have their own."""
-        for recipe in self._with_own.values():
-            if not recipe.first_epoch_is_best:
+        """Ask the database for first epochs of which files do not tell whether they are the best ones."""
+        for recipe, name in self._in_doubt.values():
+            if not recipe.first_epoch_is_best and recipe.id not in self._ext_alone:
                 continue
             found = first_epochs(self.session, recipe)
+            if not recipe.first_epoch_is_best:
+                if any(of_seed.are_touched for of_seed in found.values()):
+                    self._say_it_is_best(recipe, name)
+                continue
             if all(of_seed.are_own for of_seed in found.values()):
                 recipe.first_epoch_is_best = False
                 self.report.notes.append(
                     f"validation of epoch 1 of recipe {recipe.name} is its own now, and counts as any other"
                 )
                 continue
-            own = ", ".join(f"{runs} of seed {seed}" for seed, runs in found.items() if runs.own)
-            self.report.notes.append(
-                f"validation of epoch 1 is its own in {own}, but not in others of recipe {recipe.name}; so "
-                "Problem and table leave it out: first_epoch=True takes it, and another recipe would tell "
-                "them apart"
-            )
+            if own := ", ".join(f"{runs} of seed {seed}" for seed, runs in found.items() if runs.own):
+                self.report.notes.append(
+                    f"validation of epoch 1 is its own in {own}, but not in others of recipe {recipe.name}; "
+                    "so Problem and table leave it out: first_epoch=True takes it, and another recipe would "
+                    "tell them apart"
+                )
 
     def _part(self, path: Path) -> RunData:
         table, ids = self._read(path, ())

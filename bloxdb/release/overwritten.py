@@ -75,6 +75,11 @@ class FirstEpochs:
         return self._matching >= max(_ENOUGH, _NEARLY_ALL * self._telling)
 
     @property
+    def are_touched(self) -> bool:
+        """Whether any measure of them is that of the best one, in nearly all runs."""
+        return self._touched >= max(_ENOUGH, _NEARLY_ALL * self._telling)
+
+    @property
     def are_own(self) -> bool:
         """Whether they are certainly not, in any but runs that may be chance; where nothing tells, neither is
         so.

@@ -118,6 +118,28 @@ def test_true_values_of_some_measures_do_not_make_the_others_true(
     assert all(np.isnan(table[name]).all() for name in VALIDATION)
 
 
+@pytest.mark.parametrize("first", ["base", "ext"])
+def test_true_values_that_come_in_two_commands_count_in_the_end(
+    first: str, trapped_db: Database, golden: Path
+) -> None:
+    for part in (first, "ext" if first == "base" else "base"):
+        assert flags(trapped_db) == [1]
+        files = [golden / SMALL / f"blox-{part}-{seed}.blox" for seed in (0, 1)]
+        notes = bloxdb.import_release(files, trapped_db, replace=True).notes
+    assert notes == [OWN]
+    assert flags(trapped_db) == [0]
+
+
+def test_an_ext_file_that_lost_its_first_epochs_is_noticed_though_the_base_file_has_not(
+    trap: Path, golden: Path, empty_db: Database
+) -> None:
+    assert bloxdb.import_release(golden / SMALL / "blox-base-0.blox", empty_db).notes == []
+    (note,) = bloxdb.import_release(trap / "blox-ext-0.blox", empty_db).notes
+    assert note.startswith("blox-ext-0.blox: validation of epoch 1 equals the best of later epochs")
+    assert flags(empty_db) == [1]
+    assert bloxdb.import_release(trap / "blox-ext-0.blox", empty_db).notes == []
+
+
 @pytest.mark.parametrize("replaced", [7, 40, 59])
 def test_some_true_first_epochs_do_not_make_the_others_true(
     replaced: int, trap: Path, golden: Path, tmp_path: Path, empty_db: Database
