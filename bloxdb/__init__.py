@@ -25,9 +25,11 @@ from typing import TYPE_CHECKING
 from bloxdb.extras import provide as _provide
 
 if TYPE_CHECKING:
-    from bloxdb.checking import CheckReport as CheckReport
-    from bloxdb.checking import Finding as Finding
-    from bloxdb.checking import check as check
+    from bloxdb.care.checking import CheckReport as CheckReport
+    from bloxdb.care.checking import Finding as Finding
+    from bloxdb.care.checking import check as check
+    from bloxdb.care.repairing import RepairReport as RepairReport
+    from bloxdb.care.repairing import repair as repair
     from bloxdb.dataset.dataset import Dataset as Dataset
     from bloxdb.dataset.opening import from_database as from_database
     from bloxdb.dataset.opening import from_folder as from_folder
@@ -79,8 +81,6 @@ if TYPE_CHECKING:
     from bloxdb.release.changes import ImportReport as ImportReport
     from bloxdb.release.exporter import export_release as export_release
     from bloxdb.release.importer import import_release as import_release
-    from bloxdb.repairing import RepairReport as RepairReport
-    from bloxdb.repairing import repair as repair
     from bloxdb.space.cells import arch_vec as arch_vec
     from bloxdb.space.keys import arch_index as arch_index
     from bloxdb.space.keys import canonical as canonical
@@ -95,7 +95,7 @@ _HOMES = {
     "BloxError": "errors",
     "BloxFormatError": "errors",
     "BudgetExhausted": "errors",
-    "CheckReport": "checking",
+    "CheckReport": "care.checking",
     "ConflictError": "errors",
     "Database": "db.database",
     "DatabaseError": "errors",
@@ -106,7 +106,7 @@ _HOMES = {
     "Env": "db.schema",
     "Epoch": "db.schema",
     "ExportReport": "files",
-    "Finding": "checking",
+    "Finding": "care.checking",
     "ImportReport": "release.changes",
     "InvalidArchError": "errors",
     "Latency": "db.schema",
@@ -119,7 +119,7 @@ _HOMES = {
     "QueryError": "errors",
     "Recipe": "db.schema",
     "ReleaseError": "errors",
-    "RepairReport": "repairing",
+    "RepairReport": "care.repairing",
     "RevisionError": "errors",
     "Run": "db.schema",
     "RunLostError": "errors",
@@ -130,7 +130,7 @@ _HOMES = {
     "arch_vec": "space.cells",
     "backup": "db.backups",
     "canonical": "space.keys",
-    "check": "checking",
+    "check": "care.checking",
     "create": "db.creation",
     "current": "db.database",
     "export_parquet": "parquet",
@@ -143,7 +143,7 @@ _HOMES = {
     "model_hash": "space.keys",
     "open": "db.database",
     "pareto": "queries",
-    "repair": "repairing",
+    "repair": "care.repairing",
     "to_arrow": "frames",
     "to_pandas": "frames",
     "to_polars": "frames",

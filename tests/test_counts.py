@@ -56,7 +56,7 @@ NEVER_ONE = {
     ("bloxdb/codecs/values.py", "self._size"): "of memory",
     ("bloxdb/db/backups.py", "self.bytes:,"): "of a whole database",
     ("bloxdb/draw/networks.py", "count"): "blocks of a scheme",
-    ("bloxdb/mending.py", "runs"): "words that `counted` made",
+    ("bloxdb/care/mending.py", "runs"): "words that `counted` made",
     ("bloxdb/plot/learning.py", "len(values)"): "asked for before",
     ("bloxdb/plot/searching.py", "len(repetitions)"): "asked for before",
     ("bloxdb/progress.py", "self._rows / seconds:,.0f"): "a measurement",

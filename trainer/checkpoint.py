@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from bloxdb.checkpoints import SUFFIX, checkpoint_name
+from bloxdb.care.checkpoints import SUFFIX, checkpoint_name
 from bloxdb.errors import BloxError, TrainingError
 from bloxdb.files import open_file
 from bloxdb.writing import make_folder, replacing, workspace

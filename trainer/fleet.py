@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from bloxdb.checkpoints import checkpoints_folder, remove_ended
+from bloxdb.care.checkpoints import checkpoints_folder, remove_ended
 from bloxdb.db.database import open
 from bloxdb.errors import BloxError, QueryError, TrainingError
 from bloxdb.runs.queue import check_workers

@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
-from bloxdb.checking import LEFT, CheckReport
-from bloxdb.checking import check as look
+from bloxdb.care.checking import LEFT, CheckReport
+from bloxdb.care.checking import check as look
+from bloxdb.care.repairing import file_to_repair, place_of_copy, repair, tidy
 from bloxdb.cli.common import PATH, db_option, json_option, progress_bar, show_json
 from bloxdb.cli.terminal import note, say
 from bloxdb.db.backups import backup as back_up
 from bloxdb.db.database import open
-from bloxdb.repairing import file_to_repair, place_of_copy, repair, tidy
 
 _BESIDE = "\0"  # where no copy is named: no argument of a command can be that
 

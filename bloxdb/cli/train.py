@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bloxdb import space
-from bloxdb.checkpoints import checkpoints_beside, checkpoints_folder
+from bloxdb.care.checkpoints import checkpoints_beside, checkpoints_folder
 from bloxdb.cli.common import PATH, db_option
 from bloxdb.cli.live import Board, duration, shown
 from bloxdb.cli.terminal import note, say

@@ -13,7 +13,7 @@ from bloxdb.trainer.worker import Event, Worker
 
 import bloxdb
 from bloxdb import Database
-from bloxdb.checkpoints import checkpoints_folder
+from bloxdb.care.checkpoints import checkpoints_folder
 from bloxdb.runs.queue import RunQueue
 from tests.cli.helpers import bloxdb as command
 from tests.trainer.helpers import QUICK, digits_recipe, job, some_digits, train

@@ -10,10 +10,10 @@ from bloxdb.trainer.checkpoint import Checkpoint
 
 import bloxdb
 from bloxdb import Database
-from bloxdb.checkpoints import checkpoints_folder
+from bloxdb.care.checkpoints import checkpoints_folder
+from bloxdb.care.repairing import tidy
 from bloxdb.db.statuses import STATUSES
 from bloxdb.measures import SEEDS
-from bloxdb.repairing import tidy
 from tests.cli.helpers import bloxdb as command
 from tests.trainer.helpers import digits_recipe
 

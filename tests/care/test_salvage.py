@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bloxdb.salvage import DamagedIndex, DamagedTable, Gap, Key, damaged_file
+from bloxdb.care.salvage import DamagedIndex, DamagedTable, Gap, Key, damaged_file
 
 PAGE = 512
 NUMBERED, PAIRS = ("rowid",), ("run", "epoch")

@@ -17,8 +17,11 @@ from sqlalchemy.orm import Session
 
 from bloxdb import space
 from bloxdb.arguments import LARGEST
-from bloxdb.checking import Finding, check
-from bloxdb.checkpoints import checkpoints_folder, remove_ended
+from bloxdb.care.checking import Finding, check
+from bloxdb.care.checkpoints import checkpoints_folder, remove_ended
+from bloxdb.care.fitting import problems_of
+from bloxdb.care.mending import StandIns, copy_anew, mend_lost
+from bloxdb.care.salvage import DamagedIndex, DamagedTable, Gap, Key, Row, damaged_file, in_order, nothing_in
 from bloxdb.counts import Report, counted
 from bloxdb.db.connection import check_file, locate, locate_other, path_of
 from bloxdb.db.creation import open_or_create
@@ -26,10 +29,7 @@ from bloxdb.db.database import open
 from bloxdb.db.dialects import engines_of
 from bloxdb.db.schema import Device, Env, Epoch, Latency, Recipe, Run
 from bloxdb.errors import DatabaseError, DatabaseExistsError
-from bloxdb.fitting import problems_of
-from bloxdb.mending import StandIns, copy_anew, mend_lost
 from bloxdb.progress import Progress
-from bloxdb.salvage import DamagedIndex, DamagedTable, Gap, Key, Row, damaged_file, in_order, nothing_in
 from bloxdb.writing import left_in, remove_left
 
 _EPOCHS_AT_LEAST = 256  # that are looked for where a recipe is lost; runs in use have 200

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import bloxdb
-from bloxdb.repairing import RepairReport
+from bloxdb.care.repairing import RepairReport
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 import bloxdb
-from bloxdb import Database, repairing, salvage
+from bloxdb import Database
+from bloxdb.care import repairing, salvage
 from bloxdb.db import access
 from bloxdb.db.base import Base
 from bloxdb.measures import EPOCH

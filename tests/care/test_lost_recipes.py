@@ -13,7 +13,7 @@ import pytest
 
 import bloxdb
 from bloxdb.db.recipes import said_by
-from tests.test_cut_off import PAGE, pages_of
+from tests.care.test_cut_off import PAGE, pages_of
 
 RUNS, EPOCHS = 24, 200
 TABLES = ("recipes", "runs", "epochs")

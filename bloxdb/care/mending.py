@@ -12,14 +12,14 @@ from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from bloxdb import space
-from bloxdb.checking import gapped_runs, wrong_best
+from bloxdb.care.checking import gapped_runs, wrong_best
+from bloxdb.care.salvage import Gap
 from bloxdb.counts import Counts, counted, word_for
 from bloxdb.db.best import BEST_FIRST
 from bloxdb.db.recipes import new_name, said_by
 from bloxdb.db.schema import Epoch, Recipe, Run
 from bloxdb.db.statuses import DIVERGED, FAILED, FINISHED, UNFINISHED
 from bloxdb.errors import QueryError
-from bloxdb.salvage import Gap
 
 _TOLD = 10  # architectures that are named of all that lost the same
 

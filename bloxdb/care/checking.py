@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, and_, cast, func, inspect, or_, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import Double
 
-from bloxdb.checkpoints import checkpoints_folder, of_ended_runs
+from bloxdb.care.checkpoints import checkpoints_folder, of_ended_runs
 from bloxdb.counts import Report, counted, word_for
 from bloxdb.db import best
 from bloxdb.db.access import pages_of
