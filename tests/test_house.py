@@ -19,6 +19,7 @@ HELD_BY = {
     # modules whose rule shows only in what others make of it, and the tests that hold it
     "bloxdb/arrow_checks.py": "tests/test_parquet_lies.py",
     "bloxdb/care/checkpoints.py": "tests/trainer/test_left_checkpoints.py",
+    "bloxdb/care/trees.py": "tests/care/test_strays.py",
     "bloxdb/cli/care.py": "tests/care/test_checking.py",
     "bloxdb/cli/explore.py": "tests/web/test_serving.py",
     "bloxdb/codecs/columns.py": "tests/codecs/test_golden.py",
@@ -45,6 +46,7 @@ HELD_BY = {
     "bloxdb/plot/scatter.py": "tests/plot/test_figures.py",
     "bloxdb/plot/stages.py": "tests/plot/test_figures.py",
     "bloxdb/release/costs.py": "tests/release/test_importer.py",
+    "bloxdb/care/pages.py": "tests/care/test_strays.py",
     "bloxdb/care/repairing.py": "tests/care/test_checking.py",
     "bloxdb/selection.py": "tests/test_queries.py",
     "bloxdb/warn.py": "tests/dataset/test_folder.py",

@@ -21,7 +21,9 @@ from bloxdb.care.checking import Finding, check
 from bloxdb.care.checkpoints import checkpoints_folder, remove_ended
 from bloxdb.care.fitting import problems_of
 from bloxdb.care.mending import StandIns, copy_anew, mend_lost
-from bloxdb.care.salvage import DamagedIndex, DamagedTable, Gap, Key, Row, damaged_file, in_order, nothing_in
+from bloxdb.care.salvage import DamagedIndex, DamagedTable, Gap, Row, damaged_file, nothing_in
+from bloxdb.care.strays import Strays
+from bloxdb.care.trees import Key, in_order
 from bloxdb.counts import Report, counted
 from bloxdb.db.connection import check_file, locate, locate_other, path_of
 from bloxdb.db.creation import open_or_create
@@ -42,6 +44,7 @@ _TABLES: tuple[Table, ...] = tuple(
     model.__table__  # type: ignore[misc]
     for model in (Recipe, Env, Device, Run, Epoch, Latency)
 )
+Fit = Callable[[Row], Row | None]
 _PARENTS = {key.column.table.name for table in _TABLES for key in table.foreign_keys}
 
 
@@ -234,6 +237,7 @@ class _Copying:
         self._source = source
         self._report = report
         self.stand_ins = StandIns(session, source)
+        self._strays = Strays(source)
         self._target: Any = session.connection().connection.driver_connection
         self._keys: dict[str, set[int]] = {"archs": set(range(space.NUM_ARCHS))}
         self.gaps: dict[str, list[Gap]] = {table.name: [] for table in _TABLES}
@@ -262,22 +266,38 @@ class _Copying:
         fit = self._fitting(table, columns)
         reading = self._damaged(table, columns)
         for rows in reading.rows():
-            good = [row for row in map(fit, rows) if row is not None]
-            self._report.rows[table.name] += self._write(table, columns, good)
+            self._bring(table, columns, fit, rows)
+        left_out = self._read_strays(table, columns, reading, fit)
         if reading.gaps and not self._read_indices(table, columns, fit):
             self._tell_gaps(table, reading.gaps)
         for problem, count in self._problems.items():
             self._lose(f"{counted(count, 'row')} of {table.name} {problem}")
         for change, count in self._changes.items():
             self._report.repaired.append(f"{counted(count, 'row')} of {table.name} {change}")
-        self.has_lost[table.name] = bool(self.gaps[table.name] or self._problems)
+        self.has_lost[table.name] = bool(self.gaps[table.name] or self._problems or left_out)
         if table is Recipe.__table__:
             self.stand_ins.add_named()
         if table.name in _PARENTS:
             query = f"SELECT {columns[0].name} FROM {table.name}"  # noqa: S608
             self._keys[table.name] = {row[0] for row in self._target.execute(query)}
 
-    def _fitting(self, table: Table, columns: list[Column[Any]]) -> Callable[[Row], Row | None]:
+    def _bring(self, table: Table, columns: list[Column[Any]], fit: Fit, rows: Iterable[Row]) -> int:
+        """Write those rows that have a place; how many."""
+        written = self._write(table, columns, [row for row in map(fit, rows) if row is not None])
+        self._report.rows[table.name] += written
+        return written
+
+    def _read_strays(self, table: Table, columns: list[Column[Any]], reading: DamagedTable, fit: Fit) -> bool:
+        """Rows of pages that nothing readable leads to."""
+        found = self._strays.rows(table.name, [column.name for column in columns], reading.keys, reading.gaps)
+        count = sum(self._bring(table, columns, fit, rows) for rows in found)
+        if count:
+            rows_of = f"{counted(count, 'row')} of {table.name}"
+            self._report.repaired.append(f"{rows_of} came from pages that nothing leads to any more")
+        self._report.lost += self._strays.left_out
+        return bool(self._strays.left_out)
+
+    def _fitting(self, table: Table, columns: list[Column[Any]]) -> Fit:
         """What makes of a row one that a database may have; None where that cannot be."""
         problems = [problems_of(column) for column in columns]
         parents = {
@@ -367,9 +387,7 @@ class _Copying:
                 found += [row[0] for row in self._source.execute(query) if isinstance(row[0], int)]
         return min(max(found), _LAST_ROWID)
 
-    def _read_indices(
-        self, table: Table, columns: list[Column[Any]], fit: Callable[[Row], Row | None]
-    ) -> bool:
+    def _read_indices(self, table: Table, columns: list[Column[Any]], fit: Fit) -> bool:
         """Rows that an index has, as far as it has what every row needs; whether there are no others."""
         needed = {column.name for column in columns if not column.nullable}
         keys = [column.name for column in table.primary_key]
@@ -382,8 +400,7 @@ class _Copying:
             index = DamagedIndex(self._source, table.name, [column.name for column in known], name)
             rows = [row for row in index.rows() if tuple(row[at[key]] for key in keys) not in there]
             full = [tuple(row[at[c.name]] if c.name in at else None for c in columns) for row in set(rows)]
-            count = self._write(table, columns, [row for row in map(fit, full) if row is not None])
-            self._report.rows[table.name] += count
+            count = self._bring(table, columns, fit, full)
             if count:
                 lacking = [column.name for column in columns if column.name not in at]
                 rows_of = f"{counted(count, 'row')} of {table.name} came from an index"

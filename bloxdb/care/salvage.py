@@ -9,6 +9,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bloxdb.care.pages import blank
+from bloxdb.care.trees import Forest, Key, in_order
 from bloxdb.db.access import beside, in_one_state, pages_of, refusal
 from bloxdb.db.waiting import is_busy
 from bloxdb.errors import DatabaseError
@@ -16,7 +18,6 @@ from bloxdb.writing import workspace
 
 _AT_ONCE = 5_000  # rows
 
-Key = tuple[Any, ...]
 Row = tuple[Any, ...]
 
 
@@ -38,33 +39,19 @@ class Gap(NamedTuple):
         return is_after and (self.before is None or in_order(key) < in_order(self.before))
 
 
-def in_order(key: Key) -> list[tuple[int, Any]]:
-    """What sorts keys as SQLite does, whatever a damaged file has in them: numbers, texts, then bytes."""
-    return [
-        (0, 0)
-        if value is None
-        else (1, value)
-        if isinstance(value, int | float)
-        else (2, value.encode(errors="surrogatepass"))
-        if isinstance(value, str)
-        else (3, value)
-        for value in key
-    ]
-
-
 @contextmanager
 def damaged_file(path: Path, scratch: Path) -> Iterator[sqlite3.Connection]:
     """A damaged file, of which one state is read, and nothing is changed but what SQLite recovers.
 
     Of a file that was cut off within a page the rest of that page is taken for damaged: SQLite would read
-    zeros there.
+    zeros there. So is a page that has what belongs elsewhere, where it would read rows that are not true.
 
     Parameters
     ----------
     path
         The file.
     scratch
-        Where a copy of it may be made, if it was cut off within a page.
+        Where a copy of it may be made, if there is such a page.
 
     Yields
     ------
@@ -78,16 +65,22 @@ def damaged_file(path: Path, scratch: Path) -> Iterator[sqlite3.Connection]:
     """
     with closing(_opened(path, path)) as source:
         pages = pages_of(path)
-        if pages is None or not (pages.rest and pages.is_cut_off):
+        cut = pages if pages is not None and pages.rest and pages.is_cut_off else None
+        misplaced = Forest(source).misplaced
+        if cut is None and not misplaced:
             yield source
             return
         with workspace(scratch) as folder:
             copy = folder / path.name
             with closing(sqlite3.connect(copy)) as whole:
                 source.backup(whole)
-            os.truncate(copy, pages.there * pages.size)
-            with closing(_opened(copy, path)) as cut:
-                yield cut
+            if cut is not None:
+                os.truncate(copy, cut.there * cut.size)
+            with closing(_opened(copy, path)) as opened:
+                misplaced = Forest(opened).misplaced
+            blank(copy, misplaced)
+            with closing(_opened(copy, path)) as opened:
+                yield opened
 
 
 def _opened(place: Path, path: Path) -> sqlite3.Connection:
@@ -148,6 +141,8 @@ class DamagedTable:
     ----------
     gaps
         Where rows could not be read, so far.
+    keys
+        As given.
     """
 
     def __init__(
@@ -160,7 +155,7 @@ class DamagedTable:
     ) -> None:
         self.gaps: list[Gap] = []
         self._source = source
-        self._keys = keys
+        self.keys = keys
         self._probes = probes
         self._select = f"SELECT {', '.join((*keys, *columns))} FROM {name} NOT INDEXED"  # noqa: S608
         self._is_damaged = False
@@ -199,12 +194,12 @@ class DamagedTable:
 
     def _scan(self, *bounds: tuple[str, Key | None], descending: bool = False) -> Iterator[list[Row]]:
         """Rows within bounds up to damage, which `_is_damaged` says, and the key of the last one."""
-        order = ", ".join(f"{key} DESC" if descending else key for key in self._keys)
-        names, marks = ", ".join(self._keys), ", ".join("?" * len(self._keys))
+        order = ", ".join(f"{key} DESC" if descending else key for key in self.keys)
+        names, marks = ", ".join(self.keys), ", ".join("?" * len(self.keys))
         known = [(sign, key) for sign, key in bounds if key is not None]
         where = " AND ".join(f"({names}) {sign} ({marks})" for sign, _ in known) or "1"
         values = [value for _, key in known for value in key]
-        width = len(self._keys)
+        width = len(self.keys)
         rows: list[Row] = []
         self._is_damaged, self._first, self._last = False, None, None
         try:

@@ -165,12 +165,24 @@ def _header(path: Path) -> bytes:
     They are read through a file that SQLite has open: closing another one would end this process' locks.
     """
     with closing(sqlite3.connect(uri_of(path, UNCHANGING), uri=True)):
-        wanted = path.stat()
-        for found in Path("/dev/fd").iterdir():
-            with suppress(OSError):  # the one of the list itself is closed by now
-                if os.path.samestat(os.fstat(int(found.name)), wanted):
-                    return os.pread(int(found.name), _HEADER, 0)
-    return b""
+        found = descriptor_of(path)
+        return b"" if found is None else os.pread(found, _HEADER, 0)
+
+
+def descriptor_of(path: Path) -> int | None:
+    """By what this process has a file open, as SQLite has it; None if it has not.
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
+    wanted = path.stat()
+    for found in Path("/dev/fd").iterdir():
+        with suppress(OSError):  # the one of the list itself is closed by now
+            if os.path.samestat(os.fstat(int(found.name)), wanted):
+                return int(found.name)
+    return None
 
 
 @contextmanager

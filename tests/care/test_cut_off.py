@@ -64,10 +64,10 @@ def check_honest(path: Path, whole: Path, report: RepairReport) -> Runs:
     return failed
 
 
-def pages_of(path: Path, name: str) -> list[int]:
+def pages_of(path: Path, name: str, kind: str = "leaf") -> list[int]:
     with closing(sqlite3.connect(path)) as connection:
-        query = "SELECT pageno FROM dbstat WHERE name = ? AND pagetype = 'leaf' ORDER BY path"
-        return [page for (page,) in connection.execute(query, (name,))]
+        query = "SELECT pageno FROM dbstat WHERE name = ? AND pagetype = ? ORDER BY path"
+        return [page for (page,) in connection.execute(query, (name, kind))]
 
 
 @pytest.mark.parametrize("cut", [-40 * PAGE, -100])
@@ -91,6 +91,27 @@ def test_a_file_that_was_cut_off_gives_all_that_is_before(small: Path, tmp_path:
     with bloxdb.open(report.copy, current=False) as db:
         bloxdb.merge(small, db)
     assert runs(report.copy) == runs(small)
+
+
+def test_leaves_are_found_though_the_pages_that_led_to_them_were_cut_off(small: Path, tmp_path: Path) -> None:
+    path = tmp_path / "small.db"
+    path.write_bytes(small.read_bytes()[: 4300 * PAGE])
+    inner = [page for page in pages_of(small, "epochs", "internal") if page <= 4300]
+    leaves = [page for page in pages_of(small, "epochs") if page <= 4300]
+    assert len(inner) == 1  # of three; it leads to none of them
+    report = bloxdb.repair(path)
+    before, after = runs(small), runs(report.copy)
+    assert {key: set(run[5:]) <= set(before[key][5:]) for key, run in after.items()} == dict.fromkeys(
+        after, True
+    )
+    assert len(leaves) > 80
+    assert 100 * len(leaves) < report.rows["epochs"] < 120 * len(leaves)
+    assert any(
+        said.endswith("rows of epochs came from pages that nothing leads to any more")
+        for said in report.repaired
+    )
+    failed = sum(run[0] == "failed" for run in after.values())
+    assert failed == 120 - sum(run[0] == "finished" for run in after.values())
 
 
 def test_a_file_of_a_quarter_says_that_all_runs_are_lost(small: Path, tmp_path: Path) -> None:

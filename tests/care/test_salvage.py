@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bloxdb.care.salvage import DamagedIndex, DamagedTable, Gap, Key, damaged_file
+from bloxdb.care.salvage import DamagedIndex, DamagedTable, Gap, damaged_file
+from bloxdb.care.trees import Key
 
 PAGE = 512
 NUMBERED, PAIRS = ("rowid",), ("run", "epoch")
