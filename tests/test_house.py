@@ -47,6 +47,7 @@ HELD_BY = {
     "bloxdb/plot/stages.py": "tests/plot/test_figures.py",
     "bloxdb/release/costs.py": "tests/release/test_importer.py",
     "bloxdb/care/pages.py": "tests/care/test_strays.py",
+    "bloxdb/care/places.py": "tests/trainer/test_left_checkpoints.py",
     "bloxdb/care/repairing.py": "tests/care/test_checking.py",
     "bloxdb/selection.py": "tests/test_queries.py",
     "bloxdb/warn.py": "tests/dataset/test_folder.py",

@@ -80,14 +80,14 @@ class CheckReport(Report):
 
 
 def check(
-    path_or_url: str | os.PathLike[str] | None = None, *, progress: Progress | None = None
+    path_or_url: Database | str | os.PathLike[str] | None = None, *, progress: Progress | None = None
 ) -> CheckReport:
     """Look whether a database is whole; nothing is changed.
 
     Parameters
     ----------
     path_or_url
-        A file or an SQLAlchemy URL; None means the database that `bloxdb.open` takes then.
+        An open database, a file or an SQLAlchemy URL; None means the database that `bloxdb.open` takes then.
     progress
         Called with checks that are done, all checks, and which is going on.
 
@@ -103,6 +103,9 @@ def check(
     RevisionError
         It is older or newer than this bloxdb.
     """
+    if isinstance(path_or_url, Database):
+        path_or_url.reader.get_bind()  # an error if it is closed
+        return CheckReport(path_or_url.name, list(_findings(path_or_url, progress)))
     try:
         db = open(path_or_url, read_only=True, current=False)
     except (DatabaseNotFoundError, NotADatabaseError, RevisionError):
@@ -129,16 +132,16 @@ def is_damage(error: DatabaseError) -> bool:
 
 
 def _findings(db: Database, progress: Progress | None) -> Iterator[Finding]:
-    for done, (what, look) in enumerate(_CHECKS.items()):
+    for done, (what, look) in enumerate(CHECKS.items()):
         if progress is not None:
-            progress(done, len(_CHECKS), what)
+            progress(done, len(CHECKS), what)
         try:
             yield from look(db)
         except (DBAPIError, DatabaseError) as error:
             said = getattr(error, "orig", error)
             yield Finding(DAMAGE, f"{what} cannot be checked: {' '.join(str(said).split())}")
     if progress is not None:
-        progress(len(_CHECKS), len(_CHECKS), "done")
+        progress(len(CHECKS), len(CHECKS), "done")
 
 
 def _of_file(db: Database) -> Iterator[Finding]:
@@ -400,7 +403,7 @@ def _rows(count: int) -> str:
     return counted(count, "row")
 
 
-_CHECKS: dict[str, Callable[[Database], Iterator[Finding]]] = {
+CHECKS: dict[str, Callable[[Database], Iterator[Finding]]] = {
     "the file": _of_file,
     "the schema": _of_schema,
     "references": _of_references,
@@ -412,3 +415,4 @@ _CHECKS: dict[str, Callable[[Database], Iterator[Finding]]] = {
     "kinds of values": _of_kinds,
     "leftovers": _of_leftovers,
 }
+"""What is looked at, in this order."""

@@ -10,14 +10,33 @@ from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Boolean, Column, DateTime, Double, Integer
 
-from bloxdb.db.schema import Epoch, Recipe
-from bloxdb.measures import EPOCHS
+from bloxdb.db.schema import Env, Epoch, Recipe, Run
+from bloxdb.measures import COSTS, ENVIRONMENT, EPOCHS
 
 _NUMBERS: dict[Any, range] = {
     Recipe.__table__.c.epochs: range(EPOCHS.stop),
     Epoch.__table__.c.epoch: EPOCHS,
 }
 """What there can be of numbers up to which a repair counts. Add yours here."""
+
+
+_INSTEAD: dict[Any, str | int] = {
+    **dict.fromkeys((Env.__table__.c[name] for name in ENVIRONMENT), ""),  # as where one is not known
+    Recipe.__table__.c.dataset: "unknown",
+    **dict.fromkeys((Run.__table__.c[name] for name in COSTS), 0),  # which are copied anew
+}
+"""What goes into columns that may not be NULL where nobody knows better, so that no row need be lost."""
+
+
+def instead_of(column: Column[Any]) -> str | int | None:
+    """What a column has where its value has no place in it; None if it can have nothing.
+
+    Parameters
+    ----------
+    column
+        A column that may not be NULL.
+    """
+    return _INSTEAD.get(column)
 
 
 def problems_of(column: Column[Any]) -> Callable[[Any], str]:

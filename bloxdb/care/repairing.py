@@ -12,27 +12,23 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Column, Table
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from bloxdb import space
 from bloxdb.arguments import LARGEST
-from bloxdb.care.checking import Finding, check
-from bloxdb.care.checkpoints import checkpoints_folder, remove_ended
-from bloxdb.care.fitting import problems_of
+from bloxdb.care.checking import CHECKS, Finding, check
+from bloxdb.care.fitting import instead_of, problems_of
 from bloxdb.care.mending import StandIns, copy_anew, mend_lost
+from bloxdb.care.places import file_to_repair, place_of_copy
 from bloxdb.care.salvage import DamagedIndex, DamagedTable, Gap, Row, damaged_file, nothing_in
 from bloxdb.care.strays import Strays
 from bloxdb.care.trees import Key, in_order
 from bloxdb.counts import Report, counted
-from bloxdb.db.connection import check_file, locate, locate_other, path_of
 from bloxdb.db.creation import open_or_create
-from bloxdb.db.database import open
-from bloxdb.db.dialects import engines_of
+from bloxdb.db.database import Database
 from bloxdb.db.schema import Device, Env, Epoch, Latency, Recipe, Run
-from bloxdb.errors import DatabaseError, DatabaseExistsError
+from bloxdb.errors import DatabaseExistsError
 from bloxdb.progress import Progress
-from bloxdb.writing import left_in, remove_left
 
 _EPOCHS_AT_LEAST = 256  # that are looked for where a recipe is lost; runs in use have 200
 _EPOCHS_A_PROBE = 32  # epochs between two places that are tried; a page has twice as many at the least
@@ -82,98 +78,8 @@ class RepairReport(Report):
         return f"{self.copy} has what could be read: {parts}"
 
 
-def file_to_repair(path_or_url: str | os.PathLike[str] | None = None) -> Path:
-    """The file of a database that is to be repaired.
-
-    Parameters
-    ----------
-    path_or_url
-        A file; None means the database that `bloxdb.open` takes then.
-
-    Returns
-    -------
-    pathlib.Path
-        The file.
-
-    Raises
-    ------
-    DatabaseNotFoundError, NotADatabaseError
-        There is none, or something else.
-    DatabaseError
-        It is on a server.
-    """
-    url = locate(path_or_url)
-    path = path_of(url)
-    if path is None:
-        raise DatabaseError(engines_of(url).REPAIR)
-    check_file(url)
-    return path
-
-
-def place_of_copy(damaged: Path, copy: str | os.PathLike[str] | None) -> Path:
-    """Where the copy of a damaged file goes.
-
-    Parameters
-    ----------
-    damaged
-        The file.
-    copy
-        The new file; ``NAME.repaired.db`` beside it if None.
-
-    Returns
-    -------
-    pathlib.Path
-        The new file.
-
-    Raises
-    ------
-    DatabaseNotFoundError
-        It is blank, or no name of a database.
-    DatabaseError
-        It is on a server.
-    """
-    if copy is None:
-        return damaged.with_name(f"{damaged.stem}.repaired{damaged.suffix}")
-    target = path_of(locate_other(copy, "a repaired copy"))
-    if target is None:
-        raise DatabaseError("a repaired copy is a file; name it by its path")
-    return target
-
-
-def tidy(path_or_url: str | os.PathLike[str] | None = None) -> list[Path]:
-    """Remove what killed processes left beside a database, as far as nobody can need it any more.
-
-    That is what was being written, and checkpoints of runs that have ended in the database's own folder.
-
-    Parameters
-    ----------
-    path_or_url
-        The file, or its URL; None means the database that `bloxdb.open` takes then.
-
-    Returns
-    -------
-    list of pathlib.Path
-        What was removed.
-
-    Raises
-    ------
-    DatabaseNotFoundError, NotADatabaseError, RevisionError
-        There is no database of this bloxdb.
-    DatabaseError
-        It is on a server.
-    """
-    path = file_to_repair(path_or_url)
-    folder = path.resolve().parent
-    found = [place for place, is_ours in left_in(folder) if is_ours]
-    remove_left(folder)
-    removed = [place for place in found if not place.exists()]
-    with suppress(DBAPIError), open(path, read_only=True, current=False) as db:
-        removed += remove_ended(checkpoints_folder(db), db.reader)
-    return removed
-
-
 def repair(
-    path_or_url: str | os.PathLike[str] | None = None,
+    path_or_url: Database | str | os.PathLike[str] | None = None,
     *,
     copy: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
@@ -185,11 +91,12 @@ def repair(
     Parameters
     ----------
     path_or_url
-        The file, or its URL; None means the database that `bloxdb.open` takes then.
+        The file, its URL, or an open database; None means the one that `bloxdb.open` takes then.
     copy
         The new file; ``NAME.repaired.db`` beside it if None.
     progress
-        Called with tables that are done, all tables, and which is going on.
+        Called with what is done of all tables and of all checks of the copy, how many these are, and which is
+        going on.
 
     Returns
     -------
@@ -215,7 +122,7 @@ def repair(
             copying = _Copying(source, session, report)
             for done, table in enumerate(_TABLES):
                 if progress is not None:
-                    progress(done, len(_TABLES), table.name)
+                    progress(done, len(_TABLES) + len(CHECKS), table.name)
                 copying.table(table)
             if not any(copying.is_there.values()):
                 raise nothing_in(damaged, copying.error)
@@ -224,10 +131,17 @@ def repair(
             unsure = copying.stand_ins.unsure
             report.lost += mend_lost(session, copying.has_lost["epochs"], copying.gaps["epochs"], unsure)
             report.repaired += copy_anew(session)
-    if progress is not None:
-        progress(len(_TABLES), len(_TABLES), "done")
-    report.left = check(target).findings
+    report.left = check(target, progress=progress and _after_tables(progress)).findings
     return report
+
+
+def _after_tables(progress: Progress) -> Progress:
+    """What tells of the checks of the copy, which come after its tables."""
+
+    def shown(done: int, total: int, what: str) -> None:
+        progress(len(_TABLES) + done, len(_TABLES) + total, what)
+
+    return shown
 
 
 class _Copying:
@@ -314,12 +228,13 @@ class _Copying:
                         absent.append(values[at])
                     else:
                         problem = f"referred to {parents[at]} that are not there"
-                if problem and not column.nullable:
+                instead = None if column.nullable else instead_of(column)
+                if problem and not column.nullable and instead is None:
                     self._problems[problem] = self._problems.get(problem, 0) + 1
                     return None
                 if problem:
                     self._changes[problem] = self._changes.get(problem, 0) + 1
-                    values[at] = None
+                    values[at] = instead
             for number in absent:
                 self.stand_ins.add(number)
                 self._keys[Recipe.__tablename__].add(number)

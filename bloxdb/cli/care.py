@@ -11,7 +11,8 @@ import click
 
 from bloxdb.care.checking import LEFT, CheckReport
 from bloxdb.care.checking import check as look
-from bloxdb.care.repairing import file_to_repair, place_of_copy, repair, tidy
+from bloxdb.care.places import file_to_repair, place_of_copy, tidy
+from bloxdb.care.repairing import repair
 from bloxdb.cli.common import PATH, db_option, json_option, progress_bar, show_json
 from bloxdb.cli.terminal import note, say
 from bloxdb.db.backups import backup as back_up
@@ -60,8 +61,7 @@ def check(db: str | None, copy: str | None, as_json: bool) -> None:
     if copy is not None:
         damaged = file_to_repair(db)
         copy = str(place_of_copy(damaged, None if copy == _BESIDE else copy))
-    with progress_bar("checking") as shown:
-        report = look(db, progress=shown)
+    report = _looked_at(db)
     told: dict[str, Any] = {"database": report.database, "findings": report.findings}
     if not as_json:
         _print_findings(report)
@@ -72,7 +72,7 @@ def check(db: str | None, copy: str | None, as_json: bool) -> None:
         if not as_json:
             for path in told["removed"]:
                 say(f"removed: {path}")
-        is_whole = kinds == {LEFT} and not look(db).findings
+        is_whole = kinds == {LEFT} and not _looked_at(db).findings
     if copy is not None and kinds - {LEFT}:
         with progress_bar("repairing") as shown:
             repaired = repair(db, copy=copy, progress=shown)
@@ -89,6 +89,11 @@ def check(db: str | None, copy: str | None, as_json: bool) -> None:
         show_json({**told, "findings": [asdict(finding) for finding in report.findings]})
     if not is_whole:
         sys.exit(1)
+
+
+def _looked_at(db: str | None) -> CheckReport:
+    with progress_bar("checking") as shown:
+        return look(db, progress=shown)
 
 
 def _print_findings(report: CheckReport) -> None:

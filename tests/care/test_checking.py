@@ -12,10 +12,11 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 import bloxdb
 from bloxdb import Database
-from bloxdb.care import repairing, salvage
+from bloxdb.care import checking, repairing, salvage
 from bloxdb.db import access
 from bloxdb.db.base import Base
 from bloxdb.measures import EPOCH
@@ -173,6 +174,60 @@ def test_what_is_known_no_more_is_found_and_null_in_the_copy(path: Path) -> None
 
 
 @pytest.mark.slow
+def test_a_wrong_value_costs_that_value_alone(path: Path, tiny_file: Path) -> None:
+    changed(
+        path,
+        "UPDATE envs SET gpu = x'ff00'",
+        "UPDATE recipes SET dataset = x'07'",
+        "UPDATE runs SET flops = 'x', worker = x'00', test_loss = 'high' WHERE id = 3",
+        "UPDATE latencies SET spread_ms = 'x'",
+        "UPDATE devices SET settings = '{'",
+    )
+    report = bloxdb.repair(path)
+    assert (report.lost, report.left) == ([], [])
+    before, after = content(tiny_file), content(report.copy)
+    with closing(sqlite3.connect(report.copy)) as connection:
+        names = [row[1] for row in connection.execute("PRAGMA table_info(envs)")]
+        at = names.index("gpu")
+        assert after[2] == [(*row[:at], "", *row[at + 1 :]) for row in before[2]]
+        assert connection.execute("SELECT DISTINCT dataset FROM recipes").fetchall() == [("unknown",)]
+        query = "SELECT worker, test_loss FROM runs WHERE id = 3"
+        assert connection.execute(query).fetchall() == [(None, None)]
+    assert [row for row in after[3] if row[0] != 3] == [row for row in before[3] if row[0] != 3]
+    assert [len(rows) for rows in after] == [len(rows) for rows in before]
+    with bloxdb.open(report.copy, current=False) as db:
+        flops = db.rows(
+            "SELECT runs.flops = static_info.flops AS same FROM runs JOIN static_info USING (arch_id)"
+        )
+        assert {row["same"] for row in flops} == {1}
+
+
+def test_an_open_database_is_checked_and_stays_open(path: Path) -> None:
+    changed(path, REPAIRED[0][0])
+    with bloxdb.open(path, current=False) as db:
+        told = bloxdb.check(db)
+        assert told == bloxdb.check(path)
+        assert [found.kind for found in told.findings] == ["copy"]
+        assert db.rows("SELECT count(*) AS n FROM runs") == [{"n": 40}]
+    with pytest.raises(bloxdb.DatabaseError, match="closed"):
+        bloxdb.check(db)
+
+
+@pytest.mark.slow
+def test_an_open_database_is_repaired_and_stays_open(path: Path, tiny_file: Path) -> None:
+    changed(path, REPAIRED[0][0])
+    with bloxdb.open(path, current=False) as db:
+        with db.transaction() as session:
+            session.execute(text("UPDATE runs SET message = 'new' WHERE id = 9"))
+        report = bloxdb.repair(db)
+        assert (report.lost, report.left) == ([], [])
+        assert report.copy == path.with_name("tiny.repaired.db")
+        assert db.rows("SELECT count(*) AS n FROM runs") == [{"n": 40}]
+    with bloxdb.open(report.copy, current=False) as copy:
+        assert copy.rows("SELECT message FROM runs WHERE id = 9") == [{"message": "new"}]
+
+
+@pytest.mark.slow
 def test_what_has_no_place_is_found_and_said_to_be_lost(path: Path) -> None:
     damaged(path, LOST)
     report = bloxdb.repair(path)
@@ -219,7 +274,8 @@ def test_nothing_is_lost_of_a_database_that_is_whole(path: Path, tiny_file: Path
     assert report.rows["runs"] == 40
     assert report.rows["epochs"] == 400
     assert content(report.copy) == content(tiny_file)
-    assert told[-1] == (6, 6, "done")
+    steps = len(repairing._TABLES) + len(checking.CHECKS)
+    assert told == [(done, steps, told[done][2]) for done in range(steps)] + [(steps, steps, "done")]
     with pytest.raises(bloxdb.DatabaseExistsError):
         bloxdb.repair(path, copy=report.copy)
 

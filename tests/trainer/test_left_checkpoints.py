@@ -11,7 +11,7 @@ from bloxdb.trainer.checkpoint import Checkpoint
 import bloxdb
 from bloxdb import Database
 from bloxdb.care.checkpoints import checkpoints_folder
-from bloxdb.care.repairing import tidy
+from bloxdb.care.places import tidy
 from bloxdb.db.statuses import STATUSES
 from bloxdb.measures import SEEDS
 from tests.cli.helpers import bloxdb as command
