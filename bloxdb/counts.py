@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields
 
 
@@ -71,6 +72,25 @@ def counted(n: int, one: str, many: str = "") -> str:
     return f"{n:,} {word_for(n, one, many)}"
 
 
+def agreed(n: int, words: str) -> str:
+    """How many of something, and a sentence whose words agree with that.
+
+    Parameters
+    ----------
+    n
+        How many.
+    words
+        What is said, by us alone, and in brackets where one is told otherwise than several:
+        ``'[run has its|runs have their] epochs'``.
+
+    Examples
+    --------
+    >>> agreed(1, "[run lacks its|runs lack their] epochs"), agreed(2_000, "[row|rows] of runs")
+    ('1 run lacks its epochs', '2,000 rows of runs')
+    """
+    return f"{n:,} {_CHOICE.sub(lambda found: word_for(n, found[1], found[2]), words)}"
+
+
 def word_for(n: int, one: str, many: str = "") -> str:
     """The words for one or for several, where the number stands elsewhere, or the things are named.
 
@@ -89,4 +109,5 @@ def word_for(n: int, one: str, many: str = "") -> str:
     return one if n == 1 else many or one + "s"
 
 
+_CHOICE = re.compile(r"\[([^|\]]+)\|([^|\]]+)\]")
 _ONE = {"architectures": "architecture", "runs": "run", "epochs": "epoch", "latencies": "latency"}

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import Double
 
 from bloxdb.care.checkpoints import checkpoints_folder, of_ended_runs
-from bloxdb.counts import Report, counted, word_for
+from bloxdb.counts import Report, agreed, counted, word_for
 from bloxdb.db import best
 from bloxdb.db.access import pages_of
 from bloxdb.db.base import Base
@@ -180,11 +180,9 @@ def _of_references(db: Database) -> Iterator[Finding]:
             broken = query.where(key.parent.is_not(None), at.is_(None))
             count, first = _counted(db, broken.subquery(), key.parent.name)
             if count:
-                yield Finding(
-                    REFERENCE,
-                    f"{_rows(count)} of {table.name} {word_for(count, 'refers', 'refer')} to "
-                    f"{key.column.table.name} that are not there, the first to {first}",
-                )
+                refer = f"[refers to a row|refer to rows] of {key.column.table.name} that [is|are] not there"
+                told = agreed(count, f"[row|rows] of {table.name} {refer}[: |, the first to ]")
+                yield Finding(REFERENCE, f"{told}{first}")
 
 
 def _counted(db: Database, rows: Any, name: str) -> tuple[int, Any]:
@@ -207,17 +205,17 @@ def _of_space(db: Database) -> Iterator[Finding]:
             ("has beside those of the search space", [at for at in there if at not in wanted]),
         ):
             if found:
-                yield Finding(
-                    SPACE, f"{table.name} {what} {_rows(len(found))}, the first of {key} {min(found)}"
-                )
+                rows_of = agreed(len(found), f"[row, of|rows, the first of] {key} {min(found)}")
+                yield Finding(SPACE, f"{table.name} {what} {rows_of}")
         wrong = [at for at, row in wanted.items() if at in there and tuple(there[at]) != row]
         if wrong:
             triples = zip(names, there[wrong[0]], wanted[wrong[0]], strict=True)
             name, is_now, due = next(found for found in triples if found[1] != found[2])
             yield Finding(
                 SPACE,
-                f"{_rows(len(wrong))} of {table.name} {word_for(len(wrong), 'differs', 'differ')} from the "
-                f"search space, the first of {key} {wrong[0]}, whose {name} is {is_now!r} and not {due!r}",
+                agreed(len(wrong), f"[row|rows] of {table.name} [differs|differ] from the search space, ")
+                + word_for(len(wrong), "of", "the first of")
+                + f" {key} {wrong[0]}, whose {name} is {is_now!r} and not {due!r}",
             )
 
 
@@ -227,9 +225,8 @@ def _of_costs(db: Database) -> Iterator[Finding]:
         query = select(Run.id, Run.arch_id, copy, original).join(
             StaticInfo, StaticInfo.arch_id == Run.arch_id
         )
-        yield from _of_runs(
-            db, query.where(copy.is_distinct_from(original)), COPY, f"other {name} than their architectures"
-        )
+        said = f"other {name} than [its architecture|their architectures]"
+        yield from _of_runs(db, query.where(copy.is_distinct_from(original)), COPY, said)
 
 
 def _counts() -> Any:
@@ -256,9 +253,9 @@ def _of_epochs(db: Database) -> Iterator[Finding]:
     counts = _counts()
     fewer = and_(counts.c.n < Recipe.epochs, counts.c.low == 1, counts.c.high == counts.c.n)
     cases = {
-        "gaps among their epochs": gapped_runs(),
-        "more epochs than their recipes": _with(counts).where(counts.c.high > Recipe.epochs),
-        "fewer epochs than their recipes, and are finished": select(Run.id, Run.arch_id)
+        "gaps among [its|their] epochs": gapped_runs(),
+        "more epochs than [its recipe|their recipes]": _with(counts).where(counts.c.high > Recipe.epochs),
+        "fewer epochs than [its recipe, and is|their recipes, and are] finished": select(Run.id, Run.arch_id)
         .outerjoin(counts, counts.c.run_id == Run.id)
         .join(Recipe)
         .where(Run.status == FINISHED, or_(fewer, and_(counts.c.n.is_(None), Run.best_epoch.is_not(None)))),
@@ -284,13 +281,15 @@ def wrong_best() -> dict[str, Any]:
     ended = Run.status == FINISHED
     return {
         "a best epoch that is not there": with_top.where(Run.best_epoch.is_not(None), ~there),
-        "no best epoch, and are finished": with_top.where(
+        "no best epoch, and [is|are] finished": with_top.where(
             ended, Run.best_epoch.is_(None), top.c.top1.is_not(None)
         ),
-        "a best epoch that is not the best of theirs": said.join(top, top.c.run_id == Run.id)
+        "a best epoch that is not the best of [its own|their own]": said.join(top, top.c.run_id == Run.id)
         .outerjoin(low, low.c.run_id == Run.id)
         .where(or_(best.TOP1.is_distinct_from(top.c.top1), low.c.loss < best.LOSS)),
-        "another val_top1 than their best epochs": said.where(Run.val_top1.is_distinct_from(Epoch.val_top1)),
+        "another val_top1 than [its best epoch|their best epochs]": said.where(
+            Run.val_top1.is_distinct_from(Epoch.val_top1)
+        ),
     }
 
 
@@ -313,11 +312,8 @@ def _of_values(db: Database) -> Iterator[Finding]:
                 wrong = or_(wrong, other[1])
             (count,) = db.reader.execute(select(func.count()).select_from(model).where(wrong)).one()
             if count:
-                yield Finding(
-                    VALUE,
-                    f"{_rows(count)} of {model.__tablename__} {word_for(count, 'has', 'have')} a "
-                    f"{column.name} that there cannot be",
-                )
+                said = f"a {column.name} that there cannot be"
+                yield _of_rows(count, model.__tablename__, said)
 
 
 def _of_kinds(db: Database) -> Iterator[Finding]:
@@ -338,9 +334,7 @@ def _of_kinds(db: Database) -> Iterator[Finding]:
         counts = db.reader.execute(select(*(func.count().filter(one) for one in asked.values()))).one()
         for said, count in zip(asked, counts, strict=True):
             if count:
-                yield Finding(
-                    VALUE, f"{_rows(count)} of {table.name} {word_for(count, 'has', 'have')} {said}"
-                )
+                yield _of_rows(count, table.name, said)
     for model in (Env, Recipe, Device, Run):
         yield from _of_encodings(db, model.__table__)
 
@@ -351,8 +345,7 @@ def _of_encodings(db: Database, table: Any) -> Iterator[Finding]:
         query = db.engines.stored_texts(column)
         count = 0 if query is None else sum(not _is_utf_8(value) for value in db.reader.scalars(query))
         if count:
-            said = f"{word_for(count, 'has', 'have')} a {column.name} that is not UTF-8"
-            yield Finding(VALUE, f"{_rows(count)} of {table.name} {said}")
+            yield _of_rows(count, table.name, f"a {column.name} that is not UTF-8")
 
 
 def _is_utf_8(text: bytes) -> bool:
@@ -385,7 +378,7 @@ def _of_leftovers(db: Database) -> Iterator[Finding]:
     folder = checkpoints_folder(db)
     sizes = [size for _, size in of_ended_runs(folder, db.reader)]
     if sizes:
-        lie = counted(len(sizes), "checkpoint of an ended run lies", "checkpoints of ended runs lie")
+        lie = agreed(len(sizes), "[checkpoint of an ended run lies|checkpoints of ended runs lie]")
         take = f"{word_for(len(sizes), 'takes', 'take')} {sum(sizes) / 1e6:,.1f} MB"
         told = "`bloxdb check --repair`, or the next `bloxdb train`, removes what nobody needs any more"
         yield Finding(LEFT, f"{lie} in {folder} and {take}; {told}")
@@ -395,12 +388,12 @@ def _of_runs(db: Database, query: Any, kind: str, said: str) -> Iterator[Finding
     rows = query.subquery()
     count, first = _counted(db, rows, "arch_id")
     if count:
-        runs = counted(count, "run has", "runs have")
-        yield Finding(kind, f"{runs} {said}; the first is of architecture {first}")
+        told = f"[run has|runs have] {said}; [it|the first] is of architecture {first}"
+        yield Finding(kind, agreed(count, told))
 
 
-def _rows(count: int) -> str:
-    return counted(count, "row")
+def _of_rows(count: int, table: str, said: str) -> Finding:
+    return Finding(VALUE, agreed(count, f"[row|rows] of {table} [has|have] {said}"))
 
 
 CHECKS: dict[str, Callable[[Database], Iterator[Finding]]] = {

@@ -63,7 +63,7 @@ def problems_of(column: Column[Any]) -> Callable[[Any], str]:
         if value is None:
             return "" if column.nullable else f"had no {column.name}"
         if not isinstance(value, kinds) or value != value or value in (math.inf, -math.inf):
-            return f"had something else for {column.name}"
+            return f"had a {column.name} of another kind"
         if numbers is not None and value not in numbers:
             return f"had a {column.name} that there cannot be"
         if is_read and not _is_read(read, value):

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, aliased
 from bloxdb import space
 from bloxdb.care.checking import gapped_runs, wrong_best
 from bloxdb.care.salvage import Gap
-from bloxdb.counts import Counts, counted, word_for
+from bloxdb.counts import Counts, agreed, word_for
 from bloxdb.db.best import BEST_FIRST
 from bloxdb.db.recipes import new_name, said_by
 from bloxdb.db.schema import Epoch, Recipe, Run
@@ -48,8 +48,8 @@ def copy_anew(session: Session) -> list[str]:
             changes.append({"id": row.id, "flops": flops, "params": params})
     if changes:
         session.execute(update(Run), changes)
-        runs = counted(len(changes), "run has its", "runs have their")
-        repaired.append(f"{runs} architecture's costs again")
+        words = "[run has the costs of its architecture|runs have the costs of their architectures] again"
+        repaired.append(agreed(len(changes), words))
     wrong = {row.id for query in wrong_best().values() for row in session.execute(query)}
     for run_id in sorted(wrong):
         best = session.execute(
@@ -59,8 +59,7 @@ def copy_anew(session: Session) -> list[str]:
             update(Run).where(Run.id == run_id).values(best_epoch=best.epoch, val_top1=best.val_top1)
         )
     if wrong:
-        runs = counted(len(wrong), "run has the best of its epochs", "runs have the best of their epochs")
-        repaired.append(f"{runs} again")
+        repaired.append(agreed(len(wrong), "[run has|runs have] the best of [its|their] epochs again"))
     return repaired + _cut(session)
 
 
@@ -78,10 +77,8 @@ def _cut(session: Session) -> list[str]:
         cut += 1
     if not cut:
         return []
-    runs = counted(
-        cut, "unfinished run goes on before a gap in its", "unfinished runs go on before a gap in their"
-    )
-    return [f"{runs} epochs, without those after it"]
+    words = "unfinished [run goes|runs go] on before a gap in [its|their] epochs, without those after it"
+    return [agreed(cut, words)]
 
 
 def mend_lost(session: Session, is_lost: bool, gaps: Sequence[Gap], unsure: Collection[int]) -> list[str]:
@@ -168,7 +165,7 @@ def _may_follow(run_id: int, epoch: int, gaps: Sequence[Gap]) -> bool:
 
 
 def _named(archs: list[int]) -> str:
-    runs = counted(len(archs), "run, which has failed now", "runs, which have failed now")
+    runs = agreed(len(archs), "[run, which has|runs, which have] failed now")
     more = f" and {len(archs) - _TOLD:,} more" if len(archs) > _TOLD else ""
     word = word_for(len(archs), "architecture")
     return f"{runs}: {word} {', '.join(map(str, archs[:_TOLD]))}{more}"

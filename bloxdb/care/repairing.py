@@ -23,7 +23,7 @@ from bloxdb.care.places import file_to_repair, place_of_copy
 from bloxdb.care.salvage import DamagedIndex, DamagedTable, Gap, Row, damaged_file, nothing_in
 from bloxdb.care.strays import Strays
 from bloxdb.care.trees import Key, in_order
-from bloxdb.counts import Report, counted
+from bloxdb.counts import Report, agreed, counted
 from bloxdb.db.creation import open_or_create
 from bloxdb.db.database import Database
 from bloxdb.db.schema import Device, Env, Epoch, Latency, Recipe, Run
@@ -185,9 +185,9 @@ class _Copying:
         if reading.gaps and not self._read_indices(table, columns, fit):
             self._tell_gaps(table, reading.gaps)
         for problem, count in self._problems.items():
-            self._lose(f"{counted(count, 'row')} of {table.name} {problem}")
+            self._lose(agreed(count, f"[row|rows] of {table.name} {problem}"))
         for change, count in self._changes.items():
-            self._report.repaired.append(f"{counted(count, 'row')} of {table.name} {change}")
+            self._report.repaired.append(agreed(count, f"[row|rows] of {table.name} {change}"))
         self.has_lost[table.name] = bool(self.gaps[table.name] or self._problems or left_out)
         if table is Recipe.__table__:
             self.stand_ins.add_named()
@@ -227,7 +227,7 @@ class _Copying:
                     if parents[at] == Recipe.__tablename__:
                         absent.append(values[at])
                     else:
-                        problem = f"referred to {parents[at]} that are not there"
+                        problem = f"referred to [a row|rows] of {parents[at]} that [is|are] not there"
                 instead = None if column.nullable else instead_of(column)
                 if problem and not column.nullable and instead is None:
                     self._problems[problem] = self._problems.get(problem, 0) + 1
@@ -252,7 +252,7 @@ class _Copying:
         statement = f"INSERT OR IGNORE INTO {table.name} ({names}) VALUES ({marks})"  # noqa: S608
         written = int(self._target.executemany(statement, rows).rowcount) if rows else 0
         if written < len(rows):
-            problem = "were there twice, or had a status that there is not"
+            problem = "[was|were] there twice, or had a status that there is not"
             self._problems[problem] = self._problems.get(problem, 0) + len(rows) - written
         return written
 

@@ -95,38 +95,38 @@ def nth(number: int) -> str:
 
 # What is done to a database, and the kind and the beginning of what is found.
 REPAIRED = [
-    (f"UPDATE runs SET flops = 1 WHERE id = {nth(0)}", "copy", "1 run has other flops than their architectures"),
+    (f"UPDATE runs SET flops = 1 WHERE id = {nth(0)}", "copy", "1 run has other flops than its architecture; it is of architecture "),
     ("UPDATE runs SET params = 1", "copy", "40 runs have other params than"),
     ("UPDATE archs SET hash = 'x' WHERE id = 7", "space", "2 rows of archs differ from the search space, the first of id 7, whose hash is 'x'"),
     ("UPDATE archs SET vec = '[]' WHERE id = 9", "space", "2 rows of archs differ"),
-    ("UPDATE static_info SET flops = flops + 1 WHERE arch_id = 9", "space", "1 row of static_info differs"),
+    ("UPDATE static_info SET flops = flops + 1 WHERE arch_id = 9", "space", "1 row of static_info differs from the search space, of arch_id 9"),
     ("UPDATE blocks SET op1 = 'x' WHERE id = 3", "space", "1 row of blocks differs"),
-    ("DELETE FROM archs WHERE id = 91124", "space", "archs lacks 1 row, the first of id 91124"),
+    ("DELETE FROM archs WHERE id = 91124", "space", "archs lacks 1 row, of id 91124"),
     ("INSERT INTO archs VALUES (91125, 'y', 0, 0, 0, '[]')", "space", "archs has beside those of the search space 1 row"),
     (f"UPDATE runs SET best_epoch = 99 WHERE id = {nth(1)}", "copy", "1 run has a best epoch that is not there"),
-    (f"UPDATE runs SET best_epoch = NULL WHERE id = {nth(2)}", "copy", "1 run has no best epoch, and are finished"),
-    (f"UPDATE runs SET val_top1 = 1.5 WHERE id = {nth(3)}", "copy", "1 run has another val_top1 than their best epochs"),
+    (f"UPDATE runs SET best_epoch = NULL WHERE id = {nth(2)}", "copy", "1 run has no best epoch, and is finished"),
+    (f"UPDATE runs SET val_top1 = 1.5 WHERE id = {nth(3)}", "copy", "1 run has another val_top1 than its best epoch"),
     ("DROP INDEX ix_runs_of_archs", "schema", "the table runs has no index ix_runs_of_archs"),
     ("DROP VIEW leaderboard", "schema", "there is no view leaderboard"),
 ]  # fmt: skip
 """All that a repair makes as it was."""
 
 CHANGED = [
-    ("UPDATE runs SET env_id = 77 WHERE id = 1", "reference", "1 row of runs refers to envs that are not there, the first to 77"),
+    ("UPDATE runs SET env_id = 77 WHERE id = 1", "reference", "1 row of runs refers to a row of envs that is not there: 77"),
     ("UPDATE epochs SET val_loss_micro = 'x' WHERE epoch = 1 AND run_id = 2", "value", "1 row of epochs has a val_loss_micro that there cannot be"),
 ]  # fmt: skip
 """What a repair makes NULL."""
 
 LOST = [
-    ("INSERT INTO epochs (run_id, epoch) VALUES (9999, 1), (9999, 2)", "reference", "2 rows of epochs refer to runs that are not there, the first to 9999"),
-    ("UPDATE runs SET recipe_id = 77 WHERE id = 3", "reference", "1 row of runs refers to recipes that are not there, the first to 77"),
-    ("INSERT INTO latencies (arch_id, device_id, latency_ms) VALUES (1, 77, 1.0)", "reference", "1 row of latencies refers to devices"),
+    ("INSERT INTO epochs (run_id, epoch) VALUES (9999, 1), (9999, 2)", "reference", "2 rows of epochs refer to rows of runs that are not there, the first to 9999"),
+    ("UPDATE runs SET recipe_id = 77 WHERE id = 3", "reference", "1 row of runs refers to a row of recipes that is not there: 77"),
+    ("INSERT INTO latencies (arch_id, device_id, latency_ms) VALUES (1, 77, 1.0)", "reference", "1 row of latencies refers to a row of devices that is not there: 77"),
     ("UPDATE runs SET status = 'lost' WHERE id = 4", "damage", "CHECK constraint failed in runs"),
 ]  # fmt: skip
 """What has no place in a database."""
 
 LEFT = [
-    ("DELETE FROM epochs WHERE epoch = 2 AND run_id = 5", "epochs", "1 run has gaps among their epochs"),
+    ("DELETE FROM epochs WHERE epoch = 2 AND run_id = 5", "epochs", "1 run has gaps among its epochs"),
     ("UPDATE recipes SET epochs = 500", "epochs", "runs have fewer epochs than their recipes, and are finished"),
     ("UPDATE runs SET test_top1 = 12345 WHERE id = 6", "value", "1 row of runs has a test_top1 that there cannot be"),
     ("UPDATE runs SET train_time_s = -1 WHERE id = 6", "value", "1 row of runs has a train_time_s"),
@@ -144,6 +144,66 @@ def damaged(path: Path, wrong: list[tuple[str, str, str]]) -> None:
         assert any(f.kind == kind and said in f.message for f in report.findings), (said, report.findings)
     assert path.read_bytes() == before
     assert [file.name for file in path.parent.iterdir()] == ["tiny.db"]
+
+
+ALIKE = [
+    # what is done to as many runs or rows, what is found then of one, and of two
+    ("UPDATE runs SET flops = 1 WHERE id IN ({})", "run has other flops than its architecture; it is of", "runs have other flops than their architectures; the first is of"),
+    ("SELECT 1 -- of those that lack epoch 10", "run has a best epoch that is not there; it is", "runs have a best epoch that is not there; the first is"),
+    ("UPDATE runs SET best_epoch = NULL WHERE id IN ({})", "run has no best epoch, and is finished; it is", "runs have no best epoch, and are finished; the first"),
+    ("UPDATE runs SET best_epoch = 1, val_top1 = (SELECT val_top1 FROM epochs WHERE run_id = runs.id AND epoch = 1) WHERE id IN ({})", "run has a best epoch that is not the best of its own; it is", "runs have a best epoch that is not the best of their own; the"),
+    ("UPDATE runs SET val_top1 = 1.5 WHERE id IN ({})", "run has another val_top1 than its best epoch; it is", "runs have another val_top1 than their best epochs; the"),
+    ("DELETE FROM epochs WHERE epoch = 2 AND run_id IN ({})", "run has gaps among its epochs; it is", "runs have gaps among their epochs; the first"),
+    ("INSERT INTO epochs (run_id, epoch) SELECT id, 11 FROM runs WHERE id IN ({})", "run has more epochs than its recipe; it is", "runs have more epochs than their recipes; the first"),
+    ("DELETE FROM epochs WHERE epoch = 10 AND run_id IN ({})", "run has fewer epochs than its recipe, and is finished; it is", "runs have fewer epochs than their recipes, and are finished; the first"),
+    ("UPDATE runs SET env_id = 77 WHERE id IN ({})", "row of runs refers to a row of envs that is not there: 77", "rows of runs refer to rows of envs that are not there, the first to 77"),
+    ("UPDATE runs SET test_top1 = 12345 WHERE id IN ({})", "row of runs has a test_top1 that there cannot be", "rows of runs have a test_top1 that there cannot be"),
+    ("UPDATE runs SET worker = x'00' WHERE id IN ({})", "row of runs has a worker that is no text", "rows of runs have a worker that is no text"),
+    ("UPDATE runs SET message = CAST(x'ff' AS TEXT) WHERE id IN ({})", "row of runs has a message that is not UTF-8", "rows of runs have a message that is not UTF-8"),
+    ("UPDATE static_info SET flops = flops + 1 WHERE arch_id < {count}", "row of static_info differs from the search space, of arch_id 0", "rows of static_info differ from the search space, the first of arch_id 0"),
+    ("DELETE FROM archs WHERE id >= 91125 - {count}", "archs lacks 1 row, of id 91124", "archs lacks 2 rows, the first of id 91123"),
+]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 2])
+def test_findings_of_one_and_of_two_are_told_as_such(path: Path, count: int) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        runs = [row[0] for row in connection.execute("SELECT id FROM runs WHERE best_epoch = 10 ORDER BY id")]
+    expected = []
+    for number, (statement, *told) in enumerate(ALIKE):
+        some = ", ".join(map(str, runs[2 * number : 2 * number + count]))
+        changed(path, statement.format(some, count=count))
+        expected.append(
+            told[count - 1] if told[count - 1].startswith("archs") else f"{count} {told[count - 1]}"
+        )
+    messages = [found.message for found in bloxdb.check(path).findings]
+    assert [said for said in expected if not any(message.startswith(said) for message in messages)] == [], (
+        messages
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 2])
+def test_repairs_of_one_and_of_two_are_told_as_such(path: Path, count: int) -> None:
+    for column, value, first in (
+        ("flops", "1", 1),
+        ("best_epoch", "99", 11),
+        ("env_id", "77", 21),
+        ("worker", "x'00'", 31),
+    ):
+        changed(path, f"UPDATE runs SET {column} = {value} WHERE id >= {first} AND id < {first + count}")
+    changed(path, f"UPDATE OR IGNORE latencies SET device_id = 77 WHERE rowid <= {count}")
+    report = bloxdb.repair(path)
+    assert report.repaired == [
+        ["1 row of runs referred to a row of envs that is not there", "2 rows of runs referred to rows of envs that are not there"][count - 1],
+        ["1 row of runs had a worker of another kind", "2 rows of runs had a worker of another kind"][count - 1],
+        ["1 run has the costs of its architecture again", "2 runs have the costs of their architectures again"][count - 1],
+        ["1 run has the best of its epochs again", "2 runs have the best of their epochs again"][count - 1],
+    ]  # fmt: skip
+    assert report.lost == [
+        ["1 row of latencies referred to a row of devices that is not there", "2 rows of latencies referred to rows of devices that are not there"][count - 1]
+    ]  # fmt: skip
 
 
 @pytest.mark.slow
@@ -164,8 +224,8 @@ def test_what_is_known_no_more_is_found_and_null_in_the_copy(path: Path) -> None
     report = bloxdb.repair(path)
     assert report.is_whole
     assert report.repaired == [
-        "1 row of runs referred to envs that are not there",
-        "1 row of epochs had something else for val_loss_micro",
+        "1 row of runs referred to a row of envs that is not there",
+        "1 row of epochs had a val_loss_micro of another kind",
     ]
     with bloxdb.open(report.copy, current=False) as db:
         assert db.rows("SELECT env_id FROM runs WHERE id = 1") == [{"env_id": None}]
@@ -234,9 +294,9 @@ def test_what_has_no_place_is_found_and_said_to_be_lost(path: Path) -> None:
     assert not report.is_whole
     assert report.left == []
     assert report.lost == [
-        "1 row of runs were there twice, or had a status that there is not",
-        "12 rows of epochs referred to runs that are not there",
-        "1 row of latencies referred to devices that are not there",
+        "1 row of runs was there twice, or had a status that there is not",
+        "12 rows of epochs referred to rows of runs that are not there",
+        "1 row of latencies referred to a row of devices that is not there",
         "the settings of recipe lost-77, which is taken for 10 epochs of unknown now",
     ]
     assert (report.rows["runs"], report.rows["recipes"]) == (39, 2)
@@ -262,7 +322,7 @@ def test_more_epochs_than_the_recipe_and_a_best_epoch_that_is_not_the_best_are_f
     )
     told = [found.message for found in bloxdb.check(path).findings]
     assert told[0].startswith("40 runs have more epochs than their recipes; the first is of architecture ")
-    assert any("a best epoch that is not the best of theirs" in message for message in told)
+    assert any("a best epoch that is not the best of its own" in message for message in told)
     assert any("latencies has a latency_ms that there cannot be" in message for message in told)
 
 
@@ -334,7 +394,11 @@ def test_a_row_without_a_number_costs_that_row_alone_and_is_said_to_be_lost(
     before = content(path)
     repaired = bloxdb.repair(path)
     assert not repaired.is_whole
-    assert [line for line in repaired.lost if line.startswith("1 row of") and line.endswith(f" for {column}")]
+    assert [
+        line
+        for line in repaired.lost
+        if line.startswith("1 row of") and line.endswith(f" had a {column} of another kind")
+    ]
     after = content(repaired.copy)
     at = 4 if table == "epochs" else 5
     assert len(after[at]) == len(before[at]) - 1
@@ -373,7 +437,7 @@ def test_a_fraction_among_integers_is_found(path: Path, name: str) -> None:
 def test_a_finished_run_without_its_epochs_is_found(path: Path) -> None:
     changed(path, "DELETE FROM epochs WHERE run_id = 7")
     (found,) = bloxdb.check(path).findings
-    assert "1 run has fewer epochs than their recipes, and are finished" in found.message
+    assert "1 run has fewer epochs than its recipe, and is finished" in found.message
 
 
 def test_a_file_that_is_locked_is_not_said_to_be_damaged(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -482,5 +546,5 @@ def test_the_command_tells_and_repairs(path: Path, tmp_path: Path) -> None:
     changed(path, "UPDATE runs SET train_time_s = 5 WHERE train_time_s < 0")
     done = ask(path, "--repair")
     assert done.returncode == 0
-    assert "repaired: 1 run has its architecture's costs again" in done.stdout
+    assert "repaired: 1 run has the costs of its architecture again" in done.stdout
     assert path.with_name("tiny.repaired.db").exists()

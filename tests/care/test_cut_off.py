@@ -187,7 +187,7 @@ def test_a_row_with_a_bad_byte_in_a_text_loses_that_text_alone(small: Path, tmp_
     path.write_bytes(content.replace(b"a worker whose", b"a w\xffrker whose"))
     assert ["not UTF-8" in found.message for found in bloxdb.check(path).findings] == [True]
     report = bloxdb.repair(path)
-    assert (report.lost, report.repaired) == ([], ["1 row of runs had something else for worker"])
+    assert (report.lost, report.repaired) == ([], ["1 row of runs had a worker of another kind"])
     assert runs(report.copy) == runs(small)
 
 
@@ -198,7 +198,7 @@ def test_a_row_of_epochs_with_a_bad_key_fails_its_run(small: Path, tmp_path: Pat
     report = bloxdb.repair(path)
     (key,) = check_honest(path, small, report)
     assert report.lost == [
-        "1 row of epochs had something else for epoch",
+        "1 row of epochs had a epoch of another kind",
         f"epoch 50 of 1 run, which has failed now: architecture {key[0]}",
     ]
 
