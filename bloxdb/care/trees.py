@@ -229,6 +229,7 @@ def _columns(source: sqlite3.Connection, table: str) -> dict[int, Column]:
     columns = {}
     for number, name, kind, needed, default, key, hidden in rows:
         if hidden != 2:  # it is computed, and not stored
+            kind = kind if isinstance(kind, str) else ""  # bytes where it is damaged
             is_rowid = len(keys) == 1 and bool(key) and kind.upper() == "INTEGER"
             columns[number] = Column(name, _kinds_of(kind), bool(needed), is_rowid, default)
     return columns

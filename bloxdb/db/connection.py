@@ -250,6 +250,11 @@ def _connect(
         if is_new or not access.lacks_room(error) or not _bring_in(path):
             raise
         return _connect(path, read_only, wait=wait)
+    except UnicodeDecodeError as error:  # SQLite quotes what is no text any more
+        connection.close()
+        damage = sqlite3.DatabaseError("the list of its tables is damaged")
+        damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise damage from error
     return connection
 
 

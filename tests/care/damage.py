@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from bloxdb.db.connection import APPLICATION_ID
+
 PAGE = 512
 RUNS, EPOCHS = 40, 30
 TABLES = ("recipes", "envs", "devices", "runs", "epochs", "latencies")
@@ -24,6 +26,7 @@ def small_database(path: Path, like: Path, *, runs: int = RUNS, epochs: int = EP
         (version,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(f"PRAGMA page_size = {PAGE}")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         for (statement,) in schema:
             connection.execute(statement)
         connection.execute("INSERT INTO alembic_version VALUES (?)", (version,))
