@@ -161,8 +161,9 @@ def _named(other: Database, context: ExceptionContext) -> BaseException | None:
     """An error of one of the databases that give, which is not of the one that takes."""
     if context.sqlalchemy_exception is None:
         return context.original_exception
-    said = refusal(context.original_exception, other.path) or one_line(context.original_exception)
-    return DatabaseError(f"{other.name} cannot be merged: {said}; `bloxdb check` tells more")
+    said = refusal(context.original_exception, other.path)
+    told = said or f"{one_line(context.original_exception)}; `bloxdb check` tells more"
+    return DatabaseError(f"{other.name} cannot be merged: {told}")
 
 
 class Preference:

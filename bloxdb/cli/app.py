@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 import sys
 import warnings
 from collections.abc import Iterator
@@ -102,10 +101,7 @@ def _told() -> Iterator[None]:
     except BloxError as error:
         _fail(error)
     except DBAPIError as error:
-        from bloxdb.db.codes import kind_of
-
-        is_damaged = kind_of(error.orig) == sqlite3.SQLITE_CORRUPT
-        _fail(f"the database: {error.orig}{'; `bloxdb check` says what is damaged' if is_damaged else ''}")
+        _fail(f"the database: {error.orig}")
     except BrokenPipeError:
         end_by_sigpipe()
     except OSError as error:

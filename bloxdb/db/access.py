@@ -16,6 +16,7 @@ from typing import NamedTuple
 from bloxdb import warn
 from bloxdb.counts import counted
 from bloxdb.db.codes import code_of, kind_of
+from bloxdb.db.damage import DAMAGE, damage
 from bloxdb.db.disks import disk_of, warning_for
 from bloxdb.db.holders import by_whom
 from bloxdb.db.waiting import BUSY_MS, is_busy
@@ -144,7 +145,7 @@ def pages_of(path: Path) -> Pages | None:
         with closing(in_one_state(real)):
             return _pages_now(real)
     except sqlite3.Error as error:
-        is_damage = kind_of(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+        is_damage = kind_of(error) in DAMAGE
         return _pages_now(real) if is_damage else None  # SQLite lets nobody write what it cannot read
 
 
@@ -329,6 +330,8 @@ def refusal(error: BaseException | None, path: Path | None) -> str | None:
     code = code_of(error)
     if path is None or not code:
         return None
+    if said := damage(error, path):
+        return said
     if is_busy(error):
         who, advice = by_whom(path)
         return (

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, text
 from bloxdb.counts import Report
 from bloxdb.db.access import new_file
 from bloxdb.db.connection import locate_other, path_of
+from bloxdb.db.damage import damage
 from bloxdb.db.database import Database, asked
 from bloxdb.db.passwords import for_tools, hidden
 from bloxdb.db.watching import watched
@@ -161,7 +162,8 @@ def _write_pages(db: Database, copy: Path, progress: Progress | None) -> None:
             source.backup(target, pages=_PAGES, progress=tell)
             target.execute("PRAGMA journal_mode = DELETE")  # the header of a file that others write says WAL
         except sqlite3.Error as error:
-            raise DatabaseError(f"{db.name} cannot be copied: {error}") from error
+            said = damage(error, db.path) or f"{db.name} cannot be copied: {error}"
+            raise DatabaseError(said) from error
 
 
 def _size(connection: Connection) -> int:

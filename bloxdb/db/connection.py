@@ -8,15 +8,17 @@ import sqlite3
 import threading
 import time
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from sqlalchemy import URL, DateTime, Engine, create_engine, event, make_url
+from sqlalchemy import URL, DateTime, Engine, ExceptionContext, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from bloxdb.arguments import plain
 from bloxdb.db import access, forking, reading
 from bloxdb.db.codes import kind_of
+from bloxdb.db.damage import damage, damage_told
 from bloxdb.db.dialects import ENGINES, engines_of
 from bloxdb.db.disks import disk_of
 from bloxdb.db.passwords import hidden_in
@@ -213,10 +215,17 @@ def make_engine(
     engine = create_engine(url, creator=connect, max_overflow=-1, json_deserializer=stored_json)
     engine.dialect.colspecs = {**engine.dialect.colspecs, DateTime: StoredDate}
     event.listen(engine, "begin", begin)
+    event.listen(engine, "handle_error", partial(_damaged, path), retval=True)
     for moment in ("checkout", "commit"):  # of connections of the pool, too
         event.listen(engine, moment, check)
     forking.watch_engine(engine)
     return engine.execution_options(**SQLite.SNAPSHOT) if read_only else engine
+
+
+def _damaged(path: Path, context: ExceptionContext) -> BaseException | None:
+    """An error of ours where SQLite finds the file damaged; whatever asked for it, a lazy attribute too."""
+    said = damage(context.original_exception, path)
+    return None if said is None else DatabaseError(said)
 
 
 def query_engine(url: URL, *, is_new: bool = False, known: access.KnownFile | None = None) -> Engine:
@@ -296,6 +305,7 @@ def _opened(path: Path, mode: str) -> forking.Connection:
         check_same_thread=False,
         factory=forking.Connection,
     )
+    connection.named = path
     connection.path = path.resolve()  # one file may be known by several names
     connection.thread = threading.get_ident()
     forking.watch(connection)
@@ -336,6 +346,7 @@ def share(known: access.KnownFile) -> None:
         return
     if access.is_writable(path) and path.stat().st_uid == os.geteuid():
         with (
+            damage_told(path),
             suppress(sqlite3.OperationalError),
             closing(_connect(path, read_only=False, wait=_PASSING)) as connection,
         ):

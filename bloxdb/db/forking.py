@@ -101,8 +101,8 @@ class Connection(sqlite3.Connection):
 
     Attributes
     ----------
-    path
-        The file.
+    path, named
+        The file, and what it was opened as, which may be a link to it.
     thread
         The thread that uses it; None while it waits in a pool.
     is_inherited
@@ -120,6 +120,7 @@ class Connection(sqlite3.Connection):
     """
 
     path: Path
+    named: Path
     thread: int | None = None
     is_inherited: bool = False
     is_new: bool = False

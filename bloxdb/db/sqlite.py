@@ -40,6 +40,7 @@ from sqlalchemy.schema import CreateColumn
 
 from bloxdb.counts import counted
 from bloxdb.db.codes import code_of
+from bloxdb.db.damage import damage_told
 from bloxdb.db.engines import Engines
 from bloxdb.db.waiting import BUSY_MS, patiently, revive
 from bloxdb.errors import DatabaseError
@@ -96,7 +97,8 @@ class SQLite(Engines):
 
     def fetch(self, driver: Any, sql: str, values: Sequence[Any]) -> list[Any]:
         """The driver's own placeholder is ``?``."""
-        found: list[Any] = driver.execute(sql, values).fetchall()
+        with damage_told(driver.named):
+            found: list[Any] = driver.execute(sql, values).fetchall()
         return found
 
     def query(self, driver: Any, sql: str, values: dict[str, Any]) -> Any:
@@ -185,9 +187,14 @@ def begin(connection: Connection) -> None:
     Writers take the lock at once, so that none has to upgrade, which SQLite would refuse at random. The first
     of them switches the WAL on where the disk takes one, and whoever closes the file last switches it off.
     """
+    driver: Any = connection.connection.driver_connection
+    with damage_told(driver.named):  # SQLAlchemy tells no error of an event
+        _begin(connection, driver)
+
+
+def _begin(connection: Connection, driver: Any) -> None:
     words = connection.get_execution_options().get(BEGIN, _WRITE)
     if words == _WRITE:
-        driver: Any = connection.connection.driver_connection
         mode = "wal" if driver.takes_wal else "delete"
         if not driver.is_new and driver.execute("PRAGMA journal_mode").fetchone() != (mode,):
             _patiently(connection, f"PRAGMA journal_mode = {mode}")
