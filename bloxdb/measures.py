@@ -107,6 +107,11 @@ class Measure:
         return not abs(value) * self.scale >= EXACT
 
     @property
+    def is_needed(self) -> bool:
+        """Whether release files cannot leave it out: no whole number says that nothing was measured."""
+        return self.file is not None and self.scale == 1
+
+    @property
     def highest(self) -> float:
         """The highest value that there is: 100 of percent, any finite number of the rest; the lowest is 0."""
         return 100.0 if self.unit == "percent" else sys.float_info.max

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Row, Select, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from bloxdb import codecs, space
@@ -207,7 +208,7 @@ class _Source:
         if not rows:
             return None
         ids, run_ids = (np.array([row[c] for row in rows], dtype=np.int64) for c in (0, 1))
-        columns = {name: _single(name, [row[2 + c] for row in rows]) for c, name in enumerate(singles)}
+        columns = {name: _single(name, rows, 2 + c, seed) for c, name in enumerate(singles)}
         if part == "base":
             self._curves = _Curves(run_ids, self._lists(seed, run_ids))
         columns |= {name: self._curves.of(name, run_ids) for name in names if is_list(name)}
@@ -322,12 +323,21 @@ class _Curves:
         return _measure(name, stored)
 
 
-def _single(name: str, values: list[Any]) -> Array:
+def _single(name: str, rows: Sequence[Row[Any]], place: int, seed: int) -> Array:
+    """A column of runs of which there are the architecture, the id and values."""
+    values = [row[place] for row in rows]
     if COLUMNS[name] in MEASURED:
         return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
-    for value in values:
-        if value is None:
-            raise ReleaseError(f"a finished run has no {name}; release files cannot leave it out")
+    lacking = [row for row in rows if row[place] is None]
+    if lacking:
+        arch_id, run_id = lacking[0][:2]
+        others = f" (and {counted(len(lacking) - 1, 'other')})" if lacking[1:] else ""
+        change = f"session.get(bloxdb.Run, {run_id}).{name} = 0"
+        raise ReleaseError(
+            f"run {run_id}, of architecture {arch_id} and seed {seed}{others}, is finished and lacks {name}, "
+            "which release files cannot leave out; write what it was, or 0 (`with db.transaction() as "
+            f"session: {change}`), name other seeds, or export Parquet files, which can leave it out"
+        )
     return np.array(values, dtype=np.int64)
 
 

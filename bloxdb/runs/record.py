@@ -156,7 +156,8 @@ class RunRecord:
         RunLostError
             Another worker has the run, or it has ended.
         QueryError
-            It is finished and lacks epochs of its recipe, a best epoch or a test; its best epoch is none that
+            It is finished and lacks epochs of its recipe, a best epoch, a test or what release files cannot
+            leave out, as `train_time`; its best epoch is none that
             was written, or was written with other values; or there is no such value of a measure, or no
             measure of its name.
         """
@@ -276,6 +277,18 @@ class RunRecord:
                 )
             if result.best is None and done:
                 raise QueryError(f"{which} is finished, and no best epoch is given; is_better_than finds it")
+            lacking = [
+                name for name, value in stored.items() if value is None and RUN_MEASURES[name].is_needed
+            ]
+            if lacking:
+                raise QueryError(
+                    f"{which} is finished, and its {lacking[0]} is nan, which release files cannot say; give "
+                    "what was measured, or 0"
+                )
+            if not self._epochs:
+                raise QueryError(
+                    f"{which} cannot be finished: its recipe has 0 epochs, which release files cannot say"
+                )
             if result.test is None:
                 raise QueryError(
                     f"{which} is finished, and no test is given; give Metrics, with nan for what was not "

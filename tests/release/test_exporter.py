@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from sqlalchemy import text
 import bloxdb
 from bloxdb import Database, codecs
 from bloxdb.codecs import Table
+from bloxdb.measures import RUN
 from tests.helpers import SEEDS
 from tests.release.helpers import SMALL, TINY, changed
 
@@ -156,6 +158,34 @@ def test_a_run_that_has_other_epochs_than_its_recipe_says_is_not_exported(
     assert not (tmp_path / "out").exists()
 
 
+NEEDED = [name for name, measure in RUN.items() if measure.is_needed]
+
+
+@pytest.mark.parametrize("name", codecs.FORMATS)
+@pytest.mark.parametrize("measure", NEEDED)
+@pytest.mark.parametrize("others", [0, 2])
+def test_a_run_that_lacks_what_files_need_is_named_with_what_to_do(
+    tiny_db: Database, tmp_path: Path, measure: str, others: int, name: str
+) -> None:
+    ids = [row["id"] for row in tiny_db.rows("SELECT id FROM runs ORDER BY arch_id")][: 1 + others]
+    (run,) = tiny_db.rows("SELECT id, arch_id, seed FROM runs WHERE id = :id", id=ids[0])
+    sql(tiny_db, f"UPDATE runs SET {measure} = NULL WHERE id IN ({', '.join(map(str, ids))})")
+    which = f"run {run['id']}, of architecture {run['arch_id']} and seed {run['seed']}"
+    more = r" \(and 2 others\)" if others else ""
+    with pytest.raises(
+        bloxdb.ReleaseError,
+        match=f"^{which}{more}, is finished and lacks {measure}, which release files cannot leave out; write ",
+    ) as caught:
+        bloxdb.export_release(tmp_path / "out", tiny_db, format=name)
+    advice = re.search(r"`with db\.transaction\(\) as session: (.*?)`", str(caught.value))
+    assert advice is not None
+    if not others:  # what it advises does it
+        with tiny_db.transaction() as session:
+            exec(advice[1], {"session": session, "bloxdb": bloxdb})
+        bloxdb.export_release(tmp_path / "out", tiny_db, format=name)
+    bloxdb.export_parquet(tmp_path / "parquet", tiny_db)
+
+
 def test_epochs_that_lie_in_another_order_are_exported_in_theirs(
     tiny_db: Database, golden: Path, tmp_path: Path
 ) -> None:
@@ -185,12 +215,6 @@ def test_values_around_what_32_bits_hold_are_exported_as_they_are(
     table = codecs.read(path)
     found = [row[table.header.columns.index("val_loss")] for row in table.rows()]
     assert sum(values[1] == stored / 1_000_000 for values in found) == 1
-
-
-def test_a_run_without_a_training_time_is_not_exported(tiny_db: Database, tmp_path: Path) -> None:
-    sql(tiny_db, "UPDATE runs SET train_time_s = NULL WHERE id = 3")
-    with pytest.raises(bloxdb.ReleaseError, match="a finished run has no train_time_s; release files cannot"):
-        bloxdb.export_release(tmp_path / "out", tiny_db)
 
 
 def test_runs_that_are_not_finished_are_noted_and_left_out(tiny_db: Database, tmp_path: Path) -> None:

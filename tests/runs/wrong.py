@@ -45,9 +45,9 @@ def queue(db: Database, recipe: RecipeFacts | None = None) -> RunQueue:
     return made
 
 
-def record(db: Database, epochs: int = 0) -> RunRecord:
+def record(db: Database, epochs: int = 0, recipe: RecipeFacts | None = None) -> RunRecord:
     """A run that was begun, with so many epochs."""
-    found = claim(queue(db))
+    found = claim(queue(db, recipe))
     assert found is not None
     found.begin()
     for number in range(1, epochs + 1):
@@ -198,6 +198,9 @@ PARTS: dict[str, EpochResult] = {
 }  # fmt: skip
 
 
+NEEDED: dict[str, Any] = {"train_time": 1.0}
+"""What a result has for each measure that release files cannot leave out."""
+
 OF_BESTS: Wrong = {
     **{
         f"{name}, {'diverged' if diverged else 'finished'}": (
@@ -238,6 +241,22 @@ OF_BESTS: Wrong = {
     "no test": (
         lambda db: record(db, 2).finish(RunResult(False, EPOCH, None, 1.0)),
         "the run of architecture 7 is finished, and no test is given; give Metrics, with nan for what",
+    ),
+    **{
+        f"no {name}": (
+            lambda db, name=name: record(db, 2).finish(
+                RunResult(False, EPOCH, RESULT, **NEEDED | {name: math.nan})
+            ),
+            f"the run of architecture 7 is finished, and its {name}(_s)? is nan, which release files cannot say; "
+            "give what was measured, or 0",
+        )
+        for name in NEEDED
+    },
+    "no epochs": (
+        lambda db: record(db, 0, RecipeFacts("none-0", "digits", 0)).finish(
+            RunResult(False, None, RESULT, 1.0)
+        ),
+        "the run of architecture 7 cannot be finished: its recipe has 0 epochs",
     ),
 }
 
