@@ -70,7 +70,7 @@ class Measure:
         Whether a run that is trained once more has the same value; a time, for one, it has not.
     overwritten
         Whether the original writes the best epoch's value over that of epoch 1, in runs of recipes that say
-        so (`bloxdb.release.overwritten`).
+        so (`bloxdb.overwritten`).
     """
 
     name: str

@@ -23,8 +23,9 @@ from bloxdb.db.connection import locate_other
 from bloxdb.db.database import Database, asked, open_url
 from bloxdb.db.dialects import engines_of
 from bloxdb.db.epochs import EpochWriter, read_epochs, whole_runs
+from bloxdb.db.firsts import first_epochs, lost, reconsider
 from bloxdb.db.recipes import RecipeFacts, differing
-from bloxdb.db.references import Environments, device_id, recipe_for
+from bloxdb.db.references import Environments, device_id, known_recipe, recipe_for
 from bloxdb.db.schema import EPOCH_MEASURES, Device, Env, Epoch, Latency, Recipe, Run
 from bloxdb.db.statuses import ENDED, FAILED
 from bloxdb.errors import DatabaseError, QueryError, one_line, spelled
@@ -55,6 +56,8 @@ class MergeReport(Report):
         Runs of the other databases that had not ended and were left there.
     gaps
         After it, for each recipe and seed, the ranges of architectures without a finished run.
+    notes
+        Sentences on what a reader should know, as of first epochs (`bloxdb.overwritten`).
     new, changed, same
         What came in, took the place of others, or was there already and equal: architectures, runs, epochs,
         latencies.
@@ -66,6 +69,7 @@ class MergeReport(Report):
     kept: int = 0
     unfinished: int = 0
     gaps: dict[tuple[str, int], list[tuple[int, int]]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
     new: Counts = field(default_factory=Counts)
     changed: Counts = field(default_factory=Counts)
     same: Counts = field(default_factory=Counts)
@@ -132,6 +136,7 @@ def merge(
     places = one_or_more(others, "databases that give")
     db = asked(db)
     report, preference = MergeReport(), Preference(prefer)
+    doubts = _Doubts()
     new_archs: set[int] = set()
     with ExitStack() as stack:
         urls = [locate_other(place, "a database that gives") for place in places]
@@ -146,10 +151,11 @@ def merge(
         epochs = stack.enter_context(EpochWriter(session, folder, meter))
         for name, theirs in sources:
             meter.begin(name, theirs.scalar(select(func.count()).select_from(Run)) or 0)
-            _Source(epochs, theirs, name, report, preference, new_archs).merge()
+            _Source(epochs, theirs, name, report, preference, new_archs, doubts).merge()
         preference.conflicts.check()
         report.new.architectures = len(new_archs)
         epochs.flush()
+        report.notes = doubts.settled(session)
     meter.finish()
     named = select(Recipe.name, Run.seed).join(Recipe, Recipe.id == Run.recipe_id).distinct()
     for recipe, seed in db.reader.execute(named.order_by(Recipe.name, Run.seed)):
@@ -184,6 +190,35 @@ class Preference:
         return False
 
 
+class _Doubts:
+    """Recipes of which one database says that first epochs are the best ones, and another does not."""
+
+    def __init__(self) -> None:
+        self._ours: dict[int, bool | None] = {}  # what was said here at first, by the id of the recipe here
+        self._told: dict[int, list[tuple[str, bool]]] = {}  # and what the others said, by their names
+
+    def add(self, recipe: Recipe, before: bool | None, source: str, theirs: bool) -> None:
+        """A recipe that is here now, what was said here, None if it was not here, and what another says."""
+        self._ours.setdefault(recipe.id, before)
+        self._told.setdefault(recipe.id, []).append((source, theirs))
+
+    def settled(self, session: Session) -> list[str]:
+        """Look at the runs of such recipes, say of each what is so now, and give notes of what changed."""
+        notes = []
+        for recipe_id, told in self._told.items():
+            recipe = session.get_one(Recipe, recipe_id)
+            before = self._ours[recipe_id]
+            said = {theirs for _, theirs in told} | ({before} if before is not None else set())
+            if said == {False}:
+                continue
+            note = reconsider(recipe, first_epochs(session, recipe)) if len(said) > 1 else None
+            if recipe.first_epoch_is_best and not before:
+                notes.append(lost(next(source for source, theirs in told if theirs), recipe))
+            if note is not None and (before or recipe.first_epoch_is_best):
+                notes.append(note)
+        return notes
+
+
 class _Source:
     """One of the other databases."""
 
@@ -195,6 +230,7 @@ class _Source:
         report: MergeReport,
         preference: Preference,
         new_archs: set[int],
+        doubts: _Doubts,
     ) -> None:
         self.epochs = epochs
         self.ours = epochs.session
@@ -203,6 +239,7 @@ class _Source:
         self.report = report
         self.preference = preference
         self.new_archs = new_archs  # of runs that came in, of all databases
+        self.doubts = doubts
         self.envs = self._merge_envs()
 
     def merge(self) -> None:
@@ -219,7 +256,11 @@ class _Source:
     def _recipe(self, recipe: Recipe) -> int:
         """The id here of a recipe of theirs."""
         advice = f"what {self.name} has of it cannot be merged"
-        return recipe_for(self.ours, RecipeFacts.of(recipe), advice).id
+        found = known_recipe(self.ours, recipe.name, recipe.digest)
+        before = None if found is None else found.first_epoch_is_best
+        found = recipe_for(self.ours, RecipeFacts.of(recipe), advice)
+        self.doubts.add(found, before, self.name, recipe.first_epoch_is_best)
+        return found.id
 
     def _merge_envs(self) -> dict[int, int]:
         """The ids here of their environments."""

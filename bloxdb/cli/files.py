@@ -9,7 +9,7 @@ import click
 
 from bloxdb import codecs
 from bloxdb.cli.common import PATH, db_option, progress_bar
-from bloxdb.cli.terminal import note, say
+from bloxdb.cli.terminal import note, print_notes, say
 from bloxdb.counts import counted
 from bloxdb.db import open, open_or_create
 from bloxdb.errors import DatabaseExistsError, QueryError
@@ -57,8 +57,7 @@ def import_(
         report, created = run()
     if created:
         note(f"created {created}")
-    if isinstance(report, ImportReport):
-        _print_notes(report.notes)
+    print_notes(report.notes)
     say(str(report))
 
 
@@ -114,13 +113,8 @@ def export(
     _print_export(report)
 
 
-def _print_notes(notes: list[str]) -> None:
-    for sentence in notes:
-        note(f"note: {sentence}")
-
-
 def _print_export(report: ExportReport) -> None:
-    _print_notes(report.notes)
+    print_notes(report.notes)
     for path in report.files:
         say(path)
     note(str(report))
@@ -139,7 +133,7 @@ def verify(folder: Path) -> None:
         say(f"{file.path.name}\t{file.seconds:.3f} s\t{outcome}")
 
     loaded, checks = verify_release(folder, on_file=show)
-    _print_notes(left_out([folder], results=False))
+    print_notes(left_out([folder], results=False))
     for check in checks:
         if check.differences:
             say(f".{check.format}: not equal")

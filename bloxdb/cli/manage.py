@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from typing import Any
 
 import click
 
 from bloxdb import merging
 from bloxdb.cli.common import csv_option, db_option, json_option, progress_bar, show_json, show_rows
-from bloxdb.cli.terminal import note, say, tell
+from bloxdb.cli.terminal import note, print_notes, say, tell
 from bloxdb.counts import counted
 from bloxdb.db import DIVERGED, FAILED, Database, create, open
 from bloxdb.db import upgrade as upgrade_database
@@ -126,13 +127,21 @@ def retry(db: str | None, failed: bool, diverged: bool, recipe: str | None, seed
     type=click.Choice(merging.PREFERENCES),
     help="Of runs that contradict each other, take the one that ended later, is there, or was named last.",
 )
-def merge(others: tuple[str, ...], db: str | None, prefer: str | None) -> None:
+@json_option
+def merge(others: tuple[str, ...], db: str | None, prefer: str | None, as_json: bool) -> None:
     """Bring the runs and latencies of other databases into one, all of them or none.
 
     The others are only read. Runs that have not ended stay where they are.
     """
     with open(db) as opened, progress_bar("merging") as shown:
         report = merging.merge(others, opened, prefer=prefer, progress=shown)
+    if as_json:
+        gaps_of = [
+            {"recipe": name, "seed": seed, "gaps": found} for (name, seed), found in report.gaps.items()
+        ]
+        show_json({**asdict(replace(report, gaps={})), "gaps": gaps_of})
+        return
+    print_notes(report.notes)
     say(str(report))
     for (recipe, seed), found in report.gaps.items():
         say(f"gaps of {recipe}, seed {seed}: {ranges(found)}")

@@ -9,7 +9,7 @@ import shutil
 import signal
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
@@ -83,6 +83,12 @@ def folded(text: str, columns: int) -> str:
 def note(text: object) -> None:
     """A message for a person, on stderr; the same rule."""
     write(f"{_CONTROL_IN_LINES.sub(_spelled, str(text))}\n", sys.stderr)
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """The notes of a report, on stderr."""
+    for sentence in notes:
+        note(f"note: {sentence}")
 
 
 def write(text: str, stream: IO[str] | None = None) -> None:

@@ -218,7 +218,7 @@ class Dataset(Runs):
             The best of the epochs up to `epoch` instead of the value at it.
         first_epoch
             Whether epoch 1 counts also where it has the best epoch's validation instead of its own
-            (`bloxdb.release.overwritten`); otherwise it is NaN there.
+            (`bloxdb.overwritten`); otherwise it is NaN there.
 
         Returns
         -------
@@ -283,7 +283,7 @@ class Dataset(Runs):
             The seed of the run; drawn if None.
         first_epoch
             Whether epoch 1 counts also where it has the best epoch's validation instead of its own
-            (`bloxdb.release.overwritten`); otherwise it is NaN there.
+            (`bloxdb.overwritten`); otherwise it is NaN there.
 
         Returns
         -------

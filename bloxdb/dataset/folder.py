@@ -22,9 +22,9 @@ from bloxdb.db.references import Seeds, listed_seeds
 from bloxdb.errors import QueryError, ReleaseError, spelled
 from bloxdb.files import as_name, expanded, from_name
 from bloxdb.measures import COSTS, ENVIRONMENT, EPOCH, LATENCY, Measure, to_floats
+from bloxdb.overwritten import first_epoch_is_best
 from bloxdb.release.folder import check_agreement, check_packings, left_out, release_files, steady
 from bloxdb.release.names import check_name
-from bloxdb.release.overwritten import first_epoch_is_best
 from bloxdb.space.keys import Ids
 
 Devices = str | Iterable[str] | bool | None

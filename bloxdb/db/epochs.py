@@ -332,3 +332,17 @@ def _integers(texts: Sequence[str], size: int) -> npt.NDArray[np.int64]:
     if parse(",".join(texts).encode(), MISSING, out) != size:
         raise DatabaseError("the table epochs holds something else than integers")
     return out
+
+
+def stored_curves(
+    session: Session, run_ids: npt.NDArray[np.int64], names: Sequence[str], epochs: int
+) -> dict[str, Array]:
+    """The stored integers of measures of runs, (runs, epochs) each; `MISSING` where there is none."""
+    measures = {name: np.full((len(run_ids), epochs), MISSING) for name in names}
+    order = np.argsort(run_ids)
+    for block in read_epochs([session], run_ids, names):
+        rows = np.repeat(order[np.searchsorted(run_ids[order], block.run_ids)], block.counts)
+        fits = block.epochs <= epochs
+        for name, values in block.measures.items():
+            measures[name][rows[fits], block.epochs[fits] - 1] = values[fits]
+    return measures

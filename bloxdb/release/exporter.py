@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Row, Select, func, or_, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from bloxdb import codecs, space
@@ -323,7 +323,7 @@ class _Curves:
         return _measure(name, stored)
 
 
-def _single(name: str, rows: Sequence[Row[Any]], place: int, seed: int) -> Array:
+def _single(name: str, rows: Sequence[Any], place: int, seed: int) -> Array:
     """A column of runs of which there are the architecture, the id and values."""
     values = [row[place] for row in rows]
     if COLUMNS[name] in MEASURED:

@@ -14,20 +14,21 @@ from bloxdb.arguments import integer, one_or_more
 from bloxdb.codecs import Header, Table
 from bloxdb.db.database import Database, asked
 from bloxdb.db.epochs import EpochWriter
+from bloxdb.db.firsts import first_epochs, lost, reconsider
 from bloxdb.db.recipes import RecipeFacts, new_name
 from bloxdb.db.references import Environments, device_id, recipe_for
 from bloxdb.db.schema import Latency, Recipe, Run
 from bloxdb.errors import BloxFormatError, ReleaseError
 from bloxdb.measures import COSTS, ENVIRONMENT, LATENCY, SEEDS, Array
+from bloxdb.overwritten import FirstEpochs
 from bloxdb.progress import Meter, Progress
 from bloxdb.release.changes import Changes, ImportReport
 from bloxdb.release.costs import take_costs
 from bloxdb.release.folder import check_agreement, expand, left_out, steady
 from bloxdb.release.names import checked_header
 from bloxdb.release.original import ResultsImporter
-from bloxdb.release.overwritten import FirstEpochs
 from bloxdb.release.results import is_results
-from bloxdb.release.training import RunData, RunStore, first_epochs, merge_parts, run_data
+from bloxdb.release.training import RunData, RunStore, merge_parts, run_data
 
 _KINDS = ("static", "training", "env", "benchmarking")
 
@@ -231,11 +232,7 @@ class _Importer:
 
     def _say_it_is_best(self, recipe: Recipe, name: str) -> None:
         recipe.first_epoch_is_best = True
-        self.report.notes.append(
-            f"{name}: validation of epoch 1 equals the best of later epochs, as in files that the original "
-            "trainer made, which wrote its best epoch over the first; the values are kept as they are, and "
-            f"recipe {recipe.name} says so, so that Problem and table leave epoch 1 out"
-        )
+        self.report.notes.append(lost(name, recipe))
 
     def _look_again(self) -> None:
         """Ask the database for first epochs of which files do not tell whether they are the best ones."""
@@ -247,18 +244,8 @@ class _Importer:
                 if any(of_seed.are_touched for of_seed in found.values()):
                     self._say_it_is_best(recipe, name)
                 continue
-            if all(of_seed.are_own for of_seed in found.values()):
-                recipe.first_epoch_is_best = False
-                self.report.notes.append(
-                    f"validation of epoch 1 of recipe {recipe.name} is its own now, and counts as any other"
-                )
-                continue
-            if own := ", ".join(f"{runs} of seed {seed}" for seed, runs in found.items() if runs.own):
-                self.report.notes.append(
-                    f"validation of epoch 1 is its own in {own}, but not in others of recipe {recipe.name}; "
-                    "so Problem and table leave it out: first_epoch=True takes it, and another recipe would "
-                    "tell them apart"
-                )
+            if told := reconsider(recipe, found):
+                self.report.notes.append(told)
 
     def _part(self, path: Path) -> RunData:
         table, ids = self._read(path, ())

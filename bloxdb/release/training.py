@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,19 +9,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import delete, func, insert, select, update
-from sqlalchemy.orm import Session
 
 from bloxdb.codecs import Table
 from bloxdb.codecs.columns import is_list
 from bloxdb.db.best import best_epochs
-from bloxdb.db.epochs import EpochWriter, read_epochs
+from bloxdb.db.epochs import EpochWriter, stored_curves
 from bloxdb.db.references import costs_of
 from bloxdb.db.schema import EPOCH_MEASURES, Epoch, Recipe, Run
 from bloxdb.db.statuses import FINISHED
 from bloxdb.errors import ReleaseError
 from bloxdb.measures import MISSING, RUN, Array, from_stored, to_stored
 from bloxdb.release.changes import Changes
-from bloxdb.release.overwritten import LOOKED_AT, FirstEpochs
 
 _SLICE = 1_000  # runs whose fields are made or compared at once
 _RESULTS = tuple(name for name, measure in RUN.items() if measure.file is not None)
@@ -106,35 +103,6 @@ def _first_given(new: Array, old: Array) -> Array:
     """New values, and old ones where there are none."""
     absent = np.isnan(new) if new.dtype == np.float64 else new == MISSING
     return np.where(absent, old, new)
-
-
-def stored_curves(
-    session: Session, run_ids: npt.NDArray[np.int64], names: Sequence[str], epochs: int
-) -> dict[str, Array]:
-    """The stored integers of measures of runs, (runs, epochs) each; `MISSING` where there is none."""
-    measures = {name: np.full((len(run_ids), epochs), MISSING) for name in names}
-    order = np.argsort(run_ids)
-    for block in read_epochs([session], run_ids, names):
-        rows = np.repeat(order[np.searchsorted(run_ids[order], block.run_ids)], block.counts)
-        fits = block.epochs <= epochs
-        for name, values in block.measures.items():
-            measures[name][rows[fits], block.epochs[fits] - 1] = values[fits]
-    return measures
-
-
-def first_epochs(session: Session, recipe: Recipe) -> dict[int, FirstEpochs]:
-    """What the first epochs of the runs of a recipe look like, by seed."""
-    query = select(Run.seed, Run.id).where(Run.recipe_id == recipe.id, Run.status == FINISHED)
-    ids: dict[int, list[int]] = {}
-    for seed, run_id in session.execute(query.order_by(Run.seed, Run.id)):
-        ids.setdefault(seed, []).append(run_id)
-    found = {}
-    for seed, of_seed in ids.items():
-        found[seed] = FirstEpochs({})
-        for first in range(0, len(of_seed), _SLICE):
-            run_ids = np.array(of_seed[first : first + _SLICE], dtype=np.int64)
-            found[seed].add(stored_curves(session, run_ids, LOOKED_AT, recipe.epochs))
-    return found
 
 
 class RunStore:

@@ -30,6 +30,7 @@ COMMANDS: dict[str, list[list[str]]] = {
     "status": [["status"]],
     "check": [["check"]],
     "backup": [["backup", "COPY"]],
+    "merge": [["merge", "OTHER"]],
     "sql": [
         ["sql", "SELECT * FROM runs"],
         ["sql", "SELECT * FROM latencies"],
@@ -68,8 +69,11 @@ def test_every_command_with_json_is_tried_here() -> None:
 @pytest.mark.parametrize(
     "arguments", [each for group in COMMANDS.values() for each in group], ids=lambda a: " ".join(a)[:50]
 )
-def test_json_never_has_infinity_or_nan(arguments: list[str], infinite: Path, tmp_path: Path) -> None:
-    given = [str(tmp_path / "copy.db") if word == "COPY" else word for word in arguments]
+def test_json_never_has_infinity_or_nan(
+    arguments: list[str], infinite: Path, empty_file: Path, tmp_path: Path
+) -> None:
+    places = {"COPY": str(tmp_path / "copy.db"), "OTHER": str(empty_file)}
+    given = [places.get(word, word) for word in arguments]
     code = int(arguments[0] == "check")  # such values are findings
     done = bloxdb(*given, "--json", "--db", infinite, code=code)
     json.loads(done.stdout, parse_constant=refused)

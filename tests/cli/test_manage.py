@@ -66,6 +66,9 @@ def test_merge_brings_databases_together(tiny_file: Path, empty_file: Path, tmp_
         "new: 40 architectures, 40 runs, 400 epochs, 80 latencies; there already and equal: 40 runs, 80 latencies\n"
     )
     assert "gaps of cifar100-10, seed 3: 0-" in done.stdout
+    found = json.loads(bloxdb("merge", tiny_file, "--db", path, "--json").stdout)
+    assert (found["agreed"], found["same"]["runs"], found["notes"]) == (120, 40, [])
+    assert (found["gaps"][0]["recipe"], found["gaps"][0]["gaps"][0][0]) == ("cifar100-10", 0)
 
 
 def test_upgrade_of_a_current_database_does_nothing(tiny_file: Path, tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,8 @@ from bloxdb import Database, codecs, runs
 from bloxdb.cli.app import main
 from bloxdb.codecs import Table
 from bloxdb.measures import EPOCH, MISSING, first_of_curve
-from bloxdb.release.overwritten import first_epoch_is_best
+from bloxdb.overwritten import first_epoch_is_best
+from tests.cli.helpers import bloxdb as command
 
 SMALL = "release-small"
 VALIDATION = ("val_top1", "val_loss", "val_top5")
@@ -282,6 +285,68 @@ def test_merging_and_parquet_know_it_too(trapped_db: Database, tmp_path: Path) -
     with bloxdb.create(tmp_path / "arrow.db", current=False) as arrow:
         bloxdb.import_parquet(tmp_path / "parquet", arrow)
         assert arrow.rows("SELECT first_epoch_is_best AS so FROM recipes") == [{"so": 1}]
+
+
+@pytest.fixture(scope="module")
+def both(
+    trap: Path, golden: Path, empty_file: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Path]]:
+    """Databases of the same runs, with the true first epochs and without, and each of one seed alone."""
+    folder = tmp_path_factory.mktemp("both")
+    found = {}
+    for name, source, seeds in (
+        ("own", golden / SMALL, (0, 1)),
+        ("lost", trap, (0, 1)),
+        ("own 0", golden / SMALL, (0,)),
+    ):
+        found[name] = Path(shutil.copy(empty_file, folder / f"{name}.db"))
+        with bloxdb.open(found[name], current=False) as db:
+            files = [source / f"blox-{part}-{seed}.blox" for part in ("base", "ext") for seed in seeds]
+            bloxdb.import_release(files, db)
+    yield found
+    shutil.rmtree(folder)
+
+
+LOST = "{}: validation of epoch 1 equals the best of later epochs, as in files that the original trainer made"
+MERGES: dict[str, tuple[str | None, list[str], str | None, bool, list[str]]] = {
+    # what is here, what comes in, whose values are taken; what is said then, and the notes
+    "lost ones come into an empty database": (None, ["lost"], None, True, [LOST.format(".*lost.db")]),
+    "own ones come into an empty database": (None, ["own"], None, False, []),
+    "lost ones of which it is known": ("lost", ["lost"], None, True, []),
+    "own ones take the place of lost ones": ("lost", ["own"], "last", False, [OWN]),
+    "lost ones take the place of own ones": ("own", ["lost"], "last", True, [LOST.format(".*lost.db")]),
+    "lost ones give way to own ones": ("own", ["lost"], "first", False, []),
+    "own ones give way to lost ones": ("lost", ["own"], "first", True, []),
+    "own ones of one seed": ("lost", ["own 0"], "last", True, [MIXED.format(r"\d+", 0)]),
+    "lost and then own ones": (None, ["lost", "own"], "last", False, []),
+    "own and then lost ones": (None, ["own", "lost"], "last", True, [LOST.format(".*lost.db")]),
+}
+
+
+@pytest.mark.parametrize("with_command", [False, True])
+@pytest.mark.parametrize("case", MERGES)
+def test_a_merge_has_the_rule_and_the_notes_of_an_import(
+    case: str, with_command: bool, both: dict[str, Path], empty_file: Path, tmp_path: Path
+) -> None:
+    here, others, prefer, is_lost, notes = MERGES[case]
+    path = Path(shutil.copy(empty_file if here is None else both[here], tmp_path / "here.db"))
+    places = [both[name] for name in others]
+    if with_command:
+        chosen = ["--prefer", prefer] if prefer else []
+        found = json.loads(command("merge", *places, "--db", path, *chosen, "--json").stdout)["notes"]
+    else:
+        with bloxdb.open(path, current=False) as db:
+            found = bloxdb.merge(places, db, prefer=prefer).notes
+    with bloxdb.open(path, current=False) as db:
+        assert flags(db) == [int(is_lost)]
+    assert len(found) == len(notes)
+    assert all(re.match(expected, note) for expected, note in zip(notes, found, strict=True))
+
+
+def test_the_command_prints_notes_of_a_merge(both: dict[str, Path], empty_file: Path, tmp_path: Path) -> None:
+    path = shutil.copy(empty_file, tmp_path / "here.db")
+    done = command("merge", both["lost"], "--db", path)
+    assert re.search(rf"^note: {LOST.format('.*lost.db')}", done.stderr, re.MULTILINE)
 
 
 def test_our_own_runs_are_never_like_that(empty_db: Database) -> None:
