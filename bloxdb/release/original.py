@@ -19,7 +19,7 @@ from bloxdb.codecs.header import MAX_EPOCHS
 from bloxdb.counts import Counts, counted
 from bloxdb.db.epochs import EpochWriter
 from bloxdb.db.recipes import DATASETS, RELEASED, Images, RecipeFacts, said_by
-from bloxdb.db.references import Environments, recipe_for
+from bloxdb.db.references import Environments, known_recipe, recipe_for
 from bloxdb.db.schema import Recipe, Run
 from bloxdb.db.statuses import DIVERGED, FINISHED
 from bloxdb.errors import BloxFormatError, ReleaseError, spelled
@@ -212,8 +212,15 @@ class ResultsImporter:
 
     def _recipe(self, file: ResultsFile, meant: _Meant) -> Recipe:
         """The recipe of a file's runs, with as many epochs as those have that went to their end."""
-        known = self.session.scalar(select(Recipe.epochs).where(Recipe.name == meant.name))
-        whole = max((run.epochs for run in file.runs if run.is_whole), default=known or meant.epochs)
+        known = known_recipe(self.session, meant.name, meant.digest)
+        name = meant.name if known is None else known.name
+        if self.recipe_name not in (None, name):
+            self.notes.append(
+                f"{file.path.name}: recipe {self.recipe_name} is not used: the same settings are known "
+                f"as recipe {name} here, and the runs are of that one"
+            )
+        known_epochs = None if known is None else known.epochs
+        whole = max((run.epochs for run in file.runs if run.is_whole), default=known_epochs or meant.epochs)
         most = max(run.epochs for run in file.runs)
         if whole is None or (meant.epochs is not None and most > meant.epochs):
             said = f"the recipe is of {meant.epochs}"
@@ -222,11 +229,11 @@ class ResultsImporter:
             elif whole is None:
                 said = "nobody says of how many the recipe is; name it as DATASET-EPOCHS"
             raise ReleaseError(f"{file.path}: a run has {Counts(epochs=most)}, and {said}")
-        if meant.epochs not in (None, whole) and meant.name not in self._told:
-            self._told.add(meant.name)
+        if meant.epochs not in (None, whole) and name not in self._told:
+            self._told.add(name)
             self.notes.append(
                 f"{file.path.name}: its recipe is said to be of {Counts(epochs=meant.epochs)}, but its runs "
-                f"ended after {whole}; {meant.name} is stored with {whole}"
+                f"ended after {whole}; {name} is stored with {whole}"
             )
         facts = RecipeFacts(meant.name, meant.dataset, whole, meant.images, meant.config, meant.digest)
         return recipe_for(self.session, facts, "name another recipe for these files")
@@ -235,8 +242,8 @@ class ResultsImporter:
         name = file.path.name
         if file.arguments is None:
             self.notes.append(
-                f"{name}: a combined file, which says neither recipe nor seed; {meant.name} and seed "
-                f"{meant.seed} are believed"
+                f"{name}: a combined file, which says neither recipe, data set nor seed; {meant.name}, "
+                f"{meant.dataset} and seed {meant.seed} are believed"
             )
         if file.without:
             self.notes.append(f"{name}: {Counts(architectures=file.without)} without results")

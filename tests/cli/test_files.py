@@ -116,6 +116,6 @@ def test_training_results_are_imported_with_what_should_be_known_of_them(
     refused = bloxdb("import", raw / "combined.pickle", "--db", db, code=1)
     assert "say the recipe and the seed of its runs (--recipe NAME --seed N)" in refused.stderr
     done = bloxdb("import", raw / "combined.pickle", "--db", db, "--recipe", "mine", "--seed", 3)
-    assert "mine and seed 3 are believed" in done.stderr
+    assert "mine, cifar100 and seed 3 are believed" in done.stderr
     refused = bloxdb("import", raw, "--db", db, code=1)
     assert "results_33_36.pickle, byte 6458: the file is cut off" in refused.stderr

@@ -144,13 +144,47 @@ def test_a_combined_file_needs_recipe_and_seed_and_says_so(empty_db: Database, g
     [recipe] = empty_db.rows("SELECT name FROM recipes")
     report = bloxdb.import_release(combined, empty_db, recipe=recipe["name"], seed=3)
     assert (report.added, report.unchanged) == (0, 28)
-    assert any("says neither recipe nor seed" in note for note in report.notes)
+    assert any("says neither recipe, data set nor seed" in note for note in report.notes)
     assert content(empty_db) == before
     report = bloxdb.import_release(combined, empty_db, recipe="mine", seed=4)
     assert report.added == 28
     assert empty_db.rows("SELECT dataset, epochs FROM recipes WHERE name = 'mine'") == [
         {"dataset": "cifar100", "epochs": 10}
     ]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "dataset"), [("nosuch", "cifar100"), ("cifar10-10", "cifar10"), ("cifar10-10-mine", "cifar10")]
+)
+def test_a_combined_file_says_which_data_set_is_believed(
+    recipe: str, dataset: str, empty_db: Database, golden: Path
+) -> None:
+    report = bloxdb.import_release(golden / RAW / "combined.pickle", empty_db, recipe=recipe, seed=3)
+    believed = f"says neither recipe, data set nor seed; {recipe}, {dataset} and seed 3 are believed"
+    assert [note for note in report.notes if note.endswith(believed)] == report.notes[:1]
+    assert empty_db.rows("SELECT name, dataset FROM recipes") == [{"name": recipe, "dataset": dataset}]
+
+
+@pytest.mark.parametrize("epochs", [10, 12])  # 12 as the arguments have it, and runs that ended after 10
+@pytest.mark.parametrize("first", [None, "mine"])
+@pytest.mark.parametrize("second", [None, "mine", "other"])
+def test_settings_that_are_known_by_another_name_are_told(
+    epochs: int, first: str | None, second: str | None, empty_db: Database, given: Given, tmp_path: Path
+) -> None:
+    arguments, results = given
+    path = write(
+        tmp_path / "results_0_2.pickle", arguments | RELEASED | {"lr": 0.02, "epochs": epochs}, results
+    )
+    bloxdb.import_release(path, empty_db, recipe=first)
+    [recipe] = empty_db.rows("SELECT name FROM recipes")
+    notes = bloxdb.import_release(path, empty_db, recipe=second).notes
+    assert empty_db.rows("SELECT name FROM recipes") == [recipe]
+    used = (
+        f"results_0_2.pickle: recipe {second} is not used: the same settings are known as recipe "
+        f"{recipe['name']} here, and the runs are of that one"
+    )
+    assert (used in notes) == (second not in (None, recipe["name"]))
+    assert sum(note.endswith(f"{recipe['name']} is stored with 10") for note in notes) == (epochs == 12)
 
 
 def test_a_seed_that_is_not_the_files_is_refused(empty_db: Database, golden: Path) -> None:
