@@ -266,7 +266,8 @@ class Worker:
             with Heartbeat(record, intervals=self.job.intervals) as heartbeat:
                 self._train(record, checkpoint, heartbeat)
         except RunLostError as error:
-            self._say(record, "note", message=str(error))
+            # whoever shows an event names the architecture
+            self._say(record, "note", message=str(error).removeprefix(f"architecture {record.arch_id} "))
         except (BloxError, OSError, SQLAlchemyError):  # a disk, a closed pipe, a database
             with suppress(BloxError, OSError):
                 record.release()

@@ -7,11 +7,11 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bloxdb.progress import Progress as Report
 
 Row = dict[str, Any]
+_T = TypeVar("_T")
 
 _VEC = re.compile(r"vec(_\d+)?")
 _FORM = "bloxdb.cli.form"  # where click's context keeps the one that is asked for
@@ -123,6 +124,18 @@ def _jsonable(value: Any, name: str = "") -> Any:
             found = json.loads(value)  # which takes NaN and Infinity, as JSON does not
             return _jsonable(found) if isinstance(found, list) else value
     return value
+
+
+def in_the_one_there(do: Callable[[], _T], db: str | None, what: str) -> _T:
+    """Do something in a database that may be made; where another process made it meanwhile, in that one."""
+    from bloxdb.db.connection import locate, path_of
+    from bloxdb.errors import DatabaseExistsError
+
+    try:
+        return do()
+    except DatabaseExistsError:
+        note(f"{path_of(locate(db))} was made by another process meanwhile; {what} it")
+        return do()
 
 
 @contextmanager

@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 
 from bloxdb import codecs
-from bloxdb.cli.common import PATH, db_option, progress_bar
+from bloxdb.cli.common import PATH, db_option, in_the_one_there, progress_bar
 from bloxdb.cli.terminal import note, print_notes, say
 from bloxdb.counts import counted
 from bloxdb.db import open, open_or_create
-from bloxdb.errors import DatabaseExistsError, QueryError
+from bloxdb.errors import QueryError
 from bloxdb.files import ExportReport
 from bloxdb.merging import MergeReport
 from bloxdb.release import ImportReport, LoadedFile, export_release, import_release, left_out, verify_release
@@ -50,11 +50,7 @@ def import_(
             )
             return found, created
 
-    try:
-        report, created = run()
-    except DatabaseExistsError as error:
-        note(f"{error}; importing into it")
-        report, created = run()
+    report, created = in_the_one_there(run, db, "importing into")
     if created:
         note(f"created {created}")
     print_notes(report.notes)

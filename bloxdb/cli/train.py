@@ -13,7 +13,7 @@ import click
 
 from bloxdb import space
 from bloxdb.care.checkpoints import checkpoints_beside, checkpoints_folder
-from bloxdb.cli.common import PATH, db_option
+from bloxdb.cli.common import PATH, db_option, in_the_one_there
 from bloxdb.cli.live import Board, duration, shown
 from bloxdb.cli.terminal import note, say
 from bloxdb.codecs.header import MAX_EPOCHS
@@ -21,7 +21,7 @@ from bloxdb.counts import Counts
 from bloxdb.db import DATASETS, RELEASED, Database, open, open_or_create
 from bloxdb.db.creation import file_to_make
 from bloxdb.db.references import known_recipe
-from bloxdb.errors import DatabaseExistsError, QueryError
+from bloxdb.errors import QueryError
 from bloxdb.runs.heartbeat import Intervals
 from bloxdb.runs.status import finished_archs, unfinished_count
 from bloxdb.trainer import part
@@ -238,11 +238,7 @@ def train(
             note(f"created {opened.name}")
         return found
 
-    try:
-        arch_ids = what_is_left()
-    except DatabaseExistsError as error:
-        note(f"{error}; training into it")
-        arch_ids = what_is_left()
+    arch_ids = in_the_one_there(what_is_left, db, "training into")
     if not arch_ids:
         note("nothing is missing")
         return

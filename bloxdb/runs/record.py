@@ -259,7 +259,9 @@ class RunRecord:
         query = select(Recipe.epochs).join(Run).where(Run.id == self.run_id)
         found = self.db.reader.scalar(query)
         if found is None:
-            raise RunLostError(f"the run of architecture {self.arch_id} was removed from the database")
+            raise RunLostError(
+                f"architecture {self.arch_id} has no such run any more: it was removed from the database"
+            )
         return found
 
     def _done(self, session: Session) -> int:

@@ -44,6 +44,8 @@ def test_of_two_imports_into_one_new_file_both_come_in(tmp_path: Path, golden: P
     told = [process.communicate(timeout=100) for process in both]
     assert [process.returncode for process in both] == [0, 0], told
     assert sum("created" in errors for _, errors in told) == 1
+    for line in "".join(errors for _, errors in told).splitlines():
+        assert line in (f"created {path}", f"{path} was made by another process meanwhile; importing into it")
     assert [found.name for found in tmp_path.iterdir()] == ["blox.db"]
     with bloxdb.open(path) as db:
         assert db.rows("SELECT count(*) AS n FROM runs") == [{"n": 40}]

@@ -22,7 +22,9 @@ from sqlalchemy import update
 
 import bloxdb
 from bloxdb import Arch, Database
+from bloxdb.cli.live import sentence
 from bloxdb.db.references import environment_id
+from bloxdb.runs import RunRecord
 from bloxdb.runs.processes import shown, worker_name
 from bloxdb.runs.queue import RunQueue
 from tests.trainer.helpers import (
@@ -355,10 +357,29 @@ def test_a_run_that_was_taken_over_is_left_to_its_new_worker(empty_db: Database)
         session.execute(update(bloxdb.Run).values(worker="elsewhere:1"))
     worker.train(record)
     assert [event.kind for event in events] == ["note"]
-    assert "was taken over by another worker" in events[0].message
+    assert events[0].message == "was taken over by another worker, or has ended"
     assert empty_db.rows("SELECT status, worker FROM runs") == [
         {"status": "running", "worker": "elsewhere:1"}
     ]
+
+
+LOST: dict[str, Callable[[Database, RunRecord], object]] = {
+    "taken over": lambda db, record: steal(db),
+    "ended": lambda db, record: record.fail("as if by another"),
+    "given back": lambda db, record: record.release(),
+}
+
+
+@pytest.mark.parametrize("how", LOST)
+def test_a_run_that_is_lost_is_told_with_its_architecture_once(empty_db: Database, how: str) -> None:
+    worker, queue, env_id, events = worker_for(empty_db, [QUICK], some_digits(64))
+    record = queue.claim(worker=worker.name, env_id=env_id, intervals=fast_intervals())
+    assert record is not None
+    LOST[how](empty_db, record)
+    with pytest.raises(bloxdb.RunLostError, match=f"^architecture {QUICK} "):
+        record.heartbeat()
+    worker.train(record)
+    assert sentence(events[-1]).count(f"architecture {QUICK}") == 1
 
 
 @pytest.mark.parametrize("epochs", [1, 3])
@@ -377,7 +398,7 @@ def test_a_run_that_is_lost_within_an_epoch_ends_there_and_is_told(empty_db: Dat
     thief.join()
     assert time.monotonic() - begun < 10
     assert [event.kind for event in events] == ["start", "note"]
-    assert "was taken over by another worker" in events[-1].message
+    assert events[-1].message == "was taken over by another worker, or has ended"
     assert empty_db.rows("SELECT epoch FROM epochs") == []
 
 
