@@ -9,6 +9,7 @@ from sqlalchemy import URL
 from sqlalchemy.orm import object_session
 
 from bloxdb.arguments import digits
+from bloxdb.db.access import beside
 from bloxdb.db.connection import path_of
 from bloxdb.db.passwords import hidden
 from bloxdb.db.schema import Run
@@ -79,7 +80,8 @@ def weights_folder(run: Run, folder: Path | None = None) -> Path:
     run
         The run.
     folder
-        The folder of all weights; ``DATABASE.weights`` beside the file if None.
+        The folder of all weights; ``DATABASE.weights`` beside the file if None, as its checkpoints are: where
+        a link names the file, beside what it leads to.
 
     Returns
     -------
@@ -95,7 +97,7 @@ def weights_folder(run: Run, folder: Path | None = None) -> Path:
         file = path_of(_url_of(run))
         if file is None:
             raise QueryError(NO_FOLDER)
-        folder = file.with_name(f"{file.name}.weights")
+        folder = beside(file, ".weights")
     if run.recipe.digest is None:
         raise QueryError(
             f"run {run.id} came with release files, which have no weights; those of a file are given by "

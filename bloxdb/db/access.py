@@ -59,7 +59,7 @@ def is_on_read_only_medium(path: Path | None) -> bool:
 
 
 def beside(path: Path, suffix: str) -> Path:
-    """A file that SQLite makes beside a database."""
+    """What is beside a database, as weights are, and what SQLite makes; of a link beside the true file."""
     real = path.resolve()  # SQLite follows links, too
     return real.with_name(real.name + suffix)
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from bloxdb.trainer import Training, load_data, load_network
 from bloxdb.trainer.augment import plain_batches
-from bloxdb.trainer.identity import KEPT
+from bloxdb.trainer.identity import KEPT, weights_folder
 from bloxdb.trainer.loop import seed_everything
 from bloxdb.trainer.model import Network
 from bloxdb.trainer.weights import metadata_of
@@ -21,7 +21,9 @@ from sqlalchemy import update
 
 import bloxdb
 from bloxdb import Arch, Database, Run, space
-from bloxdb.runs import retry
+from bloxdb.checkpoints import checkpoints_folder
+from bloxdb.db import DATASETS
+from bloxdb.runs import RunQueue, retry
 from tests.trainer.helpers import QUICK, digits_recipe, job, train
 
 EPOCHS = 3
@@ -83,6 +85,46 @@ def test_a_kept_network_gives_the_stored_test_accuracy(db: Database) -> None:
     (path,) = (db.path.parent / "blox.db.weights").glob(f"*/{QUICK}-seed0-epoch{run.best_epoch}.safetensors")  # type: ignore[union-attr]
     assert test_accuracy(load_network(path)) == run.test_top1
     assert test_accuracy(run.load_network(path.parents[1])) == run.test_top1
+
+
+LINKS: dict[str, tuple[str, str]] = {
+    # through which name it trains, and through which it is asked
+    "trained by its name": ("real/blox.db", "link.db"),
+    "trained through a link": ("link.db", "real/blox.db"),
+    "a link to a link": ("link.db", "other/again.db"),
+    "a folder that is a link": ("linked/blox.db", "link.db"),
+}
+
+
+def linked(empty_file: Path, folder: Path) -> None:
+    for name in ("real", "other"):
+        (folder / name).mkdir()
+    shutil.copy(empty_file, folder / "real" / "blox.db")
+    (folder / "link.db").symlink_to(Path("real", "blox.db"))
+    (folder / "other" / "again.db").symlink_to(folder / "link.db")
+    (folder / "linked").symlink_to(folder / "real")
+
+
+@pytest.mark.parametrize("how", LINKS)
+def test_weights_and_checkpoints_are_beside_the_true_file(how: str, empty_file: Path, tmp_path: Path) -> None:
+    linked(empty_file, tmp_path)
+    places = set()
+    for name in LINKS[how]:
+        with bloxdb.open(tmp_path / name, current=False) as db:
+            RunQueue(db, [QUICK], RECIPE.facts(DATASETS["digits"]), 0).fill()
+            (run,) = runs(db)
+            places.add((weights_folder(run).parent, checkpoints_folder(db)))
+    assert places == {tuple(tmp_path / "real" / f"blox.db.{end}" for end in ("weights", "checkpoints"))}
+
+
+@pytest.mark.slow
+def test_what_was_trained_through_a_link_is_found_by_its_name(empty_file: Path, tmp_path: Path) -> None:
+    linked(empty_file, tmp_path)
+    with bloxdb.open(tmp_path / "link.db", current=False) as db:
+        trained(db, "best", checkpoints=checkpoints_folder(db))
+    with bloxdb.open(tmp_path / "real" / "blox.db", current=False) as db:
+        assert [run.load_network() is not None for run in runs(db)] == [True]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.db", "linked", "other", "real"]
 
 
 def test_loading_draws_nothing_and_the_network_can_be_trained_on(db: Database) -> None:
