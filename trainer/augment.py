@@ -131,7 +131,9 @@ def _scale_and_shift(
     means: tuple[float, ...], stds: tuple[float, ...], device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """Made once a device: to bring a number to a GPU is to wait for it."""
-    mean, std = (torch.tensor(values, device=device)[:, None, None] for values in (means, stds))
+    mean, std = (
+        torch.tensor(values, dtype=torch.float32, device=device)[:, None, None] for values in (means, stds)
+    )
     return 1 / (255 * std), -mean / std
 
 

@@ -133,7 +133,7 @@ def _cifar(class_name: str, name: str, folder: Path, download: bool) -> tuple[Sp
 
 def _split(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], labels: list[int]) -> Split:
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
-    return Split(images, torch.tensor(labels, dtype=torch.int64))
+    return Split(images, torch.tensor(labels, dtype=torch.int64, device=images.device))
 
 
 LOADERS: dict[str, Callable[[Path, bool], DataSet]] = {

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import random
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -14,13 +16,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bloxdb.arguments import integer, of_type
 from bloxdb.errors import QueryError
-from bloxdb.measures import EPOCH
+from bloxdb.measures import EPOCH, SEEDS
 from bloxdb.runs.results import EpochResult, Metrics, RunResult
 
 from .augment import plain_batches, training_batches
 from .checkpoint import misfit
-from .devices import Recorder, kind_name, kind_named
+from .devices import HOST, Recorder, kind_name, kind_named
 from .graphs import Replayed, Step
 from .images import DataSet, Split
 from .model import Network
@@ -42,7 +45,8 @@ class Training:
     data
         The data set; it lies on the device that trains.
     seed
-        The seed of Python, NumPy and torch.
+        The seed of the initial weights, and of all that an epoch draws where the recipe has no `data_seed`.
+        The generators of the process are as they were afterwards.
     recorder
         Records what the device does with a batch, and replays it; None to tell it each time. The numbers
         are the same.
@@ -59,6 +63,11 @@ class Training:
         How many workers shared the device, the most at any time; None if nobody said.
     check
         Called before each batch of an epoch; what it raises ends the training.
+
+    Raises
+    ------
+    QueryError
+        The seed is no integer, or out of range; or another thread computes with other switches of torch.
     """
 
     def __init__(
@@ -70,11 +79,18 @@ class Training:
         *,
         recorder: Recorder | None = None,
     ) -> None:
-        seed_everything(seed)
+        of_type(recipe, TrainingRecipe, "the recipe of a training")
+        seed = integer(seed, "a seed", low=SEEDS[0])
         self.recipe = recipe
         self.data = data
         self.device = data.train.images.device
-        network = Network(vec, data.classes, init_order=recipe.init_order, variant=recipe.variant)
+        with configure(recipe):
+            self._begin(vec, seed, recorder)
+
+    def _begin(self, vec: object, seed: int, recorder: Recorder | None) -> None:
+        recipe, data = self.recipe, self.data
+        with _drawing_from(seed):
+            network = Network(vec, data.classes, init_order=recipe.init_order, variant=recipe.variant)
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimiser = SGD(
             self.network.parameters(),
@@ -86,7 +102,9 @@ class Training:
         if recipe.momentum:  # a recording knows no first step; after one from zeros it is the gradient, too
             for weights in self.network.parameters():
                 self.optimiser.state[weights]["momentum_buffer"] = torch.zeros_like(weights)
-        self.generator = torch.Generator().manual_seed(seed if recipe.data_seed is None else recipe.data_seed)
+        self.generator = torch.Generator(HOST).manual_seed(
+            seed if recipe.data_seed is None else recipe.data_seed
+        )
         self.forward: nn.Module = Regions(self.network) if recipe.compile else self.network
         self.epoch = 0
         self.best: EpochResult | None = None
@@ -105,6 +123,12 @@ class Training:
         may be on their way by then.
         """
         start = time.perf_counter()
+        with configure(self.recipe):
+            result = self._epoch()
+        self.train_time += time.perf_counter() - start
+        return result
+
+    def _epoch(self) -> EpochResult:
         self.train_on(training_batches(self.data, self.recipe, self.generator))
         measured = self._trained.metrics()
         val = self.evaluate(self.data.val) if math.isfinite(measured.loss) else _NOT_MEASURED
@@ -113,7 +137,6 @@ class Training:
             self.epoch += 1
             if result.is_better_than(self.best):
                 self.best, self.best_weights = result, _copied(self.network)
-        self.train_time += time.perf_counter() - start
         return result
 
     def train_on(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
@@ -125,14 +148,14 @@ class Training:
             Images in channels last, (n, 3, height, width), and classes, int64 (n,).
         """
         rate = self.recipe.lr * (1 + math.cos(math.pi * self.epoch / self.recipe.epochs)) / 2
-        for group in self.optimiser.param_groups:
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(rate)
-            else:
-                group["lr"] = rate
-        self.network.train()
-        self._trained.clear()
         with configure(self.recipe):
+            for group in self.optimiser.param_groups:
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(rate)
+                else:
+                    group["lr"] = rate
+            self.network.train()
+            self._trained.clear()
             for images, labels in batches:
                 self.check()
                 self._do(self.step, images, labels)
@@ -155,7 +178,6 @@ class Training:
         self.optimiser.zero_grad(set_to_none=True)
         self._trained.add(logits, labels, loss)
 
-    @torch.no_grad()
     def evaluate(self, split: Split) -> Metrics:
         """Measure a split with the weights as they are.
 
@@ -169,13 +191,13 @@ class Training:
         Metrics
             Top-1 and top-5 in percent, and the loss in nats.
         """
-        self.network.eval()
-        self._measured.clear()
-        with configure(self.recipe):
+        with configure(self.recipe), torch.no_grad():
+            self.network.eval()
+            self._measured.clear()
             for images, labels in plain_batches(self.data, split, self.recipe.eval_batch):
                 self._do(self._measure, images, labels)
                 self._measured.images += len(labels)
-        return self._measured.metrics()
+            return self._measured.metrics()
 
     def _measure(self, images: Tensor, labels: Tensor) -> None:
         logits, loss = self.logits_and_loss(images, labels)
@@ -201,7 +223,8 @@ class Training:
         return RunResult(diverged, best, test, self.train_time, device_workers=self.device_workers)
 
     def _test(self) -> Metrics:
-        self.network.load_state_dict(self.best_weights)
+        with configure(self.recipe):
+            self.network.load_state_dict(self.best_weights)
         return kept(self.evaluate(self.data.test))
 
     def state(self) -> dict[str, Any]:
@@ -248,6 +271,10 @@ class Training:
         """
         if kind_named(self.device).is_host:
             torch.set_num_threads(state["threads"])  # sums depend on who adds what
+        with configure(self.recipe):
+            self._restore(state)
+
+    def _restore(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         for group in self.optimiser.param_groups:
@@ -278,7 +305,7 @@ class Training:
             Logits, float32 (n, classes), and the mean cross-entropy in nats.
         """
         half = self.recipe.precision == "bf16"
-        with torch.autocast(kind_name(self.device), torch.bfloat16, enabled=half):
+        with torch.autocast(kind_name(self.device), torch.bfloat16, enabled=half, cache_enabled=False):
             logits: Tensor = self.forward(images)
         logits = logits.float()
         return logits, functional.cross_entropy(logits, labels)
@@ -349,6 +376,24 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
+
+
+@contextmanager
+def _drawing_from(seed: int) -> Iterator[None]:
+    """Let torch's own generator of the CPU begin with a seed, and put it back; of several threads one draws.
+
+    Nothing else is drawn from the generators of the process.
+    """
+    with _drawing:
+        before = torch.get_rng_state()
+        torch.default_generator.manual_seed(seed)
+        try:
+            yield
+        finally:
+            torch.set_rng_state(before)
+
+
+_drawing = threading.Lock()
 
 
 def _copied(network: nn.Module) -> dict[str, Tensor]:

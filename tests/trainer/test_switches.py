@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+import torch
 from bloxdb.trainer import switches
 from bloxdb.trainer.loop import Training
 
@@ -34,8 +35,11 @@ OTHERS = {
     "benchmark": True,
     "matmul": "tf32",
     "conv": "tf32",
+    "host_matmul": "bf16",
+    "host_conv": "bf16",
+    "dtype": torch.float64,
 }
-STRICT = {"deterministic": True, "warn_only": True, "fill": False, "benchmark": False, "matmul": "ieee", "conv": "none"}  # fmt: skip
+STRICT = {"deterministic": True, "warn_only": True, "fill": False, "benchmark": False, "matmul": "ieee", "conv": "none", "host_matmul": "none", "host_conv": "none", "dtype": torch.float32}  # fmt: skip
 
 
 @pytest.mark.parametrize("outside", [OTHERS, STRICT])
@@ -47,7 +51,7 @@ def test_what_a_recipe_says_holds_within_and_what_was_before_afterwards(
     recipe = digits_recipe(1, precision=precision, deterministic=deterministic)
     products = "tf32" if precision == "tf32" else "ieee"
     within = {"deterministic": deterministic, "warn_only": False, "fill": False, "benchmark": not deterministic,
-              "matmul": products, "conv": products}  # fmt: skip
+              "matmul": products, "conv": products, "host_matmul": "ieee", "host_conv": "ieee", "dtype": torch.float32}  # fmt: skip
     with set_to(**outside):
         with switches.configure(recipe):
             assert switches._switches() == within
