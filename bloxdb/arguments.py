@@ -361,7 +361,7 @@ def _only_looks_like_a_number(value: object) -> bool:
     """Whether it can be made a number and is none: a bool, a text, a date, an array, a masked value."""
     if isinstance(value, bool | str | bytes | complex) or getattr(value, "shape", ()) != ():
         return True
-    if isinstance(value, np.ma.MaskedArray) and bool(value.mask):
+    if hides(value):
         return True
     kind = getattr(value, "dtype", None)
     if isinstance(kind, np.dtype):
@@ -369,9 +369,29 @@ def _only_looks_like_a_number(value: object) -> bool:
     return str(kind).endswith("bool") or "complex" in str(kind)
 
 
+def hides(value: object) -> bool:
+    """Whether an array has masked values, which whoever reads it plainly would take for what lies beneath.
+
+    Parameters
+    ----------
+    value
+        What the caller gave.
+
+    Examples
+    --------
+    >>> hides(np.ma.array([1, 2], mask=[0, 1])), hides(np.ma.array([1, 2])), hides([1, 2])
+    (True, False, False)
+    """
+    return isinstance(value, np.ma.MaskedArray) and bool(np.ma.is_masked(value))
+
+
+MASKED = "has masked values; give what is known alone, as array.compressed() has it"
+"""What is wrong with such an array, as the rest of a sentence."""
+
+
 def scalar_of(value: Any) -> Any:
     """The scalar of a library as Python has it."""
-    if isinstance(value, np.ma.MaskedArray) and bool(value.mask):
+    if hides(value):
         raise QueryError("a value of a query is not a masked one; NULL is None")
     if isinstance(getattr(value, "dtype", None), np.dtype) and value.dtype.kind in "mM":
         exact = value.astype(f"{value.dtype.kind}8[us]")  # what Python's dates and durations count in

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -49,6 +50,25 @@ def test_averages_are_those_of_plain_python(seeds_db: Database, how: str, by: st
     values = [row[by] for row in rows]
     assert values == sorted(values, reverse=RUN_MEASURES[by].higher_is_better)
     assert {row["seeds"] for row in rows} == {1, 2}
+
+
+@pytest.mark.parametrize("how", AVERAGES)
+@pytest.mark.parametrize("by", ["test_top1", "test_top5", "test_loss", "train_time_s"])
+def test_averages_are_the_nearest_floats_wherever_they_are_asked_for(
+    seeds_db: Database, how: str, by: str
+) -> None:
+    exact = {"mean": lambda own: sum(own) / len(own), "median": statistics.median}[how]
+    runs: dict[int, list[Fraction]] = {}
+    for run in seeds_db.rows(f"SELECT arch_id, {by} AS value FROM runs WHERE {by} IS NOT NULL"):
+        runs.setdefault(run["arch_id"], []).append(Fraction(str(run["value"])))
+    expected = {index: float(exact(own)) for index, own in runs.items()}
+    assert {row["arch_id"]: row[by] for row in bloxdb.top(1000, seeds=how, by=by)} == expected
+    table = bloxdb.from_database(seeds_db).table(columns=[by], seed=how)
+    found = dict(zip(table["arch_id"].tolist(), table[by].tolist(), strict=True))
+    assert {index: value for index, value in found.items() if value == value} == expected
+    frame = bloxdb.to_pandas("leaderboard", seeds=how)
+    if by in frame:
+        assert dict(zip(frame["arch_id"], frame[by], strict=True)).items() >= expected.items()
 
 
 def test_an_average_of_one_seed_is_its_value(tiny_db: Database) -> None:

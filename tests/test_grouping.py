@@ -83,3 +83,40 @@ def test_no_average_overflows_that_is_a_number_itself(values: list[tuple[int, fl
             assert deviation / float(scale) == pytest.approx(
                 math.sqrt(squares / scale**2), rel=1e-9, abs=1e-14
             )
+
+
+@given(
+    decimals=st.sampled_from([0, 2, 3, 6]),
+    wholes=st.lists(st.tuples(st.integers(0, 3), st.integers(-(10**8), 10**8)), min_size=1, max_size=30),
+    missing=st.integers(0, 3),
+)
+def test_averages_of_decimals_are_the_nearest_floats_to_the_exact_ones(
+    decimals: int, wholes: list[tuple[int, int]], missing: int
+) -> None:
+    keys = [key for key, _ in wholes] + [0] * missing
+    values = [number / 10**decimals for _, number in wholes] + [math.nan] * missing
+    groups = Groups(np.array(keys))
+    for how, function in (("mean", lambda own: sum(own) / len(own)), ("median", statistics.median)):
+        for key, found in zip(sorted(set(keys)), groups.averages(how, np.array(values)), strict=True):
+            own = [Fraction(number, 10**decimals) for other, number in wholes if other == key]
+            assert math.isnan(found) if not own else found == float(function(own))
+
+
+@pytest.mark.parametrize(
+    ("values", "mean"),
+    [
+        ([76.26, 76.27, 76.28], 76.27),
+        ([76.25, 76.29], 76.27),
+        ([0.1, 0.2, 0.3], 0.2),
+        ([1e-6, 3e-6], 2e-6),
+        ([93.17, 93.17, 93.17], 93.17),
+        ([1234.0, 1235.0], 1234.5),
+        ([-0.1, 0.1], 0.0),
+        ([0.1 + 0.2, 0.3], (0.1 + 0.2 + 0.3) / 2),  # the first is no decimal
+        ([2.0**60, 2.0**60], 2.0**60),
+    ],
+)
+def test_an_exact_mean_reads_as_a_decimal(values: list[float], mean: float) -> None:
+    table = np.array(values)[:, None]
+    assert average("mean", table).tolist() == [mean]
+    assert Groups(np.zeros(len(values))).averages("mean", np.array(values)).tolist() == [mean]

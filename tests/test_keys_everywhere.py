@@ -216,3 +216,41 @@ def test_the_command_line_says_the_same_sentence(key: str, db: Database) -> None
     with pytest.raises(bloxdb.InvalidArchError) as plain:
         space.arch_index(value)
     assert (done.returncode, done.stderr) == (1, f"Error: {plain.value}\n")
+
+
+_BYTES = np.zeros((2, 16), dtype=np.uint8)
+_CELLS = np.array([[[0, 0, 1, 0, 0]] * 3] * 2, dtype=np.uint8)
+SEVERAL: dict[str, tuple[Callable[[Any, Database, bloxdb.Dataset], object], Any]] = {
+    "find_archs": (lambda keys, db, folder: space.find_archs(keys), np.array([1, 2])),
+    "arch_indices": (lambda keys, db, folder: space.arch_indices(keys), np.array([1, 2])),
+    "table": (lambda keys, db, folder: folder.table(keys), np.array([1, 2])),
+    "table of a database": (lambda keys, db, folder: bloxdb.from_database(db).table(keys), np.array([1, 2])),
+    "to_arrow": (lambda keys, db, folder: bloxdb.to_arrow("runs", db, archs=keys), np.array([1, 2])),
+    "RunQueue": (
+        lambda keys, db, folder: RunQueue(db, keys, RecipeFacts("m-1", "digits", 1), 0),
+        np.array([1, 2]),
+    ),
+    "an array of hashes": (lambda keys, db, folder: space.find_archs(keys), np.array([HASH, HASH])),
+    "digests": (lambda keys, db, folder: space.indices_of_digests(keys), _BYTES),
+    "cells": (lambda keys, db, folder: space.indices_of_cells(keys), _CELLS),
+}
+
+
+@pytest.mark.parametrize("which", ["the last", "all"])
+@pytest.mark.parametrize("entry", SEVERAL)
+def test_masked_values_are_no_keys(entry: str, which: str, db: Database, folder: bloxdb.Dataset) -> None:
+    ask, keys = SEVERAL[entry]
+    mask = np.ones(keys.shape, dtype=bool)
+    if which == "the last":
+        mask[:-1] = False
+    with pytest.raises(
+        bloxdb.InvalidArchError, match=r"^the array of .* has masked values; give what is known"
+    ):
+        ask(np.ma.array(keys, mask=mask), db, folder)
+
+
+def test_an_array_that_masks_nothing_is_one_like_any_other() -> None:
+    keys = np.ma.array([1, 2], mask=[False, False])
+    assert space.find_archs(keys).tolist() == [1, 2]
+    assert type(space.find_archs(keys)) is np.ndarray
+    assert space.find_archs(np.ma.array([1, 2], mask=[False, True]).compressed()).tolist() == [1]

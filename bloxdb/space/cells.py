@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bloxdb.arguments import as_index, integer
+from bloxdb.arguments import MASKED, as_index, hides, integer
 from bloxdb.counts import counted
 from bloxdb.errors import InvalidArchError, spelled
 
@@ -427,6 +427,8 @@ def _five(cell: object) -> Cell:
 
 def integers_in(value: object, what: str, *each: int) -> npt.NDArray[Any]:
     """An array of integers, of the shape `each` for one of `what`; `InvalidArchError` for anything else."""
+    if hides(value):
+        raise InvalidArchError(f"the array of {what} {MASKED}")
     try:
         found = np.asarray(value)
     except (TypeError, ValueError, RuntimeError):  # lists of several lengths, or a tensor without data

@@ -36,7 +36,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bloxdb.arguments import as_index, is_several
+from bloxdb.arguments import MASKED, as_index, hides, is_several
 from bloxdb.errors import InvalidArchError, spelled
 from bloxdb.space.cells import (
     NUM_ARCHS,
@@ -207,6 +207,8 @@ def _listed(keys: Any) -> Any:
         )
     if not is_several(keys):
         raise InvalidArchError(f"several architectures are wanted; put {spelled(keys, 80)} into a list")
+    if hides(keys):
+        raise InvalidArchError(f"the array of architectures {MASKED}")
     if not isinstance(keys, np.ndarray):
         given: Any = keys
         if hasattr(given, "to_numpy") and hasattr(given, "columns"):
