@@ -38,6 +38,9 @@ MISSING = int(np.iinfo(np.int64).min)
 NOT_MEASURED = "write nan where nothing was measured"
 """What is advised where something else stands for it."""
 
+NEEDED = "it cannot be left out; write what was measured, or 0"
+"""What is said where nothing stands for a measure that release files need (`Measure.is_needed`)."""
+
 TOO_LONG = "has more digits than the database keeps"
 
 EXACT = 2**53

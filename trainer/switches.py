@@ -100,7 +100,7 @@ def _of_the_thread() -> Iterator[None]:
     """Set what each thread has for itself."""
     casts = {name: torch.is_autocast_enabled(name) for name in KINDS}
     with ExitStack() as stack:
-        if torch.get_default_device().type != HOST:  # each call of torch is slower where one is set
+        if torch.get_default_device() != torch.device(HOST):  # each call of torch is slower where one is set
             stack.enter_context(torch.device(HOST))
         stack.enter_context(torch.inference_mode(mode=False))
         stack.enter_context(torch.enable_grad())

@@ -71,6 +71,19 @@ class _Group(click.Group):
             raise click.UsageError(f"there is no command {name!r}; {choice}", ctx)
         return super().resolve_command(ctx, args)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            name = next((word for word in given if word in _HOMES), None)
+            command = None if name is None else self.get_command(ctx, name)
+            if command is None or not any(error.option_name in option.opts for option in command.params):
+                raise
+            raise click.UsageError(
+                f"options stand after the command: bloxdb {name} {error.option_name} ...", ctx
+            ) from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, self._summary(ctx, name)) for name in _HOMES])

@@ -7,7 +7,7 @@ from typing import Any
 import click
 from sqlalchemy import select
 
-from bloxdb.cli.common import db_option, progress_bar
+from bloxdb.cli.common import IntRange, db_option, progress_bar
 from bloxdb.cli.terminal import note, say
 from bloxdb.cli.train import arch_options, chosen_archs, taken
 from bloxdb.codecs import Header
@@ -28,7 +28,7 @@ from bloxdb.trainer.recipe import PRECISIONS
     help="What to call this device; letters, digits, -, _, ., +.",
 )
 @arch_options
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of --random.")
+@click.option("--seed", type=IntRange(0), default=0, show_default=True, help="Of --random.")
 @click.option(
     "--torch-device",
     metavar="KIND",
@@ -36,7 +36,7 @@ from bloxdb.trainer.recipe import PRECISIONS
     show_default=True,
     help="Where to run the network, as torch calls it.",
 )
-@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Images at once.")
+@click.option("--batch", type=IntRange(1), default=1, show_default=True, help="Images at once.")
 @click.option(
     "--precision",
     type=click.Choice(PRECISIONS),
@@ -47,11 +47,9 @@ from bloxdb.trainer.recipe import PRECISIONS
 @click.option(
     "--graphs", is_flag=True, help="Replay a GPU's passes, timed by its own clock and not Python's."
 )
-@click.option("--threads", type=click.IntRange(1), help="CPU threads; as many as torch takes if not given.")
-@click.option(
-    "--runs", type=click.IntRange(2), default=30, show_default=True, help="Forward passes that count."
-)
-@click.option("--warmup", type=click.IntRange(0), default=5, show_default=True, help="Passes before them.")
+@click.option("--threads", type=IntRange(1), help="CPU threads; as many as torch takes if not given.")
+@click.option("--runs", type=IntRange(2), default=30, show_default=True, help="Forward passes that count.")
+@click.option("--warmup", type=IntRange(0), default=5, show_default=True, help="Passes before them.")
 def bench(db: str | None, device_name: str, seed: int, threads: int | None, **options: Any) -> None:
     """Measure how long architectures take on this machine, and store the latencies.
 

@@ -35,6 +35,34 @@ class _Home(click.Path):
         return super().convert(expanded(value), param, ctx)
 
 
+class IntRange(click.IntRange):
+    """A whole number in a range, of which click says what it is called in its code."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number; an error in our words where there is none."""
+        try:
+            int(value)
+        except ValueError:
+            self.fail(f"{value!r} is no whole number{_range(self)}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class FloatRange(click.FloatRange):
+    """The same of any number."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number; an error in our words where there is none."""
+        try:
+            float(value)
+        except ValueError:
+            self.fail(f"{value!r} is no number{_range(self)}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def _range(kind: click.IntRange | click.FloatRange) -> str:
+    return f" of {kind.min} or more" if kind.max is None else f" in {kind.min} ... {kind.max}"
+
+
 PATH = _Home(path_type=Path)
 """The type of all options and arguments that are paths."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bloxdb.cli.common import PATH, db_option, progress_bar
+from bloxdb.cli.common import PATH, IntRange, db_option, progress_bar
 from bloxdb.cli.terminal import note, say
 from bloxdb.db import open
 from bloxdb.errors import QueryError
@@ -24,7 +24,7 @@ from bloxdb.web.serving import HOST, PORT, is_loopback, serve
 )
 @click.option(
     "--port",
-    type=click.IntRange(0, 65_535),
+    type=IntRange(0, 65_535),
     help=f"The port; the first free one from {PORT} on if not given, any free one if 0.",
 )
 @click.option("--no-browser", is_flag=True, help="Only print the address of the page.")

@@ -10,7 +10,7 @@ import click
 
 from bloxdb import draw as drawings
 from bloxdb import plot as figures
-from bloxdb.cli.common import PATH, db_option
+from bloxdb.cli.common import PATH, IntRange, db_option
 from bloxdb.cli.query import by_option, choice_options, limit_options, seeds_of
 from bloxdb.cli.terminal import note, write_data
 from bloxdb.db import open
@@ -31,7 +31,7 @@ from bloxdb.plot.axes import checked
 @click.option(
     "--theme", type=click.Choice(THEMES), default="auto", show_default=True, help="For light or dark."
 )
-@click.option("--width", type=click.IntRange(1), help="Pixels of a .png from side to side.")
+@click.option("--width", type=IntRange(1), help="Pixels of a .png from side to side.")
 @click.option(
     "--out", type=PATH, metavar="FILE", help=f"Where to: {', '.join(ENDINGS)}; SVG on stdout if not given."
 )

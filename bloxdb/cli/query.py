@@ -9,7 +9,7 @@ import click
 
 from bloxdb import queries
 from bloxdb.cli.cells import draw_cells, side_by_side
-from bloxdb.cli.common import csv_option, db_option, json_option, show_json, show_rows
+from bloxdb.cli.common import IntRange, csv_option, db_option, json_option, show_json, show_rows
 from bloxdb.cli.curve import WIDTH, draw_curve
 from bloxdb.cli.terminal import is_terminal, note, say, tell, width
 from bloxdb.db import Arch, Database, Run, open
@@ -113,7 +113,7 @@ def runs_options(command: Command) -> Command:
 
 
 @click.command()
-@click.argument("n", type=click.IntRange(0), default=10)
+@click.argument("n", type=IntRange(0), default=10)
 @db_option
 @click.option("--by", type=by_option, default=RANKED_BY, show_default=True, help="What to order by.")
 @limit_options

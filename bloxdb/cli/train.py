@@ -13,7 +13,7 @@ import click
 
 from bloxdb import space
 from bloxdb.care.checkpoints import checkpoints_beside, checkpoints_folder
-from bloxdb.cli.common import PATH, db_option, in_the_one_there
+from bloxdb.cli.common import PATH, FloatRange, IntRange, db_option, in_the_one_there
 from bloxdb.cli.live import Board, duration, shown
 from bloxdb.cli.terminal import note, say
 from bloxdb.codecs.header import MAX_EPOCHS
@@ -83,13 +83,13 @@ def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--random",
             "count",
-            type=click.IntRange(1, space.NUM_ARCHS),
+            type=IntRange(1, space.NUM_ARCHS),
             help="So many of the others' choice, or of all, drawn by --seed.",
         ),
         click.option(
             "--range",
             "bounds",
-            type=(click.IntRange(0, space.NUM_ARCHS), click.IntRange(0, space.NUM_ARCHS)),
+            type=(IntRange(0, space.NUM_ARCHS), IntRange(0, space.NUM_ARCHS)),
             metavar="FIRST END",
             help="Indices from FIRST up to, not with, END.",
         ),
@@ -114,10 +114,10 @@ def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
     help=f"What to train on: {', '.join(DATASETS)}, or images of your own.",
 )
 @arch_options
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The runs' seed.")
-@click.option("--epochs", type=click.IntRange(1, MAX_EPOCHS), help=f"Epochs a run; {_default('epochs')}.")
-@click.option("--batch", type=click.IntRange(1), help=f"Images a step; {_default('batch')}.")
-@click.option("--lr", type=click.FloatRange(0), help=f"The learning rate at the start; {_default('lr')}.")
+@click.option("--seed", type=IntRange(0), default=0, show_default=True, help="The runs' seed.")
+@click.option("--epochs", type=IntRange(1, MAX_EPOCHS), help=f"Epochs a run; {_default('epochs')}.")
+@click.option("--batch", type=IntRange(1), help=f"Images a step; {_default('batch')}.")
+@click.option("--lr", type=FloatRange(0), help=f"The learning rate at the start; {_default('lr')}.")
 @click.option(
     "--precision", type=click.Choice(PRECISIONS), help=f"How layers compute; {_default('precision')}."
 )
@@ -140,14 +140,14 @@ def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--gpus", metavar="all|none|N,N", help="Which GPUs; all if there are any, else the CPU.")
 @click.option(
     "--per-gpu",
-    type=click.IntRange(1, 256),
+    type=IntRange(1, 256),
     default=1,
     show_default=True,
     help="Workers on each GPU; on the CPU, workers in all.",
 )
 @click.option(
     "--threads",
-    type=click.IntRange(1),
+    type=IntRange(1),
     help="CPU threads of each worker; if not given, cores by workers, 1 for images as small as the digits.",
 )
 @click.option(
@@ -165,21 +165,21 @@ def arch_options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option(
     "--heartbeat",
-    type=click.FloatRange(0.05, 3600),
+    type=FloatRange(0.05, 3600),
     default=Intervals.every,
     show_default=True,
     help="Seconds between two signs of life.",
 )
 @click.option(
     "--dead-after",
-    type=click.FloatRange(0.2, 86_400),
+    type=FloatRange(0.2, 86_400),
     default=Intervals.dead_after,
     show_default=True,
     help="Seconds without one after which others take a run over.",
 )
 @click.option(
     "--grace",
-    type=click.FloatRange(0.1, 604_800),
+    type=FloatRange(0.1, 604_800),
     metavar="SECONDS",
     help="How long workers that are to stop may take for their epoch; if not given, as long as it takes.",
 )

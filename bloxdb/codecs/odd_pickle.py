@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bloxdb.codecs.columns import COLUMNS, MEASURED
+from bloxdb.codecs.columns import COLUMNS, MEASURED, Kind
 from bloxdb.codecs.header import Header
 from bloxdb.codecs.opcodes import Data, Machine, goes_on, pushing, steps, unsigned
 from bloxdb.codecs.values import TOO_MANY_DIGITS, Unfolding, check_size, column_of, whole_number
@@ -103,7 +103,7 @@ def _plain(value: Any, row: int, lists: Unfolding, depth: int = 0) -> Any:
         return str(value)
     if isinstance(value, str | int | float) and not isinstance(value, bool):
         return value
-    if value is None and COLUMNS[lists.column] in MEASURED:
+    if value is None and COLUMNS[lists.column] in (*MEASURED, Kind.INT):
         return None  # whoever makes numbers of it says at which place of a list it is
     if not isinstance(value, list):
         raise BloxFormatError(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bloxdb.arguments import MASKED, hides
 from bloxdb.codecs.columns import COLUMNS, MEASURED, Kind, is_list, measure_of
 from bloxdb.codecs.header import Header
 from bloxdb.codecs.values import check_values, column_of
@@ -220,6 +221,8 @@ class Table:
 
     def _check(self, name: str, array: Array) -> None:
         kind = COLUMNS[name]
+        if hides(array):
+            raise BloxFormatError(f"the column {MASKED}", column=name)
         tail: tuple[int, ...] = ()
         if kind is Kind.HASH:
             tail = (DIGEST_SIZE,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from bloxdb.codecs.columns import COLUMNS, MEASURED, Kind, is_list, measure_of
 from bloxdb.codecs.header import Header
 from bloxdb.counts import counted
 from bloxdb.errors import BloxFormatError, InvalidArchError
-from bloxdb.measures import NOT_MEASURED, Array, check
+from bloxdb.measures import NEEDED, NOT_MEASURED, Array, check
 from bloxdb.space.cells import FIELDS, LIMITS, NUM_ARCHS, STAGES, parse
 from bloxdb.space.keys import DIGEST_SIZE
 
@@ -169,7 +170,9 @@ def _whole(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LARGEST:
         is_negative = isinstance(value, int) and value < 0
         allowed = "of 0 or more" if is_negative else "below 2^63"
-        raise ValueError(f"expected a whole number {allowed}, not {_short(value)}")
+        is_absent = value is None or (isinstance(value, float) and math.isnan(value))
+        advice = f": {NEEDED}" if is_absent else ""
+        raise ValueError(f"expected a whole number {allowed}, not {_short(value)}{advice}")
     return value
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -228,3 +229,55 @@ def test_a_command_whose_forking_process_has_died_has_no_exit_code() -> None:
             with pytest.raises(EOFError, match="has ended"):
                 forks._number(ours)
         ours.close()
+
+
+def _commands() -> dict[str, click.Command]:
+    context = click.Context(main)
+    found = {name: main.get_command(context, name) for name in main.list_commands(context)}
+    return {name: command for name, command in found.items() if command is not None}
+
+
+NUMBERS = [
+    (name, parameter)
+    for name, command in _commands().items()
+    for parameter in command.params
+    if isinstance(parameter.type, click.IntRange | click.FloatRange)
+]
+
+
+@pytest.mark.parametrize(("name", "parameter"), NUMBERS, ids=lambda value: getattr(value, "name", value))
+def test_what_is_no_number_is_told_with_the_range(name: str, parameter: click.Parameter) -> None:
+    words = ["x"] if isinstance(parameter, click.Argument) else [parameter.opts[0], "x"]
+    shown = CliRunner().invoke(main, [name, *words])
+    kind: Any = parameter.type
+    which = "whole number" if isinstance(kind, click.IntRange) else "number"
+    bounds = f"of {kind.min} or more" if kind.max is None else f"in {kind.min} ... {kind.max}"
+    assert shown.exit_code == 2
+    assert f"'x' is no {which} {bounds}\n" in shown.output
+
+
+OPTIONS = [
+    (name, option)
+    for name, command in _commands().items()
+    for parameter in command.params
+    if isinstance(parameter, click.Option)
+    for option in parameter.opts
+    if option not in ("-h", "--help")
+]
+
+
+@pytest.mark.parametrize(("name", "option"), OPTIONS)
+@pytest.mark.parametrize("value", [["s.db"], []])
+def test_an_option_before_its_command_is_told_to_stand_after_it(
+    name: str, option: str, value: list[str]
+) -> None:
+    shown = CliRunner().invoke(main, [option, *value, name])
+    assert shown.exit_code == 2
+    assert shown.output.endswith(f"Error: options stand after the command: bloxdb {name} {option} ...\n")
+
+
+@pytest.mark.parametrize("words", [["--nosuch", "top"], ["--db"], ["--db", "s.db"], ["--strict", "top"]])
+def test_an_option_that_no_such_command_has_is_told_as_ever(words: list[str]) -> None:
+    shown = CliRunner().invoke(main, words)
+    assert shown.exit_code == 2
+    assert "No such option" in shown.output

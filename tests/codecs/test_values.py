@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import re
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bloxdb import codecs
-from bloxdb.codecs import Header, Table
-from bloxdb.codecs.columns import BASE
+from bloxdb.codecs import Header, Table, decode
+from bloxdb.codecs.columns import BASE, COLUMNS, Kind
 from bloxdb.codecs.values import Unfolding, check_size, check_values, column_of, read_columns
 from bloxdb.errors import BloxFormatError
 
@@ -260,3 +262,41 @@ def test_a_number_that_cannot_be_shown_is_told_with_its_place(column: str, digit
     data = with_number("csv", column, 77).replace(b"77", digits.encode())
     with pytest.raises(BloxFormatError, match=f"row 1, column {column}: a whole number of so many digits"):
         codecs.decode(data)
+
+
+WHOLE = [name for name, kind in COLUMNS.items() if kind is Kind.INT]
+
+
+@pytest.mark.parametrize("absent", [None, math.nan])
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_whole_number_that_is_absent_gets_the_sentence_wherever_it_stands(
+    name: str, absent: float | None, golden: Path
+) -> None:
+    """In rows, in pickles that the kernel reads, and in those of early tools."""
+    file = "blox-base-3.pickle" if name == "train_time_s" else "blox-info.pickle"
+    data = (golden / "release-tiny" / file).read_bytes()
+    start = data.index(b"---\n", 4) + 4
+    rows = pickle.loads(data[start:])
+    header = decode(data).header
+    rows[1][header.columns.index(name)] = absent
+    told = re.escape(
+        f"column {name}: expected a whole number below 2^63, not {absent}: it cannot be left out; write"
+    )
+    with pytest.raises(BloxFormatError, match=told):
+        Table.from_rows(header, rows)
+    for protocol in (2, 4):
+        with pytest.raises(BloxFormatError, match=told):
+            decode(data[:start] + pickle.dumps(rows, protocol))
+
+
+@pytest.mark.parametrize("name", ["model_hash", "val_top1", "test_top1", "train_time_s"])
+def test_a_masked_column_is_refused(name: str, golden: Path) -> None:
+    table = decode((golden / "release-tiny" / "blox-base-3.pickle").read_bytes())
+    array = table[name]
+    mask = np.zeros(array.shape, dtype=bool)
+    assert len(Table(table.header, {**table.columns, name: np.ma.array(array, mask=mask)})) == len(table)
+    mask[1] = True
+    with pytest.raises(
+        BloxFormatError, match=f"column {name}: the column has masked values; give what is known"
+    ):
+        Table(table.header, {**table.columns, name: np.ma.array(array, mask=mask)})
