@@ -37,8 +37,8 @@ def damage(error: BaseException | None, path: Path | None) -> str | None:
 
 
 @contextmanager
-def damage_told(path: Path) -> Iterator[None]:
-    """Have `DatabaseError` say it where the driver itself finds a file damaged in the block."""
+def damage_told(path: Path | None) -> Iterator[None]:
+    """Have `DatabaseError` say it where the driver itself finds the file damaged in the block."""
     try:
         yield
     except sqlite3.DatabaseError as error:

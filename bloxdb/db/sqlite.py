@@ -97,7 +97,7 @@ class SQLite(Engines):
 
     def fetch(self, driver: Any, sql: str, values: Sequence[Any]) -> list[Any]:
         """The driver's own placeholder is ``?``."""
-        with damage_told(driver.named):
+        with damage_told(getattr(driver, "named", None)):
             found: list[Any] = driver.execute(sql, values).fetchall()
         return found
 
@@ -188,7 +188,7 @@ def begin(connection: Connection) -> None:
     of them switches the WAL on where the disk takes one, and whoever closes the file last switches it off.
     """
     driver: Any = connection.connection.driver_connection
-    with damage_told(driver.named):  # SQLAlchemy tells no error of an event
+    with damage_told(getattr(driver, "named", None)):  # SQLAlchemy tells no error of an event
         _begin(connection, driver)
 
 
