@@ -97,6 +97,7 @@ def expected(request: pytest.FixtureRequest) -> tuple[str, list[Any]]:
     return request.param, trained(request.param)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("around", AROUND)
 def test_what_is_set_around_a_training_changes_none_of_its_numbers_and_stays(
     around: str, expected: tuple[str, list[Any]]
@@ -120,6 +121,7 @@ def test_an_error_within_puts_everything_back() -> None:
     assert state() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [2, 3])
 @pytest.mark.parametrize("around", [None, "doubles", "no_grad"])
 def test_trainings_in_threads_have_the_numbers_of_one_after_the_other(
