@@ -84,6 +84,7 @@ cdef class Tree:
     cdef int64_t page_size, next_page, missing
     cdef uint8_t* out
     cdef int64_t size, room
+    cdef bint counts_only  # pages are numbered, and none is written
 
     def __cinit__(self, int64_t page_size, int64_t first, int64_t missing):
         self.page_size = page_size
@@ -93,9 +94,31 @@ cdef class Tree:
 
     def __dealloc__(self):
         cdef int level
-        for level in range(self.depth):
+        for level in range(DEEPEST):
             free(self.levels[level].data)
         free(self.out)
+
+    def go_on_at(self, int64_t page):
+        """The number of the page that `take` gives next."""
+        self.next_page = page
+
+    def pages(self, const int64_t[::1] run_ids, int64_t epochs, list columns):
+        """How many pages `add` would give of the same rows, with that of the lock byte if it is among them."""
+        cdef Page before[DEEPEST]
+        cdef int level, depth = self.depth
+        cdef int64_t first = self.next_page, found
+        memcpy(before, self.levels, sizeof(before))
+        self.counts_only = True
+        try:
+            self.add(run_ids, epochs, columns)
+        finally:
+            self.counts_only = False
+            found = self.next_page - first
+            for level in range(depth):
+                self.levels[level] = before[level]
+            self.depth = depth
+            self.next_page = first
+        return found
 
     def add(self, const int64_t[::1] run_ids, int64_t epochs, list columns):
         """Rows (run, epoch, one value a column), the epochs 1, 2, … of each run.
@@ -191,8 +214,9 @@ cdef class Tree:
             if not self.turn(level):
                 return False
         page.content -= size
-        memcpy(page.data + page.content, cell, size)
-        put16(page.data + head + 2 * page.cells, page.content)
+        if not self.counts_only:
+            memcpy(page.data + page.content, cell, size)
+            put16(page.data + head + 2 * page.cells, page.content)
         page.cells += 1
         page.last = size
         return True
@@ -205,7 +229,7 @@ cdef class Tree:
         if level + 1 == self.depth and not self.open_level(level + 1):
             return False
         memcpy(cell + 4, page.data + page.content + own, size - own)
-        if level:  # its left child is now the page's last
+        if level and not self.counts_only:  # its left child is now the page's last
             memcpy(page.data + 8, page.data + page.content, 4)
         page.cells -= 1
         page.content += size
@@ -218,7 +242,8 @@ cdef class Tree:
     cdef bint open_level(self, int level) noexcept nogil:
         if level == DEEPEST:
             return False
-        self.levels[level].data = <uint8_t*>calloc(1, self.page_size)
+        if self.levels[level].data == NULL:  # else it was counted
+            self.levels[level].data = <uint8_t*>calloc(1, self.page_size)
         if self.levels[level].data == NULL:
             return False
         self.levels[level].content = self.page_size
@@ -239,18 +264,20 @@ cdef class Tree:
         """Give a page out, and begin another; its number, or -1 without memory."""
         cdef Page* page = &self.levels[level]
         cdef int64_t number
-        if not self.reserve(2 * self.page_size):
+        if not self.counts_only and not self.reserve(2 * self.page_size):
             return -1
         if self.next_page == <int64_t>LOCK_BYTE // self.page_size + 1:
-            memset(self.out + self.size, 0, self.page_size)
-            self.size += self.page_size
+            if not self.counts_only:
+                memset(self.out + self.size, 0, self.page_size)
+                self.size += self.page_size
             self.next_page += 1
-        self.seal(level)
-        memcpy(self.out + self.size, page.data, self.page_size)
-        self.size += self.page_size
         number = self.next_page
         self.next_page += 1
-        memset(page.data, 0, self.page_size)
+        if not self.counts_only:
+            self.seal(level)
+            memcpy(self.out + self.size, page.data, self.page_size)
+            self.size += self.page_size
+            memset(page.data, 0, self.page_size)
         page.content = self.page_size
         page.cells = 0
         return number

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from sqlalchemy import URL, event
 from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.orm import Session
 
 from bloxdb.arguments import of_type
 from bloxdb.db import forking
@@ -16,6 +19,7 @@ from bloxdb.db.dialects import engines_of
 from bloxdb.errors import DatabaseError
 
 CLOSED = "was closed; open it again with bloxdb.open"
+HALF_MADE = "cannot be made: something failed as it was filled, and a part may be in it; begin anew"
 _LEFT = "was disconnected while this was asked; ask again"
 
 
@@ -41,6 +45,8 @@ class Connections:
         `engine`, with each statement a transaction of its own.
     is_closed
         Whether they were closed for ever.
+    is_half_made
+        Whether it is a new file, and something failed as it was filled in bulk: that may leave a part.
     known
         The file; None for a server, and for a file that is being made.
     """
@@ -53,6 +59,8 @@ class Connections:
         self.engine = make_engine(url, read_only=read_only, is_new=is_new, known=self.known)
         self.autocommit = self.engine.execution_options(**engines_of(url).AUTOCOMMIT)
         self.is_closed = False
+        self.is_half_made = False
+        self._is_new = is_new
         self._mine = threading.local()
         self._count = 0  # of times that all were closed
         if path is not None:
@@ -68,6 +76,16 @@ class Connections:
         if count == self._count or not isinstance(error, sqlite3.ProgrammingError):
             return None
         return DatabaseError(f"{path_of(self.engine.url)} {CLOSED if self.is_closed else _LEFT}")
+
+    @contextmanager
+    def bulk(self) -> Iterator[Session]:
+        """A transaction for very many rows; see `bloxdb.db.engines.Engines.bulk`."""
+        try:
+            with engines_of(self.engine.url).bulk(self.engine) as session:
+                yield session
+        except BaseException:
+            self.is_half_made = self._is_new
+            raise
 
     def reader(self) -> forking.Reader:
         """This thread's session for reading; `DatabaseError` where the file is there no more."""

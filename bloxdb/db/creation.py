@@ -70,6 +70,7 @@ def _new_file(path: Path) -> Iterator[Database]:
     with new_file(path) as temporary, Database(file_url(temporary), new=path) as db:
         _build(db)
         yield db
+        db.check_whole()
 
 
 @contextmanager

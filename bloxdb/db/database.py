@@ -16,7 +16,7 @@ from bloxdb.arguments import plain
 from bloxdb.db import passwords, revisions
 from bloxdb.db.access import check_access, is_on_read_only_medium, refusal
 from bloxdb.db.connection import check_file, locate, path_of
-from bloxdb.db.connections import CLOSED, Connections
+from bloxdb.db.connections import CLOSED, HALF_MADE, Connections
 from bloxdb.db.dialects import engines_of
 from bloxdb.db.opened import Currents, close_at_end, no_database
 from bloxdb.db.reading import Answer, ask
@@ -136,7 +136,7 @@ class Database:
             The engine refused, or the database is open read only.
         """
         self._check_writable()
-        with self._translated(), self.engines.bulk(self.engine) as session:
+        with self._translated(), self._connections.bulk() as session:
             yield session
 
     @contextmanager
@@ -314,8 +314,14 @@ class Database:
         if self._connections.is_closed:
             raise DatabaseError(f"{self.name} {CLOSED}")
 
+    def check_whole(self) -> None:
+        """`DatabaseError` for a new file that something failed in as it was filled."""
+        if self._connections.is_half_made:
+            raise DatabaseError(f"{self.name} {HALF_MADE}")
+
     def _check_writable(self) -> None:
         self._check_open()
+        self.check_whole()
         if self.read_only:
             if is_on_read_only_medium(self.path):
                 raise DatabaseError(f"{self.name} is where nothing can be written; copy it elsewhere first")
@@ -429,12 +435,7 @@ def _reopen(*parts: Any) -> Database:
     except NotADatabaseError:
         raise
     except DatabaseError as error:
-        place = engines_of(url).PASSWORDS
-        if not place or passwords.password_of(url) is not None:
-            raise
-        raise DatabaseError(
-            f"{error}; a password that {place} gave is not in the pickle: it has to be given here, too"
-        ) from error
+        raise passwords.left_out(error, url) from error
 
 
 def revision_of(db: Database) -> str | None:

@@ -117,6 +117,12 @@ class Engines(ABC):
         """Add many rows to a table: values of types that the driver knows, in the order of the names."""
 
     @abstractmethod
+    def set_values(
+        self, session: Session, model: type[DeclarativeBase], name: str, rows: Sequence[tuple[int, Any]]
+    ) -> None:
+        """Give one column of many rows other values, which are pairs of a row's id and its value."""
+
+    @abstractmethod
     def bulk(self, engine: Engine) -> AbstractContextManager[Session]:
         """A transaction for very many rows, committed at the end, undone after an error."""
 

@@ -1,8 +1,8 @@
 """The table of epochs, many runs at once: arrays in and out.
 
-SQLite makes rows of Python values slowly, one by one. So many new epochs are first written to a file beside
-the database, straight from arrays, and copied from there inside SQLite; and stored ones come out as one text
-a run and column, which a kernel reads.
+SQLite makes rows of Python values slowly, one by one. So many new epochs become pages straight from arrays:
+of the database itself while it is made, else of a file beside it, from which SQLite copies the rows. Stored
+ones come out as one text a run and column, which a kernel reads.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from sqlalchemy.orm import Session
 
 from bloxdb.db._integers import parse
 from bloxdb.db.dialects import engines_of
+from bloxdb.db.grafting import Graft, graft
 from bloxdb.db.schema import EPOCH_MEASURES, Epoch
 from bloxdb.db.sqlite import add_columns, drop_columns, is_untouched
-from bloxdb.db.staging import STORED, Staging
+from bloxdb.db.staging import STORED, EpochPages, Staging
 from bloxdb.db.watching import watched
 from bloxdb.errors import DatabaseError, ReleaseError
 from bloxdb.measures import MISSING, Array
@@ -56,15 +57,20 @@ class EpochWriter:
         place near the database, which is a server.
     meter
         What to tell of the rows.
+
+    Attributes
+    ----------
+    engines
+        What the session's kind of engine does in its own way.
     """
 
     def __init__(self, session: Session, folder: Path | None, meter: Meter) -> None:
         self.session = session
-        self._engines = engines_of(session.get_bind().dialect)
+        self.engines = engines_of(session.get_bind().dialect)
         self._folder = folder
         self._meter = meter
         self._files = 0
-        self._staging: Staging | None = None
+        self._staging: Staging | Graft | None = None
 
     def __enter__(self) -> EpochWriter:
         return self
@@ -87,8 +93,11 @@ class EpochWriter:
         """
         if not measures:
             return
+        self.session.flush()
         staging = self._staging_for(run_ids, next(iter(measures.values())).size)
         if staging is None:
+            if isinstance(self._staging, Graft):  # whose table must have no other rows
+                self.flush()
             self._insert(run_ids, measures)
         else:
             staging.add(run_ids, {EPOCH_MEASURES[name].column: values for name, values in measures.items()})
@@ -102,8 +111,12 @@ class EpochWriter:
         """Bring into the database what is not there yet."""
         if self._staging is None:
             return
+        self.session.flush()
         self._staging.finish()
         staging, self._staging = self._staging, None
+        if isinstance(staging, Graft):
+            self._meter.rows(staging.rows, staging.rows)
+            return
         connection = self.session.connection()
         stage = f"stage_{self._files}"
         connection.execute(text(f"ATTACH :path AS {stage}"), {"path": str(staging.path)})
@@ -112,7 +125,7 @@ class EpochWriter:
         else:
             self._copy_slices(connection, stage, staging.rows)
 
-    def _staging_for(self, run_ids: npt.NDArray[np.int64], rows: int) -> Staging | None:
+    def _staging_for(self, run_ids: npt.NDArray[np.int64], rows: int) -> EpochPages | None:
         """The file to write to; None where plain insertion is better."""
         if self._folder is None or not np.all(run_ids[1:] > run_ids[:-1]):
             return None
@@ -120,8 +133,10 @@ class EpochWriter:
             return self._staging if run_ids[0] > self._staging.last_run else None
         if rows < _FEW or self._files == _FILES:
             return None
-        self._files += 1
-        self._staging = Staging(self._folder / f"epochs-{self._files}.db")
+        self._staging = graft(self.session.connection())
+        if self._staging is None:
+            self._files += 1
+            self._staging = Staging(self._folder / f"epochs-{self._files}.db")
         return self._staging
 
     def _insert(self, run_ids: npt.NDArray[np.int64], measures: Measures) -> None:
@@ -136,7 +151,7 @@ class EpochWriter:
                 *(_nullable(values[block]) for values in measures.values()),
             ]
             rows = list(zip(*columns, strict=True))
-            self._engines.add_rows(self.session, Epoch, names, rows)
+            self.engines.add_rows(self.session, Epoch, names, rows)
             self._meter.rows(len(rows), runs * epochs)
 
     def _copy_whole(self, connection: Connection, stage: str, rows: int) -> None:

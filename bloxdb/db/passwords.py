@@ -10,6 +10,7 @@ from sqlalchemy import URL
 
 from bloxdb.db.dialects import engines_of
 from bloxdb.db.libpq import with_ports
+from bloxdb.errors import DatabaseError
 
 _USERS = re.compile(r"^([\w+.-]+:/{0,2}[^:/@]*):.*@", re.DOTALL)
 _OPTION = re.compile(r"([?&](?:ssl)?password=)[^&]*", re.IGNORECASE)
@@ -46,6 +47,16 @@ def for_a_pickle(url: URL, name: str) -> URL:
             stacklevel=3,
         )
     return url
+
+
+def left_out(error: DatabaseError, url: URL) -> DatabaseError:
+    """The error of a database that was opened from a pickle, with what may be the reason."""
+    place = engines_of(url).PASSWORDS
+    if not place or password_of(url) is not None:
+        return error
+    return DatabaseError(
+        f"{error}; a password that {place} gave is not in the pickle: it has to be given here, too"
+    )
 
 
 def for_tools(url: URL) -> str:

@@ -200,6 +200,18 @@ class PostgreSQL(Engines):
                 statement, None, error, connection.dialect.loaded_dbapi.Error
             ) from error
 
+    def set_values(
+        self, session: Session, model: type[DeclarativeBase], name: str, rows: Sequence[tuple[int, Any]]
+    ) -> None:
+        """Both as arrays: https://www.postgresql.org/docs/current/functions-array.html"""
+        kind = model.__table__.c[name].type.compile(session.connection().dialect)
+        statement = (
+            f"UPDATE {model.__tablename__} AS old SET {name} = given.value "  # noqa: S608
+            f"FROM unnest(%s::bigint[], %s::{kind}[]) AS given (id, value) WHERE old.id = given.id"
+        )
+        ids, values = zip(*rows, strict=True)
+        session.connection().exec_driver_sql(statement, (list(ids), list(values)))
+
     @contextmanager
     def bulk(self, engine: Engine) -> Iterator[Session]:
         """Like any other transaction."""

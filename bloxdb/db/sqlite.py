@@ -132,6 +132,13 @@ class SQLite(Engines):
         statement = f"INSERT INTO {model.__tablename__} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608
         session.connection().exec_driver_sql(statement, list(rows))
 
+    def set_values(
+        self, session: Session, model: type[DeclarativeBase], name: str, rows: Sequence[tuple[int, Any]]
+    ) -> None:
+        """The driver takes the tuples as they are."""
+        statement = f"UPDATE {model.__tablename__} SET {name} = ?2 WHERE id = ?1"  # noqa: S608
+        session.connection().exec_driver_sql(statement, list(rows))
+
     @contextmanager
     def bulk(self, engine: Engine) -> Iterator[Session]:
         """Foreign keys are not checked, other files can be attached, and nothing is written twice if

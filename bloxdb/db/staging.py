@@ -1,15 +1,17 @@
-"""A file of epochs beside the database, from which SQLite copies them: made of arrays, not of Python values.
+"""Epochs as pages that a kernel makes of arrays, not of Python values; a file of them beside the database.
 
-SQLite itself makes the file and its empty table; the table's pages are then written by a kernel.
+SQLite itself makes the file and its empty table, and copies the rows from it into the database.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -22,38 +24,63 @@ from bloxdb.measures import MISSING, Array
 STORED = [column.name for column in Epoch.__table__.columns if column.computed is None]
 """The columns of an epoch that are stored, in the order of the table."""
 
-_ROOT = 2  # the page that SQLite gives the first table
+PAGE_SIZES = tuple(1 << bits for bits in range(9, 16))
+"""Bytes that a page may have."""
+
+ROOT = 2
+"""The page that SQLite gives the first table of a file."""
+
+FIRST = ROOT + 1
+"""The first page behind it."""
+
+LOCK_BYTE = 1 << 30
+"""The byte whose page is never used: https://www.sqlite.org/fileformat2.html#the_lock_byte_page"""
+
 _PAGE_COUNT = 28  # where the file's header has its size in pages
 _ROWS = 1 << 20  # rows between two writes
 
 
-class Staging:
-    """A file with the table ``epochs``, of what is stored; a thread writes it.
+@contextmanager
+def told(where: Path) -> Iterator[None]:
+    """A `DatabaseError` where the disk refuses, or has something else than was written."""
+    try:
+        yield
+    except (OSError, sqlite3.Error, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DatabaseError(f"{where}: epochs cannot be written there: {reason}") from error
+
+
+class EpochPages:
+    """Rows of epochs to pages of a b-tree, by a thread; where the pages go is for those that inherit to say.
 
     Parameters
     ----------
-    path
-        Where to make it.
+    stream
+        Where they are written, one after the other; it is closed at the end.
+    where
+        What a message calls that place.
     page_size
-        Bytes of a page: a power of two, 512 … 32768.
+        Bytes of a page, one of `PAGE_SIZES`.
+
+    Attributes
+    ----------
+    rows
+        How many there are.
+    last_run
+        The id of the last.
     """
 
-    def __init__(self, path: Path, page_size: int = 32768) -> None:
-        self.path = path
+    def __init__(self, stream: BinaryIO, where: Path, page_size: int) -> None:
+        self._stream = stream
+        self._where = where
         self.page_size = page_size
-        try:
-            self._make_empty()
-            self._stream = path.open("r+b")
-        except (OSError, sqlite3.Error) as error:
-            raise self._error(error) from error
-        self._stream.seek(_ROOT * page_size)
-        self._tree = Tree(page_size, _ROOT + 1, MISSING)
-        self._thread = ThreadPoolExecutor(1)
-        self._job: Future[None] | None = None
         self.rows = 0
         self.last_run = 0
+        self._tree = Tree(page_size, FIRST, MISSING)
+        self._thread = ThreadPoolExecutor(1)
+        self._job: Future[None] | None = None
 
-    def __enter__(self) -> Staging:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -88,48 +115,74 @@ class Staging:
         self.rows += runs * epochs
         self.last_run = int(run_ids[-1])
         columns = [np.ascontiguousarray(measures[name]) if name in measures else None for name in STORED[2:]]
+        self._make_room(run_ids, epochs, columns)
         self._job = self._thread.submit(self._write, run_ids, epochs, columns)
-
-    def finish(self) -> None:
-        """Complete the file and close it."""
-        self.wait()
-        self._thread.shutdown()
-        root = self._tree.root()
-        try:
-            self._stream.write(self._tree.take())
-            pages = self._stream.tell() // self.page_size
-            self._stream.seek((_ROOT - 1) * self.page_size)
-            self._stream.write(root)
-            self._stream.seek(_PAGE_COUNT)
-            self._stream.write(pages.to_bytes(4, "big"))
-            self._stream.close()
-        except OSError as error:
-            raise self._error(error) from error
-
-    def _make_empty(self) -> None:
-        columns = ", ".join(f"{name} INTEGER" for name in STORED[2:])
-        with closing(sqlite3.connect(self.path)) as connection:
-            connection.execute(f"PRAGMA page_size = {self.page_size}")
-            connection.execute(
-                f"CREATE TABLE epochs (run_id INTEGER NOT NULL, epoch INTEGER NOT NULL, {columns}, "
-                "PRIMARY KEY (run_id, epoch)) WITHOUT ROWID"
-            )
 
     def wait(self) -> None:
         """Wait until what was added is written."""
         if self._job is not None:
-            try:
+            with self._told():
                 self._job.result()
-            except OSError as error:
-                raise self._error(error) from error
 
-    def _error(self, error: Exception) -> DatabaseError:
-        reason = error.strerror if isinstance(error, OSError) else error
-        return DatabaseError(f"{self.path.parent.parent}: epochs cannot be written there: {reason}")
+    def _make_room(self, run_ids: npt.NDArray[np.int64], epochs: int, columns: list[Array | None]) -> None:
+        """Before rows are added."""
 
     def _write(self, run_ids: npt.NDArray[np.int64], epochs: int, columns: list[Array | None]) -> None:
         many = max(1, _ROWS // max(1, epochs))
         for first in range(0, len(run_ids), many):
             block = slice(first, first + many)
             self._tree.add(run_ids[block], epochs, [None if c is None else c[block] for c in columns])
-            self._stream.write(self._tree.take())
+            self._put(self._tree.take())
+
+    def _put(self, data: bytes) -> None:
+        """Write all of it; without a buffer, one call may write a part."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._stream.write(rest) :]
+
+    def _told(self) -> AbstractContextManager[None]:
+        return told(self._where)
+
+
+class Staging(EpochPages):
+    """A file with the table ``epochs``, of what is stored.
+
+    Parameters
+    ----------
+    path
+        Where to make it.
+    page_size
+        Bytes of a page, one of `PAGE_SIZES`.
+    """
+
+    def __init__(self, path: Path, page_size: int = 32768) -> None:
+        with told(path.parent.parent):
+            _make_empty(path, page_size)
+            stream = path.open("r+b")
+            stream.seek(ROOT * page_size)
+        super().__init__(stream, path.parent.parent, page_size)
+        self.path = path
+
+    def finish(self) -> None:
+        """Complete the file and close it."""
+        self.wait()
+        self._thread.shutdown()
+        root = self._tree.root()
+        with self._told():
+            self._put(self._tree.take())
+            pages = self._stream.tell() // self.page_size
+            self._stream.seek((ROOT - 1) * self.page_size)
+            self._stream.write(root)
+            self._stream.seek(_PAGE_COUNT)
+            self._stream.write(pages.to_bytes(4, "big"))
+            self._stream.close()
+
+
+def _make_empty(path: Path, page_size: int) -> None:
+    columns = ", ".join(f"{name} INTEGER" for name in STORED[2:])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"PRAGMA page_size = {page_size}")
+        connection.execute(
+            f"CREATE TABLE epochs (run_id INTEGER NOT NULL, epoch INTEGER NOT NULL, {columns}, "
+            "PRIMARY KEY (run_id, epoch)) WITHOUT ROWID"
+        )

@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import select, update
 
 from bloxdb import codecs, space
 from bloxdb.arguments import integer, one_or_more
@@ -277,7 +277,7 @@ class _Importer:
         query = select(Run.arch_id, Run.id, Run.env_id).where(
             Run.recipe_id == recipe.id, Run.seed == table.header.seed
         )
-        runs = {row.arch_id: (row.id, row.env_id) for row in self.session.execute(query)}
+        runs = {index: (run_id, env_id) for index, run_id, env_id in self.session.execute(query)}
         columns = [table[name].tolist() for name in ENVIRONMENT]
         changes = []
         for index, *values in zip(ids.tolist(), *columns, strict=True):
@@ -295,17 +295,15 @@ class _Importer:
                 self.report.added += 1
             else:
                 self.changes.differs(f"{path.name}, architecture {index}: environment", old, new)
-            changes.append({"run": run_id, "env_id": new})
+            changes.append((run_id, new))
         if changes:
-            runs_table = Run.__table__
-            change = update(runs_table).where(runs_table.c.id == bindparam("run"))  # type: ignore[arg-type]
-            self.session.execute(change, changes)
+            self.epochs.engines.set_values(self.session, Run, "env_id", changes)
 
     def _bench(self, path: Path) -> None:
         table, ids = self._read(path, (LATENCY.name,))
         device = device_id(self.session, table.header.device or "")
         query = select(Latency.arch_id, Latency.latency_ms).where(Latency.device_id == device)
-        known = {row.arch_id: row.latency_ms for row in self.session.execute(query)}
+        known = {index: found for index, found in self.session.execute(query)}  # noqa: C416
         values = table.values(LATENCY.name)
         for row in np.flatnonzero(np.isnan(values))[:1].tolist():
             raise BloxFormatError(
@@ -314,20 +312,17 @@ class _Importer:
             )  # fmt: skip
         added, changes = [], []
         for index, latency in zip(ids.tolist(), values.tolist(), strict=True):
-            entry = {"arch_id": index, "device_id": device, "latency_ms": latency}
             if index not in known:
-                added.append(entry)
+                added.append((index, device, latency))
             elif known[index] == latency:
                 self.report.unchanged += 1
             else:
-                changes.append(entry)
+                changes.append({"arch_id": index, "device_id": device, "latency_ms": latency})
                 self.changes.differs(f"{path.name}, architecture {index}: latency", known[index], latency)
         if added:
-            self.session.execute(insert(Latency.__table__), added)  # type: ignore[arg-type]
+            names = ("arch_id", "device_id", "latency_ms")
+            self.epochs.engines.add_rows(self.session, Latency, names, added)
         self.report.added += len(added)
-        self.changes.new.latencies([entry["arch_id"] for entry in added])
-        self._apply(Latency, changes)
-
-    def _apply(self, model: type, changes: list[dict[str, object]]) -> None:
+        self.changes.new.latencies([index for index, _, _ in added])
         if changes:
-            self.session.execute(update(model), changes)
+            self.session.execute(update(Latency), changes)

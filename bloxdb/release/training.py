@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, select, update
 
 from bloxdb.codecs import Table
 from bloxdb.codecs.columns import is_list
@@ -152,21 +153,19 @@ class RunStore:
         costs = costs_of(self.session, data.ids)
         for first in range(0, len(data.ids), _SLICE):
             block = slice(first, first + _SLICE)
-            fields = [
-                {
-                    "arch_id": index,
-                    "recipe_id": self.recipe.id,
-                    "seed": self.seed,
-                    "status": self.status,
-                    "flops": costs[index][0],
-                    "params": costs[index][1],
-                    **summary,
-                }
-                for index, summary in zip(
-                    data.ids[block].tolist(), _summaries(data.take(block), best[block]), strict=True
-                )
-            ]
-            self.session.execute(insert(Run.__table__), fields)  # type: ignore[arg-type]
+            ids = data.ids[block].tolist()
+            flops, params = zip(*(costs[index] for index in ids), strict=True)
+            columns: dict[str, Iterable[object]] = {
+                "arch_id": ids,
+                "recipe_id": [self.recipe.id] * len(ids),
+                "seed": [self.seed] * len(ids),
+                "status": [self.status] * len(ids),
+                "flops": flops,
+                "params": params,
+                **_summaries(data.take(block), best[block]),
+            }
+            rows = list(zip(*columns.values(), strict=True))
+            self.writer.engines.add_rows(self.session, Run, list(columns), rows)
         query = (
             select(Run.id)
             .where(Run.recipe_id == self.recipe.id, Run.seed == self.seed, Run.id >= first_id)
@@ -236,11 +235,10 @@ class RunStore:
             },
         )
         run_ids = np.array([known[index].id for index in merged.ids.tolist()], dtype=np.int64)
+        summaries = _summaries(merged, _best_epochs(merged))
         changes = [
-            {"id": run_id, "status": self.status, **summary}
-            for run_id, summary in zip(
-                run_ids.tolist(), _summaries(merged, _best_epochs(merged)), strict=True
-            )
+            {"id": run_id, "status": self.status, **dict(zip(summaries, row, strict=True))}
+            for run_id, row in zip(run_ids.tolist(), zip(*summaries.values(), strict=True), strict=True)
         ]
         self.session.execute(update(Run), changes)
         self.session.execute(delete(Epoch).where(Epoch.run_id.in_(run_ids.tolist())))
@@ -261,8 +259,8 @@ def _best_epochs(data: RunData) -> npt.NDArray[np.int64]:
     return best
 
 
-def _summaries(data: RunData, best: npt.NDArray[np.int64]) -> list[dict[str, object]]:
-    """For each run, the columns that its values determine."""
+def _summaries(data: RunData, best: npt.NDArray[np.int64]) -> dict[str, list[object]]:
+    """The columns that the values of runs determine."""
     top1 = np.full(len(best), np.nan)
     if "val_top1" in data.measures:
         at_best = data.measures["val_top1"][np.arange(len(best)), best]
@@ -275,7 +273,7 @@ def _summaries(data: RunData, best: npt.NDArray[np.int64]) -> list[dict[str, obj
         values = _or_none(data.results[name])
         whole = RUN[name].scale == 1
         columns[name] = [int(v) if whole and v is not None else v for v in values]
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return columns
 
 
 def _or_none(values: npt.NDArray[np.float64]) -> list[Any]:
