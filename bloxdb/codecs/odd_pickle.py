@@ -66,6 +66,15 @@ class _DType(_Thing):
         self.code = code
         self.order = "<"
 
+    def take(self, state: Any) -> None:
+        """The state that NumPy gives a type of numbers or texts; of any other it might read other bytes."""
+        text = _TEXT.fullmatch(self.code)
+        last = (4 * int(text[1]), 4, 8) if text else (-1, -1, 0)
+        if any(state == (3, order, None, None, None, *last) for order in "<>|="):
+            self.order = state[1]
+        elif text or _NUMBER.fullmatch(self.code):
+            self.code += " in an unknown state"
+
 
 def columns_of(header: Header, data: memoryview) -> dict[str, Array]:
     """The columns of the rows in a pickle, without its header.
@@ -152,8 +161,8 @@ class _Odd(Machine):
         return _made(made, arguments)
 
     def set(self, made: Any, state: Any) -> None:
-        if isinstance(made, _DType) and isinstance(state, tuple) and state[1:2] in _ORDERS:
-            made.order = state[1]
+        if isinstance(made, _DType):
+            made.take(state)
 
     def list_on_top(self) -> list[Any]:
         return [] if isinstance(self.top(), _Thing) else super().list_on_top()
@@ -196,7 +205,6 @@ class _Odd(Machine):
         self.push(number)
 
 
-_ORDERS = [("<",), (">",), ("|",), ("=",)]
 _STRING: Any = pushing(lambda argument: _OldText(argument, "latin-1"))
 _BYTES: Any = pushing(bytes)
 _EXTENSION: Any = pushing(lambda argument: _Thing(f"the extension {unsigned(argument)}"))

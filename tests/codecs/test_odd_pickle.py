@@ -62,6 +62,34 @@ def test_every_type_of_number_is_read(code: str, order: str, protocol: int) -> N
     assert codecs.decode(data).rows() == [["0" * 32, [1.0, 7.0, 2.0], 7.0, 7]]
 
 
+WRONG_STATES = [
+    *((3, "<", None, None, None, -1, -1, flags) for flags in (1, 2, 4, 8, 63, 253, -1)),
+    *((3, "<", None, None, None, *sizes, 0) for sizes in ((2, -1), (-1, 2), (4, 4))),
+    *((3, "<", *given, -1, -1, 0) for given in (((), None, None), (None, ("a",), None), (None, None, {}))),
+    *((version, "<", None, None, None, -1, -1, 0) for version in (0, 1, 2, 5)),
+    *((3, order, None, None, None, -1, -1, 0) for order in ("", "I", "x", None, 1)),
+    *(3, (), (3, "<"), [3, "<", None, None, None, -1, -1, 0], (3, "<", None, None, None, -1, -1, 0, 0)),
+]
+
+
+@pytest.mark.parametrize("state", WRONG_STATES, ids=repr)
+@pytest.mark.parametrize("code", ["f2", "f8", "i4", "U5"])
+def test_a_type_in_another_state_than_numpy_gives_is_refused(code: str, state: object) -> None:
+    """NumPy itself reads other bytes then, or none."""
+
+    class Scalar:
+        def __reduce__(self) -> Any:
+            return np.float64(0).__reduce__()[0], (Kind(), np.zeros(1, dtype=code).tobytes())
+
+    class Kind:
+        def __reduce__(self) -> Any:
+            return np.dtype, (code, False, True), state
+
+    data = HEAD_OF_ONE + pickle.dumps([["0" * 32, [Scalar()], 1.0, 7]], 4)
+    with pytest.raises(BloxFormatError, match=f"type '{code} in an unknown state' does not belong"):
+        codecs.decode(data)
+
+
 def test_what_numpy_1_and_python_2_wrote_is_read() -> None:
     dtype = b"cnumpy\ndtype\nq\1(U\2f8K\0K\1tRq\2(K\3U\1<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb"
     scalar = b"cnumpy.core.multiarray\nscalar\n(" + dtype + b"U\x08" + struct.pack("<d", 2.5) + b"tR"
