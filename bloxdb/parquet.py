@@ -12,6 +12,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain, islice
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -163,13 +164,15 @@ def import_parquet(
         rows[model] = rows_of(model, _table(path, names, _needed(model)), path)
     tables = Tables(rows, place)
     tables.check()
+    blocks = _epochs(place / f"epochs{SUFFIX}", EpochChecks(tables))
+    first = list(islice(blocks, 1))  # what is wrong there is told before anything is made
     with _scratch(db) as scratch:
         made_of = scratch / "parquet.db"
         with create(made_of, current=False) as made, made.bulk_transaction() as session:
             for model in _PLAIN:
                 _insert(session, model, rows[model])
             with EpochWriter(session, scratch, Meter(None, 0)) as writer:
-                for run_ids, measures in _epochs(place / f"epochs{SUFFIX}", EpochChecks(tables)):
+                for run_ids, measures in chain(first, blocks):
                     writer.write(run_ids, measures)
                 writer.flush()
             if broken_references(session.connection()):

@@ -40,7 +40,8 @@ class ParquetFolder(Target):
         pa.set_cpu_count(1)
         self._kept = tempfile.TemporaryDirectory()
         self._place = Path(self._kept.name)
-        self._db = bloxdb.create(self._place / "taking.db", current=False)
+        bloxdb.create(self._place / "empty.db", current=False).close()
+        self._renew()
         (self._place / "release").mkdir()
         for seed in seeds("csv")[1:2] + seeds("csv")[4:5]:
             name = seed.header.header.stem
@@ -109,7 +110,8 @@ class ParquetFolder(Target):
     def _renew(self) -> None:
         for path in self._place.glob("taking.db*"):
             path.unlink()
-        self._db = bloxdb.create(self._place / "taking.db", current=False)
+        shutil.copyfile(self._place / "empty.db", self._place / "taking.db")
+        self._db = bloxdb.open(self._place / "taking.db", current=False)
 
     def _check(self) -> None:
         wrong = (
