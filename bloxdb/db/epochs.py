@@ -126,15 +126,13 @@ class EpochWriter:
             self._copy_slices(connection, stage, staging.rows)
 
     def _staging_for(self, run_ids: npt.NDArray[np.int64], rows: int) -> EpochPages | None:
-        """The file to write to; None where plain insertion is better."""
+        """What makes pages of them; None where plain insertion is better."""
         if self._folder is None or not np.all(run_ids[1:] > run_ids[:-1]):
             return None
         if self._staging is not None:
             return self._staging if run_ids[0] > self._staging.last_run else None
-        if rows < _FEW or self._files == _FILES:
-            return None
         self._staging = graft(self.session.connection())
-        if self._staging is None:
+        if self._staging is None and rows >= _FEW and self._files < _FILES:
             self._files += 1
             self._staging = Staging(self._folder / f"epochs-{self._files}.db")
         return self._staging
