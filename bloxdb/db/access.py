@@ -18,8 +18,9 @@ from bloxdb.counts import counted
 from bloxdb.db.codes import code_of, kind_of
 from bloxdb.db.damage import DAMAGE, damage
 from bloxdb.db.disks import disk_of, warning_for
+from bloxdb.db.forking import AT_ONCE, PATIENCE, Connection
 from bloxdb.db.holders import by_whom
-from bloxdb.db.waiting import BUSY_MS, is_busy
+from bloxdb.db.waiting import is_busy
 from bloxdb.errors import DatabaseError, DatabaseExistsError
 from bloxdb.writing import appearing, made
 
@@ -119,7 +120,7 @@ def in_one_state(path: Path) -> sqlite3.Connection:
     """
     how = WRITING if is_writable(path) else READ_ONLY
     uri = uri_of(path.resolve(), how)
-    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_MS / 1000)
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=AT_ONCE, factory=Connection)
     try:
         connection.execute("PRAGMA query_only = ON")
         connection.execute("PRAGMA writable_schema = ON")  # else SQLite opens no file that lacks pages
@@ -335,7 +336,7 @@ def refusal(error: BaseException | None, path: Path | None) -> str | None:
     if is_busy(error):
         who, advice = by_whom(path)
         return (
-            f"{path} was locked for {BUSY_MS // 1000} s by {who}; wait until that has ended{advice}, and try "
+            f"{path} was locked for {PATIENCE:.0f} s by {who}; wait until that has ended{advice}, and try "
             "again"
         )
     if code == sqlite3.SQLITE_READONLY_ROLLBACK:

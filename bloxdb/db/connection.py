@@ -23,7 +23,7 @@ from bloxdb.db.dialects import ENGINES, engines_of
 from bloxdb.db.disks import disk_of
 from bloxdb.db.passwords import hidden_in
 from bloxdb.db.sqlite import APPLICATION_ID, SQLite, StoredDate, begin, stored_json
-from bloxdb.db.waiting import BUSY_MS, patiently
+from bloxdb.db.waiting import at_once, patiently
 from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError, spelled
 from bloxdb.extras import needed
 from bloxdb.files import absolute, expanded, what_is
@@ -289,8 +289,11 @@ def _bring_in(path: Path) -> bool:
 
     Whoever has the file to himself needs none. True if there is no WAL any more.
     """
-    with suppress(sqlite3.Error), closing(_opened(path, access.WRITING)) as connection:
-        connection.execute("PRAGMA busy_timeout = 0")
+    with (
+        suppress(sqlite3.Error),
+        closing(_opened(path, access.WRITING)) as connection,
+        at_once(connection),
+    ):
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         return bool(connection.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",))
     return False
@@ -301,7 +304,7 @@ def _opened(path: Path, mode: str) -> forking.Connection:
         access.uri_of(path, mode),
         uri=True,
         isolation_level=None,
-        timeout=BUSY_MS / 1000,
+        timeout=forking.AT_ONCE,
         check_same_thread=False,
         factory=forking.Connection,
     )
@@ -328,8 +331,11 @@ def rest(path: Path) -> None:
     """Leave a file without a WAL, if this process may do that and nobody has it open."""
     if not access.is_writable(path):
         return
-    with suppress(sqlite3.Error), closing(_connect(path, read_only=False, wait=_PASSING)) as connection:
-        connection.execute("PRAGMA busy_timeout = 0")
+    with (
+        suppress(sqlite3.Error),
+        closing(_connect(path, read_only=False, wait=_PASSING)) as connection,
+        at_once(connection),
+    ):
         if connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
             connection.execute("PRAGMA journal_mode = DELETE")
 
@@ -349,8 +355,8 @@ def share(known: access.KnownFile) -> None:
             damage_told(path),
             suppress(sqlite3.OperationalError),
             closing(_connect(path, read_only=False, wait=_PASSING)) as connection,
+            at_once(connection),
         ):
-            connection.execute("PRAGMA busy_timeout = 0")
             connection.execute("PRAGMA journal_mode = WAL")
 
 

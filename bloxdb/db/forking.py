@@ -41,7 +41,14 @@ from bloxdb.db.codes import code_of, kind_of
 
 _T = TypeVar("_T")
 
+PATIENCE = 30.0
+"""For how many seconds a connection waits for another's lock."""
+
+AT_ONCE = 0.2
+"""For how many seconds SQLite itself waits, in which Python sees no signal."""
+
 _TRIES, _PAUSE = 40, 0.05  # seconds, for one who may only read
+_SHORT_PAUSE = 0.005  # seconds, where SQLite itself sees no use in waiting
 
 _INHERITED = "the transaction was begun before this process was forked, and only its parent can go on with it"
 
@@ -58,17 +65,23 @@ class Cursor(sqlite3.Cursor):
     connection: Connection
 
     def execute(self, *arguments: Any) -> Cursor:
-        """As `sqlite3.Cursor.execute`; who may only read waits while a writer is just coming or going."""
-        for _ in range(_TRIES):
+        """As `sqlite3.Cursor.execute`; it waits for another's lock, and lets Python see signals meanwhile.
+
+        Who may only read waits, too, while a writer is just coming or going.
+        """
+        start, tries = time.monotonic(), 0
+        while True:
             try:
                 with self.connection.in_use:
                     return super().execute(*arguments)
             except sqlite3.OperationalError as error:
-                if not _is_between_writers(error):
+                if _is_between_writers(error) and tries < _TRIES:
+                    tries += 1
+                    time.sleep(_PAUSE)
+                elif not _helps_to_wait(error) or time.monotonic() - start >= self.connection.patience:
                     raise
-            time.sleep(_PAUSE)
-        with self.connection.in_use:
-            return super().execute(*arguments)
+                else:
+                    time.sleep(_SHORT_PAUSE)
 
     def executemany(self, *arguments: Any) -> Cursor:
         """As `sqlite3.Cursor.executemany`."""
@@ -96,6 +109,11 @@ def _is_between_writers(error: sqlite3.OperationalError) -> bool:
     return kind_of(error) == sqlite3.SQLITE_READONLY != code_of(error)
 
 
+def _helps_to_wait(error: sqlite3.OperationalError) -> bool:
+    """Whether another connection has the lock; a snapshot that is old stays so."""
+    return kind_of(error) == sqlite3.SQLITE_BUSY and code_of(error) != sqlite3.SQLITE_BUSY_SNAPSHOT
+
+
 class Connection(sqlite3.Connection):
     """A connection to an SQLite file that says who uses it.
 
@@ -117,6 +135,8 @@ class Connection(sqlite3.Connection):
         Whose it is, of several that have the file open; an object of theirs.
     is_ended
         Whether it was ended while a thread still had it.
+    patience
+        For how many seconds a statement waits for another's lock.
     """
 
     path: Path
@@ -127,6 +147,7 @@ class Connection(sqlite3.Connection):
     takes_wal: bool = True
     owner: object = None
     is_ended: bool = False
+    patience: float = PATIENCE
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -137,6 +158,10 @@ class Connection(sqlite3.Connection):
         if self.is_inherited:
             raise sqlite3.OperationalError(_INHERITED)
         return super().cursor(*arguments or (Cursor,), **options)
+
+    def execute(self, *arguments: Any) -> Any:
+        """As `Cursor.execute`, which the driver itself leaves out."""
+        return self.cursor().execute(*arguments)
 
     def commit(self) -> None:
         """End a transaction; an error where it is the parent's."""

@@ -42,7 +42,7 @@ from bloxdb.counts import counted
 from bloxdb.db.codes import code_of
 from bloxdb.db.damage import damage_told
 from bloxdb.db.engines import Engines
-from bloxdb.db.waiting import BUSY_MS, patiently, revive
+from bloxdb.db.waiting import at_once, patiently, revive
 from bloxdb.errors import DatabaseError
 
 BEGIN = "bloxdb_begin"
@@ -268,12 +268,8 @@ def alone(connection: Connection) -> Iterator[None]:
     """
     driver: Any = connection.connection.driver_connection
     if not driver.is_new:
-        connection.exec_driver_sql("PRAGMA busy_timeout = 0")
-        try:
-            with suppress(OperationalError):  # somebody else is there: the WAL stays
-                connection.exec_driver_sql("PRAGMA journal_mode = DELETE")
-        finally:
-            connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_MS}")
+        with at_once(driver), suppress(OperationalError):  # somebody else is there: the WAL stays
+            connection.exec_driver_sql("PRAGMA journal_mode = DELETE")
     yield
 
 

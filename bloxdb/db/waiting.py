@@ -2,7 +2,8 @@
 
 The system takes a lock from a process that ends, so whoever is waited for is alive. A wait is told after a
 while by Python's logging, as a warning of the logger ``bloxdb``, which goes to stderr unless a program says
-otherwise. SQLite itself waits for short times only, in which Python cannot see Ctrl-C.
+otherwise. SQLite itself waits for short times only, in which Python cannot see Ctrl-C; who reads waits so,
+too, for a while (`bloxdb.db.forking.Cursor`).
 """
 
 from __future__ import annotations
@@ -18,14 +19,10 @@ from sqlalchemy import Connection as Transaction
 
 from bloxdb.arguments import number
 from bloxdb.db.codes import kind_of
-from bloxdb.db.forking import Connection, has_begun
+from bloxdb.db.forking import AT_ONCE, Connection, has_begun
 from bloxdb.db.holders import by_whom
 from bloxdb.db.statuses import RUNNING
 
-BUSY_MS = 30_000
-"""How long a connection that reads waits for another's lock."""
-
-_AT_ONCE_MS = 200
 _TELL_AFTER, _TELL_AGAIN = 5.0, 60.0  # seconds
 _UNNOTICED = 1.0  # seconds for which a lock can be held, and no worker misses a sign of life
 _log = logging.getLogger("bloxdb")
@@ -72,7 +69,7 @@ def patiently(driver: Connection, sql: str, seconds: float | None = None) -> Non
     seconds = _most.get() if seconds is None else seconds
     start = time.monotonic()
     tell_at = start + _TELL_AFTER
-    driver.execute(f"PRAGMA busy_timeout = {_AT_ONCE_MS}")
+    patience, driver.patience = driver.patience, 0
     try:
         while True:
             try:
@@ -83,14 +80,26 @@ def patiently(driver: Connection, sql: str, seconds: float | None = None) -> Non
                     raise
                 now = time.monotonic()
                 if seconds is None and has_begun(driver):
-                    seconds = BUSY_MS / 1000
+                    seconds = patience
                 if seconds is not None and now - start >= seconds:
                     raise
                 if now >= tell_at:
                     _log.warning(_told(driver, now - start))
                     tell_at = now + _TELL_AGAIN
     finally:
-        driver.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+        driver.patience = patience
+
+
+@contextmanager
+def at_once(driver: Connection) -> Iterator[None]:
+    """Have nothing in the block wait for a lock of another connection."""
+    patience, driver.patience = driver.patience, 0
+    driver.execute("PRAGMA busy_timeout = 0")
+    try:
+        yield
+    finally:
+        driver.patience = patience
+        driver.execute(f"PRAGMA busy_timeout = {AT_ONCE * 1000:.0f}")
 
 
 def _told(driver: Connection, seconds: float) -> str:

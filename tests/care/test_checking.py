@@ -17,7 +17,7 @@ from sqlalchemy import text
 import bloxdb
 from bloxdb import Database
 from bloxdb.care import checking, repairing, salvage
-from bloxdb.db import access
+from bloxdb.db import forking
 from bloxdb.db.base import Base
 from bloxdb.measures import EPOCH
 from bloxdb.writing import workspace
@@ -442,7 +442,7 @@ def test_a_finished_run_without_its_epochs_is_found(path: Path) -> None:
 
 def test_a_file_that_is_locked_is_not_said_to_be_damaged(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     changed(path, "UPDATE runs SET flops = 1 WHERE id = 1")
-    monkeypatch.setattr(access, "BUSY_MS", 100)
+    monkeypatch.setattr(forking.Connection, "patience", 0.1)
     with closing(sqlite3.connect(path, isolation_level=None)) as other, ExitStack() as stack:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(bloxdb.DatabaseError, match="was locked for .*; wait until that has ended"):

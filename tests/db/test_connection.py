@@ -313,15 +313,15 @@ def held(path: Path | None) -> Iterator[subprocess.Popen[str]]:
 
 PRAGMAS = ("foreign_keys", "synchronous", "query_only", "journal_size_limit", "cache_size", "busy_timeout")
 ON_THE_DISK, OFF = 3, 0  # https://www.sqlite.org/pragma.html#pragma_synchronous
-LASTING = (1, ON_THE_DISK, 0, 16 << 20, -65_536, 30_000)
+LASTING = (1, ON_THE_DISK, 0, 16 << 20, -65_536, 200)
 
 
 @pytest.mark.parametrize(
     ("read_only", "is_new", "expected", "mode"),
     [
         (False, False, LASTING, "delete"),
-        (True, False, (1, ON_THE_DISK, 1, 16 << 20, -65_536, 30_000), "delete"),
-        (False, True, (1, OFF, 0, -1, -65_536, 30_000), "memory"),
+        (True, False, (1, ON_THE_DISK, 1, 16 << 20, -65_536, 200), "delete"),
+        (False, True, (1, OFF, 0, -1, -65_536, 200), "memory"),
     ],
 )
 def test_each_connection_is_set_up_as_what_it_is_for(

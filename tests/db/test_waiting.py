@@ -19,7 +19,7 @@ import pytest
 from sqlalchemy import text
 
 import bloxdb
-from bloxdb.db import waiting
+from bloxdb.db import forking, waiting
 from bloxdb.runs import Heartbeat, Intervals, RecipeFacts, RunQueue
 from tests.db.programs import start, wait_for_line
 
@@ -34,10 +34,9 @@ with sqlite3.connect(sys.argv[1], isolation_level=None) as other:
 HURRIED = """
 import sys
 import threading
-from bloxdb.db import access, connection, dialects, waiting
+from bloxdb.db import access, forking, waiting
 waiting._TELL_AFTER = waiting._TELL_AGAIN = 0.6
-for module in (access, connection, dialects, waiting):
-    module.BUSY_MS = 1_000
+forking.PATIENCE = access.PATIENCE = forking.Connection.patience = 1.0
 sys.argv[0] = "bloxdb"
 from bloxdb.cli import main
 main()
@@ -122,6 +121,31 @@ def test_who_waits_can_be_interrupted(path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "words", [("top",), ("status",), ("export", "--out", "out"), ("check",), ("sql", "SELECT 1")]
+)
+def test_who_waits_to_read_can_be_interrupted(
+    words: tuple[str, ...], number: signal.Signals, path: Path
+) -> None:
+    patient = [sys.executable, "-c", "from bloxdb.cli import main; main()", *words, "--db", path]
+    with start(HOLD, path, "BEGIN EXCLUSIVE") as holder:
+        wait_for_line(holder, "locked")
+        process = subprocess.Popen(
+            patient, cwd=path.parent, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+        )
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.communicate(timeout=4)
+        asked = time.monotonic()
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=25)
+        assert time.monotonic() - asked < 10  # it would wait for thirty seconds
+        holder.communicate("\n")
+    assert process.returncode == (1 if number == signal.SIGINT else -number)
+    assert b"Traceback" not in errors
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("lock", ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
 def test_a_transaction_waits_no_longer_than_it_is_told(lock: str, path: Path) -> None:
     with bloxdb.open(path) as db, start(HOLD, path, lock) as holder:
@@ -147,7 +171,7 @@ def test_how_long_to_wait_is_any_number(wait: Any, path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["blox.db", "link.db"])
 def test_a_thread_does_not_wait_for_itself(name: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "BUSY_MS", 300)
+    monkeypatch.setattr(forking.Connection, "patience", 0.3)
     path.with_name("link.db").symlink_to(path)
     with bloxdb.open(path) as db, bloxdb.open(path.with_name(name), current=False) as again:
         with db.transaction() as session:
@@ -207,4 +231,6 @@ def test_a_bound_on_waiting_is_kept(most: float, path: Path) -> None:
         assert most <= time.monotonic() - start < most + 5
         other.execute("ROLLBACK")
         with db.transaction(wait=most) as session:  # and the connection is as before
-            assert session.scalar(text("PRAGMA busy_timeout")) == 30_000
+            driver = session.connection().connection.driver_connection
+            assert isinstance(driver, forking.Connection)
+            assert driver.patience == forking.PATIENCE == 30
