@@ -21,7 +21,7 @@ from sqlalchemy import update
 
 import bloxdb
 from bloxdb import Arch, Database, Run, space
-from bloxdb.checkpoints import checkpoints_folder
+from bloxdb.care.checkpoints import checkpoints_folder
 from bloxdb.db import DATASETS
 from bloxdb.runs import RunQueue, retry
 from tests.trainer.helpers import QUICK, digits_recipe, job, train
