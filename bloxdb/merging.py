@@ -12,7 +12,7 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ExceptionContext, Row, delete, event, func, insert, select, update
+from sqlalchemy import ExceptionContext, Row, delete, event, func, select, update
 from sqlalchemy.orm import Session
 
 from bloxdb.arguments import one_or_more
@@ -22,6 +22,7 @@ from bloxdb.db.conflicts import Conflicts
 from bloxdb.db.connection import locate_other
 from bloxdb.db.database import Database, asked, open_url
 from bloxdb.db.dialects import engines_of
+from bloxdb.db.engines import insert_rows
 from bloxdb.db.epochs import EpochWriter, read_epochs, whole_runs
 from bloxdb.db.firsts import first_epochs, lost, reconsider
 from bloxdb.db.recipes import RecipeFacts, differing
@@ -325,8 +326,7 @@ class _Source:
             fields = {column.name: getattr(row, column.name) for column in _RUN_COLUMNS}
             env_id = None if row.env_id is None else self.envs[row.env_id]
             values.append({**fields, "id": run_id, "recipe_id": recipe_id, "env_id": env_id})
-        if values:
-            self.ours.execute(insert(Run.__table__), values)  # type: ignore[arg-type]
+        insert_rows(self.ours, Run, values)
         ids = np.array([row.id for row in rows], dtype=np.int64)
         counts: dict[int, int] = {}
         for run_ids, measures in self._whole_runs(ids):
@@ -390,8 +390,7 @@ class _Source:
                 changed.append(values)
             else:
                 self.report.kept += 1
-        if added:
-            self.ours.execute(insert(Latency.__table__), added)  # type: ignore[arg-type]
+        insert_rows(self.ours, Latency, added)
         if changed:
             self.ours.execute(update(Latency), changed)
         self.report.added += len(added)

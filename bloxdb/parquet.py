@@ -19,13 +19,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import JSON, Boolean, Column, DateTime, Double, Integer, Select, insert, select
+from sqlalchemy import JSON, Boolean, Column, DateTime, Double, Integer, Select, select
 from sqlalchemy.orm import Session
 
 from bloxdb.arrow_checks import MEASURED, EpochChecks, Tables, integers_of, rows_of, stored_of
 from bloxdb.counts import Counts
 from bloxdb.db.creation import create
 from bloxdb.db.database import Database, asked
+from bloxdb.db.engines import insert_rows
 from bloxdb.db.epochs import EpochBlock, EpochWriter, read_epochs, whole_runs
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
 from bloxdb.db.schema import EPOCH_MEASURES, Base, Device, Env, Latency, Recipe, Run
@@ -170,7 +171,7 @@ def import_parquet(
         made_of = scratch / "parquet.db"
         with create(made_of, current=False) as made, made.bulk_transaction() as session:
             for model in _PLAIN:
-                _insert(session, model, rows[model])
+                insert_rows(session, model, rows[model])
             with EpochWriter(session, scratch, Meter(None, 0)) as writer:
                 for run_ids, measures in chain(first, blocks):
                     writer.write(run_ids, measures)
@@ -339,11 +340,6 @@ def _table(path: Path, names: Iterable[str], needed: Iterable[str]) -> Any:
         return opened.read(columns=[name for name in names if name in opened.schema_arrow.names])
     except (arrow.ArrowException, OSError, ValueError) as error:
         raise _damaged(path, error) from error
-
-
-def _insert(session: Session, model: type[Base], rows: list[dict[str, Any]]) -> None:
-    if rows:
-        session.execute(insert(model.__table__), rows)  # type: ignore[arg-type]
 
 
 def _epochs(

@@ -7,8 +7,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
-from sqlalchemy import URL, Column, ColumnElement, Connection, Engine, Select
+from sqlalchemy import URL, Column, ColumnElement, Connection, Engine, Select, insert
 from sqlalchemy.orm import DeclarativeBase, Session
+
+from bloxdb.counts import counted
+from bloxdb.errors import DatabaseError
 
 ONLY_READS = "a query only reads; in Python, `with db.transaction() as session: session.execute(…)` writes"
 """What is said where a query of a caller's own would do more."""
@@ -145,3 +148,19 @@ class Engines(ABC):
     @abstractmethod
     def now(self, seconds: str) -> str:
         """The SQL of the time now by the database's clock, UTC, and so many seconds later."""
+
+
+def check_stored(model: type[DeclarativeBase], stored: int, given: int) -> None:
+    """`DatabaseError` where the database did not take all rows that it was given, and said nothing."""
+    if stored != given:
+        raise DatabaseError(
+            f"table {model.__tablename__} took {stored} of {counted(given, 'row')}: a trigger of somebody's "
+            "leaves some out; take it away, or let it refuse them. Nothing was stored"
+        )
+
+
+def insert_rows(session: Session, model: type[DeclarativeBase], rows: Sequence[dict[str, Any]]) -> None:
+    """Add rows whose values SQLAlchemy turns into the driver's; `check_stored` says what is wrong."""
+    if rows:
+        done: Any = session.execute(insert(model.__table__), rows)  # type: ignore[arg-type]
+        check_stored(model, done.rowcount, len(rows))

@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session
 
 from bloxdb.db._integers import parse
 from bloxdb.db.dialects import engines_of
+from bloxdb.db.engines import check_stored
 from bloxdb.db.grafting import Graft, graft
 from bloxdb.db.schema import EPOCH_MEASURES, Epoch
 from bloxdb.db.sqlite import add_columns, drop_columns, is_untouched
@@ -176,6 +177,7 @@ class EpochWriter:
         low, high = connection.exec_driver_sql(
             f"SELECT min(run_id), max(run_id) FROM {stage}.epochs"  # noqa: S608
         ).one()
+        stored = 0
         for first in range(low, high + 1, _SLICE):
             copied = connection.exec_driver_sql(
                 f"INSERT INTO main.epochs ({columns}) "  # noqa: S608
@@ -183,6 +185,8 @@ class EpochWriter:
                 (first, first + _SLICE - 1),
             )
             self._meter.rows(copied.rowcount, rows)
+            stored += copied.rowcount
+        check_stored(Epoch, stored, rows)
 
 
 def _nullable(values: Array) -> list[Any]:

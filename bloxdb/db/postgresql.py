@@ -11,7 +11,7 @@ from sqlalchemy import URL, Column, ColumnElement, Connection, Engine, Text, cas
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session
 
-from bloxdb.db.engines import NO_ROWS, ONLY_READS, Engines
+from bloxdb.db.engines import NO_ROWS, ONLY_READS, Engines, check_stored
 from bloxdb.db.libpq import found_passwords
 from bloxdb.errors import DatabaseError
 
@@ -195,6 +195,7 @@ class PostgreSQL(Engines):
             with driver.cursor() as cursor, cursor.copy(statement) as copy:
                 for row in rows:
                     copy.write_row(row)
+            check_stored(model, cursor.rowcount, len(rows))
         except connection.dialect.loaded_dbapi.Error as error:
             raise DBAPIError.instance(
                 statement, None, error, connection.dialect.loaded_dbapi.Error

@@ -41,7 +41,7 @@ from sqlalchemy.schema import CreateColumn
 from bloxdb.counts import counted
 from bloxdb.db.codes import code_of
 from bloxdb.db.damage import damage_told
-from bloxdb.db.engines import Engines
+from bloxdb.db.engines import Engines, check_stored
 from bloxdb.db.waiting import at_once, patiently, revive
 from bloxdb.errors import DatabaseError
 
@@ -52,6 +52,14 @@ APPLICATION_ID = 0x424C4F58
 """What SQLite keeps in bytes 68 … 71 of the file: 'BLOX'."""
 
 _WRITE = "BEGIN IMMEDIATE"
+
+TABLES = ("archs", "blocks", "devices", "envs", "epochs", "latencies", "recipes", "runs", "static_info")
+"""The tables that rows are added to."""
+
+_IGNORING = f"""
+    SELECT name, tbl_name FROM sqlite_master
+    WHERE type = 'trigger' AND sql LIKE '%raise%(%ignore%)%' AND tbl_name IN {TABLES} ORDER BY name LIMIT 1
+"""  # noqa: S608
 
 
 class SQLite(Engines):
@@ -130,7 +138,8 @@ class SQLite(Engines):
         """The driver takes the tuples as they are."""
         marks = ", ".join("?" * len(names))
         statement = f"INSERT INTO {model.__tablename__} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608
-        session.connection().exec_driver_sql(statement, list(rows))
+        done = session.connection().exec_driver_sql(statement, list(rows))
+        check_stored(model, done.rowcount, len(rows))
 
     def set_values(
         self, session: Session, model: type[DeclarativeBase], name: str, rows: Sequence[tuple[int, Any]]
@@ -150,6 +159,7 @@ class SQLite(Engines):
             foreign_keys_off(connection),
             Session(connection) as session,
         ):
+            _check_triggers(connection.connection.driver_connection)
             start = time.monotonic()
             yield session
             session.flush()
@@ -202,6 +212,7 @@ def begin(connection: Connection) -> None:
 def _begin(connection: Connection, driver: Any) -> None:
     words = connection.get_execution_options().get(BEGIN, _WRITE)
     if words == _WRITE:
+        _check_triggers(driver)
         mode = "wal" if driver.takes_wal else "delete"
         if not driver.is_new and driver.execute("PRAGMA journal_mode").fetchone() != (mode,):
             _patiently(connection, f"PRAGMA journal_mode = {mode}")
@@ -210,6 +221,21 @@ def _begin(connection: Connection, driver: Any) -> None:
         _patiently(connection, words if driver.is_new or driver.takes_wal else "BEGIN EXCLUSIVE")
     elif words:
         connection.exec_driver_sql(words)
+
+
+def _check_triggers(driver: Any) -> None:
+    """`DatabaseError` where a trigger of somebody's leaves out rows that would be told as stored.
+
+    Nothing else does so without an error: https://www.sqlite.org/lang_createtrigger.html#the_raise_function
+    """
+    found = driver.execute(_IGNORING).fetchone()
+    if found is not None:
+        name, table = found
+        raise DatabaseError(
+            f"{driver.named}: the trigger {name} of table {table} leaves rows out (RAISE(IGNORE)), which "
+            f"would be told as stored; take it away (DROP TRIGGER {name}), or let it refuse them "
+            "(RAISE(ABORT, 'why'))"
+        )
 
 
 def _patiently(connection: Connection, sql: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, false, func, insert, select, update
+from sqlalchemy import ColumnElement, CursorResult, false, func, select, update
 from sqlalchemy.orm import Session
 
 from bloxdb.arguments import integer, of_type, text
@@ -18,6 +18,7 @@ from bloxdb.counts import Report, counted
 from bloxdb.db.database import Database, opened
 from bloxdb.db.dialects import utc_now
 from bloxdb.db.disks import check_alone, disk_of
+from bloxdb.db.engines import insert_rows
 from bloxdb.db.recipes import RecipeFacts
 from bloxdb.db.references import added_once, known_environment, recipe_for
 from bloxdb.db.schema import Run
@@ -118,8 +119,7 @@ class RunQueue:
                 for i in chunk
                 if i not in there
             ]
-            if rows:
-                session.execute(insert(Run), rows)
+            insert_rows(session, Run, rows)
             added += len(rows)
         return added
 
