@@ -1,8 +1,1 @@
-from mmap import mmap
-
-import numpy as np
-import numpy.typing as npt
-
-def tally(
-    file: npt.NDArray[np.uint8] | mmap, page_size: int, root: int, columns: int
-) -> tuple[int, int, list[int], list[int]]: ...
+def tally(file: int, page_size: int, root: int, columns: int) -> tuple[int, int, list[int], list[int]]: ...

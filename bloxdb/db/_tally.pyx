@@ -5,8 +5,13 @@ It shares no line with what writes the pages, and follows https://www.sqlite.org
 for the rows that an import makes: integers and NULL, of a payload below 128 bytes.
 """
 
+from libc.errno cimport EINTR, errno
 from libc.stdint cimport int8_t, int64_t, uint8_t, uint64_t
+from libc.stdlib cimport free, malloc
 from libc.string cimport memset
+from posix.unistd cimport pread
+
+import os
 
 cdef enum:
     LEAF = 0x0A
@@ -16,7 +21,8 @@ cdef enum:
     SIZES = 7  # of integers, by serial type
 
 cdef struct Walk:
-    const uint8_t* data
+    int file
+    uint8_t* room  # a page for each level
     int64_t page_size, pages
     int columns
     int64_t rows, run, epoch  # how many there were, and the key of the last
@@ -26,6 +32,7 @@ cdef struct Walk:
     int64_t read  # how many were
     int leaves  # the level of leaves
     const char* wrong
+    int error  # of the system
 
 cdef int[SIZES] _SIZES = [0, 1, 2, 3, 4, 6, 8]
 
@@ -88,9 +95,23 @@ cdef bint take_row(Walk* walk, const uint8_t* at, const uint8_t* end) noexcept n
     return True
 
 
+cdef bint read_page(Walk* walk, int64_t page, uint8_t* data) noexcept nogil:
+    """A page of the file; it is not mapped, since what is looked at would count as memory."""
+    cdef int64_t done = 0, found
+    while done < walk.page_size:
+        found = pread(walk.file, data + done, walk.page_size - done, (page - 1) * walk.page_size + done)
+        if found < 0 and errno == EINTR:
+            continue
+        if found <= 0:
+            walk.error = errno if found < 0 else 0
+            return fail(walk, b"a page is not in the file")
+        done += found
+    return True
+
+
 cdef bint take_page(Walk* walk, int64_t page, int level) noexcept nogil:
     """A page, with the pages below it between its rows."""
-    cdef const uint8_t* data
+    cdef uint8_t* data
     cdef const uint8_t* end
     cdef int64_t cell, cells, at, head, lowest = walk.page_size
     walk.page = page
@@ -99,7 +120,9 @@ cdef bint take_page(Walk* walk, int64_t page, int level) noexcept nogil:
         return fail(walk, b"a page is not in the file")
     if level == DEEPEST:
         return fail(walk, b"the pages lead to each other")
-    data = walk.data + (page - 1) * walk.page_size
+    data = walk.room + level * walk.page_size
+    if not read_page(walk, page, data):
+        return False
     end = data + walk.page_size
     if data[0] != LEAF and data[0] != INTERIOR:
         return fail(walk, b"a page is none of an index")
@@ -133,13 +156,13 @@ cdef inline int64_t child_at(const uint8_t* at) noexcept nogil:
     return <int64_t>at[0] << 24 | at[1] << 16 | at[2] << 8 | at[3]
 
 
-def tally(const uint8_t[::1] file, int64_t page_size, int64_t root, int columns):
+def tally(int file, int64_t page_size, int64_t root, int columns):
     """The pages and rows of a table of epochs, and of each measure how many values it has and their sum.
 
     Parameters
     ----------
     file
-        The whole file.
+        The descriptor of the file.
     page_size
         Bytes of a page.
     root
@@ -154,6 +177,8 @@ def tally(const uint8_t[::1] file, int64_t page_size, int64_t root, int columns)
 
     Raises
     ------
+    OSError
+        The file cannot be read.
     ValueError
         The pages are not such a table; the error says which and why.
     """
@@ -163,12 +188,18 @@ def tally(const uint8_t[::1] file, int64_t page_size, int64_t root, int columns)
         raise ValueError(f"a row has at most {COLUMNS} measures")
     memset(&walk, 0, sizeof(walk))
     walk.leaves = -1
-    walk.data = &file[0]
+    walk.file = file
     walk.page_size = page_size
-    walk.pages = file.shape[0] // page_size
+    walk.pages = os.fstat(file).st_size // page_size
     walk.columns = columns
+    walk.room = <uint8_t*>malloc(DEEPEST * page_size)
+    if walk.room == NULL:
+        raise MemoryError
     with nogil:
         whole = take_page(&walk, root, 0)
+        free(walk.room)
+    if walk.error:
+        raise OSError(walk.error, os.strerror(walk.error))
     if not whole:
         raise ValueError(f"page {walk.page}: {walk.wrong.decode()}")
     return (

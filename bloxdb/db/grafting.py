@@ -9,7 +9,6 @@ what made it, by SQLite's own count, and by some runs that SQLite reads.
 
 from __future__ import annotations
 
-import mmap
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,8 +74,7 @@ class Graft(EpochPages):
             self._put(others)
             self._stream.seek((root - 1) * self.page_size)
             self._put(page)
-            with mmap.mmap(self._stream.fileno(), 0, access=mmap.ACCESS_READ) as whole:
-                walked = tally(whole, self.page_size, root, len(_MEASURES))
+            walked = tally(self._stream.fileno(), self.page_size, root, len(_MEASURES))
             self._stream.close()  # while this process has no lock on the file: it would end
         self._check(walked)
 

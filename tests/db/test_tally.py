@@ -30,7 +30,8 @@ def asked(path: Path) -> tuple[int, list[int], list[int]]:
 
 
 def walked(path: Path) -> tuple[Any, ...]:
-    return tally(np.fromfile(path, dtype=np.uint8), PAGE, ROOT, len(MEASURES))[1:]
+    with path.open("rb") as file:
+        return tally(file.fileno(), PAGE, ROOT, len(MEASURES))[1:]
 
 
 @pytest.fixture(scope="module")
@@ -127,13 +128,23 @@ def in_row(place: int, value: int) -> Any:
         (in_row(2, 6), "shorter|longer|not in order"),
     ],
 )
-def test_what_is_wrong_is_said(change: Any, why: str, tree: Path) -> None:
+def test_what_is_wrong_is_said(change: Any, why: str, tree: Path, tmp_path: Path) -> None:
     data = bytearray(tree.read_bytes())
     change(data)
+    path = tmp_path / "wrong.db"
+    path.write_bytes(data)
     with pytest.raises(ValueError, match=rf"^page \d+: .*({why})"):
-        tally(np.frombuffer(bytes(data), dtype=np.uint8), PAGE, ROOT, len(MEASURES))
+        walked(path)
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "pages").write_bytes(bytes(4 * PAGE))
+    with (tmp_path / "pages").open("wb") as file:
+        file.truncate(4 * PAGE)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            tally(file.fileno(), PAGE, ROOT, len(MEASURES))
 
 
 def test_more_columns_than_a_row_can_have(tree: Path) -> None:
-    with pytest.raises(ValueError, match="at most 8 measures"):
-        tally(np.fromfile(tree, dtype=np.uint8), PAGE, ROOT, 9)
+    with tree.open("rb") as file, pytest.raises(ValueError, match="at most 8 measures"):
+        tally(file.fileno(), PAGE, ROOT, 9)
