@@ -71,6 +71,11 @@ def is_workspace(path: Path) -> bool:
     return path.name.startswith(_WORKSPACE) and path.name.endswith(".tmp")
 
 
+def meant(path: Path) -> Path:
+    """What a file in a `workspace` is to be called, as `appearing` has it; the path itself elsewhere."""
+    return path.parent.parent / path.name if is_workspace(path.parent) else path
+
+
 def _prefix() -> str:
     """How the folders of this machine are called."""
     return f"{_WORKSPACE}{blake2b(socket.gethostname().encode(), digest_size=4).hexdigest()}-"

@@ -26,6 +26,8 @@ cdef struct Walk:
     int64_t page_size, pages
     int columns
     int64_t rows, run, epoch  # how many there were, and the key of the last
+    int64_t runs
+    uint64_t run_sum  # of their ids
     int64_t counts[COLUMNS]
     uint64_t sums[COLUMNS]
     int64_t page  # the one that is read
@@ -55,7 +57,7 @@ cdef bint take_row(Walk* walk, const uint8_t* at, const uint8_t* end) noexcept n
     """A record: its size, its header, a run, an epoch, the measures."""
     cdef const uint8_t* kinds
     cdef const uint8_t* stop
-    cdef int64_t value, run = 0
+    cdef int64_t value
     cdef int i, kind
     if at >= end or at[0] >= 128 or at + 1 + at[0] > end:
         return fail(walk, b"a row has no end within its page")
@@ -80,11 +82,16 @@ cdef bint take_row(Walk* walk, const uint8_t* at, const uint8_t* end) noexcept n
         else:
             return fail(walk, b"a row has something else than integers")
         if i == 0:
-            run = value
+            if walk.rows and value < walk.run:
+                return fail(walk, b"runs are not in order")
+            if walk.rows == 0 or value != walk.run:
+                walk.runs += 1
+                walk.run_sum += <uint64_t>value
+                walk.epoch = 0
+            walk.run = value
         elif i == 1:
-            if walk.rows and (run < walk.run or (run == walk.run and value <= walk.epoch)):
-                return fail(walk, b"rows are not in order")
-            walk.run = run
+            if value != walk.epoch + 1:
+                return fail(walk, b"the epochs of a run are not 1, 2, ...")
             walk.epoch = value
         else:
             walk.counts[i - 2] += 1
@@ -157,7 +164,7 @@ cdef inline int64_t child_at(const uint8_t* at) noexcept nogil:
 
 
 def tally(int file, int64_t page_size, int64_t root, int columns):
-    """The pages and rows of a table of epochs, and of each measure how many values it has and their sum.
+    """What a table of epochs has, of which each run has the epochs 1, 2, ...
 
     Parameters
     ----------
@@ -172,8 +179,9 @@ def tally(int file, int64_t page_size, int64_t root, int columns):
 
     Returns
     -------
-    tuple of int, int, list of int and list of int
-        Pages, rows, and by measure values that are not NULL and their sum, modulo 2**64 as int64 has it.
+    dict of str to int or list of int
+        ``pages``; ``runs`` and the sum of their ids, ``run_ids``; ``rows``; and by measure, how many ``values`` are
+        not NULL and their ``sums``. Sums are modulo 2**64, as int64 has them.
 
     Raises
     ------
@@ -202,9 +210,11 @@ def tally(int file, int64_t page_size, int64_t root, int columns):
         raise OSError(walk.error, os.strerror(walk.error))
     if not whole:
         raise ValueError(f"page {walk.page}: {walk.wrong.decode()}")
-    return (
-        walk.read,
-        walk.rows,
-        [walk.counts[i] for i in range(columns)],
-        [<int64_t>walk.sums[i] for i in range(columns)],
-    )
+    return {
+        "pages": walk.read,
+        "runs": walk.runs,
+        "run_ids": <int64_t>walk.run_sum,
+        "rows": walk.rows,
+        "values": [walk.counts[i] for i in range(columns)],
+        "sums": [<int64_t>walk.sums[i] for i in range(columns)],
+    }

@@ -162,5 +162,6 @@ def check_stored(model: type[DeclarativeBase], stored: int, given: int) -> None:
 def insert_rows(session: Session, model: type[DeclarativeBase], rows: Sequence[dict[str, Any]]) -> None:
     """Add rows whose values SQLAlchemy turns into the driver's; `check_stored` says what is wrong."""
     if rows:
-        done: Any = session.execute(insert(model.__table__), rows)  # type: ignore[arg-type]
+        counted_too = {"preserve_rowcount": True}
+        done: Any = session.execute(insert(model.__table__), rows, execution_options=counted_too)  # type: ignore[arg-type]
         check_stored(model, done.rowcount, len(rows))

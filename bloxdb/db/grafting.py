@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -24,6 +25,7 @@ from bloxdb.db.sqlite import is_untouched
 from bloxdb.db.staging import LOCK_BYTE, PAGE_SIZES, STORED, EpochPages
 from bloxdb.errors import DatabaseError
 from bloxdb.measures import MISSING, Array
+from bloxdb.writing import meant
 
 _HEADER = 100  # bytes: https://www.sqlite.org/fileformat2.html#the_database_header
 _RESERVED, _VACUUM = 20, 52  # where it has bytes that a page leaves free, and whether pages are listed
@@ -48,11 +50,11 @@ class Graft(EpochPages):
     """
 
     def __init__(self, connection: Connection, stream: BinaryIO, page_size: int) -> None:
-        driver: Any = connection.connection.driver_connection
-        super().__init__(stream, driver.path, page_size)
+        super().__init__(stream, _place(connection), page_size)
         self._connection = connection
         self._own = 1  # pages: the root
-        self._counts, self._sums = ([0] * len(_MEASURES) for _ in range(2))
+        self._runs, self._run_ids = 0, 0
+        self._values, self._sums = ([0] * len(_MEASURES) for _ in range(2))
         self._sample: list[tuple[Array, list[Array | None], int]] = []
 
     def finish(self) -> None:
@@ -87,10 +89,13 @@ class Graft(EpochPages):
         chosen = np.unique(np.linspace(0, len(run_ids) - 1, _SAMPLE).astype(np.int64))
         some = [None if values is None else values[chosen] for values in columns]
         self._sample.append((run_ids[chosen], some, epochs))
+        if epochs:
+            self._runs += len(run_ids)
+            self._run_ids += int(run_ids.sum())
         for column, values in enumerate(columns):
             if values is not None:
                 there: Any = True if values.dtype == np.int32 else values != MISSING
-                self._counts[column] += values.size if there is True else int(np.count_nonzero(there))
+                self._values[column] += values.size if there is True else int(np.count_nonzero(there))
                 self._sums[column] += int(values.sum(dtype=np.int64, where=there))
         super()._write(run_ids, epochs, columns)
 
@@ -122,11 +127,19 @@ class Graft(EpochPages):
             self._put(struct.pack(">I", number))
         self._stream.seek(pages * self.page_size)
 
-    def _check(self, walked: object) -> None:
+    def _check(self, walked: dict[str, int | list[int]]) -> None:
         """Whether the file has what was added, and SQLite reads it."""
-        sums = [(value + 2**63) % 2**64 - 2**63 for value in self._sums]
-        if walked != (added := (self._own, self.rows, self._counts, sums)):
-            self._fail(f"pages, rows, values and their sums are {walked} and not {added}")
+        added = {
+            "pages": self._own,
+            "runs": self._runs,
+            "run_ids": _wrapped(self._run_ids),
+            "rows": self.rows,
+            "values": self._values,
+            "sums": [_wrapped(value) for value in self._sums],
+        }
+        for name, due in added.items():
+            if walked[name] != due:
+                self._fail(f"{name} are {walked[name]} and not {due}")
         counted = self._connection.exec_driver_sql("SELECT count(*) FROM main.epochs").scalar_one()
         if counted != self.rows:
             self._fail(f"SQLite counts {counted} rows and not {self.rows}")
@@ -141,8 +154,8 @@ class Graft(EpochPages):
 
     def _fail(self, why: str) -> None:
         raise DatabaseError(
-            f"{self._where.name}: what was written is not what was read from the files: {why}; nothing is "
-            "kept. Try again; if it comes again, test this machine's disk and memory"
+            f"{self._where}: what was written is not what was read from the files: {why}; nothing is kept. "
+            "Try again; if it comes again, test this machine's disk and memory"
         )
 
 
@@ -171,12 +184,25 @@ def graft(connection: Connection) -> Graft | None:
         try:
             stream: Any = driver.path.open("r+b", buffering=0)
         except OSError as error:
-            raise DatabaseError(f"{driver.path}: epochs cannot be written there: {error.strerror}") from error
+            raise DatabaseError(
+                f"{_place(connection)}: epochs cannot be written there: {error.strerror}"
+            ) from error
         head = stream.read(_HEADER)
         is_plain = not head[_RESERVED] and not any(head[_VACUUM : _VACUUM + 4])
         if not is_plain:
             stream.close()
     return Graft(connection, stream, page_size) if is_plain else None
+
+
+def _place(connection: Connection) -> Path:
+    """Where the database is to be, whose file is still in a folder that nobody sees."""
+    driver: Any = connection.connection.driver_connection
+    return meant(driver.path)
+
+
+def _wrapped(value: int) -> int:
+    """A sum modulo 2**64, as int64 has it."""
+    return (value + 2**63) % 2**64 - 2**63
 
 
 @contextmanager

@@ -192,10 +192,11 @@ class PostgreSQL(Engines):
         statement = f"COPY {model.__tablename__} ({', '.join(names)}) FROM STDIN"
         driver: Any = connection.connection.driver_connection
         try:
-            with driver.cursor() as cursor, cursor.copy(statement) as copy:
-                for row in rows:
-                    copy.write_row(row)
-            check_stored(model, cursor.rowcount, len(rows))
+            with driver.cursor() as cursor:
+                with cursor.copy(statement) as copy:
+                    for row in rows:
+                        copy.write_row(row)
+                check_stored(model, cursor.rowcount, len(rows))
         except connection.dialect.loaded_dbapi.Error as error:
             raise DBAPIError.instance(
                 statement, None, error, connection.dialect.loaded_dbapi.Error

@@ -20,18 +20,30 @@ ROOT = 2
 MEASURES = STORED[2:]
 
 
-def asked(path: Path) -> tuple[int, list[int], list[int]]:
+def wrapped(value: int) -> int:
+    return (value + 2**63) % 2**64 - 2**63
+
+
+def asked(path: Path) -> dict[str, Any]:
     """The same by SQLite, and Python's integers."""
     with closing(sqlite3.connect(path)) as connection:
-        rows = connection.execute(f"SELECT {', '.join(MEASURES)} FROM epochs").fetchall()
-    columns = [[row[i] for row in rows if row[i] is not None] for i in range(len(MEASURES))]
-    sums = [(sum(values) + 2**63) % 2**64 - 2**63 for values in columns]
-    return len(rows), [len(values) for values in columns], sums
+        rows = connection.execute(f"SELECT run_id, {', '.join(MEASURES)} FROM epochs").fetchall()
+    columns = [[row[i] for row in rows if row[i] is not None] for i in range(1, len(MEASURES) + 1)]
+    runs = {row[0] for row in rows}
+    return {
+        "runs": len(runs),
+        "run_ids": wrapped(sum(runs)),
+        "rows": len(rows),
+        "values": [len(values) for values in columns],
+        "sums": [wrapped(sum(values)) for values in columns],
+    }
 
 
-def walked(path: Path) -> tuple[Any, ...]:
+def walked(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
-        return tally(file.fileno(), PAGE, ROOT, len(MEASURES))[1:]
+        found = tally(file.fileno(), PAGE, ROOT, len(MEASURES))
+    assert 0 < found.pop("pages") < path.stat().st_size // PAGE  # type: ignore[operator]
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +60,13 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_adds_up_what_sqlite_reads(tree: Path) -> None:
     found = walked(tree)
     assert found == asked(tree)
-    assert found[0] == 1200
-    assert found[1][-1] == 0
+    assert (found["runs"], found["rows"], found["values"][-1]) == (60, 1200, 0)
 
 
 def test_a_table_without_rows(tmp_path: Path) -> None:
     write(tmp_path / "empty.db", [], PAGE)
-    assert walked(tmp_path / "empty.db") == (0, [0] * len(MEASURES), [0] * len(MEASURES))
+    none = [0] * len(MEASURES)
+    assert walked(tmp_path / "empty.db") == {"runs": 0, "run_ids": 0, "rows": 0, "values": none, "sums": none}
 
 
 def test_whatever_byte_is_another_it_refuses_or_is_right(tree: Path, tmp_path: Path) -> None:
@@ -115,7 +127,7 @@ def in_row(place: int, value: int) -> Any:
     [
         (root_child(b"\xff\xff\xff\xff"), "a page is not in the file"),
         (root_child(b"\0\0\0\0"), "a page is not in the file"),
-        (root_child(b"\0\0\0\2"), "not in order|lead to each other"),
+        (root_child(b"\0\0\0\2"), "not 1, 2|not in order|lead to each other"),
         (in_leaf(0, 13), "none of an index"),
         (in_leaf(3, 255), "more rows than room"),
         (in_leaf(8, 255), "a row is not in its page"),
@@ -125,7 +137,7 @@ def in_row(place: int, value: int) -> Any:
         (in_row(2, 0), "no key"),
         (in_row(2, 7), "something else than integers"),
         (in_row(4, 13), "something else than integers"),
-        (in_row(2, 6), "shorter|longer|not in order"),
+        (in_row(2, 6), "shorter|longer|not in order|not 1, 2"),
     ],
 )
 def test_what_is_wrong_is_said(change: Any, why: str, tree: Path, tmp_path: Path) -> None:
