@@ -179,6 +179,9 @@ CASES = {
     },
 }
 
+NEXT = Case([*COMMAND, "init", "--db", "next.db"], is_repeatable=False)
+"""A command that writes in the same folder, and so removes what was left there."""
+
 TRAIN = Case(
     [
         *(*COMMAND, "train", "--db", "blox.db", "--dataset", "digits", "--random", "4", "--epochs", "2"),
