@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import random
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -371,13 +370,6 @@ def _rate_on(device: torch.device, rate: float) -> float | Tensor:
     return torch.tensor(rate, dtype=torch.float32, device=device)
 
 
-def seed_everything(seed: int) -> None:
-    """Seed the generators of Python, NumPy and torch."""
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
-
-
 @contextmanager
 def _drawing_from(seed: int) -> Iterator[None]:
     """Let torch's own generator of the CPU begin with a seed, and put it back; of several threads one draws.
@@ -394,6 +386,15 @@ def _drawing_from(seed: int) -> Iterator[None]:
 
 
 _drawing = threading.Lock()
+
+
+def _after_fork() -> None:
+    """In a child, no thread draws but the one that forked, which does not within `_drawing_from`."""
+    global _drawing
+    _drawing = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def _copied(network: nn.Module) -> dict[str, Tensor]:

@@ -23,9 +23,8 @@ _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
 
 _lock = threading.RLock()
 _before: dict[str, Any] = {}  # what the switches were before the first of those that compute set them
-_computing: list[
-    tuple[int, dict[str, Any]]
-] = []  # which thread computes with which switches, the latest last
+# which thread computes with which switches, the latest last
+_computing: list[tuple[int, dict[str, Any]]] = []
 
 
 @contextmanager
@@ -146,3 +145,17 @@ def _be_deterministic(on: bool, *, warn_only: bool) -> None:
         torch.use_deterministic_algorithms(on, warn_only=warn_only)
     else:
         torch.set_deterministic_debug_mode("warn" if warn_only else "error" if on else "default")
+
+
+def _after_fork() -> None:
+    """In a child, only the thread that forked goes on: what the others computed with ends there."""
+    global _lock
+    _lock = threading.RLock()
+    me = threading.get_ident()
+    if others := [entry for entry in _computing if entry[0] != me]:
+        for entry in others:
+            _computing.remove(entry)
+        _set(_computing[-1][1] if _computing else _before)
+
+
+os.register_at_fork(after_in_child=_after_fork)

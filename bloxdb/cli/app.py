@@ -76,13 +76,16 @@ class _Group(click.Group):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            name = next((word for word in given if word in _HOMES), None)
-            command = None if name is None else self.get_command(ctx, name)
-            if command is None or not any(error.option_name in option.opts for option in command.params):
+            meant = [word for word in given if word in _HOMES and self._has(ctx, word, error.option_name)]
+            if not meant:
                 raise
-            raise click.UsageError(
-                f"options stand after the command: bloxdb {name} {error.option_name} ...", ctx
-            ) from error
+            # a word before may be the option's value
+            told = f"options stand after the command: bloxdb {meant[-1]} {error.option_name} ..."
+            raise click.UsageError(told, ctx) from error
+
+    def _has(self, ctx: click.Context, name: str, option: str) -> bool:
+        command = self.get_command(ctx, name)
+        return command is not None and any(option in known.opts for known in command.params)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -53,8 +53,10 @@ class FloatRange(click.FloatRange):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The number; an error in our words where there is none."""
         try:
-            float(value)
+            is_number = math.isfinite(float(value))
         except ValueError:
+            is_number = False
+        if not is_number:  # the bounds of a range let nan through
             self.fail(f"{value!r} is no number{_range(self)}", param, ctx)
         return super().convert(value, param, ctx)
 

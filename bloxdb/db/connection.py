@@ -261,9 +261,9 @@ def _connect(
         return _connect(path, read_only, wait=wait)
     except UnicodeDecodeError as error:  # SQLite quotes what is no text any more
         connection.close()
-        damage = sqlite3.DatabaseError("the list of its tables is damaged")
-        damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise damage from error
+        corrupt = sqlite3.DatabaseError("the list of its tables is damaged")
+        corrupt.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise corrupt from error
     return connection
 
 

@@ -113,11 +113,12 @@ class EpochWriter:
         if self._staging is None:
             return
         self.session.flush()
-        self._staging.finish()
         staging, self._staging = self._staging, None
-        if isinstance(staging, Graft):
-            self._meter.rows(staging.rows, staging.rows)
-            return
+        with staging:
+            if isinstance(staging, Graft):
+                staging.finish(lambda rows: self._meter.rows(rows, staging.rows))
+                return
+            staging.finish()
         connection = self.session.connection()
         stage = f"stage_{self._files}"
         connection.execute(text(f"ATTACH :path AS {stage}"), {"path": str(staging.path)})

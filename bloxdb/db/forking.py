@@ -69,24 +69,18 @@ class Cursor(sqlite3.Cursor):
 
         Who may only read waits, too, while a writer is just coming or going.
         """
-        start, tries = time.monotonic(), 0
-        while True:
-            try:
-                with self.connection.in_use:
-                    return super().execute(*arguments)
-            except sqlite3.OperationalError as error:
-                if _is_between_writers(error) and tries < _TRIES:
-                    tries += 1
-                    time.sleep(_PAUSE)
-                elif not _helps_to_wait(error) or time.monotonic() - start >= self.connection.patience:
-                    raise
-                else:
-                    time.sleep(_SHORT_PAUSE)
+        return _patiently(self.connection, super().execute, *arguments)
 
     def executemany(self, *arguments: Any) -> Cursor:
-        """As `sqlite3.Cursor.executemany`."""
-        with self.connection.in_use:
-            return super().executemany(*arguments)
+        """As `sqlite3.Cursor.executemany`; SQLite itself waits, since what was done would be done twice."""
+        connection = self.connection
+        with connection.in_use:
+            super().execute(f"PRAGMA busy_timeout = {1000 * connection.patience:.0f}")
+            try:
+                return super().executemany(*arguments)
+            finally:
+                shortly = 1000 * min(connection.patience, AT_ONCE)
+                sqlite3.Connection.execute(connection, f"PRAGMA busy_timeout = {shortly:.0f}")
 
     def fetchone(self) -> Any:
         """As `sqlite3.Cursor.fetchone`."""
@@ -102,6 +96,23 @@ class Cursor(sqlite3.Cursor):
         """As `sqlite3.Cursor.fetchall`."""
         with self.connection.in_use:
             return super().fetchall()
+
+
+def _patiently(connection: Connection, ask: Callable[..., _T], *arguments: Any) -> _T:
+    """Ask again while another has the lock, for as long as the connection's patience lasts."""
+    start, tries = time.monotonic(), 0
+    while True:
+        try:
+            with connection.in_use:
+                return ask(*arguments)
+        except sqlite3.OperationalError as error:
+            if _is_between_writers(error) and tries < _TRIES:
+                tries += 1
+                time.sleep(_PAUSE)
+            elif not _helps_to_wait(error) or time.monotonic() - start >= connection.patience:
+                raise
+            else:
+                time.sleep(_SHORT_PAUSE)
 
 
 def _is_between_writers(error: sqlite3.OperationalError) -> bool:
@@ -167,7 +178,7 @@ class Connection(sqlite3.Connection):
         """End a transaction; an error where it is the parent's."""
         if self.is_inherited:
             raise sqlite3.OperationalError(_INHERITED)
-        super().commit()
+        _patiently(self, super().commit)
 
     def rollback(self) -> None:
         """Undo a transaction, but not the parent's."""

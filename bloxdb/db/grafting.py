@@ -10,7 +10,7 @@ what made it, by SQLite's own count, and by some runs that SQLite reads.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -57,15 +57,20 @@ class Graft(EpochPages):
         self._values, self._sums = ([0] * len(_MEASURES) for _ in range(2))
         self._sample: list[tuple[Array, list[Array | None], int]] = []
 
-    def finish(self) -> None:
+    def finish(self, tell: Callable[[int], object] | None = None) -> None:
         """Let the table lead to the rows, see that they are what was added, and close the file.
+
+        Parameters
+        ----------
+        tell
+            Called with the rows that are written, now and then.
 
         Raises
         ------
         DatabaseError
             The disk refuses, or they are not what was added; the database is to be thrown away.
         """
-        self.wait()
+        self.wait(tell)
         self._thread.shutdown()
         query = "SELECT rootpage FROM main.sqlite_master WHERE name = 'epochs'"
         root = self._connection.exec_driver_sql(query).scalar_one()
@@ -94,9 +99,9 @@ class Graft(EpochPages):
             self._run_ids += int(run_ids.sum())
         for column, values in enumerate(columns):
             if values is not None:
-                there: Any = True if values.dtype == np.int32 else values != MISSING
-                self._values[column] += values.size if there is True else int(np.count_nonzero(there))
-                self._sums[column] += int(values.sum(dtype=np.int64, where=there))
+                missing = 0 if values.dtype == np.int32 else int(np.count_nonzero(values == MISSING))
+                self._values[column] += values.size - missing
+                self._sums[column] += int(values.sum(dtype=np.int64)) - missing * MISSING
         super()._write(run_ids, epochs, columns)
 
     def _pages(self) -> int:
@@ -207,7 +212,10 @@ def _wrapped(value: int) -> int:
 
 @contextmanager
 def _committed(connection: Connection) -> Iterator[None]:
-    """A moment without a transaction, in which the file may be written to by others than SQLite."""
+    """A moment without a transaction, in which the file may be written to by others than SQLite.
+
+    After an error there is none either; whoever began the one before finds that out and has nothing to undo.
+    """
     connection.exec_driver_sql("COMMIT")
     yield
     connection.exec_driver_sql("BEGIN EXCLUSIVE")

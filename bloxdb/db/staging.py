@@ -6,7 +6,8 @@ SQLite itself makes the file and its empty table, and copies the rows from it in
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
@@ -38,6 +39,7 @@ LOCK_BYTE = 1 << 30
 
 _PAGE_COUNT = 28  # where the file's header has its size in pages
 _ROWS = 1 << 20  # rows between two writes
+_PAUSE = 0.1  # seconds between two looks at how far it is
 
 
 @contextmanager
@@ -79,6 +81,8 @@ class EpochPages:
         self._tree = Tree(page_size, FIRST, MISSING)
         self._thread = ThreadPoolExecutor(1)
         self._job: Future[None] | None = None
+        self._written = 0  # rows, by the thread
+        self._told_of = 0
 
     def __enter__(self) -> Self:
         return self
@@ -118,14 +122,22 @@ class EpochPages:
         self._make_room(run_ids, epochs, columns)
         self._job = self._thread.submit(self._write, run_ids, epochs, columns)
 
-    def wait(self) -> None:
-        """Wait until what was added is written."""
-        if self._job is not None:
-            with self._told():
-                self._job.result()
+    def wait(self, tell: Callable[[int], object] | None = None) -> None:
+        """Wait until what was added is written; `tell` is called with the rows that are, now and then."""
+        while self._job is not None:
+            done, written = self._job.done(), self._written
+            if tell is not None:
+                tell(written - self._told_of)
+                self._told_of = written
+            if done:
+                job, self._job = self._job, None
+                with self._told():
+                    job.result()
+            else:
+                futures.wait([self._job], _PAUSE)
 
     def _make_room(self, run_ids: npt.NDArray[np.int64], epochs: int, columns: list[Array | None]) -> None:
-        """Before rows are added."""
+        """Say where the pages of rows go that are added next; `Staging` has its file for itself."""
 
     def _write(self, run_ids: npt.NDArray[np.int64], epochs: int, columns: list[Array | None]) -> None:
         many = max(1, _ROWS // max(1, epochs))
@@ -133,6 +145,7 @@ class EpochPages:
             block = slice(first, first + many)
             self._tree.add(run_ids[block], epochs, [None if c is None else c[block] for c in columns])
             self._put(self._tree.take())
+            self._written += len(run_ids[block]) * epochs
 
     def _put(self, data: bytes) -> None:
         """Write all of it; without a buffer, one call may write a part."""

@@ -163,7 +163,7 @@ class _Importer:
                 self._bench(*step)
         self.changes.conflicts.check()
         self.report.counts, self.report.new = self.changes.told.counts(), self.changes.new.counts()
-        self.meter.begin("copying epochs", copying)
+        self.meter.begin("storing epochs", copying)
         self.epochs.flush()
         self._look_again()
 

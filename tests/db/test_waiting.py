@@ -234,3 +234,46 @@ def test_a_bound_on_waiting_is_kept(most: float, path: Path) -> None:
             driver = session.connection().connection.driver_connection
             assert isinstance(driver, forking.Connection)
             assert driver.patience == forking.PATIENCE == 30
+
+
+INSERT = "INSERT INTO devices (name) VALUES (?)"
+
+
+def ask(driver: forking.Connection, name: str, texts: str) -> None:
+    """Store devices in one way or another, in autocommit."""
+    if name == "executemany":
+        driver.cursor().executemany(INSERT, [(text,) for text in texts])
+    elif name == "commit":
+        driver.execute("BEGIN")
+        driver.execute(INSERT, (texts[0],))
+        driver.commit()
+    else:
+        driver.execute(INSERT, (texts[0],))
+
+
+@pytest.mark.parametrize(("name", "stored"), [("execute", "A"), ("executemany", "ABC"), ("commit", "A")])
+def test_whatever_needs_a_lock_waits_for_it(
+    name: str, stored: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a WAL, where a commit waits for readers."""
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    with closing(other), bloxdb.open(path) as db, db.autocommit() as connection:
+        driver: Any = connection.connection.driver_connection
+        for patience, texts in ((forking.PATIENCE, "ABC"), (0.1, "DEF")):
+            monkeypatch.setattr(driver, "patience", patience)
+            other.execute("BEGIN")
+            other.execute("SELECT 1 FROM devices").fetchall()
+            timer = threading.Timer(1, lambda: other.execute("ROLLBACK"))
+            timer.start()
+            start = time.monotonic()
+            if texts == "ABC":
+                ask(driver, name, texts)
+                assert time.monotonic() - start > 0.5
+            else:
+                with pytest.raises(sqlite3.OperationalError, match="locked"):
+                    ask(driver, name, texts)
+                driver.rollback()
+            timer.join()
+        query = "SELECT name FROM devices WHERE length(name) = 1 ORDER BY name"
+        assert [row[0] for row in driver.execute(query)] == list(stored)
+        assert driver.execute("PRAGMA busy_timeout").fetchone() == (100 if name == "executemany" else 200,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -11,6 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, Protocol
 
+import numpy as np
+import torch
 from bloxdb.trainer import fleet
 from bloxdb.trainer.data import DataSet, Split, load_digits
 from bloxdb.trainer.devices import Place
@@ -144,3 +147,10 @@ def path_of(db: Database) -> Path:
     assert db.path is not None
     db.close()
     return db.path
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the generators of Python, NumPy and torch, as the original did before it made a network."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)

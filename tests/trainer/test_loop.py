@@ -11,7 +11,7 @@ import pytest
 import torch
 from bloxdb.trainer.augment import training_batches
 from bloxdb.trainer.data import DataSet, Split
-from bloxdb.trainer.loop import Training, seed_everything
+from bloxdb.trainer.loop import Training
 from bloxdb.trainer.model import Network
 from bloxdb.trainer.recipe import INIT_ORDERS, TrainingRecipe, default_recipe
 from torch import Tensor
@@ -19,7 +19,7 @@ from torch import Tensor
 from bloxdb import space
 from bloxdb.runs.results import EpochResult, RunResult
 from tests.conftest import GOLDEN
-from tests.trainer.helpers import QUICK, digits_recipe, some_digits
+from tests.trainer.helpers import QUICK, digits_recipe, seed_everything, some_digits
 
 VEC = space.arch_vec(QUICK)
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from bloxdb.trainer.loop import seed_everything
 from bloxdb.trainer.model import Network, Reduction, SearchedCell, conv_bn_relu
 from torch import nn
 
 import bloxdb
 from bloxdb import Arch, Database, InvalidArchError, space
 from tests.conftest import GOLDEN
+from tests.trainer.helpers import seed_everything
 
 RECIPE = json.loads((GOLDEN / "recipe.json").read_text())
 LOGITS = json.loads((GOLDEN / "logits.json").read_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from bloxdb.trainer import loop
 from bloxdb.trainer.loop import Training
 from bloxdb.trainer.switches import configure
 
@@ -191,3 +193,33 @@ def test_what_is_no_seed_is_told(what: str) -> None:
     seed, message = WRONG[what]
     with pytest.raises(bloxdb.QueryError, match=f"^{message}$"):
         Training(space.arch_vec(QUICK), digits_recipe(1), some_digits(64), seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("switches", [{}, {"precision": "tf32"}])
+def test_a_child_of_a_process_in_which_a_thread_trains_has_its_own_switches(switches: dict[str, Any]) -> None:
+    """The thread is not there, nor what it held."""
+    inside, leave = threading.Event(), threading.Event()
+
+    def compute() -> None:
+        with configure(digits_recipe(1)), loop._drawing:
+            inside.set()
+            leave.wait(60)
+
+    thread = threading.Thread(target=compute)
+    thread.start()
+    inside.wait(60)
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            with configure(digits_recipe(1, **switches)):
+                loop._drawing.acquire(timeout=5)
+            status = int(torch.are_deterministic_algorithms_enabled())
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(child, 0)
+    leave.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert not torch.are_deterministic_algorithms_enabled()

@@ -12,7 +12,6 @@ import torch
 from bloxdb.trainer import Training, load_data, load_network
 from bloxdb.trainer.augment import plain_batches
 from bloxdb.trainer.identity import KEPT, weights_folder
-from bloxdb.trainer.loop import seed_everything
 from bloxdb.trainer.model import Network
 from bloxdb.trainer.weights import metadata_of
 from bloxdb.trainer.worker import Event
@@ -24,7 +23,7 @@ from bloxdb import Arch, Database, Run, space
 from bloxdb.care.checkpoints import checkpoints_folder
 from bloxdb.db import DATASETS
 from bloxdb.runs import RunQueue, retry
-from tests.trainer.helpers import QUICK, digits_recipe, job, train
+from tests.trainer.helpers import QUICK, digits_recipe, job, seed_everything, train
 
 EPOCHS = 3
 RECIPE = digits_recipe(EPOCHS, lr=0.03)  # whose best epoch is not the last one
