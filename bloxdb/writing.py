@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
@@ -15,6 +16,77 @@ from pathlib import Path
 
 _NO_LOCKS = (errno.ENOLCK, errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.ENOTSUP)
 _WORKSPACE = ".bloxdb-"
+_lock = threading.RLock()
+_SOON = 1.0  # seconds; who has the lock may wait for one that the forking thread has
+_holds: set[Hold] = set()
+"""Of this process; a child that was forked gives those of its parent up, whose folders they are."""
+
+
+class Hold:
+    """A folder that is open to be locked: a lock that every child inherits, and that lasts as long as any.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    flags
+        More flags to open it with.
+
+    Attributes
+    ----------
+    is_ours
+        Whether it is open, and by this process.
+    """
+
+    def __init__(self, folder: Path, flags: int = 0) -> None:
+        with _lock:  # no fork comes between
+            self._open = os.open(folder, os.O_RDONLY | flags)
+            self.is_ours = True
+            _holds.add(self)
+
+    def lock(self) -> None:
+        """Take the lock; `BlockingIOError` where another has it."""
+        fcntl.flock(self._open, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def is_at(self, folder: Path) -> bool:
+        """Whether a path still leads to it; `FileNotFoundError` where nothing is there."""
+        return os.path.samestat(os.fstat(self._open), folder.stat())
+
+    def close(self) -> None:
+        """Give it up."""
+        with _lock:
+            self.drop()
+            _holds.discard(self)
+
+    def drop(self) -> None:
+        """Close what is open; where that was inherited, the parent's lock stays."""
+        if self.is_ours:
+            os.close(self._open)
+            self.is_ours = False
+
+
+_stopped: list[bool] = []  # whether a fork has the lock
+
+
+def _before() -> None:
+    _stopped.append(_lock.acquire(timeout=_SOON))
+
+
+def _after_in_parent() -> None:
+    if _stopped.pop():
+        _lock.release()
+
+
+def _after_in_child() -> None:
+    global _lock
+    _lock = threading.RLock()
+    _stopped.clear()
+    for hold in _holds:
+        hold.drop()
+    _holds.clear()
+
+
+os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
 
 
 @contextmanager
@@ -38,21 +110,21 @@ def workspace(beside: Path, *, target: Path | None = None) -> Iterator[Path]:
         The folder.
     """
     remove_left(beside)
-    place, descriptor = beside, None
+    place, hold = beside, None
     try:
-        while descriptor is None:
+        while hold is None:
             place = beside / f"{_prefix()}{secrets.token_hex(8)}.tmp"
             place.mkdir(mode=0o700)
-            descriptor = _locked(place)
+            hold = _locked(place)
         yield place
     except OSError as error:
         _name_as_asked(error, place, beside, target)
         raise
     finally:
-        if place != beside:
+        if place != beside and (hold is None or hold.is_ours):  # else it is a parent's
             shutil.rmtree(place, ignore_errors=True)
-        if descriptor is not None:
-            os.close(descriptor)
+        if hold is not None:
+            hold.close()
 
 
 def _name_as_asked(error: OSError, place: Path, beside: Path, target: Path | None) -> None:
@@ -119,42 +191,42 @@ def remove_left(folder: Path) -> None:
 def _unheld(path: Path) -> Iterator[bool]:
     """Whether nobody holds a workspace; nobody takes it while the block lasts."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        hold = Hold(path, os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:  # its owner removes it just now, or is somebody else
         yield False
         return
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            hold.lock()
         except OSError:
             yield False
         else:
             yield True
     finally:
-        os.close(descriptor)
+        hold.close()
 
 
-def _locked(folder: Path) -> int | None:
+def _locked(folder: Path) -> Hold | None:
     """Take the lock of a new folder; None where another process took it for one that was left meanwhile.
 
     Where a file system has no locks nobody gets one, so that nothing is ever taken for left.
     """
     try:
-        descriptor = os.open(folder, os.O_RDONLY)
+        hold = Hold(folder)
     except FileNotFoundError:
         return None
     is_taken = False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        hold.lock()
     except BlockingIOError:
         is_taken = True
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
     with suppress(FileNotFoundError):
-        if not is_taken and os.path.samestat(os.fstat(descriptor), folder.stat()):
-            return descriptor
-    os.close(descriptor)
+        if not is_taken and hold.is_at(folder):
+            return hold
+    hold.close()
     return None
 
 

@@ -18,7 +18,7 @@ from bloxdb.counts import counted
 from bloxdb.db.codes import code_of, kind_of
 from bloxdb.db.damage import DAMAGE, damage
 from bloxdb.db.disks import disk_of, warning_for
-from bloxdb.db.forking import AT_ONCE, PATIENCE, Connection
+from bloxdb.db.forking import AT_ONCE, PATIENCE, Connection, take_locks
 from bloxdb.db.holders import by_whom
 from bloxdb.db.waiting import is_busy
 from bloxdb.errors import DatabaseError, DatabaseExistsError
@@ -118,6 +118,7 @@ def in_one_state(path: Path) -> sqlite3.Connection:
     sqlite3.Error
         It is locked, or SQLite finds no database in it.
     """
+    take_locks(path.resolve())
     how = WRITING if is_writable(path) else READ_ONLY
     uri = uri_of(path.resolve(), how)
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=AT_ONCE, factory=Connection)

@@ -300,6 +300,7 @@ def _bring_in(path: Path) -> bool:
 
 
 def _opened(path: Path, mode: str) -> forking.Connection:
+    forking.take_locks(path.resolve())
     connection = sqlite3.connect(
         access.uri_of(path, mode),
         uri=True,

@@ -8,7 +8,9 @@ not hold: once the parent has closed, the child writes into a WAL that is delete
 Therefore the child closes what it inherited before it opens anything. That takes nothing from the parent,
 whose locks are its own; they also keep the child from removing the WAL. What cannot be closed, because a
 transaction is open in it or another thread may have been using it, is left alone for ever, and the child
-takes for itself the locks that SQLite believes in.
+takes for itself the locks that SQLite believes in. With a WAL that is at once: they keep no writer out, and
+whoever closed the file last would remove the WAL. Without one a lock keeps every writer out, so that it is
+taken when the child first opens the file, after SQLite has answered it; who never does keeps nobody waiting.
 
 What no child can mend is a lock inside of SQLite that another thread held at that very moment: with four
 threads that asked all the time, 7 of 30 children waited for ever. To take those locks before a fork would
@@ -29,7 +31,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -217,6 +219,8 @@ _held: list[
     Any
 ] = []  # during a fork: threads end in the child before any hook runs, and with them their sessions
 _kept: list[Any] = []  # in a child: what must never be collected
+_taking = threading.Lock()
+_believed: set[Path] = set()  # in a child: what SQLite believes to be locked, and is not yet
 _renewals: list[Callable[[], None]] = []
 
 
@@ -276,16 +280,15 @@ def _after_in_parent() -> None:
 
 
 def _after_in_child() -> None:
-    global _lock
-    _lock = threading.RLock()
+    global _lock, _taking
+    _lock, _taking = threading.RLock(), threading.Lock()
     for renew in _renewals:
         renew()
     if not _held:
         return
     _kept.append(_held.copy())
     left = {connection.path for connection in _things(Connection) if not _closed(connection)}
-    for path in left:
-        _lock_for_real(path)
+    _believed.update(path for path in left if not _lock_for_real(path) and _is_locked(path))
     for session in _things(Reader):
         _kept.append(session._transaction)
         session._transaction = None  # the next query takes a connection of the new pool
@@ -310,17 +313,58 @@ def _closed(connection: Connection) -> bool:
     return True
 
 
-def _lock_for_real(path: Path) -> None:
-    """Take the locks of a connection that stays; the files are never closed, which would end the locks.
+def take_locks(path: Path) -> None:
+    """Take the lock on a file that SQLite believes in since a fork; call it before a connection is opened.
 
-    With a WAL it has them all along, without one only while a query runs. Then to take one where there is
-    none would keep everybody else from writing.
+    Parameters
+    ----------
+    path
+        The file, which is no link.
+
+    Raises
+    ------
+    sqlite3.OperationalError
+        Another process had it locked for `PATIENCE`.
     """
-    for name, (start, length) in ((path, _SHARED), (f"{path}-shm", _DEAD_MAN_SWITCH)):
-        with suppress(OSError):  # somebody has the file to himself, or there is no WAL
-            if name == path and not Path(f"{path}-shm").exists() and not _is_locked(path):
-                return
-            fcntl.lockf(os.open(name, os.O_RDONLY), fcntl.LOCK_SH | fcntl.LOCK_NB, length, start)
+    with _taking:
+        if path not in _believed:
+            return
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as asked:
+            asked.execute("PRAGMA application_id").fetchone()  # where SQLite itself hangs, it has no lock yet
+        end = time.monotonic() + PATIENCE
+        while not _locked_for_real(path, _SHARED):
+            if time.monotonic() >= end:
+                busy = sqlite3.OperationalError("database is locked")
+                busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
+                raise busy
+            time.sleep(_PAUSE)
+        _believed.discard(path)
+
+
+def _lock_for_real(path: Path) -> bool:
+    """Take the locks of a connection that stays where there is a WAL; whether there is one.
+
+    With a WAL a connection has them all along, without one only while a query runs.
+    """
+    index = Path(f"{path}-shm")
+    if not index.exists():
+        return False
+    with suppress(OSError):  # it was removed just now
+        _locked_for_real(path, _SHARED)
+        _locked_for_real(index, _DEAD_MAN_SWITCH)
+    return True
+
+
+def _locked_for_real(path: Path, place: tuple[int, int]) -> bool:
+    """Take a lock if it is to be had; the file is never closed, which would end it."""
+    start, length = place
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB, length, start)
+    except BlockingIOError:
+        os.close(descriptor)
+        return False
+    return True
 
 
 def _is_locked(path: Path) -> bool:
