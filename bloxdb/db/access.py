@@ -40,6 +40,7 @@ COLUMN that damages no file (https://www.sqlite.org/releaselog/3_35_5.html)."""
 _HEADER = 100  # bytes of a file's header
 _SMALLEST_PAGE, _LARGEST_PAGE = 512, 65_536  # bytes; the header has 1 for the largest
 _JOURNALS = ("-journal", "-wal")  # what SQLite looks for beside a file
+_PARTS = (*_JOURNALS, "-shm")
 _NO_INDEX = (sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_IOERR_SHMMAP)
 
 
@@ -207,9 +208,10 @@ def new_file(path: Path) -> Iterator[Path]:
     DatabaseExistsError
         There is something of this name.
     DatabaseError
-        There is what SQLite would take for a part of it.
+        There is what SQLite would take for a part of it, or it would be taken for a part of another one.
     """
     real = path.resolve()  # a link to a file that is not there leads to the place of the new one
+    _check_is_no_part(path, real)
     taken = next((name for name in (real, *(beside(real, end) for end in _JOURNALS)) if name.exists()), None)
     if taken == real:
         raise DatabaseExistsError(f"{path} exists already; remove it, or choose another place")
@@ -232,6 +234,26 @@ def new_file(path: Path) -> Iterator[Path]:
         raise DatabaseExistsError(
             f"{path} was made by another process meanwhile, and stays as it is; open that one"
         ) from error
+
+
+def _check_is_no_part(path: Path, real: Path) -> None:
+    """`DatabaseError` for a name that SQLite gives a part of another database, which it would remove or read.
+
+    Whether a disk folds upper and lower case nobody asks: no case of such a name is taken.
+    """
+    for part in _PARTS:
+        if real.name.lower().endswith(part):
+            whole = real.name[: -len(part)] or "blox.db"
+            raise DatabaseError(
+                f"{path} is named as SQLite names a part of the database {whole}, and would be taken for it "
+                f"and lost; choose a name that does not end in {part}, such as {_other(whole, part)}"
+            )
+
+
+def _other(whole: str, part: str) -> str:
+    """A name for a new file that is like one that cannot be, as ``x.journal.db`` for ``x.db-journal``."""
+    name = Path(whole)
+    return f"{name.stem}.{part[1:]}{name.suffix or '.db'}"
 
 
 class KnownFile:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import bloxdb
-from bloxdb.db import creation
+from bloxdb.db import access, creation
 from bloxdb.writing import is_workspace
 from tests.db.programs import start, wait_for_line, whole
 
@@ -72,7 +72,7 @@ def test_a_file_that_appears_while_another_is_made_stays(tmp_path: Path, tiny_fi
 
 FILL = """
 import sys
-from bloxdb.db import creation
+from bloxdb.db import access, creation
 with creation.open_or_create(sys.argv[1]) as (db, is_new):
     print("filling", flush=True)
     sys.stdin.read()
@@ -186,3 +186,44 @@ def test_folders_of_a_new_file_that_was_not_made_are_gone(tmp_path: Path) -> Non
         _, errors = process.communicate()
     assert process.returncode == 1, errors
     assert list(tmp_path.iterdir()) == []
+
+
+PART_NAMES = ["x.db-journal", "x.db-wal", "x.db-shm", "x.db-WAL", "other.sqlite-Journal", "-shm"]
+MAKERS = {
+    "create": lambda path, db: bloxdb.create(path, current=False),
+    "open_or_create": lambda path, db: creation.open_or_create(path).__enter__(),
+    "backup": lambda path, db: bloxdb.backup(path, db),
+    "compact backup": lambda path, db: bloxdb.backup(path, db, compact=True),
+    "repair": lambda path, db: bloxdb.repair(db, copy=path),
+}
+
+
+@pytest.mark.parametrize("name", PART_NAMES)
+@pytest.mark.parametrize("maker", MAKERS)
+def test_no_new_file_has_a_name_that_sqlite_gives_a_part_of_another(
+    maker: str, name: str, tiny_file: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "new"
+    folder.mkdir()
+    refused = pytest.raises(bloxdb.DatabaseError, match=r"named as SQLite names a part of .* such as ")
+    with bloxdb.open(tiny_file, read_only=True, current=False) as db, refused as info:
+        MAKERS[maker](folder / name, db)
+    assert not isinstance(info.value, bloxdb.DatabaseExistsError)
+    assert list(folder.iterdir()) == []
+    told = str(info.value).rpartition(" ")[2]
+    assert told not in PART_NAMES
+    with access.new_file(folder / told) as place:
+        place.touch()
+
+
+@pytest.mark.parametrize("name", ["x.db.journal", "wal", "journal.db", "x-walnut.db", "x.db-shm.db"])
+def test_a_name_that_is_only_like_that_is_taken(name: str, tmp_path: Path) -> None:
+    with access.new_file(tmp_path / name) as place:
+        place.touch()
+    assert (tmp_path / name).exists()
+
+
+def test_a_link_to_such_a_name_is_refused_as_well(tmp_path: Path) -> None:
+    (tmp_path / "plain.db").symlink_to(tmp_path / "x.db-wal")
+    with pytest.raises(bloxdb.DatabaseError, match=r"does not end in -wal"):
+        bloxdb.create(tmp_path / "plain.db", current=False)
