@@ -7,10 +7,11 @@ import mmap
 import os
 import re
 import stat
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from io import BufferedReader, BytesIO
+from io import BufferedReader, BytesIO, FileIO
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote_to_bytes
@@ -156,6 +157,46 @@ def check_file(path: Path, error: type[BloxError]) -> None:
         raise error(f"{path} is {what}, and only a file can be read here; name a file, or a copy that is one")
 
 
+@contextmanager
+def named(path: object) -> Iterator[None]:
+    """Have an `OSError` in the block name a file where it names none, as those of reading do.
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+class _Named(FileIO):
+    """A file whose errors say which it is, for whoever reads it: a decoder, a program that unpacks."""
+
+    def __init__(self, descriptor: int, path: Path) -> None:
+        super().__init__(descriptor)
+        self.path = path
+
+    def readinto(self, buffer: Any) -> Any:
+        """As `io.FileIO.readinto`."""
+        with named(self.path):
+            return super().readinto(buffer)
+
+    def read(self, size: int | None = -1) -> Any:
+        """As `io.FileIO.read`."""
+        with named(self.path):
+            return super().read(-1 if size is None else size)
+
+    def readall(self) -> Any:
+        """As `io.FileIO.readall`."""
+        with named(self.path):
+            return super().readall()
+
+
 def open_file(path: Path, error: type[BloxError]) -> BufferedReader:
     """A file, open for reading: the one place where files that somebody named are opened.
 
@@ -169,7 +210,7 @@ def open_file(path: Path, error: type[BloxError]) -> BufferedReader:
     Returns
     -------
     BufferedReader
-        The file, at its start.
+        The file, at its start; an error of reading it names it.
 
     Raises
     ------
@@ -183,7 +224,7 @@ def open_file(path: Path, error: type[BloxError]) -> BufferedReader:
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise error(f"{path} was changed while it was opened; try again")
-        return os.fdopen(descriptor, "rb")
+        return BufferedReader(_Named(descriptor, path))
     except BaseException:
         os.close(descriptor)
         raise
@@ -282,9 +323,9 @@ def rest_of(stream: BinaryIO) -> memoryview:
     data = new_array((size,), np.uint8).data
     if size >= _WORTH_THREADS and isinstance(stream, BufferedReader) and hasattr(os, "preadv"):
         middle = size // 2
-        with ThreadPoolExecutor(
-            2
-        ) as pool:  # new memory takes as long as the copy, and each core makes its own
+        path = getattr(stream.raw, "path", stream.name)
+        # new memory takes as long as the copy, and each core makes its own
+        with named(path), ThreadPoolExecutor(2) as pool:
             first = pool.submit(_read_at, stream.fileno(), data[:middle], here)
             second = pool.submit(_read_at, stream.fileno(), data[middle:], here + middle)
             read = first.result() if first.result() < middle else middle + second.result()
