@@ -16,7 +16,7 @@ from typing import NamedTuple
 from bloxdb import warn
 from bloxdb.counts import counted
 from bloxdb.db.codes import code_of, kind_of
-from bloxdb.db.damage import DAMAGE, damage
+from bloxdb.db.damage import DAMAGE, damage, of_the_disk
 from bloxdb.db.disks import disk_of, warning_for
 from bloxdb.db.forking import AT_ONCE, PATIENCE, Connection, take_locks
 from bloxdb.db.holders import by_whom
@@ -354,7 +354,7 @@ def refusal(error: BaseException | None, path: Path | None) -> str | None:
     code = code_of(error)
     if path is None or not code:
         return None
-    if said := damage(error, path):
+    if said := damage(error, path) or of_the_disk(error, path):
         return said
     if is_busy(error):
         who, advice = by_whom(path)

@@ -15,9 +15,8 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from bloxdb.counts import Report
-from bloxdb.db.access import new_file
+from bloxdb.db.access import new_file, refusal
 from bloxdb.db.connection import locate_other, path_of
-from bloxdb.db.damage import damage
 from bloxdb.db.database import Database, asked
 from bloxdb.db.passwords import for_tools, hidden
 from bloxdb.db.watching import watched
@@ -162,7 +161,7 @@ def _write_pages(db: Database, copy: Path, progress: Progress | None) -> None:
             source.backup(target, pages=_PAGES, progress=tell)
             target.execute("PRAGMA journal_mode = DELETE")  # the header of a file that others write says WAL
         except sqlite3.Error as error:
-            said = damage(error, db.path) or f"{db.name} cannot be copied: {error}"
+            said = refusal(error, db.path) or f"{db.name} cannot be copied: {error}"
             raise DatabaseError(said) from error
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from bloxdb.arguments import plain
 from bloxdb.db import access, forking, reading
 from bloxdb.db.codes import kind_of
-from bloxdb.db.damage import damage, damage_told
+from bloxdb.db.damage import damage, damage_told, of_the_disk
 from bloxdb.db.dialects import ENGINES, engines_of
 from bloxdb.db.disks import disk_of
 from bloxdb.db.passwords import hidden_in
@@ -215,16 +215,19 @@ def make_engine(
     engine = create_engine(url, creator=connect, max_overflow=-1, json_deserializer=stored_json)
     engine.dialect.colspecs = {**engine.dialect.colspecs, DateTime: StoredDate}
     event.listen(engine, "begin", begin)
-    event.listen(engine, "handle_error", partial(_damaged, path), retval=True)
+    event.listen(engine, "handle_error", partial(_refused, path, is_new), retval=True)
     for moment in ("checkout", "commit"):  # of connections of the pool, too
         event.listen(engine, moment, check)
     forking.watch_engine(engine)
     return engine.execution_options(**SQLite.SNAPSHOT) if read_only else engine
 
 
-def _damaged(path: Path, context: ExceptionContext) -> BaseException | None:
-    """An error of ours where SQLite finds the file damaged; whatever asked for it, a lazy attribute too."""
-    said = damage(context.original_exception, path)
+def _refused(path: Path, is_new: bool, context: ExceptionContext) -> BaseException | None:
+    """An error of ours where SQLite finds the file damaged or its disk fails, whatever asked for it, a lazy
+    attribute too; of a new one, which has another name yet, whoever makes it says it.
+    """
+    error = context.original_exception
+    said = damage(error, path) or (None if is_new else of_the_disk(error, path))
     return None if said is None else DatabaseError(said)
 
 

@@ -333,7 +333,9 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            said = refusal(error.orig, self.path) or f"{self.name}: {one_line(error.orig or error)}"
+            said = (
+                refusal(error.orig, self._new or self.path) or f"{self.name}: {one_line(error.orig or error)}"
+            )
             raise DatabaseError(said) from error
 
 
