@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from bloxdb import space
 from bloxdb.arguments import integer, number
 from bloxdb.db.connection import locate, path_of
 from bloxdb.db.database import Database, open
-from bloxdb.db.schema import Run
 from bloxdb.errors import BloxError, QueryError, RunLostError, TrainingError, one_line
 from bloxdb.files import expanded
 from bloxdb.runs import EpochResult, Heartbeat, Intervals, RunQueue, RunRecord, environment_id, worker_name
@@ -301,13 +301,13 @@ class Worker:
         training = Training(space.arch_vec(record.arch_id), recipe, self.data, seed, recorder=recorder)
         training.device_workers = self.device_workers
         training.check = heartbeat.check
-        run = record.db.reader.get_one(Run, record.run_id, populate_existing=True)
-        keeper = Keeper(run, self.job.keep_weights, self.job.weights_dir)
+        keeper = Keeper(record.row(), self.job.keep_weights, self.job.weights_dir)
         self._resume(record, training, checkpoint)
         keeper.begin(training.epoch)
         self._say(record, "start", epoch=training.epoch)
         saved, saved_at = training.epoch, time.monotonic()
-        with Scalars(self.job.tensorboard, recipe.name, record.arch_id, seed) as scalars:
+        failed = partial(self._say, record, "note")
+        with Scalars(self.job.tensorboard, recipe.name, record.arch_id, seed, failed=failed) as scalars:
             while training.epoch < recipe.epochs:
                 if self.stop:
                     if training.epoch > saved:

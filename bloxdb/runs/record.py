@@ -259,10 +259,26 @@ class RunRecord:
         query = select(Recipe.epochs).join(Run).where(Run.id == self.run_id)
         found = self.db.reader.scalar(query)
         if found is None:
-            raise RunLostError(
-                f"architecture {self.arch_id} has no such run any more: it was removed from the database"
-            )
+            raise self._removed()
         return found
+
+    def row(self) -> Run:
+        """The run's row, as it is now, in this thread's session for reading.
+
+        Raises
+        ------
+        RunLostError
+            It was removed.
+        """
+        found = self.db.reader.get(Run, self.run_id, populate_existing=True)
+        if found is None:
+            raise self._removed()
+        return found
+
+    def _removed(self) -> RunLostError:
+        return RunLostError(
+            f"architecture {self.arch_id} has no such run any more: it was removed from the database"
+        )
 
     def _done(self, session: Session) -> int:
         """The last epoch that is written."""

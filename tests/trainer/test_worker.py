@@ -18,7 +18,7 @@ from bloxdb.trainer.devices import is_out_of_memory
 from bloxdb.trainer.environment import environment
 from bloxdb.trainer.loop import Training
 from bloxdb.trainer.worker import Event, Stop, Worker
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 import bloxdb
 from bloxdb import Arch, Database
@@ -367,7 +367,13 @@ LOST: dict[str, Callable[[Database, RunRecord], object]] = {
     "taken over": lambda db, record: steal(db),
     "ended": lambda db, record: record.fail("as if by another"),
     "given back": lambda db, record: record.release(),
+    "removed": lambda db, record: remove(db),
 }
+
+
+def remove(db: Database) -> None:
+    with db.transaction() as session:
+        session.execute(text("DELETE FROM runs"))
 
 
 @pytest.mark.parametrize("how", LOST)
@@ -378,6 +384,8 @@ def test_a_run_that_is_lost_is_told_with_its_architecture_once(empty_db: Databas
     LOST[how](empty_db, record)
     with pytest.raises(bloxdb.RunLostError, match=f"^architecture {QUICK} "):
         record.heartbeat()
+    with pytest.raises(bloxdb.RunLostError):
+        record.begin()
     worker.train(record)
     assert sentence(events[-1]).count(f"architecture {QUICK}") == 1
 
