@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -22,7 +23,7 @@ from bloxdb.db.forking import AT_ONCE, PATIENCE, Connection, take_locks
 from bloxdb.db.holders import by_whom
 from bloxdb.db.waiting import is_busy
 from bloxdb.errors import DatabaseError, DatabaseExistsError
-from bloxdb.writing import appearing, made
+from bloxdb.writing import appearing, is_workspace, made
 
 WRITING = "mode=rw"
 """How a file is opened by those who may write it, and readers among them: it has to be there."""
@@ -40,14 +41,44 @@ COLUMN that damages no file (https://www.sqlite.org/releaselog/3_35_5.html)."""
 _HEADER = 100  # bytes of a file's header
 _SMALLEST_PAGE, _LARGEST_PAGE = 512, 65_536  # bytes; the header has 1 for the largest
 _JOURNALS = ("-journal", "-wal")  # what SQLite looks for beside a file
+_LOOKS, _LOOK_AGAIN = 5, 0.1  # seconds, while another process gives a new file its name
 _PARTS = (*_JOURNALS, "-shm")
 _NO_INDEX = (sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_IOERR_SHMMAP)
 
 
 def is_writable(path: Path) -> bool:
-    """Whether SQLite can write a file, for which it needs to make others beside it."""
+    """Whether SQLite can write a file, for which it needs to make others beside it, and one name of it."""
     real = path.resolve()
-    return os.access(real, os.W_OK) and os.access(real.parent, os.W_OK)
+    return os.access(real, os.W_OK) and os.access(real.parent, os.W_OK) and not other_names(path)
+
+
+def other_names(path: Path) -> int:
+    """How many more names a file has, by hard links; SQLite keeps a journal for each, and rows are lost.
+
+    That by which a new file of ours gets its name is none: it is in a workspace, and gone in a moment.
+    """
+    real, more = path.resolve(), 0
+    for _ in range(_LOOKS):
+        try:
+            found = real.stat()
+            more = found.st_nlink - 1
+            if more <= 0:
+                return 0
+            places = [place / real.name for place in real.parent.iterdir() if is_workspace(place)]
+            more -= sum(os.path.samestat(place.stat(), found) for place in places if place.exists())
+        except OSError:  # it is not there, or what was beside it is going just now
+            more = 0
+        if more <= 0:
+            return 0
+        time.sleep(_LOOK_AGAIN)
+    return more
+
+
+def _of_names(path: Path, more: int) -> str:
+    return (
+        f"{path} has {counted(more, 'other name')} (hard links), and SQLite keeps a journal for each name, "
+        "so that rows which are written under one are lost under the other"
+    )
 
 
 def uri_of(path: Path, how: str) -> str:
@@ -327,6 +358,15 @@ def check_access(path: Path | None, *, read_only: bool) -> None:
     """
     if path is not None and not read_only and (said := warning_for(path, disk_of(path))):
         warn.caller(said)
+    if path is not None and not is_on_read_only_medium(path) and (more := other_names(path)):
+        said = _of_names(path, more)
+        if not read_only:
+            raise DatabaseError(
+                f"{said}: nothing is written to it. Remove the others (`find FOLDER -samefile {path}` finds "
+                "them), or copy the file while nobody has it open, and write the copy; to read it, open it "
+                "with read_only=True"
+            )
+        warn.caller(f"{said}: what is in a journal of another name is not seen")
     if path is None or is_writable(path):
         return
     if not read_only:
@@ -393,6 +433,11 @@ def lacks_room(error: sqlite3.Error) -> bool:
 
 def left_on(path: Path) -> str:
     """What to do about a WAL that was left switched on, for those who may not write."""
+    if more := other_names(path):
+        return (
+            f"{_of_names(path, more)}: it was left with its WAL switched on, or is being written under "
+            "another name; read it by that one"
+        )
     return (
         f"it was left with its WAL switched on, so that only who may write there can read it: have "
         f"{owner(path.resolve())} run `bloxdb status --db {path}`, or copy the file to a folder of yours"
