@@ -44,12 +44,13 @@ class Tree:
     leaf: int
     columns: tuple[Column, ...]
     is_plain: bool = True  # whether its order is that of its values as they are
+    is_index: bool = False  # which has no rows that are older than a column
 
     def may_lie(self, cell: Cell) -> bool:
         """Whether a record may be one of this tree by its length, whatever is in it."""
         if not self.columns:
             return True
-        if self.leaf == INDEX_LEAF:
+        if self.is_index:
             return cell.width == len(self.columns)
         pairs = zip(self.columns, cell.values or (), strict=False)
         return cell.width <= len(self.columns) and all(
@@ -207,16 +208,16 @@ def _listed(source: sqlite3.Connection) -> tuple[list[Tree], bool]:
         if ordered is None:
             trees.append(Tree(name, root, TABLE_LEAF, tuple(_columns(source, table).values())))
             continue
-        found = source.execute(f"PRAGMA index_xinfo({_quoted(ordered)})").fetchall()
+        found = source.execute(f"PRAGMA index_xinfo({quoted(ordered)})").fetchall()
         is_plain = all(row[3] == 0 and row[4] == "BINARY" for row in found)
         columns = _indexed(_columns(source, table), [row[1] for row in found])
-        trees.append(Tree(name, root, INDEX_LEAF, columns, is_plain))
+        trees.append(Tree(name, root, INDEX_LEAF, columns, is_plain, kind == "index"))
     return trees, is_whole and len(known) == len(rows)
 
 
 def _order_of(source: sqlite3.Connection, table: str, names: Collection[str]) -> str | None:
     """What SQLite calls the order of a table without rowids; None for any other."""
-    for _, name, _, origin, _ in source.execute(f"PRAGMA index_list({_quoted(table)})"):
+    for _, name, _, origin, _ in source.execute(f"PRAGMA index_list({quoted(table)})"):
         if origin == "pk" and name not in names:
             return str(name)
     return None
@@ -224,7 +225,7 @@ def _order_of(source: sqlite3.Connection, table: str, names: Collection[str]) ->
 
 def _columns(source: sqlite3.Connection, table: str) -> dict[int, Column]:
     """The columns that a table stores, by their numbers."""
-    rows = source.execute(f"PRAGMA table_xinfo({_quoted(table)})").fetchall()
+    rows = source.execute(f"PRAGMA table_xinfo({quoted(table)})").fetchall()
     keys = [row for row in rows if row[5]]
     columns = {}
     for number, name, kind, needed, default, key, hidden in rows:
@@ -257,7 +258,19 @@ def _kinds_of(declared: str) -> tuple[type, ...] | None:
     return REAL if any(part in name for part in ("REAL", "FLOA", "DOUB")) else None
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """A name as SQL has it, whatever it is.
+
+    Parameters
+    ----------
+    name
+        Of a table or a column.
+
+    Examples
+    --------
+    >>> quoted("my own")
+    '"my own"'
+    """
     return '"' + name.replace('"', '""') + '"'
 
 
