@@ -16,14 +16,16 @@ from sqlalchemy.orm import Session
 
 from bloxdb import space
 from bloxdb.arguments import LARGEST
-from bloxdb.care.checking import CHECKS, Finding, check
+from bloxdb.care.checking import CHECKS, REFERENCE, Finding, check
 from bloxdb.care.fitting import instead_of, problems_of
 from bloxdb.care.mending import StandIns, copy_anew, mend_lost
+from bloxdb.care.own import Brought, bring_own
 from bloxdb.care.places import file_to_repair, place_of_copy
 from bloxdb.care.salvage import DamagedIndex, DamagedTable, Gap, Row, damaged_file, nothing_in
 from bloxdb.care.strays import Strays
 from bloxdb.care.trees import Key, in_order
 from bloxdb.counts import Report, agreed, counted
+from bloxdb.db.backups import close_to
 from bloxdb.db.creation import open_or_create
 from bloxdb.db.database import Database
 from bloxdb.db.schema import Device, Env, Epoch, Latency, Recipe, Run
@@ -131,7 +133,10 @@ def repair(
             unsure = copying.stand_ins.unsure
             report.lost += mend_lost(session, copying.has_lost["epochs"], copying.gaps["epochs"], unsure)
             report.repaired += copy_anew(session)
+            own = copying.bring_own()
+            close_to(db.path, damaged)  # type: ignore[arg-type]
     report.left = check(target, progress=progress and _after_tables(progress)).findings
+    report.left += [Finding(REFERENCE, said) for said in own.broken]
     return report
 
 
@@ -194,6 +199,13 @@ class _Copying:
         if table.name in _PARENTS:
             query = f"SELECT {columns[0].name} FROM {table.name}"  # noqa: S608
             self._keys[table.name] = {row[0] for row in self._target.execute(query)}
+
+    def bring_own(self) -> Brought:
+        """Bring what is the user's own, once all of ours is there."""
+        own = bring_own(self._source, self._target)
+        self._report.rows |= own.rows
+        self._report.lost += own.lost
+        return own
 
     def _bring(self, table: Table, columns: list[Column[Any]], fit: Fit, rows: Iterable[Row]) -> int:
         """Write those rows that have a place; how many."""

@@ -21,6 +21,10 @@ _AT_ONCE = 5_000  # rows
 Row = tuple[Any, ...]
 
 
+class Undecoded(bytes):
+    """A text that is not UTF-8, as it is stored."""
+
+
 class Gap(NamedTuple):
     """Where rows cannot be read.
 
@@ -56,7 +60,7 @@ def damaged_file(path: Path, scratch: Path) -> Iterator[sqlite3.Connection]:
     Yields
     ------
     sqlite3.Connection
-        Texts that are not UTF-8 come as bytes.
+        Texts that are not UTF-8 come as `Undecoded`.
 
     Raises
     ------
@@ -118,7 +122,7 @@ def _text(data: bytes) -> str | bytes:
     try:
         return data.decode()
     except UnicodeDecodeError:
-        return data
+        return Undecoded(data)
 
 
 class DamagedTable:
