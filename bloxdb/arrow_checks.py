@@ -18,47 +18,26 @@ import numpy.typing as npt
 from sqlalchemy import JSON, Boolean, Column, DateTime, Double, Integer, String
 from sqlalchemy.types import TypeEngine
 
-from bloxdb.arguments import LARGEST, MOST
+from bloxdb.arguments import LARGEST
 from bloxdb.counts import Counts
 from bloxdb.db.recipes import new_name
 from bloxdb.db.schema import Base, Device, Env, Latency, Recipe, Run
 from bloxdb.db.statuses import ENDED, FINISHED
+from bloxdb.db.values import MEASURED, RANGES
 from bloxdb.errors import BloxFormatError, QueryError
 from bloxdb.measures import (
     COSTS,
-    EPOCHS,
     EXACT,
-    MEASURES,
     MISSING,
     RUN,
-    SEEDS,
-    SPREAD,
     Measure,
     check,
     to_stored,
 )
 from bloxdb.settings import TOO_DEEP, is_deep
-from bloxdb.space.cells import NUM_ARCHS
 from bloxdb.space.costs import check_costs
 
 Row = dict[str, Any]
-
-MEASURED = {measure.column: measure for measure in (*MEASURES, SPREAD) if measure.of != "epoch"}
-"""What is measured, by the column that has it, in all tables but epochs."""
-
-_RANGES: dict[str, range] = {
-    "arch_id": range(NUM_ARCHS),
-    "seed": SEEDS,
-    "best_epoch": EPOCHS,
-    "epochs": range(EPOCHS.stop),
-    "epoch": EPOCHS,
-    "device_workers": range(1, MOST + 1),
-    "train_images": range(MOST + 1),
-    "val_images": range(MOST + 1),
-    "test_images": range(MOST + 1),
-    "id": range(MOST + 1),
-}
-"""Whole numbers that a column of this name may have, in any of the tables."""
 
 
 class FileColumn(NamedTuple):
@@ -226,9 +205,9 @@ def _no_nulls(found: Any, place: FileColumn) -> None:
 
 
 def _in_range(found: Any, place: FileColumn) -> None:
-    allowed = _RANGES.get(place.column)
+    allowed = RANGES.get(place.column)
     if allowed is None:
-        allowed = _RANGES["id"] if place.column.endswith("_id") else range(LARGEST + 1)
+        allowed = RANGES["id"] if place.column.endswith("_id") else range(LARGEST + 1)
     low, high = allowed[0], allowed[-1]
     numbers = found.drop_null().to_numpy() if hasattr(found, "drop_null") else None
     if numbers is not None and (not len(numbers) or (numbers.min() >= low and numbers.max() <= high)):

@@ -16,6 +16,7 @@ from sqlalchemy import ExceptionContext, Row, delete, event, func, select, updat
 from sqlalchemy.orm import Session
 
 from bloxdb.arguments import one_or_more
+from bloxdb.care.checking import wrong_rows
 from bloxdb.counts import Counts, Report, counted
 from bloxdb.db.access import refusal
 from bloxdb.db.conflicts import Conflicts
@@ -144,6 +145,9 @@ def merge(
         opened = [stack.enter_context(open_url(url, read_only=True, current=False)) for url in urls]
         for other in opened:
             event.listen(other.engine, "handle_error", partial(_named, other), retval=True)
+            if wrong := next(wrong_rows(other), None):
+                advice = f"`bloxdb check --repair --db {other.name}` makes a copy that can be"
+                raise DatabaseError(f"{other.name} cannot be merged: {wrong}; {advice}")
         sources = [(other.name, stack.enter_context(other.snapshot())) for other in opened]
         total = sum(theirs.scalar(select(func.count()).select_from(Run)) or 0 for _, theirs in sources)
         meter = Meter(progress, total)

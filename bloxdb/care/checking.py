@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sqlite3
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, cast, func, inspect, or_, select
+from sqlalchemy import JSON, ColumnElement, Table, and_, cast, func, inspect, or_, select
 from sqlalchemy.exc import DBAPIError, SAWarning
 from sqlalchemy.types import Double
 
@@ -23,10 +23,13 @@ from bloxdb.db.connection import locate, path_of
 from bloxdb.db.creation import static_rows
 from bloxdb.db.database import Database, open
 from bloxdb.db.passwords import hidden
-from bloxdb.db.schema import EPOCH_MEASURES, Device, Env, Epoch, Latency, Recipe, Run, StaticInfo
+from bloxdb.db.revisions import damage_of, is_sound, stored_revisions
+from bloxdb.db.schema import Device, Env, Epoch, Recipe, Run, StaticInfo
+from bloxdb.db.sqlite import json_of
 from bloxdb.db.statuses import FINISHED, STATUSES
+from bloxdb.db.values import Bounds, bounds_of
 from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError, RevisionError
-from bloxdb.measures import COSTS, EPOCH, EXACT, LATENCY, RUN, SPREAD, Measure
+from bloxdb.measures import COSTS
 from bloxdb.progress import Progress
 from bloxdb.writing import left_in
 
@@ -109,7 +112,14 @@ def check(
         return CheckReport(path_or_url.name, list(_findings(path_or_url, progress)))
     try:
         db = open(path_or_url, read_only=True, current=False)
-    except (DatabaseNotFoundError, NotADatabaseError, RevisionError):
+    except RevisionError:
+        with Database(locate(path_or_url), read_only=True) as db:
+            with db.autocommit() as connection:
+                found = stored_revisions(connection)
+            if found is None or is_sound(found):
+                raise
+            return CheckReport(db.name, list(_findings(db, progress)))
+    except (DatabaseNotFoundError, NotADatabaseError):
         raise
     except DatabaseError as error:
         if not is_damage(error):
@@ -157,6 +167,10 @@ def _of_file(db: Database) -> Iterator[Finding]:
 
 
 def _of_schema(db: Database) -> Iterator[Finding]:
+    with db.autocommit() as connection:
+        found = stored_revisions(connection)
+    if found is not None and not is_sound(found):
+        yield Finding(SCHEMA, f"the database {damage_of(found)}")
     with warnings.catch_warnings():  # of what a user has added, as an index on an expression
         warnings.simplefilter("ignore", SAWarning)
         found = list(_lacking(db))
@@ -179,8 +193,28 @@ def _lacking(db: Database) -> Iterator[Finding]:
         yield Finding(SCHEMA, "there is no view leaderboard")
 
 
-def _of_references(db: Database) -> Iterator[Finding]:
-    for table in Base.metadata.sorted_tables:
+def wrong_rows(db: Database, *, of_epochs: bool = False) -> Iterator[Finding]:
+    """References and values that there cannot be, for who takes rows over.
+
+    Parameters
+    ----------
+    db
+        The database that gives them.
+    of_epochs
+        Whether to look at epochs as well, of which there are many.
+
+    Yields
+    ------
+    Finding
+        A sentence each.
+    """
+    tables = [table for table in Base.metadata.sorted_tables if of_epochs or table is not Epoch.__table__]
+    yield from _of_references(db, tables)
+    yield from _of_values(db, tables)
+
+
+def _of_references(db: Database, tables: Sequence[Table] = ()) -> Iterator[Finding]:
+    for table in tables or Base.metadata.sorted_tables:
         for key in table.foreign_keys:
             parent = key.column.table.alias()
             at = parent.c[key.column.name]
@@ -306,54 +340,61 @@ def _of_best(db: Database) -> Iterator[Finding]:
         yield from _of_runs(db, query, COPY, said)
 
 
-def _of_values(db: Database) -> Iterator[Finding]:
-    """Values that no measure has, and, where a column holds anything, texts among numbers."""
-    for model, measures in (
-        (Epoch, {name: EPOCH[name] for name in EPOCH_MEASURES}),
-        (Run, RUN),
-        (Latency, {measure.name: measure for measure in (LATENCY, SPREAD)}),
-    ):
-        for measure in measures.values():
-            column: Any = model.__table__.c[measure.column]
-            wrong = or_(*_out_of_bounds(column, measure, stored=model is Epoch))
-            if other := db.engines.other_kind(column):
-                wrong = or_(wrong, other[1])
-            (count,) = db.reader.execute(select(func.count()).select_from(model).where(wrong)).one()
-            if count:
-                said = f"a {column.name} that there cannot be"
-                yield _of_rows(count, model.__tablename__, said)
-
-
-def _of_kinds(db: Database) -> Iterator[Finding]:
-    """Values of another kind than their column has, where it holds anything, and what there is not."""
-    measured = {measure.column for known in (EPOCH, RUN) for measure in known.values()}
-    for table in Base.metadata.sorted_tables:
-        asked = {
-            f"a {column.name} that is no {other[0]}": other[1]
-            for column in table.columns
-            if column.computed is None and column.name not in measured
-            if (other := db.engines.other_kind(column))
-        }
+def _of_values(db: Database, tables: Sequence[Table] = ()) -> Iterator[Finding]:
+    """Values that there cannot be, and, where a column holds anything, of another kind than it has."""
+    for table in tables or Base.metadata.sorted_tables:
+        asked: dict[str, Kept] = {}
+        for column in table.columns:
+            bounds = bounds_of(column) if column.computed is None else None
+            other = db.engines.other_kind(column) if column.computed is None else None
+            if other:
+                asked[f"a {column.name} that is no {other[0]}"] = other[1]
+            if bounds:
+                beyond = or_(*_beyond(column, bounds))
+                asked[f"a {column.name} that there cannot be"] = and_(beyond, ~other[1]) if other else beyond
         if table is Run.__table__:
-            asked["a seed that there cannot be"] = Run.seed < 0
             asked["a status that there is not"] = Run.status.not_in(STATUSES)
-        if not asked:
-            continue
         counts = db.reader.execute(select(*(func.count().filter(one) for one in asked.values()))).one()
-        for said, count in zip(asked, counts, strict=True):
+        for (said, wrong), count in zip(asked.items(), counts, strict=True):
             if count:
-                yield _of_rows(count, table.name, said)
+                keys = list(table.primary_key)
+                first = select(*keys).where(wrong).order_by(*keys).limit(1)
+                yield _of_rows(count, table.name, said, keys, db.reader.execute(first).one())
     for model in (Env, Recipe, Device, Run):
-        yield from _of_encodings(db, model.__table__)
+        yield from _of_texts(db, model.__table__)
 
 
-def _of_encodings(db: Database, table: Any) -> Iterator[Finding]:
-    """Texts that are not UTF-8, which no query can read."""
+def _beyond(column: Any, bounds: Bounds) -> Iterator[Kept]:
+    yield column < bounds.low
+    yield (cast(column, Double) if isinstance(bounds.high, float) else column) > bounds.high
+
+
+def _of_texts(db: Database, table: Any) -> Iterator[Finding]:
+    """Texts that are not UTF-8, which no query can read, and what is JSON for SQLite only."""
     for column in table.columns:
         query = db.engines.stored_texts(column)
-        count = 0 if query is None else sum(not _is_utf_8(value) for value in db.reader.scalars(query))
-        if count:
-            yield _of_rows(count, table.name, f"a {column.name} that is not UTF-8")
+        if query is None:
+            continue
+        found = list(db.reader.execute(query.add_columns(*table.primary_key)))
+        for said, is_wrong in (
+            (f"a {column.name} that is not UTF-8", lambda text: not _is_utf_8(text)),
+            (f"a {column.name} that is no JSON object", _is_no_object),
+        ):
+            if is_wrong is _is_no_object and not isinstance(column.type, JSON):
+                continue
+            rows = sorted((row[1:] for row in found if is_wrong(row[0])), key=repr)
+            if rows:
+                yield _of_rows(len(rows), table.name, said, list(table.primary_key), rows[0])
+
+
+def _is_no_object(text: bytes) -> bool:
+    """Whether a text that SQLite takes for JSON cannot be used."""
+    try:
+        return not isinstance(json_of(text.decode()), dict)
+    except UnicodeDecodeError:  # it is told as such
+        return False
+    except (ValueError, RecursionError):
+        return True
 
 
 def _is_utf_8(text: bytes) -> bool:
@@ -362,17 +403,6 @@ def _is_utf_8(text: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _out_of_bounds(column: Any, measure: Measure, *, stored: bool) -> Iterator[Kept]:
-    scale = measure.scale if stored else 1
-    yield column < 0
-    if measure.unit == "percent":
-        yield column > measure.highest * scale
-    elif stored or measure.scale == 1:
-        yield column >= EXACT
-    else:
-        yield cast(column, Double) > measure.highest
 
 
 def _of_leftovers(db: Database) -> Iterator[Finding]:
@@ -400,8 +430,10 @@ def _of_runs(db: Database, query: Any, kind: str, said: str) -> Iterator[Finding
         yield Finding(kind, agreed(count, told))
 
 
-def _of_rows(count: int, table: str, said: str) -> Finding:
-    return Finding(VALUE, agreed(count, f"[row|rows] of {table} [has|have] {said}"))
+def _of_rows(count: int, table: str, said: str, keys: Sequence[Any], first: Sequence[Any]) -> Finding:
+    at = ", ".join(f"{key.name} {value!r}" for key, value in zip(keys, first, strict=True))
+    where = f"; {word_for(count, 'it', 'the first')} is {at}"
+    return Finding(VALUE, agreed(count, f"[row|rows] of {table} [has|have] {said}") + where)
 
 
 CHECKS: dict[str, Callable[[Database], Iterator[Finding]]] = {
@@ -413,7 +445,6 @@ CHECKS: dict[str, Callable[[Database], Iterator[Finding]]] = {
     "numbers of epochs": _of_epochs,
     "best epochs": _of_best,
     "values": _of_values,
-    "kinds of values": _of_kinds,
     "leftovers": _of_leftovers,
 }
 """What is looked at, in this order."""

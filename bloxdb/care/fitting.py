@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, DateTime, Double, Integer
+from sqlalchemy import JSON, Column, DateTime
 
-from bloxdb.db.schema import Env, Epoch, Recipe, Run
-from bloxdb.measures import COSTS, ENVIRONMENT, EPOCHS
-
-_NUMBERS: dict[Any, range] = {
-    Recipe.__table__.c.epochs: range(EPOCHS.stop),
-    Epoch.__table__.c.epoch: EPOCHS,
-}
-"""What there can be of numbers up to which a repair counts. Add yours here."""
-
+from bloxdb.db.schema import Env, Recipe, Run
+from bloxdb.db.sqlite import date_of, json_of
+from bloxdb.db.values import bounds_of, kinds_of
+from bloxdb.measures import COSTS, ENVIRONMENT
 
 _INSTEAD: dict[Any, str | int] = {
     **dict.fromkeys((Env.__table__.c[name] for name in ENVIRONMENT), ""),  # as where one is not known
     Recipe.__table__.c.dataset: "unknown",
+    Recipe.__table__.c.first_epoch_is_best: 0,
     **dict.fromkeys((Run.__table__.c[name] for name in COSTS), 0),  # which are copied anew
 }
 """What goes into columns that may not be NULL where nobody knows better, so that no row need be lost."""
@@ -52,37 +45,32 @@ def problems_of(column: Column[Any]) -> Callable[[Any], str]:
     callable
         Gives a phrase for a value as SQLite's driver has it; an empty one where it has its place.
     """
-    kinds = _types_of(column)
-    read: Callable[[str], Any] = json.loads
+    kinds, bounds = kinds_of(column), bounds_of(column)
+    read: Callable[[str], Any] | None = None  # of dates and of JSON not each text is one
     if isinstance(column.type, DateTime):
-        read = datetime.fromisoformat
-    is_read = isinstance(column.type, DateTime | JSON)  # of dates and of JSON not each text is one
-    numbers = _NUMBERS.get(column)
+        read = date_of
+    elif isinstance(column.type, JSON):
+        read = _object_of
 
     def problem(value: Any) -> str:
         if value is None:
             return "" if column.nullable else f"had no {column.name}"
-        if not isinstance(value, kinds) or value != value or value in (math.inf, -math.inf):
+        if not isinstance(value, kinds) or value != value:
             return f"had a {column.name} of another kind"
-        if numbers is not None and value not in numbers:
+        if read is not None:
+            try:
+                value = read(value)
+            except (ValueError, RecursionError):
+                return f"had a {column.name} that cannot be read"
+        if bounds is not None and not bounds.low <= value <= bounds.high:
             return f"had a {column.name} that there cannot be"
-        if is_read and not _is_read(read, value):
-            return f"had a {column.name} that cannot be read"
         return ""
 
     return problem
 
 
-def _is_read(read: Callable[[str], Any], text: Any) -> bool:
-    try:
-        read(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _types_of(column: Column[Any]) -> tuple[type, ...]:
-    """What SQLite's driver gives for the values of a column."""
-    if isinstance(column.type, Integer | BigInteger | Boolean):
-        return (int,)
-    return (int, float) if isinstance(column.type, Double) else (str,)
+def _object_of(text: str) -> dict[str, Any]:
+    found = json_of(text)
+    if not isinstance(found, dict):
+        raise ValueError("it is no object")
+    return found

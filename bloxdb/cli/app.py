@@ -118,6 +118,12 @@ def _told() -> Iterator[None]:
         _fail(error)
     except DBAPIError as error:
         _fail(f"the database: {error.orig}")
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        from bloxdb.care.blame import blamed
+
+        if (said := blamed(error)) is None:
+            raise
+        _fail(said)
     except BrokenPipeError:
         end_by_sigpipe()
     except OSError as error:

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any, Self
 
 from sqlalchemy import MetaData, event
-from sqlalchemy.orm import DeclarativeBase, InstanceState, Mapper
+from sqlalchemy.orm import DeclarativeBase, InstanceState, Mapper, RelationshipDirection
 from sqlalchemy.orm.base import instance_state
 from sqlalchemy.orm.exc import DetachedInstanceError
 
@@ -71,11 +71,26 @@ def _explaining(kind: type[Any]) -> type[Any]:
 
         def _fire_loader_callables(self, state: InstanceState[Any], key: str, passive: Any) -> Any:
             try:
-                return super()._fire_loader_callables(state, key, passive)
+                found = super()._fire_loader_callables(state, key, passive)
             except DetachedInstanceError as error:
                 raise DatabaseError(_sentence(state, key)) from error
+            if found is None and _refers(state, key):
+                raise DatabaseError(
+                    f"{key!r} of {_label(state)} is not there, though it is referred to; `bloxdb check` says "
+                    "where, and `bloxdb check --repair` makes a copy without it"
+                )
+            return found
 
     return Explaining
+
+
+def _refers(state: InstanceState[Any], key: str) -> bool:
+    """Whether an attribute is another object, and this one has its key."""
+    relation = state.mapper.relationships.get(key)
+    if relation is None or relation.direction is not RelationshipDirection.MANYTOONE:
+        return False
+    names = [state.mapper.get_property_by_column(column).key for column in relation.local_columns]
+    return all(state.dict.get(name) is not None for name in names)
 
 
 def _sentence(state: InstanceState[Any], key: str) -> str:

@@ -443,7 +443,7 @@ def _reopen(*parts: Any) -> Database:
 def revision_of(db: Database) -> str | None:
     """The schema revision of a database; None if it is not one of bloxdb's."""
     with db.autocommit() as connection:
-        return revisions.current_revision(connection)
+        return revisions.current_revision(connection, db.name)
 
 
 def _check_revision(db: Database, scripts: Path | None) -> None:

@@ -79,6 +79,10 @@ class Engines(ABC):
         """A query of all texts of a column as the bytes that are stored; None where they are all UTF-8."""
         return None
 
+    def as_stored(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """A text as it can be read whatever it is."""
+        return column
+
     @abstractmethod
     def listed(self, column: ColumnElement[Any]) -> ColumnElement[str]:
         """All values of a group as one text; nothing between two commas is NULL."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, inspect, literal_column, select, text
 
+from bloxdb.db.dialects import engines_of
 from bloxdb.errors import NotADatabaseError, RevisionError
 
 if TYPE_CHECKING:
@@ -24,12 +26,60 @@ def shipped_scripts() -> Path:
     return Path(package.__path__[0])
 
 
-def current_revision(connection: Connection) -> str | None:
-    """The revision of a database; None if it has none, so is no bloxdb database."""
-    if not inspect(connection).has_table("alembic_version"):
-        return None
-    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
-    return found
+def current_revision(connection: Connection, name: str = "the database") -> str | None:
+    """The revision of a database; None if it has none, so is no bloxdb database.
+
+    Raises
+    ------
+    RevisionError
+        The table that has it is damaged: there are several, none beside our tables, or what is no revision.
+    """
+    found = stored_revisions(connection)
+    if found is None or is_sound(found):
+        return None if found is None else found[0]
+    advice = engines_of(connection.dialect).REPAIR or (
+        f"`bloxdb check --repair --db {name}` makes a copy that has the right one"
+    )
+    raise RevisionError(f"{name} {damage_of(found)}; {advice}")
+
+
+def stored_revisions(connection: Connection) -> list[Any] | None:
+    """What stands where one revision is due: whatever SQL has put there; None where nothing is ours.
+
+    Parameters
+    ----------
+    connection
+        A connection to a database of any revision, or to another one.
+    """
+    there = inspect(connection)
+    found: list[Any] = []
+    if there.has_table("alembic_version"):
+        column = literal_column("version_num")
+        texts = engines_of(connection.dialect).as_stored(column)
+        found = list(connection.scalars(select(texts).select_from(text("alembic_version"))))
+    if len(found) == 1 or all(there.has_table(table) for table in _OURS):
+        return found
+    return None
+
+
+def is_sound(found: list[Any]) -> bool:
+    """Whether there is one revision, of this bloxdb, or as a newer one may have."""
+    return len(found) == 1 and isinstance(found[0], str) and bool(_FORM.fullmatch(found[0]))
+
+
+def damage_of(found: list[Any]) -> str:
+    """What is wrong with revisions that are not sound, for after the name of the database."""
+    if not found:
+        return "has tables of bloxdb, but no schema revision in alembic_version"
+    shown = ", ".join(f"{value!r:.40}" for value in found[:_SHOWN])
+    if len(found) > 1:
+        return f"has {len(found)} schema revisions in alembic_version, where one is due: {shown}"
+    return f"has a schema revision in alembic_version that is none: {shown}"
+
+
+_FORM = re.compile(r"\d{4}", re.ASCII)
+_OURS = ("archs", "runs", "epochs")  # tables that each revision has
+_SHOWN = 3
 
 
 def head(scripts: Path | None = None) -> str:

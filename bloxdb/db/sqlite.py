@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from typing import Any, ClassVar
 
 from sqlalchemy import (
@@ -27,6 +29,7 @@ from sqlalchemy import (
     and_,
     case,
     cast,
+    false,
     func,
     literal_column,
     or_,
@@ -82,7 +85,7 @@ class SQLite(Engines):
         given = kind != "null"
         text = type_coerce(column, Text)
         if isinstance(column.type, DateTime):
-            return "date", and_(given, or_(kind != "text", func.strftime("%s", text).is_(None)))
+            return "date", and_(given, or_(kind != "text", ~_is_date(text)))
         if isinstance(column.type, JSON):
             return "JSON", and_(given, or_(kind != "text", func.json_valid(text) == 0))
         return "text", kind.not_in(("text", "null"))
@@ -90,6 +93,11 @@ class SQLite(Engines):
     def stored_texts(self, column: Column[Any]) -> Select[Any] | None:
         """What is no UTF-8 is stored all the same, and its driver does not read it."""
         return select(cast(type_coerce(column, Text), LargeBinary)).where(func.typeof(column) == "text")
+
+    def as_stored(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """What is no plain text comes as bytes, which the driver reads whatever they are."""
+        is_plain = and_(func.typeof(column) == "text", ~column.op("GLOB")("*[^ -~]*"))
+        return case((is_plain, column), else_=cast(column, LargeBinary))
 
     def listed(self, column: ColumnElement[Any]) -> ColumnElement[str]:
         """`group_concat` makes texts of integers itself."""
@@ -344,13 +352,61 @@ class StoredDate(sqlite.DATETIME):
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Any:
         """What makes a date of a text, or a `DatabaseError`."""
-        read: Any = super().result_processor(dialect, coltype)
-        return lambda value: _read(read, value, "a date")
+        return lambda value: None if value is None else _read(date_of, value, "a date")
+
+
+def date_of(text: str) -> datetime:
+    """The date, in UTC, that a text is in the form in which it is stored; `ValueError` for any other.
+
+    Parameters
+    ----------
+    text
+        What SQLite has.
+
+    Examples
+    --------
+    >>> date_of("2026-05-04 03:02:01.5")
+    datetime.datetime(2026, 5, 4, 3, 2, 1, 500000)
+    """
+    if not _DATE.fullmatch(text):
+        raise ValueError("no date and time")
+    return datetime.fromisoformat(text)
+
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d{1,6})?", re.ASCII)
+
+
+def _is_date(text: ColumnElement[str]) -> ColumnElement[bool]:
+    """The same rule in SQL, whose functions take more, as the 31st of February."""
+    whole, rest = func.substr(text, 1, 19), func.substr(text, 20)
+    is_fraction = and_(func.trim(rest, "0123456789") == ".", func.substr(rest, 1, 1) == ".")
+    is_right = func.strftime("%Y-%m-%d %H:%M:%S", whole, "+0 days") == func.replace(whole, "T", " ")
+    return func.coalesce(
+        and_(is_right, or_(rest == "", and_(is_fraction, func.length(rest).between(2, 7)))), false()
+    )
 
 
 def stored_json(text: str) -> Any:
     """What a text is as JSON; `DatabaseError` where it is none, which SQL may have made it."""
-    return _read(json.loads, text, "JSON")
+    return _read(json_of, text, "JSON")
+
+
+def json_of(text: str) -> Any:
+    """What a text is as JSON that can be written again; `ValueError` for NaN, infinities and half letters.
+
+    Parameters
+    ----------
+    text
+        What SQLite has.
+
+    Examples
+    --------
+    >>> json_of('{"lr": 0.1}')
+    {'lr': 0.1}
+    """
+    found = json.loads(text)  # which takes NaN, and makes an infinity of 1e999
+    json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
+    return found
 
 
 def _read(read: Callable[[Any], Any], value: Any, kind: str) -> Any:

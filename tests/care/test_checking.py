@@ -113,7 +113,10 @@ REPAIRED = [
 
 CHANGED = [
     ("UPDATE runs SET env_id = 77 WHERE id = 1", "reference", "1 row of runs refers to a row of envs that is not there: 77"),
-    ("UPDATE epochs SET val_loss_micro = 'x' WHERE epoch = 1 AND run_id = 2", "value", "1 row of epochs has a val_loss_micro that there cannot be"),
+    ("UPDATE epochs SET val_loss_micro = 'x' WHERE epoch = 1 AND run_id = 2", "value", "1 row of epochs has a val_loss_micro that is no integer; it is run_id 2, epoch 1"),
+    ("UPDATE runs SET test_top1 = 12345 WHERE id = 6", "value", "1 row of runs has a test_top1 that there cannot be; it is id 6"),
+    ("UPDATE runs SET train_time_s = -1 WHERE id = 6", "value", "1 row of runs has a train_time_s that there cannot be; it is id 6"),
+    ("UPDATE epochs SET val_top5_milli = 100001 WHERE epoch < 3 AND run_id = 6", "value", "2 rows of epochs have a val_top5_milli that there cannot be; the first is run_id 6, epoch 1"),
 ]  # fmt: skip
 """What a repair makes NULL."""
 
@@ -128,9 +131,6 @@ LOST = [
 LEFT = [
     ("DELETE FROM epochs WHERE epoch = 2 AND run_id = 5", "epochs", "1 run has gaps among its epochs"),
     ("UPDATE recipes SET epochs = 500", "epochs", "runs have fewer epochs than their recipes, and are finished"),
-    ("UPDATE runs SET test_top1 = 12345 WHERE id = 6", "value", "1 row of runs has a test_top1 that there cannot be"),
-    ("UPDATE runs SET train_time_s = -1 WHERE id = 6", "value", "1 row of runs has a train_time_s"),
-    ("UPDATE epochs SET val_top5_milli = 100001 WHERE epoch = 1 AND run_id = 6", "value", "1 row of epochs has a val_top5_milli"),
 ]  # fmt: skip
 """What a repair leaves as it is."""
 
@@ -225,7 +225,10 @@ def test_what_is_known_no_more_is_found_and_null_in_the_copy(path: Path) -> None
     assert report.is_whole
     assert report.repaired == [
         "1 row of runs referred to a row of envs that is not there",
+        "1 row of runs had a test_top1 that there cannot be",
+        "1 row of runs had a train_time_s that there cannot be",
         "1 row of epochs had a val_loss_micro of another kind",
+        "2 rows of epochs had a val_top5_milli that there cannot be",
     ]
     with bloxdb.open(report.copy, current=False) as db:
         assert db.rows("SELECT env_id FROM runs WHERE id = 1") == [{"env_id": None}]

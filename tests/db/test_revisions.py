@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -91,3 +93,34 @@ def test_the_indices_of_an_older_database_are_those_of_a_new_one(empty_db: Datab
     with empty_db.autocommit() as connection, empty_db.engines.migration(connection):
         revisions.run(connection)
     assert indices(empty_db) == expected
+
+
+DAMAGED = {
+    "several": (["INSERT INTO alembic_version VALUES ('0001'), ('zzz')"], "has 3 schema revisions in alembic_version, where one is due: '0005', '0001', 'zzz'"),
+    "none": (["DELETE FROM alembic_version"], "has tables of bloxdb, but no schema revision in alembic_version"),
+    "no table": (["DROP TABLE alembic_version"], "has tables of bloxdb, but no schema revision in alembic_version"),
+    "a blob": (["UPDATE alembic_version SET version_num = x'ff00'"], r"has a schema revision in alembic_version that is none: b'\xff\x00'"),
+    "no UTF-8": (["UPDATE alembic_version SET version_num = CAST(x'ff' AS TEXT)"], r"has a schema revision in alembic_version that is none: b'\xff'"),
+    "a path": (["UPDATE alembic_version SET version_num = '../../x'"], "has a schema revision in alembic_version that is none: '../../x'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_a_damaged_revision_is_told_as_such_and_repaired(kind: str, tmp_path: Path, tiny_file: Path) -> None:
+    made, said = DAMAGED[kind]
+    path = Path(shutil.copy(tiny_file, tmp_path / "tiny.db"))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for statement in made:
+            connection.execute(statement)
+    for action in (bloxdb.open, bloxdb.upgrade):
+        with pytest.raises(bloxdb.RevisionError) as told:
+            action(path)
+        assert str(told.value).startswith(f"{path} {said}; `bloxdb check --repair --db {path}` ")
+    assert [found.message for found in bloxdb.check(path).findings] == [f"the database {said}"]
+    report = bloxdb.repair(path)
+    assert report.is_whole
+    with bloxdb.open(report.copy, current=False) as db:
+        assert db.rows("SELECT version_num AS found FROM alembic_version") == [{"found": revisions.REVISION}]
+        assert db.rows("SELECT count(*) AS n FROM epochs") == [{"n": 400}]
+    report.copy.unlink()
+    path.unlink()
