@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from bloxdb import space
 from bloxdb.arguments import LARGEST, listed_epochs
 from bloxdb.averages import Averages
+from bloxdb.db.damage import kinds_told
 from bloxdb.db.database import Database, asked
 from bloxdb.db.epochs import EpochBlock, read_epochs
 from bloxdb.db.leaderboard import LEADERBOARD_COLUMNS, leaderboard
@@ -361,10 +362,11 @@ def _epochs(
     measures = [name for name in wanted.columns if name in EPOCH_MEASURES]
     ids = np.array(run_ids)
     numbers = "epoch" in wanted.columns or bool(hides.any())
-    batches = [
-        _batch(arrow, fields, block, np.searchsorted(ids, block.run_ids), known, hides)
-        for block in read_epochs(sessions, ids, measures, epochs=wanted.epochs, numbers=numbers)
-    ]
+    with kinds_told():
+        batches = [
+            _batch(arrow, fields, block, np.searchsorted(ids, block.run_ids), known, hides)
+            for block in read_epochs(sessions, ids, measures, epochs=wanted.epochs, numbers=numbers)
+        ]
     return arrow.Table.from_batches(batches, fields)
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from bloxdb import space
 from bloxdb.arguments import names
+from bloxdb.db.damage import kinds_told
 from bloxdb.db.database import Database
 from bloxdb.db.recipes import ALL_RECIPES
 from bloxdb.db.references import Seeds, average_of, find_recipe, find_seeds
@@ -220,4 +221,5 @@ def rows_of(arrow: Any, session: Session, queries: Iterable[Select[Any]], names:
     for at, name in enumerate(names):
         if name in _JSON:
             columns[at] = [None if value is None else json.dumps(value) for value in columns[at]]
-    return arrow.table(columns, schema=schema(arrow, names))
+    with kinds_told():
+        return arrow.table(columns, schema=schema(arrow, names))

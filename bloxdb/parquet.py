@@ -22,7 +22,7 @@ import numpy.typing as npt
 from sqlalchemy import JSON, Boolean, Column, DateTime, Double, Integer, Select, select
 from sqlalchemy.orm import Session
 
-from bloxdb.arrow_checks import MEASURED, EpochChecks, Tables, integers_of, rows_of, stored_of
+from bloxdb.arrow_checks import EpochChecks, Tables, integers_of, rows_of, stored_of
 from bloxdb.counts import Counts
 from bloxdb.db.creation import create
 from bloxdb.db.database import Database, asked
@@ -32,6 +32,7 @@ from bloxdb.db.references import Seeds, find_recipe, find_seeds
 from bloxdb.db.schema import EPOCH_MEASURES, Base, Device, Env, Latency, Recipe, Run
 from bloxdb.db.sqlite import broken_references
 from bloxdb.db.statuses import ENDED
+from bloxdb.db.values import MEASURED
 from bloxdb.errors import BloxFormatError, ReleaseError, one_line
 from bloxdb.extras import library
 from bloxdb.fields import UNITS

@@ -57,12 +57,13 @@ def problems_of(column: Column[Any]) -> Callable[[Any], str]:
             return "" if column.nullable else f"had no {column.name}"
         if not isinstance(value, kinds) or value != value:
             return f"had a {column.name} of another kind"
+        found: Any = value
         if read is not None:
             try:
-                value = read(value)
+                found = read(found)
             except (ValueError, RecursionError):
                 return f"had a {column.name} that cannot be read"
-        if bounds is not None and not bounds.low <= value <= bounds.high:
+        if bounds is not None and not bounds.low <= found <= bounds.high:
             return f"had a {column.name} that there cannot be"
         return ""
 

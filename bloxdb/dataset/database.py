@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, select
 
 from bloxdb.dataset.source import COLUMNS, RESULTS
 from bloxdb.db.arrays import plainly, read_numbers
+from bloxdb.db.damage import kinds_told
 from bloxdb.db.database import Database, opened
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
 from bloxdb.db.schema import EPOCH_MEASURES, Device, Epoch, Latency, Run
@@ -92,7 +93,9 @@ class DatabaseSource:
             plainly(Run.recipe_id) == self._recipe_id, Run.seed.in_(seeds), Run.status == FINISHED
         )
         is_there = np.zeros(NUM_ARCHS, dtype=bool)
-        is_there[read_numbers(self.db.reader, query)[0].astype(np.int64)] = True
+        found = read_numbers(self.db.reader, query)[0]
+        with kinds_told(), np.errstate(invalid="raise"):
+            is_there[found.astype(np.int64)] = True
         return np.flatnonzero(is_there)
 
     def result(self, name: str, arch_id: int, seed: int) -> float | int | None:

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.types import Integer
 
 from bloxdb.db._integers import parse
+from bloxdb.db.damage import kinds_told
 from bloxdb.db.dialects import engines_of
 from bloxdb.measures import MICRO, MISSING, to_floats
 
@@ -58,7 +59,8 @@ def read_numbers(session: Session, query: Select[Any]) -> npt.NDArray[np.float64
         found = _unpacked(count, texts, is_whole)
         if found is not None:
             return found
-    return np.array(fetch(named), dtype=np.float64).reshape(-1, len(given)).T.copy()
+    with kinds_told():
+        return np.array(fetch(named), dtype=np.float64).reshape(-1, len(given)).T.copy()
 
 
 def _unpacked(count: int, texts: list[str | None], is_whole: list[bool]) -> npt.NDArray[np.float64] | None:

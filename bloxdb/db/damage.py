@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bloxdb.db.codes import code_of, kind_of
-from bloxdb.errors import DatabaseError, one_line
+from bloxdb.errors import BloxError, DatabaseError, one_line
 
 DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 """Primary codes of errors that say that a file is damaged."""
@@ -92,3 +92,17 @@ def damage_told(path: Path | None) -> Iterator[None]:
         if said := damage(error, path) or of_the_disk(error, path):
             raise DatabaseError(said) from error
         raise
+
+
+@contextmanager
+def kinds_told() -> Iterator[None]:
+    """Have `DatabaseError` say it where a value that was read is not of the kind that its column has."""
+    try:
+        yield
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        if isinstance(error, BloxError):
+            raise
+        raise DatabaseError(
+            f"the database has what there cannot be: {one_line(error, 200)}; `bloxdb check` says where, and "
+            "`bloxdb check --repair` makes a copy without it"
+        ) from error

@@ -54,7 +54,7 @@ def stored_revisions(connection: Connection) -> list[Any] | None:
     there = inspect(connection)
     found: list[Any] = []
     if there.has_table("alembic_version"):
-        column = literal_column("version_num")
+        column: Any = literal_column("version_num")
         texts = engines_of(connection.dialect).as_stored(column)
         found = list(connection.scalars(select(texts).select_from(text("alembic_version"))))
     if len(found) == 1 or all(there.has_table(table) for table in _OURS):

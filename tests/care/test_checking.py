@@ -426,7 +426,8 @@ def test_a_row_without_a_number_costs_that_row_alone_and_is_said_to_be_lost(
 def test_a_value_of_another_kind_is_found(path: Path, change: str, said: str) -> None:
     table = change.partition(" ")[0]
     changed(path, f"UPDATE {change} WHERE id = (SELECT min(id) FROM {table})")
-    assert said in [found.message for found in bloxdb.check(path).findings]
+    told = [found.message.partition(";")[0] for found in bloxdb.check(path).findings]
+    assert said in told
 
 
 @pytest.mark.slow
