@@ -10,6 +10,7 @@ import numpy.typing as npt
 from sqlalchemy import select
 
 from bloxdb import space
+from bloxdb.db.damage import kinds_told
 from bloxdb.db.leaderboard import LEADERBOARD_COLUMNS
 from bloxdb.db.schema import RUN_MEASURES, Recipe, Run
 from bloxdb.grouping import Groups
@@ -57,7 +58,8 @@ class Averages:
         columns = [chosen.column(name) for name in self._names]
         table = chosen.array(Run.recipe_id, Run.arch_id, *columns, archs=archs)
         groups = Groups(table[0], table[1])
-        self._keys = table[:2, groups.first].T.astype(np.int64)
+        with kinds_told(), np.errstate(invalid="raise"):
+            self._keys = table[:2, groups.first].T.astype(np.int64)
         self.arch_ids: Ids = self._keys[:, 1]
         of_seeds = dict(zip(self._names, table[2:], strict=True))
         self.values = {name: groups.averages(how, values) for name, values in of_seeds.items()}

@@ -65,7 +65,8 @@ class Column:
 
 
 def _floats(values: Array, is_exact: bool) -> Array:
-    with np.errstate(over="ignore", under="ignore"):  # what overflows, or is next to nothing, is found below
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        # what overflows, is next to nothing or infinite is found below
         short = values.astype("<f4")
         holds = np.abs(short - values) <= np.abs(values) * _HALF_STEP
     is_short = not is_exact and bool(np.all(holds | np.isnan(values)))
