@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,9 +17,9 @@ from bloxdb.counts import Report, agreed, counted, word_for
 from bloxdb.db import best
 from bloxdb.db.access import pages_of
 from bloxdb.db.base import Base
-from bloxdb.db.codes import kind_of
 from bloxdb.db.connection import locate, path_of
 from bloxdb.db.creation import static_rows
+from bloxdb.db.damage import is_damage, without_advice
 from bloxdb.db.database import Database, open
 from bloxdb.db.passwords import hidden
 from bloxdb.db.revisions import damage_of, is_sound, stored_revisions
@@ -128,18 +127,12 @@ def check(
         path = path_of(url)
         name = str(path or hidden(url))
         pages = None if path is None else pages_of(path)
-        told = f"the file cannot be read at all: {error}"
+        told = f"the file cannot be read at all: {without_advice(error)}"
         if pages is not None and pages.is_cut_off:
             told = f"the file was cut off: {pages}; `bloxdb check --repair` saves what can be read"
         return CheckReport(name, [Finding(DAMAGE, told)])
     with db:
         return CheckReport(db.name, list(_findings(db, progress)))
-
-
-def is_damage(error: DatabaseError) -> bool:
-    """Whether an error says that a file is damaged, and not, as one of a lock, that it cannot be read now."""
-    original = getattr(error.__cause__, "orig", error.__cause__)
-    return kind_of(original) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def _findings(db: Database, progress: Progress | None) -> Iterator[Finding]:
@@ -149,8 +142,7 @@ def _findings(db: Database, progress: Progress | None) -> Iterator[Finding]:
         try:
             yield from look(db)
         except (DBAPIError, DatabaseError) as error:
-            said = getattr(error, "orig", error)
-            yield Finding(DAMAGE, f"{what} cannot be checked: {' '.join(str(said).split())}")
+            yield Finding(DAMAGE, f"{what} cannot be checked: {without_advice(error)}")
     if progress is not None:
         progress(len(CHECKS), len(CHECKS), "done")
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
 from bloxdb.care.checkpoints import checkpoints_folder, remove_ended
 from bloxdb.db.connection import check_file, locate, locate_other, path_of
+from bloxdb.db.damage import is_damage
 from bloxdb.db.database import Database, open
 from bloxdb.db.dialects import engines_of
 from bloxdb.errors import DatabaseError
@@ -101,6 +101,12 @@ def tidy(path_or_url: Database | str | os.PathLike[str] | None = None) -> list[P
     found = [place for place, is_ours in left_in(folder) if is_ours]
     remove_left(folder)
     removed = [place for place in found if not place.exists()]
-    with suppress(DBAPIError), open(path, read_only=True, current=False) as db:
-        removed += remove_ended(checkpoints_folder(db), db.reader)
+    try:
+        with open(path, read_only=True, current=False) as db:
+            removed += remove_ended(checkpoints_folder(db), db.reader)
+    except DatabaseError as error:
+        if not is_damage(error):  # else nobody knows which runs have ended, and their checkpoints stay
+            raise
+    except DBAPIError:  # a lock that somebody keeps
+        pass
     return removed

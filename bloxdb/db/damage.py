@@ -44,6 +44,22 @@ def damage(error: BaseException | None, path: Path | None) -> str | None:
     )
 
 
+def is_damage(error: BaseException) -> bool:
+    """Whether an error says that a file is damaged, and not, as one of a lock, that it cannot be read now."""
+    return kind_of(_of_the_engine(error)) in DAMAGE
+
+
+def without_advice(error: BaseException) -> str:
+    """What an error says, in one line; of damage what the engine itself says, for whom the advice is for."""
+    return one_line(_of_the_engine(error) if is_damage(error) else error)
+
+
+def _of_the_engine(error: BaseException) -> BaseException:
+    cause = error.__cause__ or error
+    found: BaseException = getattr(cause, "orig", None) or cause
+    return found
+
+
 def of_the_disk(error: BaseException | None, path: Path | None) -> str | None:
     """What an error says of the disk that a file is on, and what to do; None where it is none of a disk.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from bloxdb.care.checkpoints import checkpoints_folder
 from bloxdb.care.places import tidy
 from bloxdb.db.statuses import STATUSES
 from bloxdb.measures import SEEDS
+from bloxdb.writing import workspace
 from tests.cli.helpers import bloxdb as command
 from tests.trainer.helpers import digits_recipe
 
@@ -60,6 +63,30 @@ def test_a_check_lists_them_and_tidying_removes_them_alone(empty_db: Database, l
     assert tidy(empty_db.path) == []
     assert bloxdb.check(empty_db.path).findings == []
     assert empty_db.path.read_bytes() == before
+
+
+@pytest.mark.parametrize(("name", "code"), [("ix_runs_of_archs", 0), ("runs", 1)])
+def test_a_damaged_database_is_repaired_and_keeps_what_its_runs_may_need(
+    name: str, code: int, empty_db: Database, left: dict[str, Path], tmp_path: Path
+) -> None:
+    """Which runs have ended another index may tell; a folder that a killed process left is removed anyhow."""
+    path = empty_db.path
+    assert path is not None
+    empty_db.close()
+    with closing(sqlite3.connect(path)) as connection:
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+    with path.open("r+b") as stream:
+        stream.seek((root - 1) * 4096)
+        stream.write(b"\xff" * 4096)
+    with workspace(path.parent) as folder:
+        pass
+    folder.mkdir()
+    copy = tmp_path / "copy.db"
+    done = command("check", "--repair", copy, "--db", path, code=code)
+    assert copy.is_file(), done.stderr
+    assert not folder.exists()
+    assert all(place.exists() for which, place in left.items() if which not in ENDED)
+    assert "says where" not in done.stdout  # who checks is not told to check
 
 
 def test_the_command_removes_them_without_a_copy(empty_db: Database, left: dict[str, Path]) -> None:
