@@ -327,6 +327,17 @@ def replacing(target: Path) -> Iterator[Path]:
             temporary.replace(target)
 
 
+def beside_or_in(folder: Path) -> Path:
+    """Where the `workspace` is for what goes into a folder: beside one that is new, else in it.
+
+    Who made the folder, and was killed behind that, has left a workspace beside it; that is removed, too.
+    """
+    if not folder.exists():
+        return folder.parent
+    remove_left(folder.parent)
+    return folder
+
+
 @contextmanager
 def replacing_all(folder: Path) -> Iterator[Path]:
     """A folder in a `workspace`; what was put into it takes its place in `folder` at the end, on the disk.
@@ -336,7 +347,7 @@ def replacing_all(folder: Path) -> Iterator[Path]:
     """
     asked, folder = folder, folder.resolve()
     is_new = not folder.exists()
-    beside = folder.parent if is_new else folder
+    beside = beside_or_in(folder)
     with made(beside), workspace(beside, target=asked) as place:
         staging = place / folder.name
         staging.mkdir()

@@ -103,6 +103,20 @@ def test_what_a_killed_process_left_is_removed_by_the_next_and_not_while_its_own
     assert all(not is_workspace(path) for path in tmp_path.iterdir())
 
 
+def test_what_was_left_beside_a_folder_goes_with_the_next_that_writes_into_it(tmp_path: Path) -> None:
+    """Whoever made the folder was killed behind that, and before its workspace was removed."""
+    with at_work("workspace", tmp_path / "a.txt") as dead, at_work("workspace", tmp_path / "b.txt") as alive:
+        dead.send_signal(signal.SIGKILL)
+        dead.wait()
+        (tmp_path / "out").mkdir()
+        with replacing_all(tmp_path / "out") as place:
+            (place / "file.txt").write_text("whole")
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["file.txt"]
+        assert len([path for path in tmp_path.iterdir() if is_workspace(path)]) == 1
+        alive.communicate("")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 def test_folders_of_another_machine_are_left_alone(tmp_path: Path) -> None:
     other = tmp_path / ".bloxdb-00000000-0123456789abcdef.tmp"
     other.mkdir()

@@ -14,7 +14,7 @@ from bloxdb.files import ExportReport
 from bloxdb.progress import Progress
 from bloxdb.web import page
 from bloxdb.web.answers import answer, names
-from bloxdb.writing import make_folder, sync, workspace
+from bloxdb.writing import beside_or_in, make_folder, sync, workspace
 
 LIST = "data/files.json"
 """The file of a copy that lists all its files: what a later copy may replace and remove."""
@@ -61,7 +61,7 @@ def write_copy(folder: Path, db: Database, *, progress: Progress | None = None) 
     is_new = not target.exists()
     if is_new:
         make_folder(goes_to.parent)
-    with workspace(goes_to.parent if is_new else target, target=target) as place:
+    with workspace(beside_or_in(goes_to), target=target) as place:
         new = place / "new"
         _write(new, wanted, db, progress)
         if is_new:
