@@ -14,16 +14,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bloxdb.db.access import beside, descriptor_of, has_content
+from bloxdb.db.fileformat import HEADER, LOCK_BYTE, page_size_of
 
 TABLE_LEAF, TABLE_INNER = 0x0D, 0x05
 INDEX_LEAF, INDEX_INNER = 0x0A, 0x02
 INNER = {TABLE_LEAF: TABLE_INNER, INDEX_LEAF: INDEX_INNER}
 """The type of the inner pages of a tree, by that of its leaves."""
 
-_HEADER = 100  # bytes before the first page's own content
 _UTF_8 = 1
 _MOST_PAGES = 1 << 24  # up to here the first byte of an overflow page, or of a list of free ones, is 0
-_LOCKS = 1 << 30  # the byte whose page SQLite never uses
 _INTEGERS = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}  # bytes of whole numbers, by their type
 _FLOAT, _ZERO, _ONE = 7, 8, 9
 _BLOBS, _TEXTS = 12, 13  # from here on, even and odd
@@ -74,9 +73,9 @@ class Pages:
     def __init__(self, source: sqlite3.Connection) -> None:
         path = Path(source.execute("PRAGMA database_list").fetchone()[2])
         self._descriptor = descriptor_of(path)
-        header = self._read(0, _HEADER)
-        size = int.from_bytes(header[16:18], "big") if len(header) == _HEADER else 0
-        self._size = 65_536 if size == 1 else max(size, 512)
+        header = self._read(0, HEADER)
+        size = page_size_of(header)
+        self._size = size or 512
         self._usable = self._size - header[20] if size else self._size
         self.count = path.stat().st_size // self._size
         self._due = max(self.count, int.from_bytes(header[28:32], "big"))
@@ -84,7 +83,7 @@ class Pages:
         self.why_unsure = self._why_unsure(path, header) or self._read_free(header)
 
     def _why_unsure(self, path: Path, header: bytes) -> str:
-        if self._descriptor is None or len(header) < _HEADER:
+        if self._descriptor is None or len(header) < HEADER:
             return "the file's own pages cannot be read"
         if has_content(beside(path, "-wal")):
             return "the newest pages are in its WAL"
@@ -124,14 +123,14 @@ class Pages:
 
     def type_of(self, number: int) -> int:
         """What a page begins with, which says what it is if it is a page of a tree; 0 if it is not there."""
-        at = _HEADER if number == 1 else (number - 1) * self._size
+        at = HEADER if number == 1 else (number - 1) * self._size
         found = self._read(at, 1) if 1 <= number <= self.count else b""
         return found[0] if found else 0
 
     def of_type(self, *types: int) -> Iterator[int]:
         """The numbers of all pages that begin so, without those that SQLite never uses."""
         for number in range(2, self.count + 1):
-            if self.type_of(number) in types and number != _LOCKS // self._size + 1:
+            if self.type_of(number) in types and number != LOCK_BYTE // self._size + 1:
                 yield number
 
     def children(self, number: int) -> list[tuple[int, Cell | None]]:
@@ -166,7 +165,7 @@ class Pages:
 
     def _content(self, number: int) -> tuple[bytes, int]:
         page = (self.page(number) or b"")[: self._usable]
-        return page, _HEADER if number == 1 else 0
+        return page, HEADER if number == 1 else 0
 
     def _pointers(self, page: bytes, start: int, head: int) -> tuple[int, ...]:
         (count,) = struct.unpack(">H", page[start + 3 : start + 5])
@@ -251,8 +250,7 @@ def blank(path: Path, numbers: Iterable[int]) -> None:
         The pages.
     """
     with path.open("r+b") as stream:
-        size = int.from_bytes(stream.read(18)[16:], "big")
-        size = 65_536 if size == 1 else size
+        size = page_size_of(stream.read(HEADER)) or 512
         for number in numbers:
             stream.seek((number - 1) * size)
             stream.write(b"\xff" * size)

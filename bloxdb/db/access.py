@@ -19,6 +19,7 @@ from bloxdb.counts import counted
 from bloxdb.db.codes import code_of, kind_of
 from bloxdb.db.damage import DAMAGE, damage, of_the_disk
 from bloxdb.db.disks import disk_of, warning_for
+from bloxdb.db.fileformat import HEADER, page_size_of
 from bloxdb.db.forking import AT_ONCE, PATIENCE, Connection, take_locks
 from bloxdb.db.holders import by_whom
 from bloxdb.db.waiting import is_busy
@@ -38,8 +39,6 @@ SQLITE_NEEDED = (3, 35, 5)
 """The oldest SQLite that has all we use: generated columns, VACUUM INTO, NULLS LAST, RETURNING, and a DROP
 COLUMN that damages no file (https://www.sqlite.org/releaselog/3_35_5.html)."""
 
-_HEADER = 100  # bytes of a file's header
-_SMALLEST_PAGE, _LARGEST_PAGE = 512, 65_536  # bytes; the header has 1 for the largest
 _JOURNALS = ("-journal", "-wal")  # what SQLite looks for beside a file
 _LOOKS, _LOOK_AGAIN = 5, 0.1  # seconds, while another process gives a new file its name
 _PARTS = (*_JOURNALS, "-shm")
@@ -185,11 +184,10 @@ def pages_of(path: Path) -> Pages | None:
 
 def _pages_now(path: Path) -> Pages | None:
     header = _header(path)
-    if len(header) < _HEADER or header[24:28] != header[92:96] or has_content(beside(path, "-wal")):
+    size = page_size_of(header)
+    if len(header) < HEADER or size is None or header[24:28] != header[92:96]:
         return None
-    size = int.from_bytes(header[16:18], "big")
-    size = _LARGEST_PAGE if size == 1 else size
-    if size < _SMALLEST_PAGE or size & (size - 1):
+    if has_content(beside(path, "-wal")):
         return None
     return Pages(size, *divmod(path.stat().st_size, size), int.from_bytes(header[28:32], "big"))
 
@@ -201,7 +199,7 @@ def _header(path: Path) -> bytes:
     """
     with closing(sqlite3.connect(uri_of(path, UNCHANGING), uri=True)):
         found = descriptor_of(path)
-        return b"" if found is None else os.pread(found, _HEADER, 0)
+        return b"" if found is None else os.pread(found, HEADER, 0)
 
 
 def descriptor_of(path: Path) -> int | None:

@@ -20,14 +20,14 @@ import numpy.typing as npt
 from sqlalchemy import Connection
 
 from bloxdb.db._tally import tally
+from bloxdb.db.fileformat import HEADER, LOCK_BYTE
 from bloxdb.db.schema import Epoch
 from bloxdb.db.sqlite import is_untouched
-from bloxdb.db.staging import LOCK_BYTE, PAGE_SIZES, STORED, EpochPages
+from bloxdb.db.staging import PAGE_SIZES, STORED, EpochPages
 from bloxdb.errors import DatabaseError
 from bloxdb.measures import MISSING, Array
 from bloxdb.writing import meant
 
-_HEADER = 100  # bytes: https://www.sqlite.org/fileformat2.html#the_database_header
 _RESERVED, _VACUUM = 20, 52  # where it has bytes that a page leaves free, and whether pages are listed
 _CHANGES, _PAGE_COUNT, _COUNTED_AT = 24, 28, 92  # changes, pages, and changes when pages were counted
 _SAMPLE = 16  # runs of those that are added together
@@ -107,7 +107,7 @@ class Graft(EpochPages):
     def _pages(self) -> int:
         """How many pages the file has."""
         self._stream.seek(0)
-        head = self._stream.read(_HEADER)
+        head = self._stream.read(HEADER)
         (pages,) = struct.unpack_from(">I", head, _PAGE_COUNT)
         if head[_CHANGES : _CHANGES + 4] != head[_COUNTED_AT : _COUNTED_AT + 4]:
             raise ValueError("its header does not say how many pages it has")
@@ -192,7 +192,7 @@ def graft(connection: Connection) -> Graft | None:
             raise DatabaseError(
                 f"{_place(connection)}: epochs cannot be written there: {error.strerror}"
             ) from error
-        head = stream.read(_HEADER)
+        head = stream.read(HEADER)
         is_plain = not head[_RESERVED] and not any(head[_VACUUM : _VACUUM + 4])
         if not is_plain:
             stream.close()

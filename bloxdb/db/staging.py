@@ -34,9 +34,6 @@ ROOT = 2
 FIRST = ROOT + 1
 """The first page behind it."""
 
-LOCK_BYTE = 1 << 30
-"""The byte whose page is never used: https://www.sqlite.org/fileformat2.html#the_lock_byte_page"""
-
 _PAGE_COUNT = 28  # where the file's header has its size in pages
 _ROWS = 1 << 20  # rows between two writes
 _PAUSE = 0.1  # seconds between two looks at how far it is

@@ -21,10 +21,11 @@ from bloxdb.db.connection import file_url, make_engine
 from bloxdb.db.creation import open_or_create
 from bloxdb.db.database import Database
 from bloxdb.db.epochs import EpochWriter
+from bloxdb.db.fileformat import LOCK_BYTE
 from bloxdb.db.grafting import graft
 from bloxdb.db.schema import Epoch
 from bloxdb.db.sqlite import SQLite
-from bloxdb.db.staging import LOCK_BYTE, STORED
+from bloxdb.db.staging import STORED
 from bloxdb.errors import DatabaseError
 from bloxdb.measures import MISSING, Array
 from bloxdb.progress import Meter
