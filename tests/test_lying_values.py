@@ -1,7 +1,11 @@
-"""Values of another kind or range than their column's, which SQL can set: found, mended or lost, never a traceback."""
+"""Values of another kind or range than their column's, which SQL can set: found, mended or lost, never a traceback.
+
+Each column is given one kind of value, or with ``BLOXDB_VALUES=all`` every kind, which takes most of an hour.
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -17,6 +21,8 @@ import bloxdb
 from bloxdb import Database
 from bloxdb.cli import main
 from bloxdb.db.base import Base
+
+ALL = os.environ.get("BLOXDB_VALUES") == "all"
 
 VALUES = {
     "a text": "'abc'",
@@ -182,7 +188,9 @@ def test_no_value_of_any_column_ends_a_command_in_a_traceback(
     name: str, path: Path, tiny_file: Path, empty_file: Path
 ) -> None:
     column, wrong = COLUMNS[name], []
-    for kind in kinds_for(column):
+    kinds = list(kinds_for(column))
+    place = list(COLUMNS).index(name)
+    for kind in kinds if ALL else [kinds[place % len(kinds)]]:
         arch, is_there = lying(path, tiny_file, name, kind)
         if not is_there:
             continue
