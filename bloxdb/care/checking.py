@@ -83,13 +83,13 @@ class CheckReport(Report):
 
 
 def check(
-    path_or_url: Database | str | os.PathLike[str] | None = None, *, progress: Progress | None = None
+    database: Database | str | os.PathLike[str] | None = None, *, progress: Progress | None = None
 ) -> CheckReport:
     """Look whether a database is whole; nothing is changed.
 
     Parameters
     ----------
-    path_or_url
+    database
         An open database, a file or an SQLAlchemy URL; None means the database that `bloxdb.open` takes then.
     progress
         Called with checks that are done, all checks, and which is going on.
@@ -106,13 +106,13 @@ def check(
     RevisionError
         It is older or newer than this bloxdb.
     """
-    if isinstance(path_or_url, Database):
-        path_or_url.reader.get_bind()  # an error if it is closed
-        return CheckReport(path_or_url.name, list(_findings(path_or_url, progress)))
+    if isinstance(database, Database):
+        database.reader.get_bind()  # an error if it is closed
+        return CheckReport(database.name, list(_findings(database, progress)))
     try:
-        db = open(path_or_url, read_only=True, current=False)
+        db = open(database, read_only=True, current=False)
     except RevisionError:
-        with Database(locate(path_or_url), read_only=True) as db:
+        with Database(locate(database), read_only=True) as db:
             with db.autocommit() as connection:
                 found = stored_revisions(connection)
             if found is None or is_sound(found):
@@ -123,7 +123,7 @@ def check(
     except DatabaseError as error:
         if not is_damage(error):
             raise
-        url = locate(path_or_url)
+        url = locate(database)
         path = path_of(url)
         name = str(path or hidden(url))
         pages = None if path is None else pages_of(path)

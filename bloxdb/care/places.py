@@ -16,12 +16,12 @@ from bloxdb.errors import DatabaseError
 from bloxdb.writing import left_in, remove_left
 
 
-def file_to_repair(path_or_url: Database | str | os.PathLike[str] | None = None) -> Path:
+def file_to_repair(database: Database | str | os.PathLike[str] | None = None) -> Path:
     """The file of a database that is to be repaired.
 
     Parameters
     ----------
-    path_or_url
+    database
         A file, or an open database; None means the one that `bloxdb.open` takes then.
 
     Returns
@@ -36,7 +36,7 @@ def file_to_repair(path_or_url: Database | str | os.PathLike[str] | None = None)
     DatabaseError
         It is on a server.
     """
-    url = path_or_url.url if isinstance(path_or_url, Database) else locate(path_or_url)
+    url = database.url if isinstance(database, Database) else locate(database)
     path = path_of(url)
     if path is None:
         raise DatabaseError(engines_of(url).REPAIR)
@@ -74,14 +74,14 @@ def place_of_copy(damaged: Path, copy: str | os.PathLike[str] | None) -> Path:
     return target
 
 
-def tidy(path_or_url: Database | str | os.PathLike[str] | None = None) -> list[Path]:
+def tidy(database: Database | str | os.PathLike[str] | None = None) -> list[Path]:
     """Remove what killed processes left beside a database, as far as nobody can need it any more.
 
     That is what was being written, and checkpoints of runs that have ended in the database's own folder.
 
     Parameters
     ----------
-    path_or_url
+    database
         The file, its URL, or an open database; None means the one that `bloxdb.open` takes then.
 
     Returns
@@ -96,7 +96,7 @@ def tidy(path_or_url: Database | str | os.PathLike[str] | None = None) -> list[P
     DatabaseError
         It is on a server.
     """
-    path = file_to_repair(path_or_url)
+    path = file_to_repair(database)
     folder = path.resolve().parent
     found = [place for place, is_ours in left_in(folder) if is_ours]
     remove_left(folder)

@@ -81,7 +81,7 @@ class RepairReport(Report):
 
 
 def repair(
-    path_or_url: Database | str | os.PathLike[str] | None = None,
+    database: Database | str | os.PathLike[str] | None = None,
     *,
     copy: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
@@ -92,7 +92,7 @@ def repair(
 
     Parameters
     ----------
-    path_or_url
+    database
         The file, its URL, or an open database; None means the one that `bloxdb.open` takes then.
     copy
         The new file; ``NAME.repaired.db`` beside it if None.
@@ -114,7 +114,7 @@ def repair(
     DatabaseError
         It is on a server, or nothing at all can be read.
     """
-    damaged = file_to_repair(path_or_url)
+    damaged = file_to_repair(database)
     target = place_of_copy(damaged, copy)
     report = RepairReport(target)
     with open_or_create(target) as (db, is_new):

@@ -333,10 +333,8 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            said = (
-                refusal(error.orig, self._new or self.path) or f"{self.name}: {one_line(error.orig or error)}"
-            )
-            raise DatabaseError(said) from error
+            said = refusal(error.orig, self._new or self.path)
+            raise DatabaseError(said or f"{self.name}: {one_line(error.orig or error)}") from error
 
 
 _currents: Currents[Database] = Currents()
