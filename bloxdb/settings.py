@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -98,3 +99,12 @@ def _json(value: object) -> Any:
     if hasattr(value, "dtype") and getattr(value, "shape", None) == ():
         return scalar_of(value)
     raise TypeError(f"{spelled(value)} is none")
+
+
+def without_nan(value: Any) -> Any:
+    """What was read as JSON, as JSON has it: NaN and infinities, which SQL may have stored, are None."""
+    if isinstance(value, dict):
+        return {key: without_nan(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

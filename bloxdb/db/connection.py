@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from bloxdb.arguments import plain
 from bloxdb.db import access, forking, reading
-from bloxdb.db.codes import kind_of
+from bloxdb.db.codes import kind_of, with_code
 from bloxdb.db.damage import damage, damage_told, of_the_disk
 from bloxdb.db.dialects import ENGINES, engines_of
 from bloxdb.db.disks import disk_of
@@ -265,8 +265,7 @@ def _connect(
     except UnicodeDecodeError as error:  # SQLite quotes what is no text any more
         connection.close()
         corrupt = sqlite3.DatabaseError("the list of its tables is damaged")
-        corrupt.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise corrupt from error
+        raise with_code(corrupt, sqlite3.SQLITE_CORRUPT) from error
     return connection
 
 

@@ -39,7 +39,7 @@ from weakref import WeakSet
 from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
-from bloxdb.db.codes import code_of, kind_of
+from bloxdb.db.codes import code_of, kind_of, with_code
 
 _T = TypeVar("_T")
 
@@ -334,9 +334,7 @@ def take_locks(path: Path) -> None:
         end = time.monotonic() + PATIENCE
         while not _locked_for_real(path, _SHARED):
             if time.monotonic() >= end:
-                busy = sqlite3.OperationalError("database is locked")
-                busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
-                raise busy
+                raise with_code(sqlite3.OperationalError("database is locked"), sqlite3.SQLITE_BUSY)
             time.sleep(_PAUSE)
         _believed.discard(path)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from ctypes import c_int64
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Connection
 
+from bloxdb.counts import counted
 from bloxdb.db._tally import tally
 from bloxdb.db.fileformat import HEADER, LOCK_BYTE
 from bloxdb.db.schema import Epoch
@@ -145,9 +147,9 @@ class Graft(EpochPages):
         for name, due in added.items():
             if walked[name] != due:
                 self._fail(f"{name} are {walked[name]} and not {due}")
-        counted = self._connection.exec_driver_sql("SELECT count(*) FROM main.epochs").scalar_one()
-        if counted != self.rows:
-            self._fail(f"SQLite counts {counted} rows and not {self.rows}")
+        there = self._connection.exec_driver_sql("SELECT count(*) FROM main.epochs").scalar_one()
+        if there != self.rows:
+            self._fail(f"SQLite counts {counted(there, 'row')} and not {self.rows}")
         query = f"SELECT epoch, {', '.join(_MEASURES)} FROM main.epochs WHERE run_id = ? ORDER BY epoch"  # noqa: S608
         for run_ids, columns, epochs in self._sample:
             for row, run_id in enumerate(run_ids.tolist()):
@@ -207,7 +209,7 @@ def _place(connection: Connection) -> Path:
 
 def _wrapped(value: int) -> int:
     """A sum modulo 2**64, as int64 has it."""
-    return (value + 2**63) % 2**64 - 2**63
+    return c_int64(value).value
 
 
 @contextmanager

@@ -59,10 +59,12 @@ _WRITE = "BEGIN IMMEDIATE"
 TABLES = ("archs", "blocks", "devices", "envs", "epochs", "latencies", "recipes", "runs", "static_info")
 """The tables that rows are added to."""
 
-_IGNORING = f"""
-    SELECT name, tbl_name FROM sqlite_master
-    WHERE type = 'trigger' AND sql LIKE '%raise%(%ignore%)%' AND tbl_name IN {TABLES} ORDER BY name LIMIT 1
-"""  # noqa: S608
+_TRIGGERS = "SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger' ORDER BY name"
+_LEAVES_OUT = re.compile(
+    r"\braise\s*\(\s*ignore\s*\)|\b(?:delete\s+from|replace\s+into|insert\s+or\s+replace\s+into)\s+"
+    rf"[\"'`\[]?(?:{'|'.join(TABLES)})\b",
+    re.IGNORECASE,
+)
 
 
 class SQLite(Engines):
@@ -167,7 +169,9 @@ class SQLite(Engines):
             foreign_keys_off(connection),
             Session(connection) as session,
         ):
-            _check_triggers(connection.connection.driver_connection)
+            driver: Any = connection.connection.driver_connection
+            with damage_told(driver.named):
+                _check_triggers(driver)
             start = time.monotonic()
             yield session
             session.flush()
@@ -232,18 +236,17 @@ def _begin(connection: Connection, driver: Any) -> None:
 
 
 def _check_triggers(driver: Any) -> None:
-    """`DatabaseError` where a trigger of somebody's leaves out rows that would be told as stored.
+    """`DatabaseError` where a trigger of somebody's leaves out, or takes away, rows that are told as stored.
 
-    Nothing else does so without an error: https://www.sqlite.org/lang_createtrigger.html#the_raise_function
+    One that refuses a row ends the statement with an error, and none is needed for that.
     """
-    found = driver.execute(_IGNORING).fetchone()
-    if found is not None:
-        name, table = found
-        raise DatabaseError(
-            f"{driver.named}: the trigger {name} of table {table} leaves rows out (RAISE(IGNORE)), which "
-            f"would be told as stored; take it away (DROP TRIGGER {name}), or let it refuse them "
-            "(RAISE(ABORT, 'why'))"
-        )
+    for name, table, sql in driver.execute(_TRIGGERS).fetchall():
+        if table.lower() in TABLES and (found := _LEAVES_OUT.search(sql)):
+            raise DatabaseError(
+                f"{driver.named}: the trigger {name} of table {table} leaves rows out or takes them away "
+                f"({' '.join(found[0].split())}), which would be told as stored; take it away "
+                f"(DROP TRIGGER {name}), or let it refuse them (RAISE(ABORT, 'why'))"
+            )
 
 
 def _patiently(connection: Connection, sql: str) -> None:
@@ -388,7 +391,14 @@ def _is_date(text: ColumnElement[str]) -> ColumnElement[bool]:
 
 def stored_json(text: str) -> Any:
     """What a text is as JSON; `DatabaseError` where it is none, which SQL may have made it."""
-    return _read(json_of, text, "JSON")
+    return _read(_json_read, text, "JSON")
+
+
+def _json_read(text: str) -> Any:
+    """NaN and infinities are read, too; what is no text could not even be shown."""
+    found = json.loads(text)
+    json.dumps(found, ensure_ascii=False).encode()
+    return found
 
 
 def json_of(text: str) -> Any:

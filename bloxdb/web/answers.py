@@ -30,6 +30,7 @@ from bloxdb.db.database import Database
 from bloxdb.draw.networks import pieces
 from bloxdb.draw.palette import DARK, LIGHT
 from bloxdb.runs.status import failures, overview, workers
+from bloxdb.settings import without_nan
 from bloxdb.space.cells import NUM_ARCHS
 from bloxdb.space.keys import all_digests
 from bloxdb.web.facts import facts
@@ -92,7 +93,11 @@ def answer(db: Database, name: str, tables: str | None = None) -> Answer:
 
 
 def _json(value: Any) -> Answer:
-    return Answer(json.dumps(value, allow_nan=False, default=_text).encode(), _JSON)
+    try:
+        said = json.dumps(value, allow_nan=False, default=_text)
+    except ValueError:  # somebody's SQL has stored NaN in a recipe's settings
+        said = json.dumps(without_nan(value), allow_nan=False, default=_text)
+    return Answer(said.encode(), _JSON)
 
 
 def _text(value: object) -> str:

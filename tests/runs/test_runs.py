@@ -138,7 +138,7 @@ WRITES: dict[str, Callable[[RunRecord], object]] = {
 
 def test_every_method_of_a_record_is_tried() -> None:
     methods = {name for name in vars(RunRecord) if not name.startswith("_")}
-    assert methods == set(WRITES)
+    assert methods - {"row"} == set(WRITES)  # which only reads
 
 
 @pytest.mark.parametrize("method", WRITES)
