@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, Table, and_, cast, func, inspect, or_, select
+from sqlalchemy import JSON, Boolean, ColumnElement, Table, and_, cast, func, inspect, or_, select
 from sqlalchemy.exc import DBAPIError, SAWarning
 from sqlalchemy.types import Double
 
@@ -337,8 +337,11 @@ def _of_values(db: Database, tables: Sequence[Table] = ()) -> Iterator[Finding]:
     for table in tables or Base.metadata.sorted_tables:
         asked: dict[str, Kept] = {}
         for column in table.columns:
-            bounds = bounds_of(column) if column.computed is None else None
-            other = db.engines.other_kind(column) if column.computed is None else None
+            if column.computed is not None:
+                continue
+            other, bounds = db.engines.other_kind(column), bounds_of(column)
+            if isinstance(column.type, Boolean) and not other:
+                bounds = None  # a server has true and false, which are no numbers
             if other:
                 asked[f"a {column.name} that is no {other[0]}"] = other[1]
             if bounds:

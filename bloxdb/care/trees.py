@@ -18,6 +18,7 @@ from bloxdb.care.pages import (
     Pages,
     Value,
 )
+from bloxdb.db.schema import Base
 
 Key = tuple[Any, ...]
 
@@ -44,16 +45,14 @@ class Tree:
     leaf: int
     columns: tuple[Column, ...]
     is_plain: bool = True  # whether its order is that of its values as they are
-    is_index: bool = False  # which has no rows that are older than a column
+    least: int = 0  # values that its shortest record has; rows may be older than a column of somebody's
 
     def may_lie(self, cell: Cell) -> bool:
         """Whether a record may be one of this tree by its length, whatever is in it."""
         if not self.columns:
             return True
-        if self.is_index:
-            return cell.width == len(self.columns)
         pairs = zip(self.columns, cell.values or (), strict=False)
-        return cell.width <= len(self.columns) and all(
+        return self.least <= cell.width <= len(self.columns) and all(
             value is None for column, value in pairs if column.is_rowid
         )
 
@@ -211,8 +210,15 @@ def _listed(source: sqlite3.Connection) -> tuple[list[Tree], bool]:
         found = source.execute(f"PRAGMA index_xinfo({quoted(ordered)})").fetchall()
         is_plain = all(row[3] == 0 and row[4] == "BINARY" for row in found)
         columns = _indexed(_columns(source, table), [row[1] for row in found])
-        trees.append(Tree(name, root, INDEX_LEAF, columns, is_plain, kind == "index"))
+        least = len(columns) if kind == "index" else _ours(table)
+        trees.append(Tree(name, root, INDEX_LEAF, columns, is_plain, least))
     return trees, is_whole and len(known) == len(rows)
+
+
+def _ours(table: str) -> int:
+    """How many columns of a table every row has stored, since we made it with them."""
+    ours = Base.metadata.tables.get(table)
+    return 0 if ours is None else sum(column.computed is None for column in ours.columns)
 
 
 def _order_of(source: sqlite3.Connection, table: str, names: Collection[str]) -> str | None:
