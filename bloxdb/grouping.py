@@ -109,9 +109,11 @@ class Groups:
         ordered = values[self._order]
         known = ~np.isnan(ordered)
         shrinking = self._shrinking(ordered)
-        apart = (ordered[known] - self._means(ordered)[self._group[known]]) * shrinking[self._group[known]]
-        squares = np.bincount(self._group[known], apart**2, minlength=len(self))
-        return np.sqrt(_ratios(squares, np.bincount(self._group[known], minlength=len(self)) - 1)) / shrinking
+        groups = self._group[known]
+        with np.errstate(invalid="ignore"):  # of infinities, which SQL may have stored
+            apart = (ordered[known] - self._means(ordered)[groups]) * shrinking[groups]
+        squares = np.bincount(groups, apart**2, minlength=len(self))
+        return np.sqrt(_ratios(squares, np.bincount(groups, minlength=len(self)) - 1)) / shrinking
 
     def _means(self, ordered: Floats) -> Floats:
         counts = np.bincount(self._group[~np.isnan(ordered)], minlength=len(self))

@@ -30,8 +30,8 @@ from bloxdb.db.recipes import RecipeFacts, differing
 from bloxdb.db.references import Environments, device_id, known_recipe, recipe_for
 from bloxdb.db.schema import EPOCH_MEASURES, Device, Env, Epoch, Latency, Recipe, Run
 from bloxdb.db.statuses import ENDED, FAILED
-from bloxdb.errors import DatabaseError, QueryError, one_line, spelled
-from bloxdb.measures import ENVIRONMENT, RUN, Array
+from bloxdb.errors import BloxFormatError, DatabaseError, QueryError, ReleaseError, one_line, spelled
+from bloxdb.measures import ENVIRONMENT, RUN, Array, check
 from bloxdb.progress import Meter, Progress
 from bloxdb.runs.status import gaps
 
@@ -342,6 +342,14 @@ class _Source:
         """Epochs of runs of theirs, of as many runs at once as have the same number."""
         lacks = f"{self.name}: a run lacks some of its epochs; see its table epochs"
         for block in read_epochs([self.theirs], ids, list(EPOCH_MEASURES)):
+            for name, values in block.measures.items():
+                try:
+                    check(values, EPOCH_MEASURES[name])
+                except BloxFormatError as error:  # what got into the database by SQL
+                    raise ReleaseError(
+                        f"{self.name}: epochs have a {name} that there cannot be: {error.problem}; "
+                        "`bloxdb check` tells all such values"
+                    ) from error
             yield from whole_runs(block, lacks)
 
     def _same_epochs(self, pairs: list[tuple[int, int]]) -> set[int]:

@@ -89,7 +89,7 @@ WAYS = {
     ),
     "tensorboard": (
         "from pathlib import Path; from bloxdb.trainer.scalars import Scalars; "
-        "ask = lambda: Scalars(Path('nowhere'), 'a', 1, 0)",
+        "ask = lambda: Scalars(Path('nowhere'), 'a', 1, 0, failed=print)",
         "--tensorboard needs tensorboard",
         "tensorboard",
     ),

@@ -26,6 +26,15 @@ _REFUSALS = (
 )
 """Primary codes of what SQLite says of a thing itself, and not, as of a full disk, of where it is to go."""
 
+_OF_WRITING = (sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE)
+_OF_MAKING = {
+    *(sqlite3.SQLITE_CREATE_TABLE, sqlite3.SQLITE_CREATE_INDEX, sqlite3.SQLITE_CREATE_VIEW),
+    *(sqlite3.SQLITE_CREATE_TRIGGER, sqlite3.SQLITE_ALTER_TABLE, sqlite3.SQLITE_REINDEX),
+    *(sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE),
+}
+_MODULES = ("fts3", "fts4", "fts5", "rtree", "rtree_i32", "geopoly")
+"""Those that keep what they have in tables of the file itself, and read no other."""
+
 _MOST_PROBES = 100_000  # places that are tried between two rows of a table, around damage
 _PARTS = re.compile(
     r""" "(?:[^"]|"")*" | '(?:[^']|'')*' | `(?:[^`]|``)*` | \[[^\]]*\] | --[^\n]* | /\*.*?\*/ | \w+ | . """,
@@ -129,14 +138,37 @@ class _Bringing:
     def make(self, thing: _Thing, what: str, sql: str = "") -> bool:
         """Have a statement of the user's done; where it is refused, say what is lost."""
         try:
-            with self._point():
+            with self._point(), self._only_making(thing):
                 self._target.execute(sql or thing.sql)
-        except (sqlite3.Error, sqlite3.Warning) as error:
-            if kind_of(error) not in _REFUSALS:
+        except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
+            # without a code it is the driver that refuses: several statements, or a letter that none has
+            if kind_of(error) not in (*_REFUSALS, sqlite3.SQLITE_OK):
                 raise
             self.found.lost.append(f"{what}: {one_line(error)}")
             return False
         return True
+
+    @contextmanager
+    def _only_making(self, thing: _Thing) -> Iterator[None]:
+        """Let a statement of a file make a thing in the copy, and nothing else: anything may stand there."""
+
+        def authorize(action: int, first: str | None, second: str | None, *_: str | None) -> int:
+            if action in _OF_WRITING:
+                parts = f"{thing.name}_" if thing.is_virtual else "sqlite_"
+                is_allowed = str(first).lower().startswith(("sqlite_", parts.lower()))
+            elif action == sqlite3.SQLITE_CREATE_VTABLE:
+                is_allowed = thing.is_virtual and str(second).lower() in _MODULES
+            elif action == sqlite3.SQLITE_PRAGMA:
+                is_allowed = thing.is_virtual and second is None
+            else:
+                is_allowed = action in _OF_MAKING
+            return sqlite3.SQLITE_OK if is_allowed else sqlite3.SQLITE_DENY
+
+        self._target.set_authorizer(authorize)
+        try:
+            yield
+        finally:
+            self._target.set_authorizer(None)
 
     @contextmanager
     def _point(self) -> Iterator[None]:
@@ -175,7 +207,7 @@ class _Bringing:
             return
         damaged = False
         parts = self._names() - before
-        for name in sorted(parts - {thing.name.lower()}):
+        for name in sorted(part for part in parts - {thing.name.lower()} if not part.startswith("sqlite_")):
             self._target.execute(f"DELETE FROM {quoted(name)}")  # noqa: S608
             damaged |= self._copied(name)[1]
         if damaged:

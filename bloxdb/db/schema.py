@@ -33,6 +33,7 @@ from bloxdb import space
 from bloxdb.counts import Counts, counted
 from bloxdb.db.base import Base as Base
 from bloxdb.db.base import known
+from bloxdb.db.damage import kinds_told
 from bloxdb.db.database import Database, asked
 from bloxdb.db.statuses import STATUSES
 from bloxdb.extras import provided
@@ -144,7 +145,8 @@ class Arch(Base):
     @property
     def vec(self) -> space.ArchVec:
         """The canonical vector."""
-        vec: space.ArchVec = json.loads(self.vec_text)
+        with kinds_told():
+            vec: space.ArchVec = json.loads(self.vec_text)
         return vec
 
     @property

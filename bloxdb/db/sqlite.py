@@ -37,6 +37,7 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import DatabaseError as DriverError
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.schema import CreateColumn
@@ -254,8 +255,9 @@ def _patiently(connection: Connection, sql: str) -> None:
     driver: Any = connection.connection.driver_connection
     try:
         patiently(driver, sql)
-    except sqlite3.OperationalError as error:
-        raise OperationalError(sql, None, error) from error
+    except sqlite3.DatabaseError as error:
+        kind = OperationalError if isinstance(error, sqlite3.OperationalError) else DriverError
+        raise kind(sql, None, error) from error
 
 
 @contextmanager

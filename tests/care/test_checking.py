@@ -434,7 +434,7 @@ def test_a_value_of_another_kind_is_found(path: Path, change: str, said: str) ->
 @pytest.mark.parametrize("name", EPOCH)
 def test_a_fraction_among_integers_is_found(path: Path, name: str) -> None:
     changed(path, f"UPDATE epochs SET {EPOCH[name].column} = 7.5 WHERE run_id = 7 AND epoch = 2")
-    said = f"1 row of epochs has a {EPOCH[name].column} that there cannot be"
+    said = f"1 row of epochs has a {EPOCH[name].column} that is no integer; it is run_id 7, epoch 2"
     assert said in [found.message for found in bloxdb.check(path).findings]
 
 
@@ -538,16 +538,16 @@ def test_the_command_tells_and_repairs(path: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == f"{path} is whole\n"
     assert json.loads(ask(path, "--json").stdout) == {"database": str(path), "findings": []}
-    changed(path, REPAIRED[0][0], LEFT[3][0])
+    changed(path, REPAIRED[0][0], LEFT[0][0])
     done = ask(path)
     assert done.returncode == 1
     assert len(done.stdout.splitlines()) == 2
     assert done.stderr == f"{path}: 2 findings\n"
     told = json.loads(ask(path, "--json", "--repair", str(tmp_path / "new.db")).stdout)
-    assert [found["kind"] for found in told["findings"]] == ["copy", "value"]
+    assert [found["kind"] for found in told["findings"]] == ["copy", "epochs"]
     assert told["repair"]["copy"] == str(tmp_path / "new.db")
-    assert [found["kind"] for found in told["repair"]["left"]] == ["value"]
-    changed(path, "UPDATE runs SET train_time_s = 5 WHERE train_time_s < 0")
+    assert [found["kind"] for found in told["repair"]["left"]] == ["epochs"]
+    changed(path, "INSERT INTO epochs (run_id, epoch) VALUES (5, 2)")
     done = ask(path, "--repair")
     assert done.returncode == 0
     assert "repaired: 1 run has the costs of its architecture again" in done.stdout
