@@ -62,7 +62,7 @@ def entries(parameter: str, kind: str) -> dict[str, Callable[..., Any]]:
 
 
 ENTRIES = entries("db", "Database")
-BY_PATH = entries("path_or_url", "PathLike")
+BY_PATH = {**entries("path_or_url", "PathLike"), **entries("database", "PathLike")}
 
 NO_DATABASES: dict[str, tuple[Any, str]] = {
     "a path": ("a.db", r"not the path 'a\.db': write db=bloxdb\.open"),

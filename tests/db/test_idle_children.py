@@ -18,15 +18,23 @@ import contextlib, multiprocessing, signal, time
 from pathlib import Path
 from bloxdb.writing import left_in, workspace
 
+ready = Signal()  # what a child does about what it inherited is done before it comes to this
+
+def idle():
+    ready.give()
+    signal.pause()
+
 def fork():
     child = os.fork()
     if not child:
-        signal.pause()
+        idle()
+    ready.wait()
     return child
 
 def by_multiprocessing():
-    child = multiprocessing.get_context("fork").Process(target=signal.pause, daemon=True)
+    child = multiprocessing.get_context("fork").Process(target=idle, daemon=True)
     child.start()
+    ready.wait()
     return child.pid
 
 def reading():
@@ -122,11 +130,13 @@ def test_a_child_that_asks_after_all_has_the_lock_that_sqlite_believes_in(empty_
 end, thread = reading()
 child = os.fork()
 if not child:
+    ready.give()
     second.wait()
     assert names() == ["before"]  # this takes the lock when no writer has the file
     first.give()
     second.wait()
     os._exit(0)
+ready.wait()
 end.set()
 thread.join()
 add("before")
