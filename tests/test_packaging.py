@@ -118,7 +118,7 @@ def test_the_wheel_has_every_module_and_every_kernel_compiled(site: Path) -> Non
                 kernels += 1
                 assert len(list(installed.parent.glob(f"{source.stem}.*.so"))) == 1, source
     assert modules > 80
-    assert kernels == 6
+    assert kernels > 5
 
 
 @pytest.mark.slow

@@ -219,11 +219,11 @@ def _child(
         with suppress(BrokenPipeError):  # the parent is gone, and `stop` knows
             pipe.send(event)
 
-    with Stop(parent, orders).on_signals() as stop:
-        try:
+    try:
+        with Stop(parent, orders).on_signals() as stop:
             work(job, place, tell, stop)
-        except KeyboardInterrupt:
-            sys.exit(130)
-        except BloxError as error:
-            tell(Event(f"process {os.getpid()}", "note", message=str(error)))
-            sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BloxError as error:
+        tell(Event(f"process {os.getpid()}", "note", message=str(error)))
+        sys.exit(1)

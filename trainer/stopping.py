@@ -56,7 +56,8 @@ class Stop:
     def on_signals(self) -> Iterator[Stop]:
         """Let signals ask, also those that `held_back` kept; what ``nohup`` ignores stays ignored.
 
-        In a thread nobody asks, since signals are the main one's.
+        Afterwards they do what they did before; in a worker's own process nothing, since it is ending, and
+        who asks for that is not to kill it. In a thread nobody asks, since signals are the main one's.
         """
         if threading.current_thread() is not threading.main_thread():
             yield self
@@ -69,7 +70,7 @@ class Stop:
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             for number, handler in before.items():
-                signal.signal(number, handler)
+                signal.signal(number, handler if self._parent is None else signal.SIG_IGN)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         is_second = self.asked and self._orders is None

@@ -126,3 +126,18 @@ def test_no_signal_within_another_makes_a_worker_wait_for_an_order_that_was_take
     orders.close()
     stop._ask(signal.SIGTERM, None)
     theirs.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_worker_that_is_ending_is_not_killed_by_who_asks_it_to_end(number: signal.Signals) -> None:
+    code = (
+        "import os\n"
+        "from multiprocessing import Pipe\n"
+        "from bloxdb.trainer.stopping import Stop\n"
+        "with Stop(os.getppid(), Pipe()[0]).on_signals():\n"
+        "    pass\n"
+        f"os.kill(os.getpid(), {int(number)})\n"
+        "print('whole')\n"
+    )
+    ending = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (ending.returncode, ending.stdout, ending.stderr) == (0, "whole\n", "")
