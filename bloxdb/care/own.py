@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from bloxdb.care.salvage import DamagedTable, Row, Undecoded
+from bloxdb.care.salvage import DamagedTable, Row, Undecoded, places_of
 from bloxdb.care.trees import Key, quoted
 from bloxdb.counts import agreed, counted
 from bloxdb.db.base import Base
@@ -187,10 +187,9 @@ class _Bringing:
     def table(self, thing: _Thing) -> None:
         """A table with its rows."""
         if self.make(thing, f"the table {thing.name}{self._with_rows(thing.name)}"):
-            rows, gaps = self._copied(thing.name)
+            rows, lost = self._copied(thing.name)
             self.found.rows[thing.name] = rows
-            if gaps:
-                self.found.lost.append(f"rows of {thing.name} that cannot be read")
+            self.found.lost += [f"rows of {thing.name} {place} cannot be read" for place in lost]
 
     def _with_rows(self, name: str) -> str:
         """How many rows a table has, as far as they can be counted."""
@@ -209,14 +208,14 @@ class _Bringing:
         parts = self._names() - before
         for name in sorted(part for part in parts - {thing.name.lower()} if not part.startswith("sqlite_")):
             self._target.execute(f"DELETE FROM {quoted(name)}")  # noqa: S608
-            damaged |= self._copied(name)[1]
+            damaged |= bool(self._copied(name)[1])
         if damaged:
             self._target.execute(f"DROP TABLE {quoted(thing.name)}")
             self._given_up |= parts
             self.found.lost.append(f"the table {thing.name}, of which a part cannot be read")
 
-    def _copied(self, name: str) -> tuple[int, bool]:
-        """Bring all rows of a table; how many came, and whether some cannot be read."""
+    def _copied(self, name: str) -> tuple[int, list[str]]:
+        """Bring all rows of a table; how many came, and where others cannot be read."""
         try:
             columns, keys = self._shape(name)
             names = [*keys, *columns] if keys[0] in _ROWIDS else columns
@@ -230,10 +229,10 @@ class _Bringing:
         except sqlite3.DatabaseError as error:
             if kind_of(error) not in _REFUSALS:
                 raise
-            return 0, True
+            return 0, ["at any place"]
         if came < read:
             self.found.lost.append(f"{counted(read - came, 'row')} of {name} that its own rules refuse")
-        return came, bool(reading.gaps)
+        return came, _places(reading)
 
     def _shape(self, name: str) -> tuple[list[str], list[str]]:
         """The stored columns of a table, and those by which it is ordered, as SQL has them."""
@@ -327,9 +326,9 @@ class _Bringing:
         reading = self._reading(table, [*added, *keys], order)
         for rows in reading.rows():
             self._write(into, [row for row in rows if not _is_same(row[: len(added)], first)])
-        if reading.gaps:
+        for place in _places(reading):
             names = " and ".join(added)
-            self.found.lost.append(f"the values of {names} in rows of {table} that cannot be read")
+            self.found.lost.append(f"the values of {names} in rows of {table} {place} cannot be read")
 
     def look_at_references(self) -> None:
         """Count rows of the user's that refer to what is not there."""
@@ -352,6 +351,11 @@ def _between(after: Key | None, before: Key | None) -> Iterable[Key]:
     if not isinstance(low, int) or not isinstance(high, int):
         return ()
     return ((number,) for number in range(low + 1, high, 1 + (high - low) // _MOST_PROBES))
+
+
+def _places(reading: DamagedTable) -> list[str]:
+    names = ["number" if key in _ROWIDS else key for key in reading.keys]
+    return places_of(reading.gaps, names)
 
 
 def _as_texts(statement: str, row: Row) -> str:

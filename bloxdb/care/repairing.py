@@ -21,7 +21,7 @@ from bloxdb.care.fitting import instead_of, problems_of
 from bloxdb.care.mending import StandIns, copy_anew, mend_lost
 from bloxdb.care.own import Brought, bring_own
 from bloxdb.care.places import file_to_repair, place_of_copy
-from bloxdb.care.salvage import DamagedIndex, DamagedTable, Gap, Row, damaged_file, nothing_in
+from bloxdb.care.salvage import DamagedIndex, DamagedTable, Gap, Row, damaged_file, nothing_in, places_of
 from bloxdb.care.strays import Strays
 from bloxdb.care.trees import Key, in_order
 from bloxdb.counts import Report, agreed, counted
@@ -37,7 +37,6 @@ _EPOCHS_A_PROBE = 32  # epochs between two places that are tried; a page has twi
 _MOST_PROBES = 1_000_000  # places that are tried of a table of which nobody knows where its rows are
 _FAR = 40  # powers of two, so far beyond the last row that is read others are looked for
 _LAST_ROWID = LARGEST
-_TOLD = 5  # places that are told one by one
 _TABLES: tuple[Table, ...] = tuple(
     model.__table__  # type: ignore[misc]
     for model in (Recipe, Env, Device, Run, Epoch, Latency)
@@ -352,16 +351,8 @@ class _Copying:
         """Where rows could not be read."""
         self.gaps[table.name] = gaps
         names = ("run_id", "epoch") if table is Epoch.__table__ else ("number",)
-        for gap in gaps[:_TOLD]:
-            told = [
-                f"{word} {', '.join(f'{name} {value}' for name, value in zip(names, key, strict=True))}"
-                for word, key in zip(("after", "before"), gap, strict=True)
-                if key is not None
-            ]
-            self._lose(f"rows of {table.name} {' and '.join(told) or 'at any place'} cannot be read")
-        if len(gaps) > _TOLD:
-            places = counted(len(gaps) - _TOLD, "more place")
-            self._lose(f"rows of {table.name} at {places} cannot be read")
+        for place in places_of(gaps, names):
+            self._lose(f"rows of {table.name} {place} cannot be read")
 
     def _lose(self, sentence: str) -> None:
         self._report.lost.append(sentence)

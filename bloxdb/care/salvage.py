@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 
 from bloxdb.care.pages import blank
 from bloxdb.care.trees import Forest, Key, in_order
+from bloxdb.counts import counted
 from bloxdb.db.access import beside, in_one_state, pages_of, refusal
 from bloxdb.db.waiting import is_busy
 from bloxdb.errors import DatabaseError
 from bloxdb.writing import workspace
 
 _AT_ONCE = 5_000  # rows
+_TOLD = 5  # places that are told one by one
 
 Row = tuple[Any, ...]
 
@@ -41,6 +43,37 @@ class Gap(NamedTuple):
         """Whether rows just after a key, which is read or is before all rows, may be among those."""
         is_after = self.after is None or in_order(self.after) <= in_order(key)
         return is_after and (self.before is None or in_order(key) < in_order(self.before))
+
+
+def places_of(gaps: Sequence[Gap], names: Sequence[str]) -> list[str]:
+    """Where rows cannot be read, in words that follow "rows of a table".
+
+    Parameters
+    ----------
+    gaps
+        The places.
+    names
+        What each part of their keys is called.
+    """
+    told = []
+    for gap in gaps[:_TOLD]:
+        sides = [
+            f"{word} {', '.join(f'{name} {value!r:.80}' for name, value in zip(names, key, strict=True))}"
+            for word, key in zip(("after", "before"), gap, strict=True)
+            if key is not None
+        ]
+        told.append((" and ".join(sides) or "at any place") + _most(gap))
+    if len(gaps) > _TOLD:
+        told.append(f"at {counted(len(gaps) - _TOLD, 'more place')}")
+    return told
+
+
+def _most(gap: Gap) -> str:
+    """How many rows there can have been at the most, where their numbers say it."""
+    low, high = gap.after or (0,), gap.before or ()
+    if len(low) != 1 or len(high) != 1 or not all(isinstance(key, int) for key in (*low, *high)):
+        return ""
+    return f" ({high[0] - low[0] - 1} at the most)"
 
 
 @contextmanager

@@ -409,4 +409,9 @@ def check_file(url: URL) -> None:
             raise DatabaseError(f"{path}: {error}") from error
         raise NotADatabaseError(f"{path} is not an SQLite file") from error
     if found not in (APPLICATION_ID, None):
+        if not path.stat().st_size:
+            raise NotADatabaseError(
+                f"{path} is empty; if nobody is to write to it any more, remove it, and create a database "
+                f"with `bloxdb init --db {path}`"
+            )
         raise NotADatabaseError(f"{path} is an SQLite file, but not a bloxdb database")

@@ -40,6 +40,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
 from bloxdb.db.codes import code_of, kind_of, with_code
+from bloxdb.db.watching import Lookout
 
 _T = TypeVar("_T")
 
@@ -79,25 +80,35 @@ class Cursor(sqlite3.Cursor):
         with connection.in_use:
             super().execute(f"PRAGMA busy_timeout = {1000 * connection.patience:.0f}")
             try:
-                return super().executemany(*arguments)
+                return _attentively(connection, super().executemany, *arguments)
             finally:
                 shortly = 1000 * min(connection.patience, AT_ONCE)
                 sqlite3.Connection.execute(connection, f"PRAGMA busy_timeout = {shortly:.0f}")
 
     def fetchone(self) -> Any:
         """As `sqlite3.Cursor.fetchone`."""
-        with self.connection.in_use:
-            return super().fetchone()
+        return _attentively(self.connection, super().fetchone)
 
     def fetchmany(self, *arguments: Any, **options: Any) -> list[Any]:
         """As `sqlite3.Cursor.fetchmany`."""
-        with self.connection.in_use:
-            return super().fetchmany(*arguments, **options)
+        return _attentively(self.connection, super().fetchmany, *arguments, **options)
 
     def fetchall(self) -> list[Any]:
         """As `sqlite3.Cursor.fetchall`."""
-        with self.connection.in_use:
-            return super().fetchall()
+        return _attentively(self.connection, super().fetchall)
+
+    def __next__(self) -> Any:
+        """As that of `sqlite3.Cursor`."""
+        return _attentively(self.connection, super().__next__)
+
+
+def _attentively(connection: Connection, ask: Callable[..., _T], *arguments: Any, **options: Any) -> _T:
+    """Ask; what a signal raises while SQLite runs comes out itself."""
+    try:
+        with connection.in_use:
+            return ask(*arguments, **options)
+    except sqlite3.OperationalError as error:
+        raise connection.stopped_by(error) from None
 
 
 def _patiently(connection: Connection, ask: Callable[..., _T], *arguments: Any) -> _T:
@@ -112,7 +123,7 @@ def _patiently(connection: Connection, ask: Callable[..., _T], *arguments: Any) 
                 tries += 1
                 time.sleep(_PAUSE)
             elif not _helps_to_wait(error) or time.monotonic() - start >= connection.patience:
-                raise
+                raise connection.stopped_by(error) from None
             else:
                 time.sleep(_SHORT_PAUSE)
 
@@ -150,6 +161,8 @@ class Connection(sqlite3.Connection):
         Whether it was ended while a thread still had it.
     patience
         For how many seconds a statement waits for another's lock.
+    lookout
+        Who sees signals while a statement runs.
     """
 
     path: Path
@@ -165,6 +178,7 @@ class Connection(sqlite3.Connection):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.in_use = threading.RLock()
+        self.lookout = Lookout(self)
 
     def cursor(self, *arguments: Any, **options: Any) -> Any:
         """A cursor; an error where the connection is the parent's."""
@@ -186,6 +200,12 @@ class Connection(sqlite3.Connection):
         """Undo a transaction, but not the parent's."""
         if not (self.is_inherited or self.is_ended):
             super().rollback()
+
+    def stopped_by(self, error: sqlite3.OperationalError) -> BaseException:
+        """What a signal raised, where that stopped a statement; else the error itself."""
+        if self.lookout.tell is not None:  # `watched` asks itself, and keeps the transaction
+            return error
+        return self.lookout.cause(error) or error
 
     def close(self) -> None:
         """Close the connection, but not the parent's."""

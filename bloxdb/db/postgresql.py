@@ -137,7 +137,10 @@ class PostgreSQL(Engines):
         "{name} is on a server, and PostgreSQL's own tool makes its backups: "
         "pg_dump --format=custom --file {target} {url}"
     )
-    REPAIR: ClassVar = "a database on a server is repaired there; PostgreSQL's documentation says how"
+    REPAIR: ClassVar = (
+        "a database on a server is repaired there: `bloxdb check` says which rows are wrong, which SQL can "
+        "correct or delete (`psql`); where the server itself finds damage, restore a backup (`pg_restore`)"
+    )
     PASSWORDS: ClassVar = "$PGPASSWORD or a password file such as ~/.pgpass"
     OF_A_KEY: ClassVar = "sslpassword"
 

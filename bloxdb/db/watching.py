@@ -1,4 +1,8 @@
-"""Looking in on a statement of SQLite that runs for long."""
+"""Looking up while a statement of SQLite runs: for signals always, and for somebody who wants to be told.
+
+SQLite runs outside of Python, so that a long statement would not see Ctrl-C or SIGTERM before its end, which
+may be days away. It calls back now and then, and what a handler of signals raises there stops the statement.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,61 @@ from sqlalchemy.exc import OperationalError
 
 from bloxdb.db.codes import code_of
 
+_STEPS = 1_000_000  # of SQLite's machine between two looks: some hundredths of a second
+
+
+class Lookout:
+    """Who looks up for a connection of the driver.
+
+    Parameters
+    ----------
+    driver
+        The connection.
+    """
+
+    def __init__(self, driver: sqlite3.Connection) -> None:
+        self.tell: Callable[[], None] | None = None
+        self._raised: list[BaseException] = []
+        self._look = self._looks().__next__
+        self.every(_STEPS, driver)
+
+    def every(self, steps: int, driver: sqlite3.Connection) -> None:
+        """Look up whenever SQLite's machine has made so many steps."""
+        driver.set_progress_handler(self._look, steps)
+
+    def _looks(self) -> Iterator[int]:
+        """What SQLite calls; 1 stops the statement, and the driver forgets what was raised.
+
+        A handler of signals runs where Python code goes on. Of a function that is before its first line, in
+        which nothing is caught; a generator goes on where it was, within its `try`.
+        """
+        stops = 0
+        while True:
+            try:
+                yield stops
+                stops = 0
+                if self.tell is not None:
+                    self.tell()
+            except GeneratorExit:
+                return
+            except BaseException as error:
+                self._raised.append(error)
+                stops = 1
+
+    def cause(self, error: BaseException | None) -> BaseException | None:
+        """What was raised, if that stopped the statement whose error this is."""
+        if code_of(error) != sqlite3.SQLITE_INTERRUPT or not self._raised:
+            return None
+        cause = self._raised[0]
+        self._raised.clear()
+        return cause
+
 
 @contextmanager
 def watched(connection: Connection, tell: Callable[[], None], steps: int) -> Iterator[None]:
     """Call `tell` now and then while a statement runs; what it raises stops the statement.
+
+    The transaction stays open, as after any error of SQLite's.
 
     Parameters
     ----------
@@ -26,23 +81,14 @@ def watched(connection: Connection, tell: Callable[[], None], steps: int) -> Ite
     steps
         Of SQLite's machine between two calls.
     """
-    raised: list[BaseException] = []
-
-    def look() -> int:
-        try:
-            tell()
-        except BaseException as error:
-            raised.append(error)
-            return 1
-        return 0
-
     driver: Any = connection.connection.driver_connection
-    driver.set_progress_handler(look, steps)
+    lookout: Lookout = driver.lookout
+    lookout.tell = tell
+    lookout.every(steps, driver)
     try:
         yield
     except OperationalError as error:
-        if code_of(error.orig) != sqlite3.SQLITE_INTERRUPT:
-            raise
-        raise (raised or [KeyboardInterrupt()])[0] from None  # a signal can come between look and tell
+        raise lookout.cause(error.orig) or error from None
     finally:
-        driver.set_progress_handler(None, 0)
+        lookout.tell = None
+        lookout.every(_STEPS, driver)

@@ -23,7 +23,8 @@ def test_opening_nothing_says_how_to_create(tmp_path: Path) -> None:
 
 
 def test_other_files_are_refused_untouched(tmp_path: Path) -> None:
-    text_file, other, folder = tmp_path / "a.txt", tmp_path / "b.db", tmp_path / "c"
+    text_file, other, folder, empty = (tmp_path / name for name in ("a.txt", "b.db", "c", "empty.db"))
+    empty.touch()
     text_file.write_text("hello " * 50)
     with sqlite3.connect(other) as connection:
         connection.execute("CREATE TABLE t (x)")
@@ -32,6 +33,7 @@ def test_other_files_are_refused_untouched(tmp_path: Path) -> None:
     for path, message in (
         (text_file, "not an SQLite file"),
         (other, "not a bloxdb database"),
+        (empty, "empty.db is empty; .* remove it, and create a database with `bloxdb init --db .*empty.db`"),
         (folder, "cannot be read"),
     ):
         for action in (bloxdb.open, bloxdb.upgrade):

@@ -165,8 +165,8 @@ def undisturbed(name: str, seeds: Seeds) -> Undisturbed:
     return _known[name]
 
 
-@pytest.mark.parametrize("number", range(MOMENTS))
 @pytest.mark.parametrize("name", AT_RANDOM)
+@pytest.mark.parametrize("number", range(MOMENTS))
 def test_killed_at_a_random_moment(name: str, number: int, seeds: Seeds) -> None:
     whole = undisturbed(name, seeds)
     folder = whole.folder()
@@ -177,8 +177,8 @@ def test_killed_at_a_random_moment(name: str, number: int, seeds: Seeds) -> None
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace kills between file operations")
-@pytest.mark.parametrize("number", range(MOMENTS))
 @pytest.mark.parametrize("name", BETWEEN)
+@pytest.mark.parametrize("number", range(MOMENTS))
 def test_killed_between_two_file_operations(name: str, number: int, seeds: Seeds) -> None:
     whole = undisturbed(name, seeds)
     instants = whole.instants()
@@ -210,8 +210,8 @@ def test_kinds_of_operations_take_turns_and_are_counted_by_thread() -> None:
     assert sorted(found) == [("fsync", 1), ("link", 1), ("openat", 2), ("openat", 3), ("openat", 4)]
 
 
-@pytest.mark.parametrize("number", range(MOMENTS))
 @pytest.mark.parametrize("name", SIGNALLED)
+@pytest.mark.parametrize("number", range(MOMENTS))
 def test_a_signal_ends_it_as_cleanly_as_ctrl_c(name: str, number: int, seeds: Seeds) -> None:
     whole = undisturbed(name, seeds)
     draw = random.Random(f"signal {name} {number}")
