@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import bloxdb
+from tests.db.test_grafting import many, write
 from tests.faults.cases import CASES, COMMAND, Case, Seeds, leftovers, state
 
 pytestmark = pytest.mark.slow
@@ -132,3 +134,11 @@ def test_a_full_disk_keeps_no_reader_out(wal: bool, disk: Path, seeds: Seeds) ->
     assert done.stdout.split()[-1] == ("3" if wal else "2")
     with bloxdb.open(path) as db:
         assert len(bloxdb.top(3, db)) == 3
+
+
+def test_a_disk_that_is_full_for_epochs_beside_sqlite_is_told(disk: Path) -> None:
+    fill(disk, 200_000)
+    path = disk / "work" / "new.db"
+    full = f"{path}: epochs cannot be written there: No space left on device"
+    with pytest.raises(bloxdb.DatabaseError, match=re.escape(full)):
+        write(path, many(), 4096)
