@@ -108,6 +108,7 @@ def is_snapshot(folder: Path) -> bool:
     return set(epochs) <= known and all(epochs[number] == EPOCHS for number in ours)
 
 
+@pytest.mark.timeout(600 + 2 * SECONDS)
 def test_workers_that_are_killed_readers_imports_and_exports_share_a_database(
     place: str, tmp_path: Path, golden: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
