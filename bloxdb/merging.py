@@ -274,10 +274,11 @@ class _Source:
         return {row[0]: ours.id_of(row[1:]) for row in self.theirs.execute(select(Env.id, *columns))}
 
     def _runs(self, recipe_id: int, our_recipe: int, seed: int) -> None:
-        self.epochs.flush()  # what came from the database before may be compared now
         theirs = _runs_of(self.theirs, recipe_id, seed, only_ended=True)
         ours = _runs_of(self.ours, our_recipe, seed, only_ended=False)
         both = [arch_id for arch_id in theirs if arch_id in ours]
+        if both:
+            self.epochs.flush()  # what came from the database before may be compared now
         same = self._same_epochs([(ours[a].id, theirs[a].id) for a in both])
         new = [row for arch_id, row in theirs.items() if arch_id not in ours]
         replaced = []

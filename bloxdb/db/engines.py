@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
+import numpy as np
 from sqlalchemy import URL, Column, ColumnElement, Connection, Engine, Select, insert
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from bloxdb.counts import counted
 from bloxdb.errors import DatabaseError
+from bloxdb.measures import MISSING, Array
 
 ONLY_READS = "a query only reads; in Python, `with db.transaction() as session: session.execute(…)` writes"
 """What is said where a query of a caller's own would do more."""
@@ -123,6 +125,17 @@ class Engines(ABC):
     ) -> None:
         """Add many rows to a table: values of types that the driver knows, in the order of the names."""
 
+    def add_integers(
+        self, session: Session, model: type[DeclarativeBase], columns: Mapping[str, Array]
+    ) -> None:
+        """Add many rows of integers to a table, shape (rows,) a column; `MISSING` is NULL."""
+        rows = list(zip(*map(_nullable, columns.values()), strict=True))
+        self.add_rows(session, model, list(columns), rows)
+
+    def keys_aside(self, session: Session, model: type[DeclarativeBase]) -> list[str]:
+        """Take the keys of an empty table away, where rows come faster without; what brings them back."""
+        return []
+
     @abstractmethod
     def set_values(
         self, session: Session, model: type[DeclarativeBase], name: str, rows: Sequence[tuple[int, Any]]
@@ -152,6 +165,13 @@ class Engines(ABC):
     @abstractmethod
     def now(self, seconds: str) -> str:
         """The SQL of the time now by the database's clock, UTC, and so many seconds later."""
+
+
+def _nullable(values: Array) -> list[Any]:
+    listed: list[Any] = values.tolist()
+    if values.dtype == np.int64 and (values == MISSING).any():
+        return [None if value == MISSING else value for value in listed]
+    return listed
 
 
 def check_stored(model: type[DeclarativeBase], stored: int, given: int) -> None:

@@ -72,6 +72,7 @@ class EpochWriter:
         self._meter = meter
         self._files = 0
         self._staging: Staging | Graft | None = None
+        self._keys: list[str] | None = None
 
     def __enter__(self) -> EpochWriter:
         return self
@@ -110,6 +111,9 @@ class EpochWriter:
 
     def flush(self) -> None:
         """Bring into the database what is not there yet."""
+        for key in self._keys or ():
+            self.session.execute(text(key))
+        self._keys = []
         if self._staging is None:
             return
         self.session.flush()
@@ -142,17 +146,18 @@ class EpochWriter:
     def _insert(self, run_ids: npt.NDArray[np.int64], measures: Measures) -> None:
         names = ["run_id", "epoch", *(EPOCH_MEASURES[name].column for name in measures)]
         runs, epochs = next(iter(measures.values())).shape
+        if self._keys is None and runs * epochs >= _FEW:
+            self._keys = self.engines.keys_aside(self.session, Epoch)
         for first in range(0, runs, _SLICE):
             block = slice(first, first + _SLICE)
             ids = run_ids[block]
-            columns = [
-                np.repeat(ids, epochs).tolist(),
-                np.tile(np.arange(1, epochs + 1), len(ids)).tolist(),
-                *(_nullable(values[block]) for values in measures.values()),
+            columns: list[Array] = [
+                np.repeat(ids, epochs),
+                np.tile(np.arange(1, epochs + 1), len(ids)),
+                *(values[block].ravel() for values in measures.values()),
             ]
-            rows = list(zip(*columns, strict=True))
-            self.engines.add_rows(self.session, Epoch, names, rows)
-            self._meter.rows(len(rows), runs * epochs)
+            self.engines.add_integers(self.session, Epoch, dict(zip(names, columns, strict=True)))
+            self._meter.rows(len(ids) * epochs, runs * epochs)
 
     def _copy_whole(self, connection: Connection, stage: str, rows: int) -> None:
         """Into an empty table without the shown columns: SQLite copies rows without taking them apart.
@@ -188,13 +193,6 @@ class EpochWriter:
             self._meter.rows(copied.rowcount, rows)
             stored += copied.rowcount
         check_stored(Epoch, stored, rows)
-
-
-def _nullable(values: Array) -> list[Any]:
-    listed: list[Any] = values.ravel().tolist()
-    if values.dtype == np.int64 and (values == MISSING).any():
-        return [None if value == MISSING else value for value in listed]
-    return listed
 
 
 @dataclass(frozen=True)

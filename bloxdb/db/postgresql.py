@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from sqlalchemy import URL, Column, ColumnElement, Connection, Engine, Text, cast, func, select
+from sqlalchemy import (
+    URL,
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    Text,
+    cast,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session
 
+from bloxdb.db import binary_copy
 from bloxdb.db.engines import NO_ROWS, ONLY_READS, Engines, check_stored
 from bloxdb.db.libpq import found_passwords
+from bloxdb.db.statuses import RUNNING
 from bloxdb.errors import DatabaseError
+from bloxdb.measures import Array
 
 # Each of these goes over a statement once, whatever it is: nothing is repeated that could match in two ways,
 # and what is not closed reaches to the end.
@@ -123,6 +138,13 @@ def for_psycopg(sql: str) -> str:
     )
 
 
+_KEYS_STAY = ("55P03", "2BP01", "42501")
+"""Somebody has a lock; something depends on a key; the table is another's.
+
+https://www.postgresql.org/docs/current/errcodes-appendix.html
+"""
+
+
 class PostgreSQL(Engines):
     """A server."""
 
@@ -191,19 +213,70 @@ class PostgreSQL(Engines):
         rows: Sequence[tuple[Any, ...]],
     ) -> None:
         """https://www.postgresql.org/docs/current/sql-copy.html"""
+        with self._copying(session, model, names, len(rows)) as copy:
+            for row in rows:
+                copy.write_row(row)
+
+    def add_integers(
+        self, session: Session, model: type[DeclarativeBase], columns: Mapping[str, Array]
+    ) -> None:
+        """As bytes that the server takes as they are."""
+        types = (model.__table__.c[name].type for name in columns)
+        widths = [8 if isinstance(kind, BigInteger) else 4 for kind in types]
+        count = len(next(iter(columns.values())))
+        with self._copying(session, model, list(columns), count, " (FORMAT BINARY)") as copy:
+            copy.write(binary_copy.START)
+            for rows in binary_copy.rows_in_parts(columns, widths):
+                copy.write(rows)
+            copy.write(binary_copy.END)
+
+    @contextmanager
+    def _copying(
+        self, session: Session, model: type[DeclarativeBase], names: Sequence[str], count: int, how: str = ""
+    ) -> Iterator[Any]:
+        """psycopg's object that takes so many rows of a table."""
         connection = session.connection()
-        statement = f"COPY {model.__tablename__} ({', '.join(names)}) FROM STDIN"
+        statement = f"COPY {model.__tablename__} ({', '.join(names)}) FROM STDIN{how}"
         driver: Any = connection.connection.driver_connection
         try:
             with driver.cursor() as cursor:
                 with cursor.copy(statement) as copy:
-                    for row in rows:
-                        copy.write_row(row)
-                check_stored(model, cursor.rowcount, len(rows))
+                    yield copy
+                check_stored(model, cursor.rowcount, count)
         except connection.dialect.loaded_dbapi.Error as error:
             raise DBAPIError.instance(
                 statement, None, error, connection.dialect.loaded_dbapi.Error
             ) from error
+
+    def keys_aside(self, session: Session, model: type[DeclarativeBase]) -> list[str]:
+        """The server would look every reference up, and make the index row by row.
+
+        Others can use neither the table nor those that it refers to before the transaction ends. So the keys
+        stay where somebody trains, or is in the middle of a transaction, or has things that need them.
+        """
+        connection, name = session.connection(), model.__tablename__
+        if connection.scalar(text(f"SELECT EXISTS (SELECT 1 FROM {name})")):  # noqa: S608
+            return []
+        if connection.scalar(
+            text("SELECT EXISTS (SELECT 1 FROM runs WHERE status = :running)"), {"running": RUNNING}
+        ):
+            return []
+        keys = connection.exec_driver_sql(
+            "SELECT quote_ident(conname), pg_get_constraintdef(oid) FROM pg_constraint "
+            "WHERE conrelid = %s::regclass AND contype IN ('p', 'f') ORDER BY contype",  # 'f' comes first
+            (name,),
+        ).all()
+        try:
+            with connection.begin_nested():
+                connection.exec_driver_sql("SET LOCAL lock_timeout = '200ms'")
+                for key, _ in keys:
+                    connection.exec_driver_sql(f"ALTER TABLE {name} DROP CONSTRAINT {key}")
+                connection.exec_driver_sql("SET LOCAL lock_timeout TO DEFAULT")
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) not in _KEYS_STAY:
+                raise
+            return []
+        return [f"ALTER TABLE {name} ADD CONSTRAINT {key} {what}" for key, what in reversed(keys)]
 
     def set_values(
         self, session: Session, model: type[DeclarativeBase], name: str, rows: Sequence[tuple[int, Any]]

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 from weakref import ref
@@ -93,15 +94,14 @@ class OddError(Exception):
 
 
 @pytest.fixture
-def odd_alarm() -> Iterator[None]:
-    """A signal comes soon, and its handler raises `OddError`."""
+def odd_alarm() -> Iterator[Callable[[], object]]:
+    """What has a signal come soon, whose handler raises `OddError`."""
 
     def end(*_: object) -> None:
         raise OddError
 
     before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, 0.2)
-    yield
+    yield partial(signal.setitimer, signal.ITIMER_REAL, 0.2)
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)
 
@@ -150,15 +150,15 @@ def by_the_driver(db: Database) -> None:
             pass
 
 
-@pytest.mark.usefixtures("odd_alarm")
 @pytest.mark.parametrize(
     "ask",
     [by_rows, by_rows_of, by_fetching, by_fetching_many, by_writing, by_many_writes, by_the_driver],
 )
 def test_what_a_signal_raises_stops_what_goes_on_and_nothing_else(
-    ask: Callable[[Database], None], empty_db: Database
+    ask: Callable[[Database], None], empty_db: Database, odd_alarm: Callable[[], object]
 ) -> None:
     start = time.monotonic()
+    odd_alarm()
     with pytest.raises(OddError):
         ask(empty_db)
     assert time.monotonic() - start < 5
@@ -166,6 +166,26 @@ def test_what_a_signal_raises_stops_what_goes_on_and_nothing_else(
     with empty_db.transaction() as session:
         session.add(bloxdb.Device(name="kept"))
     assert empty_db.rows("SELECT name FROM devices") == [{"name": "kept"}]
+
+
+def test_each_statement_ends_by_its_own_error(empty_db: Database) -> None:
+    with empty_db.autocommit() as connection:
+        for given in ("one", "two"):
+            tell = partial(int, given)
+            with pytest.raises(ValueError, match=given), watched(connection, tell, 1_000):
+                total(connection)
+
+
+def test_signals_are_seen_again_after_somebody_was_told(
+    empty_db: Database, odd_alarm: Callable[[], object]
+) -> None:
+    with empty_db.autocommit() as connection:
+        with watched(connection, lambda: None, 1_000):
+            total(connection)
+        driver: Any = connection.connection.driver_connection
+        odd_alarm()
+        with pytest.raises(OddError):
+            driver.execute(FOR_LONG + "SELECT sum(i) FROM n").fetchone()
 
 
 def test_a_handler_that_raises_nothing_stops_nothing(empty_db: Database) -> None:

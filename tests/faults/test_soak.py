@@ -19,12 +19,11 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from sqlalchemy import create_engine, make_url, text
 
 import bloxdb
-from bloxdb.db.connection import locate
 from tests.conftest import POSTGRESQL
 from tests.faults.soak import EPOCHS, RECIPE, RUNS
+from tests.servers import empty_on_server
 
 pytestmark = pytest.mark.slow
 
@@ -40,16 +39,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, empty_file: Path) -> I
     if request.param == "sqlite":
         yield str(shutil.copy(empty_file, tmp_path / "blox.db"))
         return
-    server = create_engine(locate(POSTGRESQL), isolation_level="AUTOCOMMIT")
-    with server.connect() as connection:
-        connection.execute(text("DROP DATABASE IF EXISTS soak"))
-        connection.execute(text("CREATE DATABASE soak"))
-    url = make_url(POSTGRESQL or "").set(database="soak").render_as_string(hide_password=False)
-    bloxdb.create(url, current=False).close()
-    yield url
-    with server.connect() as connection:
-        connection.execute(text("DROP DATABASE soak"))
-    server.dispose()
+    with empty_on_server("soak") as url:
+        bloxdb.create(url, current=False).close()
+        yield url
 
 
 class Soak:
