@@ -33,7 +33,9 @@ settings.load_profile("bloxdb")
 
 # The tests against a server need one: a URL of an empty database. `.ci/run` makes it.
 POSTGRESQL = os.environ.get("BLOXDB_TEST_POSTGRESQL")
-collect_ignore = [] if POSTGRESQL else ["test_postgresql.py", "db/test_postgresql_rows.py"]
+collect_ignore = (
+    [] if POSTGRESQL else ["test_postgresql.py", "db/test_lost_connections.py", "db/test_postgresql_rows.py"]
+)
 
 DATA = Path(__file__).parent / "data"
 GOLDEN = DATA / "golden"

@@ -198,7 +198,7 @@ def make_engine(
         engines = engines_of(url)
         arguments = engines.READ_ONLY if read_only else {}
         with needed(*engines.NEEDS, NoSuchModuleError):
-            engine = create_engine(url, connect_args=arguments, max_overflow=-1)
+            engine = create_engine(url, connect_args=arguments, max_overflow=-1, pool_pre_ping=True)
         forking.watch(engine)
         return engine
     access.check_version()

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import URL, event
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import ORMExecuteState, Session
 
 from bloxdb.arguments import of_type
 from bloxdb.db import forking
 from bloxdb.db.access import KnownFile
 from bloxdb.db.connection import make_engine, path_of, query_engine, rest, share
 from bloxdb.db.dialects import engines_of
-from bloxdb.errors import DatabaseError
+from bloxdb.db.passwords import hidden
+from bloxdb.errors import DatabaseError, one_line
 
 CLOSED = "was closed; open it again with bloxdb.open"
 HALF_MADE = "cannot be made: something failed as it was filled, and a part may be in it; begin anew"
+_IDLE = 0.1  # seconds after which a connection to a server is looked at before it is used
 _LEFT = "was disconnected while this was asked; ask again"
+_LOST = "has lost its connection to the server"
 
 
 class Connections:
@@ -63,19 +67,35 @@ class Connections:
         self._is_new = is_new
         self._mine = threading.local()
         self._count = 0  # of times that all were closed
+        event.listen(self.engine, "handle_error", self._failed, retval=True)
         if path is not None:
             event.listen(self.engine, "connect", self._own)
-            event.listen(self.engine, "handle_error", self._left, retval=True)
 
     def _own(self, connection: forking.Connection, *_: object) -> None:
         connection.owner = self._mine
 
-    def _left(self, context: ExceptionContext) -> BaseException | None:
-        """The error of a thread that was just going to ask with what another one has closed."""
-        error, count = context.original_exception, getattr(self._mine, "count", self._count)
-        if count == self._count or not isinstance(error, sqlite3.ProgrammingError):
+    def _failed(self, context: ExceptionContext) -> BaseException | None:
+        """See to what an error leaves, and say it in a sentence where a connection has gone.
+
+        One is useless after Ctrl-C; one to a server after any signal in the middle of a query.
+        """
+        error, asking, engines = context.original_exception, context.connection, engines_of(self.engine.url)
+        if asking is None or asking.invalidated:
             return None
-        return DatabaseError(f"{path_of(self.engine.url)} {CLOSED if self.is_closed else _LEFT}")
+        was_lost = context.is_disconnect and isinstance(error, Exception)
+        if not context.is_disconnect and engines.is_asking(asking.connection.driver_connection):
+            context.is_disconnect = True
+            context.invalidate_pool_on_disconnect = False  # the others are as good as before
+        self._mine.is_broken = context.is_disconnect or not isinstance(error, Exception)
+        if was_lost and path_of(self.engine.url) is None:
+            return DatabaseError(f"{hidden(self.engine.url)} {_LOST} ({one_line(error)}); ask again")
+        if isinstance(error, sqlite3.ProgrammingError) and self._was_closed():
+            return DatabaseError(f"{path_of(self.engine.url)} {CLOSED if self.is_closed else _LEFT}")
+        return None
+
+    def _was_closed(self) -> bool:
+        """Whether another thread has closed what this one asks with."""
+        return self._count != getattr(self._mine, "count", self._count)
 
     @contextmanager
     def bulk(self) -> Iterator[Session]:
@@ -93,15 +113,26 @@ class Connections:
             self.known.check()
         session: forking.Reader | None = getattr(self._mine, "session", None)
         if session is None or self._mine.count != self._count:
-            session = self._mine.session = forking.Reader(self.autocommit)
+            session = self._mine.session = forking.Reader(self.autocommit, expire_on_commit=False)
             self._mine.count = self._count
-            if self.known is not None:  # what an object of it loads later asks, too
-                event.listen(session, "do_orm_execute", self._check)
+            event.listen(session, "do_orm_execute", self._check)  # of what an object of it loads later, too
         return session
 
-    def _check(self, _: object) -> None:
+    def _check(self, asked: ORMExecuteState) -> None:
+        """Before a session for reading asks: the file must be there, and the connection work.
+
+        One to a server may have been lost since, which shows when the pool looks at what it gives out.
+        """
+        if getattr(self._mine, "is_broken", False):
+            self._mine.is_broken = False
+            asked.session.rollback()
         if self.known is not None:
             self.known.check()
+            return
+        now = time.monotonic()
+        if now - asked.session.info.get("asked", now) > _IDLE:
+            asked.session.commit()  # which gives the connection back
+        asked.session.info["asked"] = now
 
     def share(self) -> None:
         """Let others write while somebody reads for long; `DatabaseError` where the file is there no more."""

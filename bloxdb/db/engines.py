@@ -103,6 +103,13 @@ class Engines(ABC):
     def query(self, driver: Any, sql: str, values: dict[str, Any]) -> Any:
         """A cursor with what a query gives, with ``:name`` for values, asked of the driver itself."""
 
+    def is_asking(self, driver: Any) -> bool:
+        """Whether a connection still works on something, after an error that is none of the engine's.
+
+        It is told to end that then, and can be used no more.
+        """
+        return False
+
     @abstractmethod
     def is_refusal(self, error: BaseException | None) -> bool:
         """Whether the driver says that a query would have done more than read."""

@@ -208,9 +208,15 @@ class Connection(sqlite3.Connection):
         return self.lookout.cause(error) or error
 
     def close(self) -> None:
-        """Close the connection, but not the parent's."""
-        if not self.is_inherited:
-            super().close()
+        """Close the connection, but not the parent's; a transaction ends with it, not with its last cursor.
+
+        SQLite keeps it as long as there is one, as in the traceback of an error.
+        """
+        if self.is_inherited:
+            return
+        with suppress(sqlite3.Error):  # it is closed
+            super().rollback()
+        super().close()
 
     def end(self) -> None:
         """Close it for the thread that has it, if that neither asks now nor has begun to write."""

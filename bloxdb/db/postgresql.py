@@ -138,6 +138,7 @@ def for_psycopg(sql: str) -> str:
     )
 
 
+_CANCEL = 5.0  # seconds for which a server may take to hear that a query is to end
 _KEYS_STAY = ("55P03", "2BP01", "42501")
 """Somebody has a lock; something depends on a key; the table is another's.
 
@@ -190,6 +191,15 @@ class PostgreSQL(Engines):
             # COPY writes files and SET changes settings even where a transaction is read only
             raise DatabaseError(why_not(sql))
         return driver.execute(for_psycopg(sql), values, prepare=True)
+
+    def is_asking(self, driver: Any) -> bool:
+        """psycopg itself ends a query only for Ctrl-C, and not for what another handler of signals raises."""
+        from psycopg.pq import TransactionStatus
+
+        if driver.closed or driver.info.transaction_status != TransactionStatus.ACTIVE:
+            return False
+        driver.cancel_safe(timeout=_CANCEL)
+        return True
 
     def is_refusal(self, error: BaseException | None) -> bool:
         """https://www.postgresql.org/docs/current/errcodes-appendix.html, read_only_sql_transaction"""

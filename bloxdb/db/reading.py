@@ -92,6 +92,10 @@ def ask(engine: Engine, sql: str, values: dict[str, Any]) -> Answer:
             if cursor.description is None:
                 raise DatabaseError(NO_ROWS)
             return Answer(distinct(column[0] for column in cursor.description), cursor.fetchall())
+        except BaseException:
+            if engines.is_asking(connection.driver_connection):
+                connection.invalidate()
+            raise
         finally:
             connection.close()
     except failures as error:
