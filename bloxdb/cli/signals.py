@@ -51,6 +51,10 @@ def begun() -> Iterator[None]:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+def _ignored(number: int, frame: FrameType | None) -> None:
+    """Nothing."""
+
+
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
     """Let signals end what goes on as Ctrl-C does, so that nothing is left half-made.
@@ -63,7 +67,7 @@ def ended_by_signals() -> Iterator[None]:
 
     def end(number: int, frame: FrameType | None) -> None:
         for one in before:
-            signal.signal(one, signal.SIG_IGN)  # a second one would stop the tidying
+            signal.signal(one, _ignored)  # a second one would stop the tidying; SIG_IGN may come too late for it
         got.append(number)
         raise KeyboardInterrupt
 

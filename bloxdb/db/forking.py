@@ -205,7 +205,7 @@ class Connection(sqlite3.Connection):
         """What a signal raised, where that stopped a statement; else the error itself."""
         if self.lookout.tell is not None:  # `watched` asks itself, and keeps the transaction
             return error
-        return self.lookout.cause(error) or error
+        return self.lookout.cause(error, self) or error
 
     def close(self) -> None:
         """Close the connection, but not the parent's; a transaction ends with it, not with its last cursor.
@@ -330,7 +330,9 @@ def _after_in_child() -> None:
 def _closed(connection: Connection) -> bool:
     """Close a connection if that is safe; whether it is closed."""
     try:
-        if connection.thread not in (None, threading.get_ident()) or connection.in_transaction:
+        is_elsewhere = connection.thread not in (None, threading.get_ident())
+        # a signal's handler forks within a statement of this very thread
+        if is_elsewhere or connection.in_use._is_owned() or connection.in_transaction:  # type: ignore[attr-defined]
             connection.is_inherited = True
             return False
         connection.close()

@@ -7,7 +7,7 @@ may be days away. It calls back now and then, and what a handler of signals rais
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,15 +30,19 @@ class Lookout:
 
     def __init__(self, driver: sqlite3.Connection) -> None:
         self.tell: Callable[[], None] | None = None
-        self._raised: list[BaseException] = []
-        self._look = self._looks().__next__
-        self.every(_STEPS, driver)
+        self._raised: BaseException | None = None
+        self._begin(driver, _STEPS)
+
+    def _begin(self, driver: sqlite3.Connection, steps: int) -> None:
+        self._looking = self._looks()
+        next(self._looking)  # to where it waits, within its `try`
+        self.every(steps, driver)
 
     def every(self, steps: int, driver: sqlite3.Connection) -> None:
         """Look up whenever SQLite's machine has made so many steps."""
-        driver.set_progress_handler(self._look, steps)
+        driver.set_progress_handler(self._looking.__next__, steps)
 
-    def _looks(self) -> Iterator[int]:
+    def _looks(self) -> Generator[int]:
         """What SQLite calls; 1 stops the statement, and the driver forgets what was raised.
 
         A handler of signals runs where Python code goes on. Of a function that is before its first line, in
@@ -47,22 +51,23 @@ class Lookout:
         stops = 0
         while True:
             try:
-                yield stops
-                stops = 0
-                if self.tell is not None:
-                    self.tell()
+                while True:
+                    yield stops
+                    stops = 0
+                    if self.tell is not None:
+                        self.tell()
             except GeneratorExit:
                 return
             except BaseException as error:
-                self._raised.append(error)
-                stops = 1
+                self._raised, stops = error, 1
 
-    def cause(self, error: BaseException | None) -> BaseException | None:
+    def cause(self, error: BaseException | None, driver: sqlite3.Connection) -> BaseException | None:
         """What was raised, if that stopped the statement whose error this is."""
-        if code_of(error) != sqlite3.SQLITE_INTERRUPT or not self._raised:
+        if code_of(error) != sqlite3.SQLITE_INTERRUPT:
             return None
-        cause = self._raised[0]
-        self._raised.clear()
+        cause, self._raised = self._raised, None
+        if self._looking.gi_frame is None:  # the handler of another signal raised right behind the first
+            self._begin(driver, _STEPS)
         return cause
 
 
@@ -88,7 +93,7 @@ def watched(connection: Connection, tell: Callable[[], None], steps: int) -> Ite
     try:
         yield
     except OperationalError as error:
-        raise lookout.cause(error.orig) or error from None
+        raise lookout.cause(error.orig, driver) or error from None
     finally:
         lookout.tell = None
         lookout.every(_STEPS, driver)

@@ -354,7 +354,7 @@ class RunRecord:
         self._ended = self._ended or status
         _away.discard(self.worker)
         if _held.get(self.worker) is self:
-            del _held[self.worker]
+            _held.pop(self.worker, None)  # a heartbeat may find at this moment that the run has ended
 
     def _change(self, session: Session, **fields: Any) -> None:
         ours = (Run.id == self.run_id, Run.worker == self.worker, Run.status == RUNNING)

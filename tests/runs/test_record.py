@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gc
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -323,3 +326,29 @@ def test_nan_is_not_measured(empty_db: Database) -> None:
     assert empty_db.rows("SELECT train_top1, train_top5, train_loss FROM epochs") == [
         {"train_top1": 50.0, "train_top5": None, "train_loss": 1.0}
     ]
+
+
+@pytest.mark.parametrize("at", range(4))
+def test_a_heartbeat_that_finds_the_end_within_it_is_no_error(at: int, empty_db: Database) -> None:
+    record = claim(queue_of(empty_db, [5]))
+    assert record is not None
+    lines = []
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        if frame.f_code is not RunRecord._end.__code__:
+            return None
+        if event == "line":
+            lines.append(frame.f_lineno)
+            if len(lines) == at + 1:  # before this line
+                heart = Thread(target=record._end)  # which is not traced
+                heart.start()
+                heart.join()
+        return trace
+
+    sys.settrace(trace)
+    try:
+        record._end("finished")
+    finally:
+        sys.settrace(None)
+    assert len(lines) > at
+    assert not is_held(record.worker)
