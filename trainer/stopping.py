@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
@@ -21,6 +22,9 @@ ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 AFTER_EPOCH, AT_ONCE = 1, 2
 """Bytes that a parent sends through the pipe, and then SIGINT, so that the worker looks."""
+
+
+_TOGETHER = 0.1  # seconds in which signals of several kinds are one asking; nobody presses Ctrl-C as fast
 
 
 class Stop:
@@ -43,6 +47,7 @@ class Stop:
         grace: float | None = None,
     ) -> None:
         self.asked = False
+        self._asked_at = 0.0
         self._parent = parent
         self._orders = orders
         self._grace = grace
@@ -73,8 +78,9 @@ class Stop:
                 signal.signal(number, handler if self._parent is None else signal.SIG_IGN)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        is_second = self.asked and self._orders is None
-        self.asked = True
+        is_second = self.asked and self._orders is None and time.monotonic() - self._asked_at > _TOGETHER
+        if not self.asked:
+            self.asked, self._asked_at = True, time.monotonic()
         if is_second or number == signal.SIGALRM or AT_ONCE in self._heard():
             raise KeyboardInterrupt
         if self._grace is not None:

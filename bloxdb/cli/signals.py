@@ -52,7 +52,7 @@ def begun() -> Iterator[None]:
 
 
 def _ignored(number: int, frame: FrameType | None) -> None:
-    """Nothing."""
+    """What comes while all ends; for SIG_IGN one may have come already, of which Python prints an error."""
 
 
 @contextmanager
@@ -67,7 +67,9 @@ def ended_by_signals() -> Iterator[None]:
 
     def end(number: int, frame: FrameType | None) -> None:
         for one in before:
-            signal.signal(one, _ignored)  # a second one would stop the tidying; SIG_IGN may come too late for it
+            signal.signal(
+                one, _ignored
+            )  # a second one would stop the tidying; SIG_IGN may come too late for it
         got.append(number)
         raise KeyboardInterrupt
 

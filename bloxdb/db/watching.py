@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from inspect import GEN_CLOSED, getgeneratorstate
 from typing import Any
 
 from sqlalchemy import Connection
@@ -66,7 +67,7 @@ class Lookout:
         if code_of(error) != sqlite3.SQLITE_INTERRUPT:
             return None
         cause, self._raised = self._raised, None
-        if self._looking.gi_frame is None:  # the handler of another signal raised right behind the first
+        if getgeneratorstate(self._looking) == GEN_CLOSED:  # the handler of another signal raised right behind the first
             self._begin(driver, _STEPS)
         return cause
 

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import markupsafe
@@ -13,6 +15,8 @@ from datasette import Response, hookimpl
 from datasette.utils import tilde_decode, tilde_encode
 from sqlalchemy.exc import DBAPIError
 
+from bloxdb.db.damage import damage, of_the_disk
+from bloxdb.db.waiting import is_busy
 from bloxdb.errors import BloxError
 from bloxdb.web import page
 from bloxdb.web.answers import is_answered
@@ -72,6 +76,18 @@ def render_cell(value: Any, column: str, database: str, datasette: Any) -> marku
 def get_metadata(datasette: Any) -> dict[str, Any]:
     """Descriptions of tables and columns; what somebody's own metadata say goes before."""
     return {"databases": {name: {"tables": described()} for name in _ours(datasette)}}
+
+
+@hookimpl(wrapper=True)  # type: ignore[untyped-decorator]
+def handle_exception(datasette: Any, request: Any, exception: BaseException) -> Generator[None, Any, Any]:
+    """A sentence in place of a page of Datasette's, and a traceback on stderr, where the file is at fault."""
+    answers = yield
+    name = tilde_decode((request.url_vars or {}).get("database", ""))
+    path = Path(datasette.databases[name].path) if name in _ours(datasette) else None
+    said = damage(exception, path) or of_the_disk(exception, path)
+    if said is None and path is not None and is_busy(exception):
+        said = f"{path} is locked by somebody who writes there; try again"
+    return answers if said is None else [Response.text(said, status=503, headers=_HEADERS)]
 
 
 def explorer_of(datasette: Any, database: str) -> str:

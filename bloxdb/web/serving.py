@@ -8,8 +8,8 @@ import signal
 import socket
 import sys
 import webbrowser
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from types import FrameType
@@ -109,20 +109,44 @@ def serve(
                 webbrowser.open(url)
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            if sig == signal.SIGINT and not self.should_exit:
-                self.should_exit = True  # the way to end it, so that it is no error
+            if sig in (signal.SIGINT, signal.SIGHUP) and not self.should_exit:
+                self.should_exit = True  # of Ctrl-C the way to end it, so that it is no error
             else:
                 super().handle_exit(sig, frame)
 
     guarded = Guard(app.app(), only_here=is_loopback(host), check=kept.check)
     config = uvicorn.Config(guarded, log_level="warning", timeout_graceful_shutdown=2)
+    server = Server(config)
     try:
-        Server(config).run(sockets=[listening])
+        with _hanging_up(server.handle_exit):
+            server.run(sockets=[listening])
     finally:
         listening.close()
         for database in app.databases.values():
             database.close()  # before ours, which leaves the file without a WAL if it is the last
         kept.close()
+
+
+@contextmanager
+def _hanging_up(end: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Have a closed terminal end a server, which knows Ctrl-C and SIGTERM; SIGHUP comes again after it."""
+    came: list[int] = []
+
+    def hang_up(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        end(number, frame)
+
+    before = signal.getsignal(signal.SIGHUP)
+    if before == signal.SIG_IGN:  # as under nohup
+        yield
+        return
+    signal.signal(signal.SIGHUP, hang_up)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+        if came:
+            signal.raise_signal(signal.SIGHUP)
 
 
 class Guard:

@@ -369,3 +369,23 @@ def test_who_may_only_read_tries_again_just_where_a_writer_comes_or_goes(
     if code is not None:
         error.sqlite_errorcode = code
     assert forking._is_between_writers(error) is again
+
+
+def test_a_child_of_a_handler_amid_a_statement_does_not_hang(empty_file: Path) -> None:
+    program = """
+import signal
+children = []
+def fork(*_):
+    child = os.fork()
+    if not child:
+        assert names() == []
+        os._exit(7)
+    children.append(child)
+signal.signal(signal.SIGALRM, fork)
+signal.setitimer(signal.ITIMER_REAL, 0.2)
+query = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000000) SELECT count(*) AS n FROM n"
+assert db.rows(query) == [{"n": 5000000}]
+assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [7]
+assert names() == []
+"""
+    run(program, empty_file)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from sqlalchemy import text
@@ -188,6 +190,34 @@ def test_a_server_stops_too(on_server: Database, raised: type[BaseException]) ->
     assert left == []
 
 
+def test_two_signals_at_once_stop_one_statement(empty_db: Database) -> None:
+    def raising(error: type[Exception]) -> Callable[..., None]:
+        def end(*_: object) -> None:
+            raise error
+
+        return end
+
+    def send() -> None:
+        time.sleep(0.3)
+        for number in (signal.SIGUSR1, signal.SIGUSR2):
+            os.kill(os.getpid(), number)
+
+    errors = {signal.SIGUSR1: OddError, signal.SIGUSR2: ArithmeticError}
+    before = {number: signal.signal(number, raising(error)) for number, error in errors.items()}
+    sender = Thread(target=send)
+    sender.start()
+    try:
+        with pytest.raises((OddError, ArithmeticError)):
+            by_rows(empty_db)
+    finally:
+        with suppress(OddError, ArithmeticError):  # the second one, if it came late
+            sender.join()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    for _ in range(3):
+        assert empty_db.rows(counting(3_000_000) + "SELECT count(*) AS n FROM n") == [{"n": 3_000_000}]
+
+
 def test_a_handler_that_raises_nothing_stops_nothing(empty_db: Database) -> None:
     seen = []
     before = signal.signal(signal.SIGALRM, lambda *_: seen.append(time.monotonic()))
@@ -200,19 +230,31 @@ def test_a_handler_that_raises_nothing_stops_nothing(empty_db: Database) -> None
     assert row == {"total": 5_000_000 * 5_000_001 // 2}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_a_command_whose_query_would_last(number: signal.Signals, empty_file: Path) -> None:
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        (signal.SIGINT,),
+        (signal.SIGTERM,),
+        (signal.SIGHUP,),
+        (signal.SIGTERM, signal.SIGHUP),
+        (signal.SIGHUP, signal.SIGTERM, signal.SIGHUP),
+    ],
+)
+def test_signals_end_a_command_whose_query_would_last(
+    numbers: tuple[signal.Signals, ...], empty_file: Path
+) -> None:
     query = FOR_LONG + "SELECT sum(i) FROM n"
     with subprocess.Popen(
         [sys.executable, "-c", "from bloxdb.cli import main; main()", "sql", query, "--db", str(empty_file)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         time.sleep(2)
-        process.send_signal(number)
+        for number in numbers:
+            process.send_signal(number)
         try:
             output, errors = process.communicate(timeout=10)
         finally:
             process.kill()
-    assert process.returncode == (1 if number == signal.SIGINT else -number)
+    assert process.returncode in ([1] if signal.SIGINT in numbers else [-number for number in numbers])
     assert output == ""
-    assert errors == ("\nAborted!\n" if number == signal.SIGINT else "")
+    assert errors == ("\nAborted!\n" if signal.SIGINT in numbers else "")

@@ -141,3 +141,14 @@ def test_a_worker_that_is_ending_is_not_killed_by_who_asks_it_to_end(number: sig
     )
     ending = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (ending.returncode, ending.stdout, ending.stderr) == (0, "whole\n", "")
+
+
+@pytest.mark.parametrize("numbers", [(signal.SIGTERM, signal.SIGHUP), (signal.SIGINT, signal.SIGTERM)])
+def test_signals_that_come_together_ask_once(numbers: tuple[signal.Signals, ...]) -> None:
+    with Stop().on_signals() as stop:
+        for number in numbers:
+            signal.raise_signal(number)
+        assert stop
+        time.sleep(0.2)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(numbers[0])

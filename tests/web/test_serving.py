@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -63,12 +68,43 @@ def test_it_serves_this_machine_alone_and_ends_as_if_nothing_had_been(file: Path
     assert file.read_bytes() == before
 
 
-def test_sigterm_ends_it_too(file: Path) -> None:
-    with Served(file) as served:
+@pytest.mark.parametrize("numbers", [(signal.SIGTERM,), (signal.SIGHUP,), (signal.SIGHUP, signal.SIGTERM)])
+def test_signals_end_it_amid_requests_too(numbers: tuple[signal.Signals, ...], file: Path) -> None:
+    def ask() -> None:
+        with suppress(OSError, HTTPException):
+            while True:
+                get(f"{served.url.partition('/-/')[0]}/blox/epochs?_size=500")
+
+    with Served(file) as served, ThreadPoolExecutor(3) as threads:
         get(f"{served.url}data/about.json")
-        served.process.send_signal(signal.SIGTERM)
-        assert served.process.wait(20) == -signal.SIGTERM
+        for _ in range(3):
+            threads.submit(ask)
+        time.sleep(0.5)
+        for number in numbers:
+            served.process.send_signal(number)
+        assert served.process.wait(20) in [-number for number in numbers]
+    assert served.process.stderr is not None
     assert [path.name for path in file.parent.iterdir()] == ["blox.db"]
+    assert "Traceback" not in served.errors
+
+
+def test_a_file_that_is_damaged_meanwhile_is_told_in_a_sentence(file: Path) -> None:
+    with Served(file) as served:
+        origin = served.url.partition("/-/")[0]
+        assert get(f"{origin}/blox/epochs?_size=500")[0] == 200
+        os.truncate(file, file.stat().st_size // 2)
+        for page in (
+            "/blox/epochs?_size=500",
+            "/blox/runs",
+            f"/blox?{urlencode({'sql': 'SELECT * FROM epochs'})}",
+        ):
+            status, body, _ = get(origin + page)
+            assert (status, str(file) in body.decode(), "bloxdb check" in body.decode()) == (
+                503,
+                True,
+                True,
+            ), page
+    assert "Traceback" not in served.errors
 
 
 @pytest.mark.slow
