@@ -67,7 +67,7 @@ class Lookout:
         if code_of(error) != sqlite3.SQLITE_INTERRUPT:
             return None
         cause, self._raised = self._raised, None
-        if getgeneratorstate(self._looking) == GEN_CLOSED:  # the handler of another signal raised right behind the first
+        if getgeneratorstate(self._looking) == GEN_CLOSED:  # another handler raised right behind
             self._begin(driver, _STEPS)
         return cause
 
