@@ -210,19 +210,37 @@ def test_what_the_disk_has_changed_is_told_or_reads_right(tmp_path: Path) -> Non
     assert told == {"epochs cannot be written there", "what was written is not what was read from the files"}
 
 
+LAST, SAMPLED = 1150, 1000
+
+
 @pytest.mark.parametrize(
-    ("column", "add", "why"),
-    [(0, 1, "not in order|not 1, 2|run_ids are"), (1, 1, "not 1, 2"), (2, 1, "sums are"), (7, 1, "sums are")],
+    ("changes", "why"),
+    [
+        ([(LAST, 60, 0, 1)], "not in order|not 1, 2|run_ids are"),
+        ([(LAST, 60, 1, 1)], "not 1, 2"),
+        ([(LAST, 60, 2, 1)], "sums are"),
+        ([(LAST, 60, 7, 1)], "sums are"),
+        ([(SAMPLED, 20, 4, 1), (SAMPLED, 40, 4, -1)], "SQLite reads other epochs of run 1000"),
+    ],
+    ids=["a run", "an epoch", "the first value", "the last value", "values of the same sum"],
 )
-def test_a_number_of_the_last_row_that_is_another_is_told(
-    column: int, add: int, why: str, tmp_path: Path
+def test_a_number_that_is_another_is_told(
+    changes: list[tuple[int, int, int, int]], why: str, tmp_path: Path
 ) -> None:
-    """Keys too; the last row is in no run that is read as a sample."""
+    """Keys too; all but the last are in no run that is read as a sample."""
     ids = np.arange(1000, 1300)
     values = {name: np.full((300, 60), 70, dtype=np.int32) for name in STORED[2:]}
     path = tmp_path / ".bloxdb-0-0.tmp" / "new.db"
     path.parent.mkdir()
-    row = bytes([18, 9, 2, 1, *[1] * 6]) + (1150).to_bytes(2, "big") + bytes([60, *[70] * 6])
+
+    def change(run_id: int, epoch: int, column: int, add: int) -> None:
+        row = bytes([18, 9, 2, 1, *[1] * 6]) + run_id.to_bytes(2, "big") + bytes([epoch, *[70] * 6])
+        with path.open("r+b") as stream:
+            at = stream.read().index(row) + 10 + (1 if column == 0 else 1 + column)
+            stream.seek(at)
+            before = stream.read(1)[0]
+            stream.seek(at)
+            stream.write(bytes([before + add]))
 
     def fill(connection: Connection) -> None:
         grafted = graft(connection)
@@ -230,12 +248,8 @@ def test_a_number_of_the_last_row_that_is_another_is_told(
         with grafted:
             grafted.add(ids, values)
             grafted.wait()
-            at = path.read_bytes().index(row) + 10 + (1 if column == 0 else 1 + column)
-            with path.open("r+b") as stream:
-                stream.seek(at)
-                before = stream.read(1)[0]
-                stream.seek(at)
-                stream.write(bytes([before + 1]))
+            for each in changes:
+                change(*each)
             grafted.finish()
 
     with pytest.raises(DatabaseError, match=why) as told, transaction(path) as connection:
