@@ -7,9 +7,9 @@ from typing import Any
 import click
 from sqlalchemy import select
 
+from bloxdb.cli.archs import arch_options, chosen_archs, taken
 from bloxdb.cli.common import IntRange, db_option, progress_bar
 from bloxdb.cli.terminal import note, say
-from bloxdb.cli.train import arch_options, chosen_archs, taken
 from bloxdb.codecs import Header
 from bloxdb.codecs.columns import BENCH
 from bloxdb.codecs.header import PLAIN_DEVICE, dump

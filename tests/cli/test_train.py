@@ -14,7 +14,8 @@ from sqlalchemy import update
 
 import bloxdb
 from bloxdb import Database, space
-from bloxdb.cli.train import chosen_archs, pause, taken
+from bloxdb.cli.archs import chosen_archs, taken
+from bloxdb.cli.train import pause
 from tests.cli.helpers import bloxdb as command
 
 NOTHING: dict[str, Any] = {"keys": (), "bounds": None, "count": None, "sql": None, "missing": False}
