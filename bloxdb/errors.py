@@ -11,7 +11,8 @@
     ├── BudgetExhausted       (RuntimeError) a search has spent what it may
     ├── DatabaseError         (RuntimeError) the database refused
     │   ├── NotADatabaseError                some other file
-    │   └── RevisionError                    an older or a newer database
+    │   ├── RevisionError                    an older or a newer database
+    │   └── ServerAwayError                  a server that cannot be reached just now
     ├── TrainingError         (RuntimeError) a run that cannot be trained
     ├── RunLostError          (RuntimeError) a run that another worker has taken over
     ├── WeightsError          (ValueError)   a file of weights that is damaged, or of another run
@@ -101,6 +102,10 @@ class NotADatabaseError(DatabaseError):
 
 class RevisionError(DatabaseError):
     """The database has another schema revision than this bloxdb."""
+
+
+class ServerAwayError(DatabaseError):
+    """A server ended the connection, or cannot be reached; the same may go well a moment later."""
 
 
 class TrainingError(BloxError, RuntimeError):

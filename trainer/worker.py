@@ -17,9 +17,10 @@ from bloxdb import space
 from bloxdb.arguments import integer, number
 from bloxdb.db.connection import locate, path_of
 from bloxdb.db.database import Database, open
-from bloxdb.errors import BloxError, QueryError, RunLostError, TrainingError, one_line
+from bloxdb.errors import BloxError, QueryError, RunLostError, ServerAwayError, TrainingError, one_line
 from bloxdb.files import expanded
 from bloxdb.runs import EpochResult, Heartbeat, Intervals, RunQueue, RunRecord, environment_id, worker_name
+from bloxdb.runs.outages import PATIENCE, patient
 from bloxdb.runs.processes import shown
 
 from .checkpoint import Checkpoint, DamagedCheckpointError, ForeignCheckpointError
@@ -73,6 +74,8 @@ class Job:
         Which epochs' weights are kept, of `identity.KEPT`; None for none.
     weights_dir
         The folder of weights; None for ``DATABASE.weights`` beside the database.
+    patience
+        Seconds for which a server that is away is waited for.
     grace
         Seconds after which workers that were asked to stop after their epoch stop at once; None for never.
 
@@ -96,6 +99,7 @@ class Job:
     graphs: bool | None = None
     keep_weights: str | None = None
     weights_dir: Path | None = None
+    patience: float = PATIENCE
     grace: float | None = None
 
     def __post_init__(self) -> None:
@@ -109,6 +113,7 @@ class Job:
             object.__setattr__(
                 self, "checkpoint_every", integer(self.checkpoint_every, "checkpoint_every", low=1)
             )
+        patient(self.patience)
         for name in ("checkpoint_seconds", "grace"):
             if (seconds := getattr(self, name)) is not None and not number(seconds, name) >= 0:
                 raise QueryError(f"{name} is 0 or more, not {seconds}")
@@ -196,7 +201,7 @@ def data_for(
 def prepare(db: Database, job: Job, data: DataSet) -> RunQueue:
     """The runs of a job, with a pending row for each that is new."""
     check_recipe(db.reader, job.recipe)
-    queue = RunQueue(db, job.arch_ids, job.recipe.facts(data.sizes), job.seed)
+    queue = RunQueue(db, job.arch_ids, job.recipe.facts(data.sizes), job.seed, patience=job.patience)
     queue.fill()
     return queue
 
@@ -268,6 +273,8 @@ class Worker:
         except RunLostError as error:
             # whoever shows an event names the architecture
             self._say(record, "note", message=str(error).removeprefix(f"architecture {record.arch_id} "))
+        except ServerAwayError:  # to whom nothing can be given back: others see that this one is gone
+            raise
         except (BloxError, OSError, SQLAlchemyError):  # a disk, a closed pipe, a database
             with suppress(BloxError, OSError):
                 record.release()

@@ -21,6 +21,7 @@ from bloxdb.db.creation import file_to_make
 from bloxdb.db.references import known_recipe
 from bloxdb.errors import QueryError
 from bloxdb.runs.heartbeat import Intervals
+from bloxdb.runs.outages import PATIENCE
 from bloxdb.runs.status import finished_archs, unfinished_count
 from bloxdb.trainer import part
 from bloxdb.trainer.estimate import estimate
@@ -142,6 +143,14 @@ def data_source(
     default=Intervals.dead_after,
     show_default=True,
     help="Seconds without one after which others take a run over.",
+)
+@click.option(
+    "--patience",
+    type=FloatRange(0, 604_800),
+    metavar="SECONDS",
+    default=PATIENCE,
+    show_default=True,
+    help="How long workers wait for a database server that is away.",
 )
 @click.option(
     "--grace",

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bloxdb.counts import counted
 from bloxdb.errors import DatabaseError
 from bloxdb.measures import MISSING, Array
 
@@ -46,7 +47,9 @@ def rows_in_parts(columns: Mapping[str, Array], widths: Sequence[int]) -> Iterat
         wrong = ((values < limits.min) | (values > limits.max)) & ~missing
         if wrong.any():
             value = values[wrong.argmax()]
-            raise DatabaseError(f"{name} has the value {value}, and its column takes {width} bytes")
+            raise DatabaseError(
+                f"{name} has the value {value}, and its column takes {counted(width, 'byte')}"
+            )
     for pattern in np.unique(absent).tolist():
         chosen = slice(None) if np.all(absent == pattern) else absent == pattern
         there = [not pattern >> place & 1 for place in range(len(columns))]

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, event
 from sqlalchemy.engine import ExceptionContext
@@ -18,7 +19,7 @@ from bloxdb.db.access import KnownFile
 from bloxdb.db.connection import make_engine, path_of, query_engine, rest, share
 from bloxdb.db.dialects import engines_of
 from bloxdb.db.passwords import hidden
-from bloxdb.errors import DatabaseError, one_line
+from bloxdb.errors import DatabaseError, ServerAwayError, one_line
 
 CLOSED = "was closed; open it again with bloxdb.open"
 HALF_MADE = "cannot be made: something failed as it was filled, and a part may be in it; begin anew"
@@ -66,6 +67,7 @@ class Connections:
         self.is_half_made = False
         self._is_new = is_new
         self._mine = threading.local()
+        self._readers: WeakKeyDictionary[forking.Reader, threading.Thread] = WeakKeyDictionary()
         self._count = 0  # of times that all were closed
         event.listen(self.engine, "handle_error", self._failed, retval=True)
         if path is not None:
@@ -80,6 +82,9 @@ class Connections:
         One is useless after Ctrl-C; one to a server after any signal in the middle of a query.
         """
         error, asking, engines = context.original_exception, context.connection, engines_of(self.engine.url)
+        is_server = path_of(self.engine.url) is None
+        if asking is None and is_server and isinstance(error, Exception) and not context.is_pre_ping:
+            return ServerAwayError(f"{hidden(self.engine.url)}: {one_line(error)}")
         if asking is None or asking.invalidated:
             return None
         was_lost = context.is_disconnect and isinstance(error, Exception)
@@ -87,8 +92,8 @@ class Connections:
             context.is_disconnect = True
             context.invalidate_pool_on_disconnect = False  # the others are as good as before
         self._mine.is_broken = context.is_disconnect or not isinstance(error, Exception)
-        if was_lost and path_of(self.engine.url) is None:
-            return DatabaseError(f"{hidden(self.engine.url)} {_LOST} ({one_line(error)}); ask again")
+        if was_lost and is_server:
+            return ServerAwayError(f"{hidden(self.engine.url)} {_LOST} ({one_line(error)}); ask again")
         if isinstance(error, sqlite3.ProgrammingError) and self._was_closed():
             return DatabaseError(f"{path_of(self.engine.url)} {CLOSED if self.is_closed else _LEFT}")
         return None
@@ -115,6 +120,7 @@ class Connections:
         if session is None or self._mine.count != self._count:
             session = self._mine.session = forking.Reader(self.autocommit, expire_on_commit=False)
             self._mine.count = self._count
+            self._readers[session] = threading.current_thread()
             event.listen(session, "do_orm_execute", self._check)  # of what an object of it loads later, too
         return session
 
@@ -146,9 +152,9 @@ class Connections:
 
     def _disconnect(self) -> None:
         self._count += 1
-        session: forking.Reader | None = getattr(self._mine, "session", None)
-        if session is not None:
-            session.close()
+        for session, thread in list(self._readers.items()):
+            if thread is threading.current_thread() or not thread.is_alive():  # it may not be collected yet
+                session.close()
         if self.known is not None:  # threads may outlive the database, and keep what they asked with
             for connection in forking.connections_to(self.known.path.resolve()):
                 if connection.owner is self._mine and connection.thread not in (None, threading.get_ident()):

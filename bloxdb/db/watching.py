@@ -47,27 +47,32 @@ class Lookout:
         """What SQLite calls; 1 stops the statement, and the driver forgets what was raised.
 
         A handler of signals runs where Python code goes on. Of a function that is before its first line, in
-        which nothing is caught; a generator goes on where it was, within its `try`.
+        which nothing is caught; a generator goes on where it was, within its `try`. The outer one is for the
+        handler of a second signal, which runs as the first one's error has just been caught.
         """
         stops = 0
         while True:
             try:
                 while True:
-                    yield stops
-                    stops = 0
-                    if self.tell is not None:
-                        self.tell()
-            except GeneratorExit:
-                return
-            except BaseException as error:
-                self._raised, stops = error, 1
+                    try:
+                        while True:
+                            yield stops
+                            stops = 0
+                            if self.tell is not None:
+                                self.tell()
+                    except GeneratorExit:
+                        return
+                    except BaseException as error:
+                        self._raised, stops = error, 1
+            except BaseException:  # noqa: S110
+                pass
 
     def cause(self, error: BaseException | None, driver: sqlite3.Connection) -> BaseException | None:
         """What was raised, if that stopped the statement whose error this is."""
         if code_of(error) != sqlite3.SQLITE_INTERRUPT:
             return None
         cause, self._raised = self._raised, None
-        if getgeneratorstate(self._looking) == GEN_CLOSED:  # another handler raised right behind
+        if getgeneratorstate(self._looking) == GEN_CLOSED:  # that of a third one
             self._begin(driver, _STEPS)
         return cause
 

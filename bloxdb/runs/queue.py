@@ -25,6 +25,7 @@ from bloxdb.db.schema import Run
 from bloxdb.db.statuses import PENDING, RUNNING, UNFINISHED
 from bloxdb.measures import SEEDS
 from bloxdb.runs.heartbeat import Intervals
+from bloxdb.runs.outages import PATIENCE, patient, through_outages
 from bloxdb.runs.processes import claimed, is_here, lives, shown, worker_name
 from bloxdb.runs.record import RunRecord, is_held
 from bloxdb.space import arch_indices
@@ -79,6 +80,8 @@ class RunQueue:
         How they are trained; the database keeps it if it is new.
     seed
         The seed of the runs.
+    patience
+        For how many seconds it, and the records of its runs, wait for a server that is away.
 
     Raises
     ------
@@ -88,8 +91,17 @@ class RunQueue:
         There is no such architecture.
     """
 
-    def __init__(self, db: Database, archs: Iterable[Any], recipe: RecipeFacts, seed: int) -> None:
+    def __init__(
+        self,
+        db: Database,
+        archs: Iterable[Any],
+        recipe: RecipeFacts,
+        seed: int,
+        *,
+        patience: float = PATIENCE,
+    ) -> None:
         self.db = db = opened(db)
+        self.patience = patient(patience)
         self.seed = integer(seed, "a seed", low=SEEDS[0])
         of_type(recipe, RecipeFacts, "the recipe of a queue")
         advice = "train into another database, with its settings, or under another name"
@@ -160,6 +172,18 @@ class RunQueue:
         env_id = None if env_id is None else known_environment(self.db, env_id)
         state = {"status": RUNNING, "env_id": env_id}
         signs = _signs_of_life(intervals)
+        tried: list[str] = []  # names of claims whose answer may have been lost
+
+        def take(again: bool) -> RunRecord | None:
+            if again and (found := self._taken(tried)) is not None:
+                return found
+            return self._take(worker, state, signs, intervals, tried)
+
+        return through_outages(take, self.patience)
+
+    def _take(
+        self, worker: str, state: dict[str, Any], signs: _Signs, intervals: Intervals, tried: list[str]
+    ) -> RunRecord | None:
         while chunk := self._next_chunk():
             with self.db.transaction() as session:
                 _check_alone(self.db, session, intervals)
@@ -171,6 +195,7 @@ class RunQueue:
                     if _is_trained(row):
                         continue
                     name = claimed(worker)
+                    tried.append(name)
                     as_seen = (Run.id == row.id, Run.status == row.status, Run.worker == row.worker)
                     started = func.coalesce(Run.started_at, utc_now())
                     done: CursorResult[Any] = session.execute(  # type: ignore[assignment]
@@ -179,7 +204,7 @@ class RunQueue:
                         .values(**state, worker=name, heartbeat_at=utc_now(), started_at=started)
                     )
                     if done.rowcount == 1:
-                        return RunRecord(self.db, row.id, row.arch_id, name, earlier=row.message)
+                        return self._record(row, name)
             others = self._chunks[1:]
             if self._any_free(others, signs):
                 self._chunks = [*others, chunk]
@@ -189,9 +214,21 @@ class RunQueue:
                 return None
         return None
 
+    def _taken(self, tried: list[str]) -> RunRecord | None:
+        """The run of a claim that was made, and whose answer was lost."""
+        columns = (Run.id, Run.arch_id, Run.worker, Run.message)
+        with self.db.transaction() as session:
+            row = session.execute(select(*columns).where(Run.worker.in_(tried))).first()
+            if row is not None:
+                session.execute(update(Run).where(Run.id == row.id).values(heartbeat_at=utc_now()))
+        return None if row is None else self._record(row, row.worker)
+
+    def _record(self, row: Any, worker: str) -> RunRecord:
+        return RunRecord(self.db, row.id, row.arch_id, worker, earlier=row.message, patience=self.patience)
+
     def left(self) -> int:
         """How many runs have not ended: they wait, or somebody trains them."""
-        return len(self._left())
+        return len(through_outages(lambda again: self._left(), self.patience))
 
     def _left(self) -> list[int]:
         """The architectures whose runs have not ended, in order."""

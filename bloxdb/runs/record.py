@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, TypeVar
 
 from sqlalchemy import CursorResult, delete, func, insert, select, update
 from sqlalchemy.orm import Session
@@ -21,7 +21,10 @@ from bloxdb.db.schema import EPOCH_MEASURES, RUN_MEASURES, Epoch, Recipe, Run
 from bloxdb.db.statuses import FAILED, FINISHED, PENDING, RUNNING
 from bloxdb.errors import QueryError, RunLostError, spelled
 from bloxdb.measures import TOO_LONG, Measure
+from bloxdb.runs.outages import PATIENCE, patient, through_outages
 from bloxdb.runs.results import EpochResult, RunResult
+
+_T = TypeVar("_T")
 
 _held: weakref.WeakValueDictionary[str, RunRecord] = weakref.WeakValueDictionary()
 """The records of this process, by the worker of the claim, whose token no other claim has."""
@@ -48,6 +51,8 @@ class RunRecord:
         The name of the worker that has claimed it, with the token of the claim, as it stands in the row.
     earlier
         Why it was given back before, to be trained once more; None if it was not.
+    patience
+        For how many seconds each method waits for a server that is away.
 
     Attributes
     ----------
@@ -55,18 +60,26 @@ class RunRecord:
         The run, and its architecture's index.
     worker
         The worker that has it.
-    earlier
-        Why it was given back before.
+    earlier, patience
+        As given.
     """
 
     def __init__(
-        self, db: Database, run_id: int, arch_id: int, worker: str, *, earlier: str | None = None
+        self,
+        db: Database,
+        run_id: int,
+        arch_id: int,
+        worker: str,
+        *,
+        earlier: str | None = None,
+        patience: float = PATIENCE,
     ) -> None:
         self.db = db = opened(db)
         self.run_id = run_id
         self.arch_id = arch_id
         self.worker = worker
         self.earlier = earlier
+        self.patience = patient(patience)
         self._ended = ""
         _held[worker] = self
 
@@ -103,13 +116,16 @@ class RunRecord:
             `done` is no number of epochs.
         """
         done = integer(done, "the number of epochs that are done", low=0, high=self._epochs)
-        with self.db.transaction() as session:
+
+        def keep(session: Session, again: bool) -> bool:
             self._change(session, heartbeat_at=utc_now())
             count = select(func.count()).where(Epoch.run_id == self.run_id, Epoch.epoch <= done)
             whole = session.scalar(count) == done
             first = done if whole else 0
             session.execute(delete(Epoch).where(Epoch.run_id == self.run_id, Epoch.epoch > first))
-        return whole
+            return whole
+
+        return self._write(keep)
 
     def epoch(self, result: EpochResult) -> None:
         """Write an epoch that has ended, in the release's precision.
@@ -133,15 +149,20 @@ class RunRecord:
         where = f"epoch {epoch} of architecture {self.arch_id}"
         values = _stored(EPOCH_MEASURES, result.measures(), where)
         stored = {EPOCH_MEASURES[name].column: value for name, value in values.items()}
-        with self.db.transaction() as session:
+
+        def add(session: Session, again: bool) -> None:
             self._change(session, heartbeat_at=utc_now())
             done = self._done(session)
+            if again and epoch == done and self._has(session, epoch, stored):
+                return
             if epoch != done + 1:
                 raise QueryError(
                     f"{where} was measured, but {done} are written, and the next is {done + 1}; begin(done) "
                     "removes epochs that are to be written again"
                 )
             session.execute(insert(Epoch).values(run_id=self.run_id, epoch=epoch, **stored))
+
+        self._write(add)
 
     def finish(self, result: RunResult) -> None:
         """Write the end of the run: it is `finished` now, or `diverged`.
@@ -170,7 +191,10 @@ class RunRecord:
         workers = result.device_workers
         if workers is not None:
             workers = integer(workers, "the number of workers of a device", low=1, high=MOST)
-        with self.db.transaction() as session:
+
+        def end(session: Session, again: bool) -> None:
+            if again and self._is_now(session, result.status, self.worker):
+                return
             self._change(
                 session,
                 status=result.status,
@@ -181,6 +205,8 @@ class RunRecord:
                 **measured,
             )
             self._check_end(session, result, stored)
+
+        self._write(end)
         self._end(result.status)
 
     def fail(self, message: str, *, once_more: bool = False) -> bool:
@@ -207,12 +233,17 @@ class RunRecord:
             The message is no text, or blank.
         """
         message = text(message, "a message", filled=True)
-        again = once_more and self.earlier is None
-        now = {"status": PENDING, "worker": None} if again else {"status": FAILED, "finished_at": utc_now()}
-        with self.db.transaction() as session:
-            self._change(session, message=message, **now)
-        self._end(PENDING if again else FAILED)
-        return not again
+        once = once_more and self.earlier is None
+        now = {"status": PENDING, "worker": None} if once else {"status": FAILED, "finished_at": utc_now()}
+        status, worker = (PENDING, None) if once else (FAILED, self.worker)
+
+        def end(session: Session, again: bool) -> None:
+            if not (again and self._is_now(session, status, worker)):
+                self._change(session, message=message, **now)
+
+        self._write(end)
+        self._end(status)
+        return not once
 
     def heartbeat(self, *, wait: float | None = None) -> None:
         """Give a sign of life.
@@ -249,15 +280,19 @@ class RunRecord:
             The message is no text, or blank.
         """
         told = {} if message is None else {"message": text(message, "a message", filled=True)}
-        with self.db.transaction(wait=wait) as session:
-            self._change(session, status=PENDING, worker=None, **told)
+
+        def give_back(session: Session, again: bool) -> None:
+            if not (again and self._is_now(session, PENDING, None)):
+                self._change(session, status=PENDING, worker=None, **told)
+
+        self._write(give_back, wait=wait)
         self._end(PENDING)
 
     @cached_property
     def _epochs(self) -> int:
         """How many epochs the run's recipe has."""
         query = select(Recipe.epochs).join(Run).where(Run.id == self.run_id)
-        found = self.db.reader.scalar(query)
+        found = through_outages(lambda again: self.db.reader.scalar(query), self.patience)
         if found is None:
             raise self._removed()
         return found
@@ -270,7 +305,8 @@ class RunRecord:
         RunLostError
             It was removed.
         """
-        found = self.db.reader.get(Run, self.run_id, populate_existing=True)
+        ask = partial(self.db.reader.get, Run, self.run_id, populate_existing=True)
+        found = through_outages(lambda again: ask(), self.patience)
         if found is None:
             raise self._removed()
         return found
@@ -348,6 +384,25 @@ class RunRecord:
                 f"the best epoch of architecture {self.arch_id} is {first.epoch} by its validation, and not "
                 f"{best.epoch}; is_better_than finds it"
             )
+
+    def _write(self, write: Callable[[Session, bool], _T], *, wait: float | None = None) -> _T:
+        """Write in one transaction, which may be tried again; who has no time to wait does not."""
+
+        def once(again: bool) -> _T:
+            with self.db.transaction(wait=wait) as session:
+                return write(session, again)
+
+        return through_outages(once, self.patience if wait is None else 0.0)
+
+    def _has(self, session: Session, epoch: int, stored: Mapping[str, int | None]) -> bool:
+        """Whether an epoch is written as it is to be."""
+        row = session.get_one(Epoch, (self.run_id, epoch))
+        return {name: getattr(row, name) for name in stored} == dict(stored)
+
+    def _is_now(self, session: Session, status: str, worker: str | None) -> bool:
+        """Whether the run has become what a lost answer may have told."""
+        found = session.execute(select(Run.status, Run.worker).where(Run.id == self.run_id)).one_or_none()
+        return found is not None and tuple(found) == (status, worker)
 
     def _end(self, status: str = "") -> None:
         """The record has no run any more; with what the run is now, if that was written here."""
