@@ -59,7 +59,7 @@ def executemany(work: Path) -> dict[str, float]:
     return result
 
 
-@measurement("import a .blox release", bound=0.6, against=executemany, peak_mb=lambda *_: 1500)
+@measurement("import a .blox release", bound=0.35, against=executemany, peak_mb=lambda *_: 1500)
 def import_blox(work: Path) -> dict[str, float]:
     """Ours."""
     return import_(work, "blox", "full.db")
@@ -77,7 +77,7 @@ def import_csv(work: Path) -> dict[str, float]:
     return import_(work, "csv", "other.db")
 
 
-@measurement("export the database as .blox", bound=1.0, against=import_blox, peak_mb=lambda *_: 2000)
+@measurement("export the database as .blox", bound=0.6, against=executemany, peak_mb=lambda *_: 2000)
 def export_blox(work: Path) -> dict[str, float]:
     """Ours."""
     shutil.rmtree(work / "exported", ignore_errors=True)

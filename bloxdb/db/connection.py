@@ -42,6 +42,7 @@ _LAST_PORT = 65_535
 _JOURNAL_BYTES = 16 << 20  # that a WAL keeps after somebody's long reading has let it grow
 _TRIES, _PAUSE = 10, 0.05  # seconds, for one who may only read while another closes
 _PASSING = 1.0  # seconds that whoever closes waits; who locks a file for longer is still to close it
+_CACHE_OF_NEW_KIB = 16_384  # of a file that is being made, which is written in order
 _CACHE_KIB = 65_536  # of pages; the index that ranks runs has 5 MB, and 64 MiB hold all that queries touch
 
 
@@ -274,7 +275,7 @@ def _settle(connection: forking.Connection, read_only: bool, wait: float | None)
     if not (read_only or connection.is_new):
         patiently(connection, "SELECT 1 FROM sqlite_master LIMIT 1", wait)
     connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_OF_NEW_KIB if connection.is_new else _CACHE_KIB}")
     if connection.is_new:
         connection.execute("PRAGMA journal_mode = MEMORY")  # after an error nobody needs the file
         connection.execute("PRAGMA synchronous = OFF")

@@ -321,7 +321,7 @@ LASTING = (1, ON_THE_DISK, 0, 16 << 20, -65_536, 200)
     [
         (False, False, LASTING, "delete"),
         (True, False, (1, ON_THE_DISK, 1, 16 << 20, -65_536, 200), "delete"),
-        (False, True, (1, OFF, 0, -1, -65_536, 200), "memory"),
+        (False, True, (1, OFF, 0, -1, -16_384, 200), "memory"),
     ],
 )
 def test_each_connection_is_set_up_as_what_it_is_for(
