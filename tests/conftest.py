@@ -33,12 +33,11 @@ settings.load_profile("bloxdb")
 
 # The tests against a server need one: a URL of an empty database. `.ci/run` makes it.
 POSTGRESQL = os.environ.get("BLOXDB_TEST_POSTGRESQL")
-_ON_SERVER = ["lost_connections", "postgresql_rows"]
-collect_ignore = (
-    []
-    if POSTGRESQL
-    else ["test_postgresql.py", "runs/test_outages.py", *(f"db/test_{name}.py" for name in _ON_SERVER)]
-)
+_ON_SERVER = [
+    *("test_postgresql.py", "test_postgresql_guide.py", "runs/test_outages.py"),
+    *("db/test_lost_connections.py", "db/test_postgresql_rows.py"),
+]
+collect_ignore = [] if POSTGRESQL else _ON_SERVER
 
 DATA = Path(__file__).parent / "data"
 GOLDEN = DATA / "golden"
