@@ -33,6 +33,7 @@ from bloxdb.runs.results import EpochResult, Metrics, RunResult
 from bloxdb.web.answers import answer
 from bloxdb.web.numbers import SHELF
 from tests.conftest import POSTGRESQL
+from tests.db.test_reading import by_stream
 from tests.runs.helpers import RECIPE, finish, queue_of, write_epochs
 from tests.runs.wrong import WRONG
 from tests.trainer.helpers import digits_recipe, some_digits
@@ -172,9 +173,10 @@ def test_contradictions_leave_it_as_it_was(db: Database, golden: Path) -> None:
     ],
 )
 def test_a_slip_is_told_as_one(db: Database, query: str, told: str) -> None:
-    with pytest.raises(bloxdb.DatabaseError) as info:
-        db.rows(query)
-    assert f": {told}" in str(info.value)
+    for ask in (Database.rows, by_stream):
+        with pytest.raises(bloxdb.DatabaseError) as info:
+            ask(db, query)
+        assert f": {told}" in str(info.value)
 
 
 def test_the_command_of_a_backup_works_as_it_is_printed(db: Database, tmp_path: Path) -> None:
@@ -222,8 +224,9 @@ def test_a_repair_of_a_server_is_answered_in_one_way(
 def test_a_query_only_reads(db: Database, url: str, query: str, read_only: bool) -> None:
     with bloxdb.open(url, read_only=read_only) as reader:
         reader.rows("SELECT set_config('default_transaction_read_only', 'off', false)")
-        with pytest.raises(bloxdb.DatabaseError, match="a query only reads|multiple commands"):
-            reader.rows(query)
+        for ask in (Database.rows, by_stream):
+            with pytest.raises(bloxdb.DatabaseError, match="a query only reads|multiple commands"):
+                ask(reader, query)
         assert reader.rows("SELECT count(*) AS n FROM epochs") == [{"n": 400}]
 
 
@@ -231,9 +234,24 @@ def test_only_a_name_outside_of_literals_is_a_value(db: Database) -> None:
     query = (
         """SELECT 'a:b %s' AS "c:d", 1::text AS one, :x || '%' AS "one", E'\\':x' AS e, $$:y$$ AS f -- :z"""
     )
-    assert db.rows(query, x="v") == [{"c:d": "a:b %s", "one": "1", "one_1": "v%", "e": "':x", "f": ":y"}]
+    for ask in (Database.rows, by_stream):
+        assert ask(db, query, x="v") == [{"c:d": "a:b %s", "one": "1", "one_1": "v%", "e": "':x", "f": ":y"}]
     with pytest.raises(bloxdb.DatabaseError, match="x"):
         db.rows("SELECT :x")
+
+
+def test_a_stream_has_what_a_query_has_and_may_be_left_early(db: Database) -> None:
+    for query in (
+        "SELECT * FROM archs ORDER BY id", "SELECT 1 AS a WHERE false", "EXPLAIN SELECT 1", "SHOW work_mem",
+        "TABLE devices", "VALUES (1, 2)",
+    ):  # fmt: skip
+        assert by_stream(db, query) == db.rows(query)
+        with db.stream(query) as (names, _):
+            assert names == db.ask(query).names
+    for _ in range(3):
+        with db.stream("SELECT * FROM archs a CROSS JOIN blocks b") as (_, rows):
+            next(rows)
+        assert db.rows("SELECT count(*) AS n FROM blocks") == [{"n": 45}]
 
 
 def test_creating_twice_and_upgrading_the_newest(db: Database, url: str) -> None:

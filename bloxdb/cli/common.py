@@ -7,9 +7,10 @@ import io
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from decimal import Decimal
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 _T = TypeVar("_T")
 
+_AT_ONCE = 1_000  # rows
 _VEC = re.compile(r"vec(_\d+)?")
 _FORM = "bloxdb.cli.form"  # where click's context keeps the one that is asked for
 
@@ -88,9 +90,11 @@ csv_option = click.option(
 
 
 def show_rows(
-    rows: Sequence[Row], columns: Sequence[str] = (), *, as_json: bool = False, as_csv: bool = False
+    rows: Iterable[Row], columns: Sequence[str] = (), *, as_json: bool = False, as_csv: bool = False
 ) -> None:
     """Rows on stdout: a table on a terminal, tab-separated when piped, or what the options ask for.
+
+    Any number of rows is written in flat memory, but for a table, whose columns are as wide as all its rows.
 
     Parameters
     ----------
@@ -101,27 +105,53 @@ def show_rows(
     as_json, as_csv
         What the options say.
     """
-    columns = list(rows[0]) if rows else columns
+    parts = _parts(rows)
+    first = next(parts, [])
+    columns = list(first[0]) if first else columns
+    all_parts = chain([first] if first else [], parts)
     if as_json:
-        show_json(list(rows))
+        _write_json(all_parts)
     elif as_csv:
-        out = io.StringIO(newline="")
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerows([columns, *(map(_field, row.values()) for row in rows)] if columns else [])
-        text = out.getvalue()
-        if is_terminal():
-            write("\n".join(map(clean, text.split("\n"))))
-        else:
-            write_data(text)
-    elif not rows:
+        _write_csv(columns, all_parts)
+    elif not first:
         note("(no rows)")
     elif is_terminal():
         from bloxdb.cli.tables import as_text
 
-        write(f"{as_text(columns, [list(row.values()) for row in rows], width())}\n")
+        listed = [list(row.values()) for part in all_parts for row in part]
+        write(f"{as_text(columns, listed, width())}\n")
     else:
-        lines = [columns, *(map(_field, row.values()) for row in rows)]
-        write("".join("\t".join(clean(str(value)) for value in line) + "\n" for line in lines))
+        write("\t".join(map(clean, columns)) + "\n")
+        for part in all_parts:
+            lines = (map(_field, row.values()) for row in part)
+            write("".join("\t".join(clean(str(value)) for value in line) + "\n" for line in lines))
+
+
+def _parts(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Rows, as many together as are written at once."""
+    given = iter(rows)
+    return iter(lambda: list(islice(given, _AT_ONCE)), [])
+
+
+def _write_csv(columns: Sequence[str], parts: Iterable[list[Row]]) -> None:
+    for part in chain([None] if columns else [], parts):
+        out = io.StringIO(newline="")
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerows([columns] if part is None else (map(_field, row.values()) for row in part))
+        if is_terminal():
+            write("\n".join(map(clean, out.getvalue().split("\n"))))
+        else:
+            write_data(out.getvalue())
+
+
+def _write_json(parts: Iterable[list[Row]]) -> None:
+    """A list, as `show_json` writes it."""
+    before = "["
+    for part in parts:
+        inside = _json(part)[2:-2]  # between its brackets and their lines
+        write(f"{before}\n{inside}")
+        before = ","
+    write("[]\n" if before == "[" else "\n]\n")
 
 
 def _field(value: object) -> object:
@@ -133,9 +163,11 @@ def _field(value: object) -> object:
 
 def show_json(value: object) -> None:
     """Anything as JSON that every reader takes."""
-    write(
-        json.dumps(_jsonable(value), indent=2, default=str, allow_nan=False).replace("\x7f", "\\u007f") + "\n"
-    )
+    write(f"{_json(value)}\n")
+
+
+def _json(value: object) -> str:
+    return json.dumps(_jsonable(value), indent=2, default=str, allow_nan=False).replace("\x7f", "\\u007f")
 
 
 def _jsonable(value: Any, name: str = "") -> Any:

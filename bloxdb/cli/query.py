@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from itertools import chain, islice
 from typing import Any
 
 import click
@@ -52,6 +54,7 @@ class _Seed(click.ParamType[int | str]):
 _CURVE = "val_top1"
 by_option = _Measure()
 _SCALE = 9  # columns that a curve's scale takes
+_KEPT = 100_000  # rows that are read before the first is written
 _GAP = 2
 _LEAST_CURVE = 24  # columns of a curve that is worth standing at the side of the cells
 
@@ -274,9 +277,13 @@ class _Query(click.Command):
 def sql(statement: str, db: str | None, as_json: bool, as_csv: bool) -> None:
     """Run a query of yours, which can only read.
 
-    On a terminal long fractions are shortened; --json and --csv have all digits.
+    On a terminal long fractions are shortened; --json and --csv have all digits. Any number of rows is
+    written in flat memory, but for a table on a terminal.
     """
-    with open(db, read_only=True) as opened:
-        names, found = opened.ask(statement)
-    rows = [dict(zip(names, row, strict=True)) for row in found]
-    show_rows(rows, names, as_json=as_json, as_csv=as_csv)
+    with open(db, read_only=True) as opened, ExitStack() as asking:
+        names, rows = asking.enter_context(opened.stream(statement))
+        first = list(islice(rows, _KEPT))
+        if len(first) < _KEPT:  # so that nobody waits for whoever reads them
+            asking.close()
+        found = (dict(zip(names, row, strict=True)) for row in chain(first, rows))
+        show_rows(found, names, as_json=as_json, as_csv=as_csv)

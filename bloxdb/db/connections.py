@@ -6,7 +6,8 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, event
@@ -15,10 +16,11 @@ from sqlalchemy.orm import ORMExecuteState, Session
 
 from bloxdb.arguments import of_type
 from bloxdb.db import forking
-from bloxdb.db.access import KnownFile
+from bloxdb.db.access import KnownFile, refusal
 from bloxdb.db.connection import make_engine, path_of, query_engine, rest, share
 from bloxdb.db.dialects import engines_of
 from bloxdb.db.passwords import hidden
+from bloxdb.db.reading import Answer, Stream, ask, stream
 from bloxdb.errors import DatabaseError, ServerAwayError, one_line
 
 CLOSED = "was closed; open it again with bloxdb.open"
@@ -111,6 +113,38 @@ class Connections:
         except BaseException:
             self.is_half_made = self._is_new
             raise
+
+    def ask(self, sql: str, values: dict[str, Any]) -> Answer:
+        """What a query of a caller's own gives; see `bloxdb.db.reading.ask`."""
+        with self._named():
+            return ask(self.queries, sql, values)
+
+    @contextmanager
+    def stream(self, sql: str, values: dict[str, Any]) -> Iterator[Stream]:
+        """What a query of a caller's own gives, row by row; see `bloxdb.db.reading.stream`."""
+        with ExitStack() as stack:
+            with self._named():
+                names, rows = stack.enter_context(stream(self.queries, sql, values))
+
+            def named() -> Iterator[tuple[Any, ...]]:
+                with self._named():
+                    yield from rows
+
+            yield Stream(names, named())
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Have errors of a query say which database they are of."""
+        url = self.engine.url
+        if self.is_closed:
+            raise DatabaseError(f"{path_of(url) or hidden(url)} {CLOSED}")
+        try:
+            yield
+        except DatabaseError as error:
+            cause, name = error.__cause__, str(path_of(url) or hidden(url))
+            said = refusal(getattr(cause, "orig", cause), path_of(url))
+            told = str(error).removeprefix(f"{name}: ")
+            raise DatabaseError(said or f"{name}: {told}") from cause
 
     def reader(self) -> forking.Reader:
         """This thread's session for reading; `DatabaseError` where the file is there no more."""

@@ -12,16 +12,15 @@ from sqlalchemy import URL, Connection, Executable, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
-from bloxdb.arguments import plain
 from bloxdb.db import passwords, revisions
 from bloxdb.db.access import check_access, is_on_read_only_medium, refusal
 from bloxdb.db.connection import check_file, locate, path_of
 from bloxdb.db.connections import CLOSED, HALF_MADE, Connections
 from bloxdb.db.dialects import engines_of
 from bloxdb.db.opened import Currents, close_at_end, no_database
-from bloxdb.db.reading import Answer, ask
+from bloxdb.db.reading import Answer, Stream, query_of
 from bloxdb.db.waiting import at_most
-from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError, one_line, spelled
+from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError, one_line
 from bloxdb.writing import workspace
 
 
@@ -258,26 +257,25 @@ class Database:
         ----------
         sql, **values
             As for `rows`.
-
-        Returns
-        -------
-        Answer
-            Names and rows.
         """
-        if not isinstance(sql, str):
-            raise DatabaseError(
-                f"a query is text that begins with SELECT, not {spelled(sql, 80)}; those of "
-                "SQLAlchemy go to rows_of"
-            )
-        self._check_open()
-        given = {name: plain(value) for name, value in values.items()}
-        try:
-            return ask(self._connections.queries, sql, given)
-        except DatabaseError as error:
-            cause = error.__cause__
-            said = refusal(getattr(cause, "orig", cause), self.path)
-            told = str(error).removeprefix(f"{self.name}: ")
-            raise DatabaseError(said or f"{self.name}: {told}") from cause
+        return self._connections.ask(*query_of(sql, values))
+
+    @contextmanager
+    def stream(self, sql: str, /, **values: object) -> Iterator[Stream]:
+        """Like `ask`, with rows that come as they are asked for: any number of them, in flat memory.
+
+        Parameters
+        ----------
+        sql, **values
+            As for `rows`.
+
+        Yields
+        ------
+        Stream
+            Names, and rows until the end of the block, which nobody can write to a file in rest before.
+        """
+        with self._connections.stream(*query_of(sql, values)) as found:
+            yield found
 
     def rows_of(self, query: Executable, **values: object) -> list[dict[str, Any]]:
         """The rows of a query of SQLAlchemy, as dicts.

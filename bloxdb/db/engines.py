@@ -19,8 +19,15 @@ ONLY_READS = "a query only reads; in Python, `with db.transaction() as session: 
 """What is said where a query of a caller's own would do more."""
 
 
+ROWS_AT_ONCE = 1_000
+"""How many rows of a stream are brought together."""
+
 NO_ROWS = "the statement gives no rows; a query begins with SELECT"
 """What is said where there is no query."""
+
+
+Streamed = tuple[Sequence[Any] | None, Iterator[tuple[Any, ...]]]
+"""The columns of a query, as the driver describes them, None where it gives no rows; and its rows."""
 
 
 class Engines(ABC):
@@ -102,6 +109,10 @@ class Engines(ABC):
     @abstractmethod
     def query(self, driver: Any, sql: str, values: dict[str, Any]) -> Any:
         """A cursor with what a query gives, with ``:name`` for values, asked of the driver itself."""
+
+    @abstractmethod
+    def stream(self, driver: Any, sql: str, values: dict[str, Any]) -> AbstractContextManager[Streamed]:
+        """As `query`, with rows that come as they are asked for, until the end of the block."""
 
     def is_asking(self, driver: Any) -> bool:
         """Whether a connection still works on something, after an error that is none of the engine's.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from itertools import chain
 from typing import Any, ClassVar
 
 from sqlalchemy import (
@@ -24,7 +25,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from bloxdb.db import binary_copy
-from bloxdb.db.engines import NO_ROWS, ONLY_READS, Engines, check_stored
+from bloxdb.db.engines import NO_ROWS, ONLY_READS, ROWS_AT_ONCE, Engines, Streamed, check_stored
 from bloxdb.db.libpq import found_passwords
 from bloxdb.db.statuses import RUNNING
 from bloxdb.errors import DatabaseError
@@ -191,6 +192,24 @@ class PostgreSQL(Engines):
             # COPY writes files and SET changes settings even where a transaction is read only
             raise DatabaseError(why_not(sql))
         return driver.execute(for_psycopg(sql), values, prepare=True)
+
+    @contextmanager
+    def stream(self, driver: Any, sql: str, values: dict[str, Any]) -> Iterator[Streamed]:
+        """psycopg would bring all rows at once; what has none is asked once more, for its columns."""
+        from psycopg import capabilities
+
+        if not begins_to_read(sql):
+            raise DatabaseError(why_not(sql))
+        cursor = driver.cursor()
+        size = ROWS_AT_ONCE if capabilities.has_stream_chunked() else 1
+        with closing(
+            cursor.stream(for_psycopg(sql), values, size=size)
+        ) as rows:  # ends a query in its middle
+            first = next(rows, None)
+            if first is None:
+                yield self.query(driver, sql, values).description, iter(())
+            else:
+                yield cursor.description, chain([first], rows)
 
     def is_asking(self, driver: Any) -> bool:
         """psycopg itself ends a query only for Ctrl-C, and not for what another handler of signals raises."""

@@ -8,15 +8,17 @@ what it would do and not by how it is written (https://www.sqlite.org/c3ref/set_
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from bloxdb.arguments import plain
 from bloxdb.db.dialects import engines_of
 from bloxdb.db.engines import NO_ROWS, ONLY_READS
-from bloxdb.errors import DatabaseError, one_line
+from bloxdb.errors import DatabaseError, one_line, spelled
 
 _ACTIONS = {
     sqlite3.SQLITE_SELECT,
@@ -55,6 +57,21 @@ class Answer(NamedTuple):
     rows: list[tuple[Any, ...]]
 
 
+class Stream(NamedTuple):
+    """What a query gives, row by row.
+
+    Attributes
+    ----------
+    names
+        The columns, each name once, as those of `Answer`.
+    rows
+        A tuple a row, each once.
+    """
+
+    names: tuple[str, ...]
+    rows: Iterator[tuple[Any, ...]]
+
+
 def authorize(action: int, first: str | None, second: str | None, *_: str | None) -> int:
     """Whether a part of a statement only reads, for `sqlite3.Connection.set_authorizer`."""
     if action in _ACTIONS:
@@ -68,6 +85,16 @@ def authorize(action: int, first: str | None, second: str | None, *_: str | None
     return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
 
 
+def query_of(sql: object, values: dict[str, object]) -> tuple[str, dict[str, Any]]:
+    """A query of a caller's, and its values as a driver knows them; `DatabaseError` if it is no text."""
+    if not isinstance(sql, str):
+        raise DatabaseError(
+            f"a query is text that begins with SELECT, not {spelled(sql, 80)}; those of SQLAlchemy go to "
+            "rows_of"
+        )
+    return sql, {name: plain(value) for name, value in values.items()}
+
+
 def ask(engine: Engine, sql: str, values: dict[str, Any]) -> Answer:
     """What a query gives, on an engine that `bloxdb.db.connection.make_engine` made for queries.
 
@@ -77,7 +104,47 @@ def ask(engine: Engine, sql: str, values: dict[str, Any]) -> Answer:
         It is no SQL that the engine knows, or none that only reads, or a value is missing or of a type that
         the engine does not know.
     """
-    engines = engines_of(engine.dialect)
+    with _told(engine), _driver(engine) as driver:
+        cursor = engines_of(engine.dialect).query(driver, sql, values)
+        if cursor.description is None:
+            raise DatabaseError(NO_ROWS)
+        return Answer(distinct(column[0] for column in cursor.description), cursor.fetchall())
+
+
+@contextmanager
+def stream(engine: Engine, sql: str, values: dict[str, Any]) -> Iterator[Stream]:
+    """Like `ask`, with rows that come as they are asked for, in flat memory, until the end of the block."""
+    with _driver(engine) as driver, ExitStack() as asking:
+        with _told(engine):
+            asked = engines_of(engine.dialect).stream(driver, sql, values)
+            description, rows = asking.enter_context(asked)
+        if description is None:
+            raise DatabaseError(NO_ROWS)
+        yield Stream(distinct(column[0] for column in description), _told_rows(engine, rows))
+
+
+def _told_rows(engine: Engine, rows: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    with _told(engine):  # and not what whoever gets them does
+        yield from rows
+
+
+@contextmanager
+def _driver(engine: Engine) -> Iterator[Any]:
+    """A connection of the driver, on which nothing is ever committed."""
+    connection = engine.raw_connection()
+    try:
+        yield connection.driver_connection
+    except BaseException:
+        if engines_of(engine.dialect).is_asking(connection.driver_connection):
+            connection.invalidate()
+        raise
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _told(engine: Engine) -> Iterator[None]:
+    """What the driver refuses, in its words or in ours."""
     failures = (
         engine.dialect.loaded_dbapi.Error,
         SQLAlchemyError,
@@ -86,20 +153,9 @@ def ask(engine: Engine, sql: str, values: dict[str, Any]) -> Answer:
         UnicodeError,
     )
     try:
-        connection = engine.raw_connection()  # nothing is ever committed on it
-        try:
-            cursor = engines.query(connection.driver_connection, sql, values)
-            if cursor.description is None:
-                raise DatabaseError(NO_ROWS)
-            return Answer(distinct(column[0] for column in cursor.description), cursor.fetchall())
-        except BaseException:
-            if engines.is_asking(connection.driver_connection):
-                connection.invalidate()
-            raise
-        finally:
-            connection.close()
+        yield
     except failures as error:
-        said = ONLY_READS if engines.is_refusal(error) else one_line(error)
+        said = ONLY_READS if engines_of(engine.dialect).is_refusal(error) else one_line(error)
         raise DatabaseError(said) from error
 
 

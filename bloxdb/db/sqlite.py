@@ -7,8 +7,10 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
+from functools import partial
+from itertools import chain
 from typing import Any, ClassVar
 
 from sqlalchemy import (
@@ -45,7 +47,7 @@ from sqlalchemy.schema import CreateColumn
 from bloxdb.counts import counted
 from bloxdb.db.codes import code_of
 from bloxdb.db.damage import damage_told
-from bloxdb.db.engines import Engines, check_stored
+from bloxdb.db.engines import ROWS_AT_ONCE, Engines, Streamed, check_stored
 from bloxdb.db.waiting import at_once, patiently, revive
 from bloxdb.errors import DatabaseError
 
@@ -123,6 +125,13 @@ class SQLite(Engines):
     def query(self, driver: Any, sql: str, values: dict[str, Any]) -> Any:
         """The driver knows ``:name`` itself, and the connection's authorizer what a statement would do."""
         return driver.execute(sql, values)
+
+    @contextmanager
+    def stream(self, driver: Any, sql: str, values: dict[str, Any]) -> Iterator[Streamed]:
+        """SQLite finds a row when it is asked for it."""
+        with closing(self.query(driver, sql, values)) as cursor:
+            parts = iter(partial(cursor.fetchmany, ROWS_AT_ONCE), [])
+            yield cursor.description, chain.from_iterable(parts)
 
     def is_refusal(self, error: BaseException | None) -> bool:
         """A function that an authorizer refuses has no code of its own."""

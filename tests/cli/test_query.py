@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import shutil
 import sqlite3
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from bloxdb import Database, queries
 from bloxdb.db import create
 from bloxdb.db import open as bloxdb_open
 from bloxdb.release import import_release
-from tests.cli.helpers import README, bloxdb
+from tests.cli.helpers import COMMAND, ENVIRONMENT, README, bloxdb
 
 
 def test_top_is_plain_when_piped_and_json_on_demand(tiny_file: Path) -> None:
@@ -90,6 +92,33 @@ def test_show_has_a_line_of_csv_a_run(tiny_file: Path) -> None:
         (data["hash"], str(run["test_top1"])) for run in data["runs"]
     ]
     assert json.loads(rows[0]["vec"]) == data["vec"]
+
+
+def test_sql_writes_many_rows_as_it_writes_few(empty_file: Path) -> None:
+    query = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500) SELECT i, NULL AS x FROM n"
+    expected = [{"i": number, "x": None} for number in range(1, 2501)]
+    printed = {
+        form: bloxdb("sql", query, "--db", empty_file, *form.split()).stdout
+        for form in ("", "--json", "--csv")
+    }
+    assert printed["--json"] == json.dumps(expected, indent=2) + "\n"
+    assert printed["--csv"] == "i,x\n" + "".join(f"{number},\n" for number in range(1, 2501))
+    assert printed[""] == "i\tx\n" + "".join(f"{number}\t\n" for number in range(1, 2501))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", [[], ["--json"], ["--csv"]])
+def test_sql_takes_no_more_memory_for_more_rows(form: list[str], empty_file: Path) -> None:
+    def peak(rows: int) -> int:
+        query = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) SELECT i, i AS j FROM n"
+        command = [*COMMAND, "sql", query, "--db", str(empty_file), *form]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=ENVIRONMENT) as process:
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        return usage.ru_maxrss
+
+    assert peak(600_000) - peak(150_000) < 20_000  # KB; 450,000 rows as dicts take 100,000
 
 
 def test_sql_in_json_keeps_every_column_and_is_json(tiny_file: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,15 @@ WRITING = [
 ]
 
 
+def by_stream(db: Database, query: str, **values: object) -> list[dict[str, Any]]:
+    with db.stream(query, **values) as (names, rows):
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+WAYS = pytest.mark.parametrize("ask", [Database.rows, by_stream])
+Ask = Callable[..., list[dict[str, Any]]]
+
+
 @pytest.fixture(scope="module", params=[True, False], ids=["read only", "for writing"])
 def db(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tiny_file: Path
@@ -67,16 +76,17 @@ def db(
         yield opened
 
 
+@WAYS
 @pytest.mark.parametrize("query", WRITING)
 def test_what_does_more_than_read_is_refused_with_how_to_write(
-    query: str, db: Database, monkeypatch: pytest.MonkeyPatch
+    query: str, ask: Ask, db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert db.path is not None
     monkeypatch.chdir(db.path.parent)
     before = state(db)
     sentence = r"only reads; .*db\.transaction\(\)|no such table: pragma_"
     with pytest.raises(bloxdb.DatabaseError, match=sentence):
-        db.rows(query)
+        ask(db, query)
     assert state(db) == before
     assert {path.name for path in db.path.parent.iterdir()} <= {"blox.db", "blox.db-wal", "blox.db-shm"}
 
@@ -112,12 +122,14 @@ def state(db: Database) -> list[Any]:
 )
 def test_what_reads_is_answered(query: str, db: Database) -> None:
     assert db.rows(query)
+    assert by_stream(db, query) == db.rows(query)
 
 
+@WAYS
 @pytest.mark.parametrize("query", ["", ";", "  ", "-- nothing", "/* nothing */"])
-def test_a_statement_without_rows_is_told_so(query: str, db: Database) -> None:
+def test_a_statement_without_rows_is_told_so(query: str, ask: Ask, db: Database) -> None:
     with pytest.raises(bloxdb.DatabaseError, match="gives no rows; a query begins with SELECT"):
-        db.rows(query)
+        ask(db, query)
 
 
 @pytest.mark.parametrize(
@@ -131,11 +143,15 @@ def test_a_statement_without_rows_is_told_so(query: str, db: Database) -> None:
         ("SELECT '\udc80'", "surrogates"),
         ("SELECT CAST(x'ff' AS TEXT)", "UTF-8"),
         ("SELECT absent FROM runs", "no such column: absent"),
+        ("SELECT abs(-9223372036854775808 + (id = 9)) FROM blocks", "integer overflow"),
     ],
 )
-def test_a_query_that_is_none_is_a_sentence_of_one_line(query: str, sentence: str, db: Database) -> None:
+@WAYS
+def test_a_query_that_is_none_is_a_sentence_of_one_line(
+    query: str, sentence: str, ask: Ask, db: Database
+) -> None:
     with pytest.raises(bloxdb.DatabaseError, match=sentence) as caught:
-        db.rows(query)
+        ask(db, query)
     assert str(caught.value).startswith(f"{db.name}: ")
     assert "\n" not in str(caught.value)
 
@@ -187,3 +203,39 @@ def test_functions_that_bring_foreign_code_are_refused(name: str) -> None:
     assert authorize(sqlite3.SQLITE_FUNCTION, None, name, None, None) == sqlite3.SQLITE_DENY
     assert authorize(sqlite3.SQLITE_FUNCTION, None, "max", None, None) == sqlite3.SQLITE_OK
     assert authorize(sqlite3.SQLITE_READ, "runs", name, "main", None) == sqlite3.SQLITE_OK  # a column
+
+
+def test_an_error_in_the_middle_of_a_stream_comes_behind_the_rows_before_it(db: Database) -> None:
+    query = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) SELECT abs(CASE i WHEN 3500 THEN -9223372036854775808 ELSE i END) FROM n"
+    seen = []
+
+    def ask() -> None:
+        with db.stream(query) as (_, rows):
+            seen.extend(value for (value,) in rows)
+
+    with pytest.raises(bloxdb.DatabaseError, match=r"blox\.db: integer overflow"):
+        ask()
+    assert seen == list(range(1, len(seen) + 1))
+    assert 2000 <= len(seen) < 3500
+
+
+def test_what_goes_wrong_where_rows_are_used_stays_as_it_is(db: Database) -> None:
+    def use(error: BaseException) -> None:
+        with db.stream("SELECT * FROM archs") as (_, rows):
+            next(rows)
+            raise error
+
+    for error in (OverflowError("of mine"), UnicodeError("of mine"), KeyboardInterrupt()):
+        with pytest.raises(type(error)) as caught:
+            use(error)
+        assert caught.value is error
+    with db.stream("SELECT id FROM archs ORDER BY id") as (names, rows):
+        assert names == ("id",)
+        assert next(rows) == (0,)
+    assert db.rows("SELECT count(*) AS n FROM archs") == [{"n": 91125}]
+
+
+def test_a_closed_database_streams_nothing(empty_db: Database) -> None:
+    empty_db.close()
+    with pytest.raises(bloxdb.DatabaseError, match="was closed"), empty_db.stream("SELECT 1"):
+        pass
