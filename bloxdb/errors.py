@@ -105,7 +105,7 @@ class RevisionError(DatabaseError):
 
 
 class ServerAwayError(DatabaseError):
-    """A server ended the connection, or cannot be reached; the same may go well a moment later."""
+    """A server ended the connection, or takes none just now; the same may go well a moment later."""
 
 
 class TrainingError(BloxError, RuntimeError):

@@ -189,6 +189,7 @@ OF_LIMIT: dict[str, Ask] = {
     "top(max_params)": lambda limit, db, _: queries.top(200, db, max_params=limit),
     "top(max_latency)": lambda limit, db, _: queries.top(200, db, max_latency=("jetson-nano", limit)),
     "Problem(budget_seconds)": lambda limit, db, _: bloxdb.Problem(db, budget_seconds=limit).budget_seconds,
+    "RunQueue(patience)": lambda limit, *_: patience_of(limit),
     "Intervals(every)": lambda limit, *_: Intervals(every=limit, dead_after=1e6),
     "Intervals(dead_after)": lambda limit, *_: Intervals(every=1e-6, dead_after=limit),
     "Metrics(top1)": lambda value, db, _: trained(db, metrics=Metrics(value, 90.0, 1.5)),
@@ -295,6 +296,11 @@ def trained(
         return [begun, new.rows(f"{whole} FROM runs"), new.rows("SELECT * FROM epochs")]
 
 
+def patience_of(seconds: Any) -> float:
+    with empty() as new:
+        return RunQueue(new, [7], RecipeFacts("mine-99", "digits", 99), 1, patience=seconds).patience
+
+
 def listed(table: dict[str, Any]) -> dict[str, Any]:
     return {name: repr(column.tolist()) for name, column in table.items()}
 
@@ -366,7 +372,7 @@ def test_what_is_no_integer_is_refused(entry: str, kind: str, db: Database, fold
 @pytest.mark.parametrize("kind", NO_NUMBERS)
 @pytest.mark.parametrize("entry", OF_LIMIT)
 def test_what_is_no_limit_is_refused(entry: str, kind: str, db: Database, folder: Path) -> None:
-    measured = not entry.startswith(("top", "Problem", "Intervals"))
+    measured = not entry.startswith(("top", "Problem", "Intervals", "RunQueue"))
     if measured and kind == "nan" and entry != "RunResult(train_time)":
         assert OF_LIMIT[entry](NO_NUMBERS[kind], db, folder)  # which was not measured
         return

@@ -70,7 +70,7 @@ def places_of(gaps: Sequence[Gap], names: Sequence[str]) -> list[str]:
 
 def _most(gap: Gap) -> str:
     """How many rows there can have been at the most, where their numbers say it."""
-    low, high = gap.after or (0,), gap.before or ()
+    low, high = gap.after or (), gap.before or ()
     if len(low) != 1 or len(high) != 1 or not all(isinstance(key, int) for key in (*low, *high)):
         return ""
     return f" ({high[0] - low[0] - 1} at the most)"

@@ -67,9 +67,8 @@ def ended_by_signals() -> Iterator[None]:
 
     def end(number: int, frame: FrameType | None) -> None:
         for one in before:
-            signal.signal(
-                one, _ignored
-            )  # a second one would stop the tidying; SIG_IGN may come too late for it
+            # a second one would stop the tidying
+            signal.signal(one, _ignored)
         got.append(number)
         raise KeyboardInterrupt
 

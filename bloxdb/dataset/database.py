@@ -243,5 +243,4 @@ class DatabaseSource:
 
     def _rows(self, sql: str, *values: Any) -> list[Any]:
         """Rows of a query with `?` for values, through the driver of this thread's connection."""
-        driver = self.db.reader.connection().connection.driver_connection
-        return self.db.engines.fetch(driver, sql, values)
+        return self.db.engines.fetch(self.db.reader, sql, values)

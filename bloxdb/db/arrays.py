@@ -38,12 +38,10 @@ def read_numbers(session: Session, query: Select[Any]) -> npt.NDArray[np.float64
         Float64 (columns, rows), NaN for NULL; each value is the very one that is stored.
     """
     engines = engines_of(session.get_bind().dialect)
-    connection = session.connection()
-    driver = connection.connection.driver_connection
 
     def fetch(statement: Any) -> list[Any]:
-        text = str(statement.compile(connection, compile_kwargs={"literal_binds": True}))
-        return engines.fetch(driver, text, ())
+        text = str(statement.compile(session.get_bind(), compile_kwargs={"literal_binds": True}))
+        return engines.fetch(session, text, ())
 
     given = list(query.selected_columns)
     named = query.with_only_columns(

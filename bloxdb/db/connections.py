@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 from sqlalchemy import URL, event
 from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import ORMExecuteState, Session
 
 from bloxdb.arguments import of_type
@@ -19,15 +21,26 @@ from bloxdb.db import forking
 from bloxdb.db.access import KnownFile, refusal
 from bloxdb.db.connection import make_engine, path_of, query_engine, rest, share
 from bloxdb.db.dialects import engines_of
+from bloxdb.db.engines import LOST
 from bloxdb.db.passwords import hidden
 from bloxdb.db.reading import Answer, Stream, ask, stream
 from bloxdb.errors import DatabaseError, ServerAwayError, one_line
 
 CLOSED = "was closed; open it again with bloxdb.open"
 HALF_MADE = "cannot be made: something failed as it was filled, and a part may be in it; begin anew"
+_MANY = 100  # sessions that are known, before those that are gone are forgotten
 _IDLE = 0.1  # seconds after which a connection to a server is looked at before it is used
 _LEFT = "was disconnected while this was asked; ask again"
-_LOST = "has lost its connection to the server"
+_FOR_GOOD = re.compile("does not exist|authentication|password|pg_hba|permission denied")
+
+
+def _of_a_handler(error: BaseException | None) -> BaseException | None:
+    """What a handler of signals raised as a connection was looked at; SQLAlchemy fails to tidy behind it."""
+    while error is not None:
+        error = error.__context__
+        if error is not None and type(error).__module__.partition(".")[0] not in ("psycopg", "sqlalchemy"):
+            return error
+    return None
 
 
 class Connections:
@@ -67,11 +80,12 @@ class Connections:
         self.autocommit = self.engine.execution_options(**engines_of(url).AUTOCOMMIT)
         self.is_closed = False
         self.is_half_made = False
-        self._is_new = is_new
+        self._is_new, self._is_server = is_new, path is None
         self._mine = threading.local()
-        self._readers: WeakKeyDictionary[forking.Reader, threading.Thread] = WeakKeyDictionary()
+        self._readers: list[tuple[ref[forking.Reader], threading.Thread]] = []
         self._count = 0  # of times that all were closed
-        event.listen(self.engine, "handle_error", self._failed, retval=True)
+        for engine in (self.engine, self.queries):
+            event.listen(engine, "handle_error", self._failed, retval=True)
         if path is not None:
             event.listen(self.engine, "connect", self._own)
 
@@ -84,21 +98,27 @@ class Connections:
         One is useless after Ctrl-C; one to a server after any signal in the middle of a query.
         """
         error, asking, engines = context.original_exception, context.connection, engines_of(self.engine.url)
-        is_server = path_of(self.engine.url) is None
-        if asking is None and is_server and isinstance(error, Exception) and not context.is_pre_ping:
-            return ServerAwayError(f"{hidden(self.engine.url)}: {one_line(error)}")
+        if context.is_pre_ping:
+            return _of_a_handler(error)
+        if asking is None and self._is_server:
+            return self._away(error)
         if asking is None or asking.invalidated:
             return None
         was_lost = context.is_disconnect and isinstance(error, Exception)
-        if not context.is_disconnect and engines.is_asking(asking.connection.driver_connection):
+        if not context.is_disconnect and engines.end_asking(asking.connection.driver_connection):
             context.is_disconnect = True
             context.invalidate_pool_on_disconnect = False  # the others are as good as before
-        self._mine.is_broken = context.is_disconnect or not isinstance(error, Exception)
-        if was_lost and is_server:
-            return ServerAwayError(f"{hidden(self.engine.url)} {_LOST} ({one_line(error)}); ask again")
+        if was_lost and self._is_server:
+            return ServerAwayError(f"{hidden(self.engine.url)}: {LOST.format(one_line(error))}")
         if isinstance(error, sqlite3.ProgrammingError) and self._was_closed():
             return DatabaseError(f"{path_of(self.engine.url)} {CLOSED if self.is_closed else _LEFT}")
         return None
+
+    def _away(self, error: BaseException) -> DatabaseError:
+        """The error of a server that takes no connection: for a while, or for good."""
+        told = one_line(error)
+        kind = DatabaseError if _FOR_GOOD.search(told) else ServerAwayError
+        return kind(f"{hidden(self.engine.url)}: {told}")
 
     def _was_closed(self) -> bool:
         """Whether another thread has closed what this one asks with."""
@@ -144,7 +164,7 @@ class Connections:
             cause, name = error.__cause__, str(path_of(url) or hidden(url))
             said = refusal(getattr(cause, "orig", cause), path_of(url))
             told = str(error).removeprefix(f"{name}: ")
-            raise DatabaseError(said or f"{name}: {told}") from cause
+            raise type(error)(said or f"{name}: {told}") from cause
 
     def reader(self) -> forking.Reader:
         """This thread's session for reading; `DatabaseError` where the file is there no more."""
@@ -154,25 +174,34 @@ class Connections:
         if session is None or self._mine.count != self._count:
             session = self._mine.session = forking.Reader(self.autocommit, expire_on_commit=False)
             self._mine.count = self._count
-            self._readers[session] = threading.current_thread()
+            if len(self._readers) > _MANY:
+                self._readers[:] = [known for known in self._readers if known[0]() is not None]
+            self._readers.append((ref(session), threading.current_thread()))
             event.listen(session, "do_orm_execute", self._check)  # of what an object of it loads later, too
         return session
 
     def _check(self, asked: ORMExecuteState) -> None:
+        self._settle(asked.session)
+
+    def _settle(self, session: Session) -> None:
         """Before a session for reading asks: the file must be there, and the connection work.
 
         One to a server may have been lost since, which shows when the pool looks at what it gives out.
         """
-        if getattr(self._mine, "is_broken", False):
-            self._mine.is_broken = False
-            asked.session.rollback()
+        if session.in_transaction() and session.connection().invalidated:
+            session.rollback()
         if self.known is not None:
             self.known.check()
+        if not self._is_server:
             return
         now = time.monotonic()
-        if now - asked.session.info.get("asked", now) > _IDLE:
-            asked.session.commit()  # which gives the connection back
-        asked.session.info["asked"] = now
+        if now - session.info.get("asked", now) > _IDLE:
+            try:
+                session.commit()  # which gives the connection back
+            except BaseException:
+                session.rollback()
+                raise
+        session.info["asked"] = now
 
     def share(self) -> None:
         """Let others write while somebody reads for long; `DatabaseError` where the file is there no more."""
@@ -186,9 +215,11 @@ class Connections:
 
     def _disconnect(self) -> None:
         self._count += 1
-        for session, thread in list(self._readers.items()):
-            if thread is threading.current_thread() or not thread.is_alive():  # it may not be collected yet
-                session.close()
+        for known, thread in [*self._readers]:
+            is_free = thread is threading.current_thread() or not thread.is_alive()
+            if is_free and (session := known()) is not None:  # which may not be collected yet
+                with suppress(DBAPIError, DatabaseError):  # its connection was lost
+                    session.close()
         if self.known is not None:  # threads may outlive the database, and keep what they asked with
             for connection in forking.connections_to(self.known.path.resolve()):
                 if connection.owner is self._mine and connection.thread not in (None, threading.get_ident()):

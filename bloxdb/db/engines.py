@@ -12,7 +12,7 @@ from sqlalchemy import URL, Column, ColumnElement, Connection, Engine, Select, i
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from bloxdb.counts import counted
-from bloxdb.errors import DatabaseError
+from bloxdb.errors import DatabaseError, ServerAwayError, one_line
 from bloxdb.measures import MISSING, Array
 
 ONLY_READS = "a query only reads; in Python, `with db.transaction() as session: session.execute(…)` writes"
@@ -25,6 +25,9 @@ ROWS_AT_ONCE = 1_000
 NO_ROWS = "the statement gives no rows; a query begins with SELECT"
 """What is said where there is no query."""
 
+
+LOST = "the connection to the server was lost ({}); ask again"
+"""What is said where it was."""
 
 Streamed = tuple[Sequence[Any] | None, Iterator[tuple[Any, ...]]]
 """The columns of a query, as the driver describes them, None where it gives no rows; and its rows."""
@@ -102,9 +105,25 @@ class Engines(ABC):
         NULL, and a letter is a number that `scale` does not make an integer of. None where rows are as fast.
         """
 
+    def fetch(self, session: Session, sql: str, values: Sequence[Any]) -> list[Any]:
+        """The rows of a query with ``?`` for values, asked of the driver of a session for reading."""
+        if session.in_transaction() and session.connection().invalidated:
+            session.rollback()
+        connection = session.connection()
+        driver = connection.connection.driver_connection
+        try:
+            return self.fetch_of(driver, sql, values)
+        except BaseException as error:
+            is_lost = self.is_lost(driver)
+            if is_lost or self.end_asking(driver):
+                connection.invalidate()
+            if is_lost and isinstance(error, Exception):
+                raise ServerAwayError(LOST.format(one_line(error))) from error
+            raise
+
     @abstractmethod
-    def fetch(self, driver: Any, sql: str, values: Sequence[Any]) -> list[Any]:
-        """The rows of a query with ``?`` for values, asked of the driver itself."""
+    def fetch_of(self, driver: Any, sql: str, values: Sequence[Any]) -> list[Any]:
+        """What `fetch` gives."""
 
     @abstractmethod
     def query(self, driver: Any, sql: str, values: dict[str, Any]) -> Any:
@@ -114,10 +133,14 @@ class Engines(ABC):
     def stream(self, driver: Any, sql: str, values: dict[str, Any]) -> AbstractContextManager[Streamed]:
         """As `query`, with rows that come as they are asked for, until the end of the block."""
 
-    def is_asking(self, driver: Any) -> bool:
-        """Whether a connection still works on something, after an error that is none of the engine's.
+    def is_lost(self, driver: Any) -> bool:
+        """Whether a connection has ended, and nobody here has closed it."""
+        return False
 
-        It is told to end that then, and can be used no more.
+    def end_asking(self, driver: Any) -> bool:
+        """Have a connection end what it still works on, after an error that is none of the engine's.
+
+        True if there was something; it can be used no more then.
         """
         return False
 

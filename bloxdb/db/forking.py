@@ -190,6 +190,14 @@ class Connection(sqlite3.Connection):
         """As `Cursor.execute`, which the driver itself leaves out."""
         return self.cursor().execute(*arguments)
 
+    def first(self, sql: str) -> Any:
+        """The first row of a query, which is over then, whatever a signal raises meanwhile."""
+        cursor = self.cursor()
+        try:
+            return cursor.execute(sql).fetchone()
+        finally:
+            cursor.close()
+
     def commit(self) -> None:
         """End a transaction; an error where it is the parent's."""
         if self.is_inherited:

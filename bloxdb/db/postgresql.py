@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -140,11 +140,15 @@ def for_psycopg(sql: str) -> str:
 
 
 _CANCEL = 5.0  # seconds for which a server may take to hear that a query is to end
-_KEYS_STAY = ("55P03", "2BP01", "42501")
-"""Somebody has a lock; something depends on a key; the table is another's.
+_KEYS_STAY = ("55P03", "40P01", "2BP01", "42501")
+"""Somebody has a lock, or two wait for each other; something depends on a key; the table is another's.
 
 https://www.postgresql.org/docs/current/errcodes-appendix.html
 """
+
+
+class _StayError(Exception):
+    """Keys are to stay after all."""
 
 
 class PostgreSQL(Engines):
@@ -180,7 +184,7 @@ class PostgreSQL(Engines):
         """The server has to send what there is one way or the other."""
         return None
 
-    def fetch(self, driver: Any, sql: str, values: Sequence[Any]) -> list[Any]:
+    def fetch_of(self, driver: Any, sql: str, values: Sequence[Any]) -> list[Any]:
         """psycopg's placeholder is ``%s``."""
         with driver.cursor() as cursor:
             found: list[Any] = cursor.execute(sql.replace("?", "%s") if values else sql, values).fetchall()
@@ -211,13 +215,19 @@ class PostgreSQL(Engines):
             else:
                 yield cursor.description, chain([first], rows)
 
-    def is_asking(self, driver: Any) -> bool:
+    def is_lost(self, driver: Any) -> bool:
+        """psycopg closes a connection that is broken."""
+        return bool(driver.closed)
+
+    def end_asking(self, driver: Any) -> bool:
         """psycopg itself ends a query only for Ctrl-C, and not for what another handler of signals raises."""
+        import psycopg
         from psycopg.pq import TransactionStatus
 
         if driver.closed or driver.info.transaction_status != TransactionStatus.ACTIVE:
             return False
-        driver.cancel_safe(timeout=_CANCEL)
+        with suppress(psycopg.Error):  # it may be away, and the connection is useless either way
+            driver.cancel_safe(timeout=_CANCEL)
         return True
 
     def is_refusal(self, error: BaseException | None) -> bool:
@@ -284,11 +294,10 @@ class PostgreSQL(Engines):
         stay where somebody trains, or is in the middle of a transaction, or has things that need them.
         """
         connection, name = session.connection(), model.__tablename__
+        running = text("SELECT EXISTS (SELECT 1 FROM runs WHERE status = :running)")
         if connection.scalar(text(f"SELECT EXISTS (SELECT 1 FROM {name})")):  # noqa: S608
             return []
-        if connection.scalar(
-            text("SELECT EXISTS (SELECT 1 FROM runs WHERE status = :running)"), {"running": RUNNING}
-        ):
+        if connection.scalar(running, {"running": RUNNING}):
             return []
         keys = connection.exec_driver_sql(
             "SELECT quote_ident(conname), pg_get_constraintdef(oid) FROM pg_constraint "
@@ -301,6 +310,10 @@ class PostgreSQL(Engines):
                 for key, _ in keys:
                     connection.exec_driver_sql(f"ALTER TABLE {name} DROP CONSTRAINT {key}")
                 connection.exec_driver_sql("SET LOCAL lock_timeout TO DEFAULT")
+                if connection.scalar(running, {"running": RUNNING}):  # claimed just before the locks were had
+                    raise _StayError
+        except _StayError:
+            return []
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) not in _KEYS_STAY:
                 raise

@@ -116,7 +116,7 @@ class SQLite(Engines):
         is_exact = whole / literal_column(f"{scale}.0") == column
         return func.group_concat(case((is_exact, whole), (column.is_(None), ""), else_="x"))
 
-    def fetch(self, driver: Any, sql: str, values: Sequence[Any]) -> list[Any]:
+    def fetch_of(self, driver: Any, sql: str, values: Sequence[Any]) -> list[Any]:
         """The driver's own placeholder is ``?``."""
         with damage_told(getattr(driver, "named", None)):
             found: list[Any] = driver.execute(sql, values).fetchall()
@@ -236,7 +236,7 @@ def _begin(connection: Connection, driver: Any) -> None:
     if words == _WRITE:
         _check_triggers(driver)
         mode = "wal" if driver.takes_wal else "delete"
-        if not driver.is_new and driver.execute("PRAGMA journal_mode").fetchone() != (mode,):
+        if not driver.is_new and driver.first("PRAGMA journal_mode") != (mode,):
             _patiently(connection, f"PRAGMA journal_mode = {mode}")
     if words == _WRITE:
         # without a WAL it is the commit that would wait for readers, and not for long

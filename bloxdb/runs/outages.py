@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from bloxdb.arguments import number
-from bloxdb.errors import QueryError, ServerAwayError
+from bloxdb.errors import BloxError, QueryError, ServerAwayError
 
 PATIENCE = 600.0
 """For how many seconds a worker waits for a server, if nothing else is said."""
@@ -65,7 +65,14 @@ def through_outages(do: Callable[[bool], _T], patience: float) -> _T:
             again = True
             time.sleep(min(pause, patience - waited))
             pause = min(2 * pause, _LONGEST)
-        else:
-            if again:
-                _log.warning(f"the server is back after {time.monotonic() - begun:.0f} s")
-            return found
+            continue
+        except BloxError:
+            _say_back(again, begun)
+            raise
+        _say_back(again, begun)
+        return found
+
+
+def _say_back(again: bool, begun: float) -> None:
+    if again:
+        _log.warning(f"the server is back after {time.monotonic() - begun:.0f} s")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, CursorResult, false, func, select, update
@@ -105,7 +106,8 @@ class RunQueue:
         self.seed = integer(seed, "a seed", low=SEEDS[0])
         of_type(recipe, RecipeFacts, "the recipe of a queue")
         advice = "train into another database, with its settings, or under another name"
-        self.recipe_id = added_once(db, lambda session: recipe_for(session, recipe, advice).id)
+        known = partial(added_once, db, lambda session: recipe_for(session, recipe, advice).id)
+        self.recipe_id = through_outages(lambda again: known(), self.patience)
         self._ids = dict.fromkeys(arch_indices(archs).tolist())
         self._chunks = _chunks(self._ids)
 
@@ -120,7 +122,7 @@ class RunQueue:
         FillReport
             How many runs were added.
         """
-        return FillReport(added_once(self.db, self._fill))
+        return FillReport(through_outages(lambda again: added_once(self.db, self._fill), self.patience))
 
     def _fill(self, session: Session) -> int:
         added = 0
@@ -169,7 +171,9 @@ class RunQueue:
         """
         worker = text(worker_name() if worker in (None, "") else worker, "a worker's name", filled=True)
         intervals = intervals or Intervals()
-        env_id = None if env_id is None else known_environment(self.db, env_id)
+        if env_id is not None:
+            known = partial(known_environment, self.db, env_id)
+            env_id = through_outages(lambda again: known(), self.patience)
         state = {"status": RUNNING, "env_id": env_id}
         signs = _signs_of_life(intervals)
         tried: list[str] = []  # names of claims whose answer may have been lost

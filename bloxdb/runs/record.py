@@ -52,7 +52,7 @@ class RunRecord:
     earlier
         Why it was given back before, to be trained once more; None if it was not.
     patience
-        For how many seconds each method waits for a server that is away.
+        For how many seconds each method but `heartbeat` waits for a server that is away.
 
     Attributes
     ----------

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -137,7 +138,8 @@ def _hanging_up(end: Callable[[int, FrameType | None], None]) -> Iterator[None]:
         end(number, frame)
 
     before = signal.getsignal(signal.SIGHUP)
-    if before == signal.SIG_IGN:  # as under nohup
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or before in (None, signal.SIG_IGN):  # no handler of Python's, or under nohup
         yield
         return
     signal.signal(signal.SIGHUP, hang_up)

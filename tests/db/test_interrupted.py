@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -115,6 +116,11 @@ def by_much_writing(db: Database) -> None:
         session.execute(text(FOR_LONG + "SELECT sum(i) FROM n"))
 
 
+def in_transaction(db: Database) -> None:
+    with db.transaction() as session:
+        session.execute(text("UPDATE devices SET name = name"))
+
+
 WAYS = [by_rows, by_rows_of, by_fetching, by_fetching_many, by_writing, by_autocommit, by_much_writing]
 
 
@@ -173,6 +179,38 @@ def test_rows_of_the_driver_itself_are_stopped_too(empty_file: Path, raised: typ
         with pytest.raises(raised):
             list(connection.execute(FOR_LONG + "SELECT i FROM n WHERE i < 3 OR i > 99999999"))
         assert connection.execute("SELECT count(*) FROM blocks").fetchone() == (45,)
+
+
+ASKED: list[Callable[[Database], object]] = [
+    lambda db: bloxdb.Arch.get(7, db).runs,
+    lambda db: db.rows("SELECT count(*) FROM archs"),
+    lambda db: db.rows_of(text("SELECT count(*) FROM archs")),
+    lambda db: bloxdb.to_arrow("blocks", db),
+    in_transaction,
+]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")
+def test_signals_at_any_moment_leave_a_database_that_works(db: Database, raised: type[BaseException]) -> None:
+    draw, came = random.Random(5), 0
+    for ask in ASKED:  # what is made once, as SQLAlchemy's mappers, is there
+        ask(db)
+    for number in range(60):
+        ask = ASKED[number % len(ASKED)]
+        time.sleep(draw.choice([0, 0.12]))  # a server's connection is looked at
+        try:
+            signal.setitimer(signal.ITIMER_REAL, draw.uniform(1e-4, 4e-3))
+            for _ in range(5):
+                ask(db)
+            time.sleep(0.01)
+        except (raised, Exception):  # or what SQLAlchemy says when its own tidying was stopped
+            came += 1
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        for again in ASKED:
+            again(db)
+    assert came >= 40  # a finalizer swallows what is raised in it
 
 
 @pytest.mark.skipif(not POSTGRESQL, reason="a server goes on with what nobody waits for")
@@ -248,7 +286,10 @@ def test_signals_end_a_command_whose_query_would_last(
         [sys.executable, "-c", "from bloxdb.cli import main; main()", "sql", query, "--db", str(empty_file)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
-        time.sleep(2)
+        opened = Path(f"/proc/{process.pid}/fd")
+        while not any(one.readlink() == empty_file for one in opened.iterdir() if one.is_symlink()):
+            time.sleep(0.05)
+        time.sleep(0.5)
         for number in numbers:
             process.send_signal(number)
         try:

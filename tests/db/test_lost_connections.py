@@ -13,7 +13,7 @@ from bloxdb import Database
 from bloxdb.db.connection import locate
 from bloxdb.runs.status import overview
 from tests.conftest import POSTGRESQL
-from tests.runs.helpers import queue_of
+from tests.runs.helpers import claim, finish, queue_of
 from tests.servers import empty_on_server
 
 
@@ -28,7 +28,9 @@ def server() -> Iterator[Engine]:
 @pytest.fixture(scope="module")
 def db() -> Iterator[Database]:
     with empty_on_server("lost") as url, bloxdb.create(url, current=False) as made:
-        queue_of(made, [5, 6, 7])
+        record = claim(queue_of(made, [5, 6, 7]))
+        assert record is not None
+        finish(record)
         yield made
 
 
@@ -64,6 +66,7 @@ ENTRIES: dict[str, Callable[[Database], object]] = {
     "get": lambda db: bloxdb.Arch.get(7, db).hash,
     "a lazy attribute": lambda db: len(bloxdb.Arch.get(7, db).runs),
     "overview": overview,
+    "a value of a data set": lambda db: bloxdb.from_database(db).val_acc(5),
     "to_arrow": lambda db: bloxdb.to_arrow("runs", db).num_rows,
 }
 
@@ -85,7 +88,7 @@ def test_whoever_asks_at_that_moment_is_told_at_most_once(name: str, db: Databas
     try:
         assert ENTRIES[name](db) == expected
     except bloxdb.DatabaseError as error:
-        assert "has lost its connection to the server (" in str(error)
+        assert "the connection to the server was lost (" in str(error)
         assert str(error).endswith("; ask again")
     assert ENTRIES[name](db) == expected
 
@@ -98,7 +101,7 @@ def test_a_transaction_is_lost_as_a_whole(db: Database, server: Engine) -> None:
             end_all(server)
             session.add(bloxdb.Device(name="too"))
 
-    with pytest.raises(bloxdb.DatabaseError, match="has lost its connection to the server"):
+    with pytest.raises(bloxdb.DatabaseError, match="the connection to the server was lost"):
         write()
     assert db.rows("SELECT count(*) AS n FROM devices") == [{"n": 0}]
     with db.transaction() as session:
@@ -107,7 +110,7 @@ def test_a_transaction_is_lost_as_a_whole(db: Database, server: Engine) -> None:
 
 
 def test_an_object_that_was_loaded_before_goes_on(db: Database, server: Engine) -> None:
-    arch = bloxdb.Arch.get(5, db)
+    arch = bloxdb.Arch.get(6, db)
     end_all(server)
     time.sleep(0.2)
     assert [run.status for run in arch.runs] == ["pending"]

@@ -35,9 +35,7 @@ SQLITE = SQLite()
 
 
 def test_the_driver_is_asked_with_question_marks(empty_db: Database) -> None:
-    with empty_db.autocommit() as connection:
-        driver = connection.connection.driver_connection
-        found = SQLITE.fetch(driver, "SELECT id FROM blocks WHERE id IN (?, ?) ORDER BY id", (3, 7))
+    found = SQLITE.fetch(empty_db.reader, "SELECT id FROM blocks WHERE id IN (?, ?) ORDER BY id", (3, 7))
     assert found == [(3,), (7,)]
 
 
