@@ -179,12 +179,15 @@ class Connection(sqlite3.Connection):
         super().__init__(*arguments, **options)
         self.in_use = threading.RLock()
         self.lookout = Lookout(self)
+        self._cursors: WeakSet[sqlite3.Cursor] = WeakSet()
 
     def cursor(self, *arguments: Any, **options: Any) -> Any:
         """A cursor; an error where the connection is the parent's."""
         if self.is_inherited:
             raise sqlite3.OperationalError(_INHERITED)
-        return super().cursor(*arguments or (Cursor,), **options)
+        made = super().cursor(*arguments or (Cursor,), **options)
+        self._cursors.add(made)
+        return made
 
     def execute(self, *arguments: Any) -> Any:
         """As `Cursor.execute`, which the driver itself leaves out."""
@@ -216,12 +219,15 @@ class Connection(sqlite3.Connection):
         return self.lookout.cause(error, self) or error
 
     def close(self) -> None:
-        """Close the connection, but not the parent's; a transaction ends with it, not with its last cursor.
+        """Close the connection, but not the parent's, with its cursors and its transaction.
 
-        SQLite keeps it as long as there is one, as in the traceback of an error.
+        SQLite keeps all of it, locks and WAL too, while there is a cursor, as in the traceback of an error.
         """
         if self.is_inherited:
             return
+        for cursor in list(self._cursors):
+            with suppress(sqlite3.Error):
+                cursor.close()
         with suppress(sqlite3.Error):  # it is closed
             super().rollback()
         super().close()

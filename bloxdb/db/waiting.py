@@ -12,7 +12,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 
 from sqlalchemy import Connection as Transaction
@@ -99,7 +99,8 @@ def at_once(driver: Connection) -> Iterator[None]:
         yield
     finally:
         driver.patience = patience
-        driver.execute(f"PRAGMA busy_timeout = {AT_ONCE * 1000:.0f}")
+        with suppress(sqlite3.ProgrammingError):  # it was closed in the block, after Ctrl-C
+            driver.execute(f"PRAGMA busy_timeout = {AT_ONCE * 1000:.0f}")
 
 
 def _told(driver: Connection, seconds: float) -> str:

@@ -5,19 +5,24 @@ A test that forks is a program of its own, since a fork copies whatever the proc
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
+import bloxdb
 from bloxdb import Database
 from bloxdb.db import forking
+from bloxdb.db.access import in_one_state
+from bloxdb.db.waiting import at_once
 
 BEFORE = """
 import gc, os, sqlite3, subprocess, sys, threading
@@ -389,3 +394,33 @@ assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children
 assert names() == []
 """
     run(program, empty_file)
+
+
+def test_a_connection_that_is_closed_takes_its_cursors_with_it(empty_file: Path, tmp_path: Path) -> None:
+    """SQLite keeps a connection as long as it has a cursor: the WAL of a file would stay, and its locks."""
+    path = Path(shutil.copy(empty_file, tmp_path / "blox.db"))
+    with bloxdb.open(path, current=False) as db, db.engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        driver.execute("PRAGMA journal_mode = WAL")
+        cursor = driver.execute("SELECT id FROM archs ORDER BY id")
+        assert cursor.fetchone() == (0,)
+        driver.close()
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            cursor.fetchone()
+    assert [file.name for file in tmp_path.iterdir()] == ["blox.db"]
+    with closing(sqlite3.connect(path)) as other:
+        assert other.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+
+
+def test_waiting_for_nobody_ends_well_on_a_connection_that_was_closed_in_it(empty_file: Path) -> None:
+    with closing(in_one_state(empty_file)) as driver:
+        patience = driver.patience
+
+        def stopped() -> None:
+            with at_once(driver):
+                driver.close()
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            stopped()
+        assert driver.patience == patience

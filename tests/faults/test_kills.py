@@ -218,7 +218,8 @@ def test_a_signal_ends_it_as_cleanly_as_ctrl_c(name: str, number: int, seeds: Se
     folder = whole.folder()
     ending = draw.choice([signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
     code = run(whole.case, folder, after=whole.seconds * draw.uniform(0.6, 1), number=ending)
-    assert code in ((0, 1) if ending == signal.SIGINT else (0, -ending))
+    # 1 of Ctrl-C, or the signal itself while modules are imported, as on a machine that has become slower
+    assert code in (0, -ending, *([1] if ending == signal.SIGINT else []))
     assert leftovers(folder) == []
     check(folder, whole.before, whole.after)
     shutil.rmtree(folder)
