@@ -38,14 +38,12 @@ class Database:
 
     Attributes
     ----------
-    url
-        The SQLAlchemy URL of the database.
+    url, read_only
+        As given.
     engine
         The SQLAlchemy engine, for your own queries.
     engines
         What its kind of engine does in its own way.
-    read_only
-        Whether writing is refused.
     """
 
     def __init__(self, url: URL, *, read_only: bool = False, new: Path | None = None) -> None:
@@ -85,9 +83,7 @@ class Database:
     @property
     def name(self) -> str:
         """The path, or the URL with stars for its passwords."""
-        if self.path is not None:
-            return str(self._new or self.path)
-        return passwords.hidden(self.url)
+        return passwords.hidden(self.url) if self.path is None else str(self._new or self.path)
 
     @property
     def path(self) -> Path | None:
@@ -257,6 +253,11 @@ class Database:
         ----------
         sql, **values
             As for `rows`.
+
+        Returns
+        -------
+        Answer
+            Names and rows.
         """
         return self._connections.ask(*query_of(sql, values))
 

@@ -20,9 +20,10 @@ from bloxdb.db import database
 
 SCRIPT = Path(__file__).with_name("travellers.py")
 LOADER = """
-import sys
+import sys, warnings
 import bloxdb
 from torch.utils.data import DataLoader, Dataset
+warnings.filterwarnings("ignore", "This DataLoader will create 2 worker processes")  # where there is one core
 
 class Runs(Dataset):
     def __init__(self, db):
