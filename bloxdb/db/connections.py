@@ -13,7 +13,7 @@ from weakref import ref
 
 from sqlalchemy import URL, event
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import ORMExecuteState, Session
 
 from bloxdb.arguments import of_type
@@ -34,11 +34,11 @@ _LEFT = "was disconnected while this was asked; ask again"
 _FOR_GOOD = re.compile("does not exist|authentication|password|pg_hba|permission denied")
 
 
-def _of_a_handler(error: BaseException | None) -> BaseException | None:
+def _of_a_handler(error: BaseException | None, drivers: type[BaseException]) -> BaseException | None:
     """What a handler of signals raised as a connection was looked at; SQLAlchemy fails to tidy behind it."""
     while error is not None:
         error = error.__context__
-        if error is not None and type(error).__module__.partition(".")[0] not in ("psycopg", "sqlalchemy"):
+        if error is not None and not isinstance(error, (drivers, SQLAlchemyError)):
             return error
     return None
 
@@ -99,7 +99,7 @@ class Connections:
         """
         error, asking, engines = context.original_exception, context.connection, engines_of(self.engine.url)
         if context.is_pre_ping:
-            return _of_a_handler(error)
+            return _of_a_handler(error, context.dialect.loaded_dbapi.Error)
         if asking is None and self._is_server:
             return self._away(error)
         if asking is None or asking.invalidated:
