@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import threading
 import time
@@ -31,7 +30,6 @@ HALF_MADE = "cannot be made: something failed as it was filled, and a part may b
 _MANY = 100  # sessions that are known, before those that are gone are forgotten
 _IDLE = 0.1  # seconds after which a connection to a server is looked at before it is used
 _LEFT = "was disconnected while this was asked; ask again"
-_FOR_GOOD = re.compile("does not exist|authentication|password|pg_hba|permission denied")
 
 
 def _of_a_handler(error: BaseException | None, drivers: type[BaseException]) -> BaseException | None:
@@ -116,9 +114,9 @@ class Connections:
 
     def _away(self, error: BaseException) -> DatabaseError:
         """The error of a server that takes no connection: for a while, or for good."""
-        told = one_line(error)
-        kind = DatabaseError if _FOR_GOOD.search(told) else ServerAwayError
-        return kind(f"{hidden(self.engine.url)}: {told}")
+        url = self.engine.url
+        kind = DatabaseError if engines_of(url).refuses_for_good(error) else ServerAwayError
+        return kind(f"{hidden(url)}: {one_line(error)}")
 
     def _was_closed(self) -> bool:
         """Whether another thread has closed what this one asks with."""
@@ -181,15 +179,12 @@ class Connections:
         return session
 
     def _check(self, asked: ORMExecuteState) -> None:
-        self._settle(asked.session)
-
-    def _settle(self, session: Session) -> None:
         """Before a session for reading asks: the file must be there, and the connection work.
 
         One to a server may have been lost since, which shows when the pool looks at what it gives out.
         """
-        if session.in_transaction() and session.connection().invalidated:
-            session.rollback()
+        session: Any = asked.session
+        session.heal()
         if self.known is not None:
             self.known.check()
         if not self._is_server:
@@ -213,7 +208,11 @@ class Connections:
         if not self.is_closed:
             self._disconnect()
 
-    def _disconnect(self) -> None:
+    def end(self) -> None:
+        """Close all at the end of the process: what a thread still asks would leave a WAL."""
+        self._disconnect(is_end=True)
+
+    def _disconnect(self, *, is_end: bool = False) -> None:
         self._count += 1
         for known, thread in [*self._readers]:
             is_free = thread is threading.current_thread() or not thread.is_alive()
@@ -222,8 +221,9 @@ class Connections:
                     session.close()
         if self.known is not None:  # threads may outlive the database, and keep what they asked with
             for connection in forking.connections_to(self.known.path.resolve()):
-                if connection.owner is self._mine and connection.thread not in (None, threading.get_ident()):
-                    connection.end()
+                is_elsewhere = connection.thread not in (None, threading.get_ident())
+                if is_elsewhere and (is_end or connection.owner is self._mine):
+                    connection.end(is_last=is_end)
         self.queries.dispose()
         self.engine.dispose()
         if self.known is not None and not self.known.lost():

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
-from sqlalchemy import URL, Column, ColumnElement, Connection, Engine, Select, insert
+from sqlalchemy import URL, Column, ColumnElement, Connection, Engine, PoolProxiedConnection, Select, insert
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from bloxdb.counts import counted
+from bloxdb.db.forking import Reader
 from bloxdb.errors import DatabaseError, ServerAwayError, one_line
 from bloxdb.measures import MISSING, Array
 
@@ -106,13 +107,18 @@ class Engines(ABC):
         """
 
     def fetch(self, session: Session, sql: str, values: Sequence[Any]) -> list[Any]:
-        """The rows of a query with ``?`` for values, asked of the driver of a session for reading."""
-        if session.in_transaction() and session.connection().invalidated:
-            session.rollback()
+        """The rows of a query with ``?`` for values, asked of the driver of a session."""
+        if isinstance(session, Reader):
+            session.heal()
         connection = session.connection()
-        driver = connection.connection.driver_connection
-        try:
+        with self.asking(connection, connection.connection.driver_connection) as driver:
             return self.fetch_of(driver, sql, values)
+
+    @contextmanager
+    def asking(self, connection: Connection | PoolProxiedConnection, driver: Any) -> Iterator[Any]:
+        """Ask a driver itself; what an error leaves is not used again, and a lost connection is told."""
+        try:
+            yield driver
         except BaseException as error:
             is_lost = self.is_lost(driver)
             if is_lost or self.end_asking(driver):
@@ -132,6 +138,10 @@ class Engines(ABC):
     @abstractmethod
     def stream(self, driver: Any, sql: str, values: dict[str, Any]) -> AbstractContextManager[Streamed]:
         """As `query`, with rows that come as they are asked for, until the end of the block."""
+
+    def refuses_for_good(self, error: BaseException) -> bool:
+        """Whether no connection is to be had later either, as of a password that is wrong."""
+        return False
 
     def is_lost(self, driver: Any) -> bool:
         """Whether a connection has ended, and nobody here has closed it."""

@@ -51,6 +51,7 @@ AT_ONCE = 0.2
 """For how many seconds SQLite itself waits, in which Python sees no signal."""
 
 _TRIES, _PAUSE = 40, 0.05  # seconds, for one who may only read
+_SOON = 1.0  # seconds in which a statement ends that is interrupted
 _SHORT_PAUSE = 0.005  # seconds, where SQLite itself sees no use in waiting
 
 _INHERITED = "the transaction was begun before this process was forked, and only its parent can go on with it"
@@ -232,13 +233,18 @@ class Connection(sqlite3.Connection):
             super().rollback()
         super().close()
 
-    def end(self) -> None:
-        """Close it for the thread that has it, if that neither asks now nor has begun to write."""
-        if not self.in_use.acquire(blocking=False):
+    def end(self, *, is_last: bool = False) -> None:
+        """Close it for the thread that has it, if that neither asks now nor has begun a transaction.
+
+        At the end of the process, which `is_last` says, it is closed whatever goes on, which is interrupted.
+        """
+        if is_last:
+            self.interrupt()
+        if not self.in_use.acquire(timeout=_SOON if is_last else 0):
             return
         try:
             with suppress(sqlite3.ProgrammingError):  # it is closed
-                if not self.in_transaction:
+                if is_last or not self.in_transaction:
                     self.is_ended = True
                     self.close()
         finally:
@@ -251,6 +257,11 @@ class Reader(Session):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         watch(self)
+
+    def heal(self) -> None:
+        """Take another connection where the one that it has cannot be used any more."""
+        if self.in_transaction() and self.connection().invalidated:
+            self.rollback()
 
 
 _lock = threading.RLock()  # a database that is collected while it is held opens its file once more

@@ -30,6 +30,10 @@ class Closable(Protocol):
         """Close all; once more is no error."""
         ...
 
+    def end(self) -> None:
+        """Close all at the end of the process, whatever its threads still ask."""
+        ...
+
 
 _T = TypeVar("_T", bound=Named)
 _numbers = itertools.count()
@@ -51,9 +55,9 @@ def _end(number: int) -> None:
 
 
 def close_all() -> None:
-    """Disconnect from all databases of this process, as at its end."""
+    """Disconnect from all databases of this process, which ends now."""
     for connections in list(_to_close.values()):
-        connections.disconnect()
+        connections.end()
 
 
 def no_database(db: object) -> QueryError:

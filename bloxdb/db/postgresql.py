@@ -139,6 +139,7 @@ def for_psycopg(sql: str) -> str:
     )
 
 
+_FOR_GOOD = re.compile("does not exist|authentication|password|pg_hba|permission denied")
 _CANCEL = 5.0  # seconds for which a server may take to hear that a query is to end
 _KEYS_STAY = ("55P03", "40P01", "2BP01", "42501")
 """Somebody has a lock, or two wait for each other; something depends on a key; the table is another's.
@@ -206,14 +207,17 @@ class PostgreSQL(Engines):
             raise DatabaseError(why_not(sql))
         cursor = driver.cursor()
         size = ROWS_AT_ONCE if capabilities.has_stream_chunked() else 1
-        with closing(
-            cursor.stream(for_psycopg(sql), values, size=size)
-        ) as rows:  # ends a query in its middle
+        # to close it ends a query in its middle
+        with closing(cursor.stream(for_psycopg(sql), values, size=size)) as rows:
             first = next(rows, None)
             if first is None:
                 yield self.query(driver, sql, values).description, iter(())
             else:
                 yield cursor.description, chain([first], rows)
+
+    def refuses_for_good(self, error: BaseException) -> bool:
+        """libpq has no codes for what a server answers to a connection; its English words tell."""
+        return _FOR_GOOD.search(str(error)) is not None
 
     def is_lost(self, driver: Any) -> bool:
         """psycopg closes a connection that is broken."""

@@ -17,8 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bloxdb.arguments import plain
 from bloxdb.db.dialects import engines_of
-from bloxdb.db.engines import LOST, NO_ROWS, ONLY_READS
-from bloxdb.errors import DatabaseError, ServerAwayError, one_line, spelled
+from bloxdb.db.engines import NO_ROWS, ONLY_READS
+from bloxdb.errors import DatabaseError, one_line, spelled
 
 _ACTIONS = {
     sqlite3.SQLITE_SELECT,
@@ -133,15 +133,8 @@ def _driver(engine: Engine) -> Iterator[Any]:
     """A connection of the driver, on which nothing is ever committed."""
     connection = engine.raw_connection()
     try:
-        yield connection.driver_connection
-    except BaseException as error:
-        engines, driver = engines_of(engine.dialect), connection.driver_connection
-        is_lost = engines.is_lost(driver)
-        if is_lost or engines.end_asking(driver):
-            connection.invalidate()
-        if is_lost and isinstance(error, Exception):
-            raise ServerAwayError(LOST.format(one_line(error))) from error
-        raise
+        with engines_of(engine.dialect).asking(connection, connection.driver_connection) as driver:
+            yield driver
     finally:
         connection.close()
 

@@ -72,7 +72,7 @@ class Lookout:
         if code_of(error) != sqlite3.SQLITE_INTERRUPT:
             return None
         cause, self._raised = self._raised, None
-        if getgeneratorstate(self._looking) == GEN_CLOSED:  # that of a third one
+        if getgeneratorstate(self._looking) == GEN_CLOSED:  # the handler of a third signal ended it
             self._begin(driver, _STEPS)
         return cause
 

@@ -61,7 +61,7 @@ def through_outages(do: Callable[[bool], _T], patience: float) -> _T:
             if waited >= patience:
                 raise
             if not again:
-                _log.warning(f"{error}; trying for {patience:.0f} s")
+                _log.warning(f"{str(error).removesuffix('; ask again')}; trying for {patience:.0f} s")
             again = True
             time.sleep(min(pause, patience - waited))
             pause = min(2 * pause, _LONGEST)

@@ -47,6 +47,49 @@ def test_a_signal_leaves_the_file_in_rest_however_often_it_comes(
     assert [found.name for found in tmp_path.iterdir()] == ["blox.db"]
 
 
+ASKING = """
+import sys, threading, time, bloxdb
+from sqlalchemy import text
+from bloxdb.cli.signals import ended_by_signals
+LONG = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000000) SELECT sum(i) FROM n"
+def ask():
+    with db.snapshot() as session:
+        session.execute(text("SELECT count(*) FROM archs")).all()
+        begun.set()
+        session.execute(text(LONG)).all()
+def rows():
+    second.set()
+    db.rows(LONG)
+begun, second = threading.Event(), threading.Event()
+with ended_by_signals(), bloxdb.open(sys.argv[1]) as db:
+    db.share()
+    for target in (ask, rows):
+        threading.Thread(target=target, daemon=True).start()
+    begun.wait()
+    second.wait()
+    time.sleep(0.3)
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_no_wal_of_what_threads_still_ask(
+    number: signal.Signals, tiny_file: Path, tmp_path: Path
+) -> None:
+    path = Path(shutil.copy(tiny_file, tmp_path / "blox.db"))
+    with subprocess.Popen(
+        [sys.executable, "-c", ASKING, str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        process.communicate(timeout=100)
+    assert process.returncode == -number
+    assert [found.name for found in tmp_path.iterdir()] == ["blox.db"]
+    assert not has_wal(path)
+
+
 COLLECTING = """
 import sys, time
 from bloxdb.cli.signals import ended_by_signals

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Double, Integer, create_engine, func, literal_column, select, text
+from sqlalchemy.exc import PendingRollbackError
 from sqlalchemy.orm import Session
 
+from bloxdb import Database, Run
 from bloxdb.db.arrays import plainly, read_numbers
 
 KEPT = st.integers(-(10**9), 10**9).map(lambda micro: micro / 1_000_000)
@@ -102,3 +104,17 @@ def test_numbers_come_as_texts_and_one_by_one_only_where_a_text_would_not_hold_t
         driver.set_trace_callback(None)
     asked = [statement for statement in said if "AS n0" in statement]
     assert ["group_concat" if "group_concat" in statement else "plain" for statement in asked] == ways
+
+
+def test_only_a_session_for_reading_takes_another_connection_and_no_snapshot_another_state(
+    tiny_db: Database,
+) -> None:
+    query = select(Run.arch_id).order_by(Run.arch_id)
+    expected = read_numbers(tiny_db.reader, query)
+    tiny_db.reader.connection().invalidate()
+    assert np.array_equal(read_numbers(tiny_db.reader, query), expected)
+    with tiny_db.snapshot() as snapshot:
+        assert np.array_equal(read_numbers(snapshot, query), expected)
+        snapshot.connection().invalidate()
+        with pytest.raises(PendingRollbackError):
+            read_numbers(snapshot, query)
