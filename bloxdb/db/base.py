@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from functools import cache
+from threading import Thread
 from typing import Any, Self
 
 from sqlalchemy import MetaData, event
@@ -45,6 +46,19 @@ class Base(DeclarativeBase):
 
     def _told(self) -> str:
         return _label(instance_state(self))
+
+
+@cache
+def make_mappers() -> None:
+    """Have SQLAlchemy make the mappers of all classes, once.
+
+    A signal that comes meanwhile would leave some half-made, which no object of the process gets over.
+    Handlers of signals run in the main thread only, so another one makes them, and is not stopped with who
+    waits for it.
+    """
+    maker = Thread(target=Base.registry.configure)
+    maker.start()
+    maker.join()
 
 
 def known(value: Callable[[], str], otherwise: str) -> str:

@@ -197,7 +197,7 @@ def make_engine(
     path = path_of(url)
     if path is None:
         engines = engines_of(url)
-        arguments = engines.READ_ONLY if read_only else {}
+        arguments = engines.arguments(url, read_only=read_only)
         with needed(*engines.NEEDS, NoSuchModuleError):
             engine = create_engine(url, connect_args=arguments, max_overflow=-1, pool_pre_ping=True)
         forking.watch(engine)

@@ -18,6 +18,7 @@ from sqlalchemy.orm import ORMExecuteState, Session
 from bloxdb.arguments import of_type
 from bloxdb.db import forking
 from bloxdb.db.access import KnownFile, refusal
+from bloxdb.db.base import make_mappers
 from bloxdb.db.connection import make_engine, path_of, query_engine, rest, share
 from bloxdb.db.dialects import engines_of
 from bloxdb.db.engines import LOST
@@ -71,6 +72,7 @@ class Connections:
 
     def __init__(self, url: URL, *, read_only: bool, is_new: bool) -> None:
         of_type(url, URL, "what a Database opens")
+        make_mappers()
         path = path_of(url)
         self.known = None if path is None or is_new else KnownFile(path)
         self.queries = query_engine(url, is_new=is_new, known=self.known)

@@ -51,8 +51,6 @@ class Engines(ABC):
         What a URL looks like.
     NEEDS
         The extra that brings the driver, and what needs it.
-    READ_ONLY
-        Arguments of a connection that refuses writing.
     BACKUP, REPAIR
         What is said to who wants a copy of what is no file, but for ``{name}``, the database, and
         ``{target}``, the copy.
@@ -71,12 +69,15 @@ class Engines(ABC):
     DRIVER: ClassVar[str]
     FORM: ClassVar[str]
     NEEDS: ClassVar[tuple[str, str]] = ("", "")
-    READ_ONLY: ClassVar[dict[str, Any]] = {}
     BACKUP: ClassVar[str] = ""
     REPAIR: ClassVar[str] = ""
     INTEGRITY: ClassVar[str] = ""
     PASSWORDS: ClassVar[str] = ""
     OF_A_KEY: ClassVar[str] = ""
+
+    def arguments(self, url: URL, *, read_only: bool) -> dict[str, Any]:
+        """What the driver is told beside the URL when it connects, to refuse writing among it."""
+        return {}
 
     def passwords(self, url: URL) -> Iterator[str | None]:
         """The password that is found for each host of a URL that has none; None where none is found."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -30,6 +31,9 @@ from bloxdb.db.libpq import found_passwords
 from bloxdb.db.statuses import RUNNING
 from bloxdb.errors import DatabaseError
 from bloxdb.measures import Array
+
+_CONNECTING = 10
+"""Seconds that one try to connect takes at most, for each host; psycopg would wait for 130."""
 
 # Each of these goes over a statement once, whatever it is: nothing is repeated that could match in two ways,
 # and what is not closed reaches to the end.
@@ -161,7 +165,6 @@ class PostgreSQL(Engines):
     DRIVER: ClassVar = "psycopg"
     FORM: ClassVar = "postgresql://USER@HOST:PORT/NAME"
     NEEDS: ClassVar = ("postgresql", "PostgreSQL")
-    READ_ONLY: ClassVar = {"options": "-c default_transaction_read_only=on"}
     BACKUP: ClassVar = (
         "{name} is on a server, and PostgreSQL's own tool makes its backups: "
         "pg_dump --format=custom --file {target} {url}"
@@ -172,6 +175,16 @@ class PostgreSQL(Engines):
     )
     PASSWORDS: ClassVar = "$PGPASSWORD or a password file such as ~/.pgpass"
     OF_A_KEY: ClassVar = "sslpassword"
+
+    def arguments(self, url: URL, *, read_only: bool) -> dict[str, Any]:
+        """An end to waiting for each host, if none is given; read only beside the caller's own options."""
+        found: dict[str, Any] = {}
+        if "connect_timeout" not in url.query and "PGCONNECT_TIMEOUT" not in os.environ:
+            found["connect_timeout"] = _CONNECTING
+        if read_only:
+            given = url.query.get("options") or os.environ.get("PGOPTIONS", "")
+            found["options"] = f"{given} -c default_transaction_read_only=on".lstrip()
+        return found
 
     def passwords(self, url: URL) -> Iterator[str | None]:
         """What libpq finds."""

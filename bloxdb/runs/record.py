@@ -193,7 +193,7 @@ class RunRecord:
             workers = integer(workers, "the number of workers of a device", low=1, high=MOST)
 
         def end(session: Session, again: bool) -> None:
-            if again and self._is_now(session, result.status, self.worker):
+            if again and self._now(session) == (result.status, self.worker):
                 return
             self._change(
                 session,
@@ -238,7 +238,7 @@ class RunRecord:
         status, worker = (PENDING, None) if once else (FAILED, self.worker)
 
         def end(session: Session, again: bool) -> None:
-            if not (again and self._is_now(session, status, worker)):
+            if not (again and self._now(session) == (status, worker)):
                 self._change(session, message=message, **now)
 
         self._write(end)
@@ -282,7 +282,8 @@ class RunRecord:
         told = {} if message is None else {"message": text(message, "a message", filled=True)}
 
         def give_back(session: Session, again: bool) -> None:
-            if not (again and self._is_now(session, PENDING, None)):
+            now = self._now(session) if again else None
+            if now is None or now[1] == self.worker:  # else it was given back, and may be another's by now
                 self._change(session, status=PENDING, worker=None, **told)
 
         self._write(give_back, wait=wait)
@@ -399,10 +400,9 @@ class RunRecord:
         row = session.get_one(Epoch, (self.run_id, epoch))
         return {name: getattr(row, name) for name in stored} == dict(stored)
 
-    def _is_now(self, session: Session, status: str, worker: str | None) -> bool:
-        """Whether the run has become what a lost answer may have told."""
-        found = session.execute(select(Run.status, Run.worker).where(Run.id == self.run_id)).one_or_none()
-        return found is not None and tuple(found) == (status, worker)
+    def _now(self, session: Session) -> tuple[str, str | None] | None:
+        """Status and worker of the run, which a lost answer may have told; None if it was removed."""
+        return session.execute(select(Run.status, Run.worker).filter_by(id=self.run_id)).one_or_none()
 
     def _end(self, status: str = "") -> None:
         """The record has no run any more; with what the run is now, if that was written here."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import cloudpickle
@@ -141,3 +144,33 @@ def test_a_copy_has_a_life_of_its_own(tiny_db: Database) -> None:
 def test_objects_that_were_never_in_a_database_are_as_ever() -> None:
     assert bloxdb.Run(arch_id=3).epochs == []
     assert repr(bloxdb.Device(name="a")) == "<Device a>"
+
+
+STOPPED_EARLY = """
+import signal, sys
+from sqlalchemy import event
+from sqlalchemy.orm import Mapper
+import bloxdb
+
+made = []
+
+def stop(mapper, kind):
+    made.append(kind)
+    if len(made) == int(sys.argv[2]):
+        signal.raise_signal(signal.SIGINT)
+
+event.listen(Mapper, "mapper_configured", stop)
+try:
+    bloxdb.open(sys.argv[1])
+except KeyboardInterrupt:
+    db = bloxdb.open(sys.argv[1])
+    print(len(bloxdb.Arch.get(405, db).latencies), bloxdb.Arch.get(405, db).flops)
+"""
+"""A program that is stopped as SQLAlchemy makes one of its mappers, and asks then."""
+
+
+@pytest.mark.parametrize("number", [1, len(MODELS) // 2, len(MODELS)])
+def test_ctrl_c_while_mappers_are_made_leaves_no_half_of_them(number: int, empty_file: Path) -> None:
+    command = [sys.executable, "-c", STOPPED_EARLY, str(empty_file), str(number)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("0 240464996\n", "")

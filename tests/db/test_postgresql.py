@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
+from sqlalchemy import make_url
 
 from bloxdb.db.engines import NO_ROWS, ONLY_READS
-from bloxdb.db.postgresql import begins_to_read, for_psycopg, why_not
+from bloxdb.db.postgresql import PostgreSQL, begins_to_read, for_psycopg, why_not
 
 LONG = 100_000
 BANNERS = {
@@ -106,3 +107,34 @@ def test_values_are_named_as_psycopg_has_them_and_texts_stay(sql: str, expected:
 def test_a_slip_is_told_apart_from_what_writes(before: str, sql: str, told: str) -> None:
     assert not begins_to_read(before + sql)
     assert why_not(before + sql) == told
+
+
+PLAIN = "postgresql+psycopg://u@h/blox"
+LIMITED = "-c statement_timeout=9000"
+READ_ONLY = "-c default_transaction_read_only=on"
+
+
+@pytest.mark.parametrize(
+    ("url", "environment", "read_only", "expected"),
+    [
+        (PLAIN, {}, False, {"connect_timeout": 10}),
+        (PLAIN, {}, True, {"connect_timeout": 10, "options": READ_ONLY}),
+        (PLAIN + "?connect_timeout=3", {}, False, {}),
+        (PLAIN, {"PGCONNECT_TIMEOUT": "3"}, False, {}),
+        (PLAIN + "?connect_timeout=3&options=" + LIMITED, {}, False, {}),
+        (PLAIN + "?connect_timeout=3&options=" + LIMITED, {}, True, {"options": f"{LIMITED} {READ_ONLY}"}),
+        (PLAIN + "?connect_timeout=3", {"PGOPTIONS": LIMITED}, True, {"options": f"{LIMITED} {READ_ONLY}"}),
+    ],
+)
+def test_what_the_caller_says_of_connections_counts(
+    url: str,
+    environment: dict[str, str],
+    read_only: bool,
+    expected: dict[str, object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("PGCONNECT_TIMEOUT", "PGOPTIONS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert PostgreSQL().arguments(make_url(url), read_only=read_only) == expected

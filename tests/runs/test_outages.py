@@ -198,6 +198,32 @@ def test_an_epoch_that_another_wrote_is_not_taken_for_ones_own(db: Database, bet
         record.epoch(EpochResult(1, RESULT, RESULT))
 
 
+def test_a_run_that_was_given_back_may_be_anothers_before_its_worker_is_told(
+    db: Database, between: Between
+) -> None:
+    record, queue = claimed(db), queue_of(db)
+    record.begin()
+    with db.transaction() as session:  # the only one that is left
+        session.execute(text("DELETE FROM runs WHERE status = 'pending'"))
+    found: list[RunRecord | None] = []
+    between.lose(b"COMMIT", then=lambda: found.append(queue.claim(intervals=PATIENT)))
+    record.release()
+    assert between.has_lost
+    assert [one and one.arch_id for one in found] == [record.arch_id]
+    write_epochs(found[0], 2)
+    with pytest.raises(RunLostError, match="given back"):
+        record.heartbeat()
+
+
+def test_a_run_that_was_taken_over_is_not_given_back(db: Database) -> None:
+    record = claimed(db)
+    record.begin()
+    with db.transaction() as session:
+        session.execute(text("UPDATE runs SET worker = 'another' WHERE status = 'running'"))
+    with pytest.raises(RunLostError, match="taken over"):
+        record.release()
+
+
 def test_waiting_is_told_when_it_begins_and_ends(caplog: pytest.LogCaptureFixture) -> None:
     tries: list[bool] = []
 
@@ -250,7 +276,7 @@ def test_a_training_goes_on_when_its_server_is_back(db: Database) -> None:
                 with away("outages"):
                     time.sleep(1.5)
                 time.sleep(0.5)
-            output, _ = process.communicate(timeout=120)
+            output, _ = process.communicate(timeout=300)
         finally:
             process.kill()
     assert process.returncode == 0, output
