@@ -15,6 +15,14 @@ import bloxdb
 
 DEVICE = "desktop-cpu"
 SHARES = (0, 0.0005, 0.005, 0.03, 0.1, 0.3, 0.6, 1)
+FRONT = (
+    "SELECT hash, flops, test_top1 FROM (SELECT *, max(test_top1) OVER (ORDER BY flops, test_top1 DESC, "
+    "arch_id, seed ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS best_before FROM leaderboard) "
+    "AS ranked WHERE best_before IS NULL OR test_top1 > best_before ORDER BY flops"
+)
+LEADERBOARD = "SELECT * FROM leaderboard"
+LEADERBOARD_COLUMNS = ("val_top1", "test_top1", "train_time_s", "flops", "params")
+ONE_EPOCH = "SELECT arch_id, e.val_top1 FROM epochs e JOIN runs ON runs.id = run_id WHERE epoch = 12"
 
 
 def median_of(action: Callable[[], object], repeats: int = 5) -> float:
@@ -62,12 +70,7 @@ def top_latency(work: Path) -> dict[str, float]:
 @measurement("Pareto front of FLOPs and accuracy, plain SQL", bound=0.5)
 def pareto_sql(work: Path) -> dict[str, float]:
     """The query of the README."""
-    return plain(
-        work,
-        "SELECT hash, flops, test_top1 FROM (SELECT *, max(test_top1) OVER (ORDER BY flops, test_top1 DESC, "
-        "arch_id, seed ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS best_before FROM leaderboard) "
-        "AS ranked WHERE best_before IS NULL OR test_top1 > best_before ORDER BY flops",
-    )
+    return plain(work, FRONT)
 
 
 @measurement("Pareto front of FLOPs and accuracy, Python", bound=0.06)
@@ -80,24 +83,21 @@ def pareto(work: Path) -> dict[str, float]:
 @measurement("the whole leaderboard, plain SQL", bound=1.0)
 def leaderboard_sql(work: Path) -> dict[str, float]:
     """As tuples."""
-    return plain(work, "SELECT * FROM leaderboard")
+    return plain(work, LEADERBOARD)
 
 
 @measurement("the whole leaderboard as arrays", bound=0.06)
 def leaderboard_arrays(work: Path) -> dict[str, float]:
     """Its measures and costs, by a table of a data set; its val_top1 is that of the best epoch."""
-    columns = ["val_top1", "test_top1", "train_time_s", "flops", "params"]
     with bloxdb.open(work / "full.db", read_only=True) as db:
         data = bloxdb.from_database(db)
-        return {"seconds": median_of(lambda: data.table(columns=columns, best=True))}
+        return {"seconds": median_of(lambda: data.table(columns=LEADERBOARD_COLUMNS, best=True))}
 
 
 @measurement("one epoch of all runs, plain SQL", bound=1.0)
 def epoch_sql(work: Path) -> dict[str, float]:
     """As tuples."""
-    return plain(
-        work, "SELECT arch_id, e.val_top1 FROM epochs e JOIN runs ON runs.id = run_id WHERE epoch = 12"
-    )
+    return plain(work, ONE_EPOCH)
 
 
 @measurement("one epoch of all runs, as an array", bound=0.25)

@@ -10,7 +10,6 @@ from sqlalchemy import ColumnElement, Select
 
 from bloxdb.arguments import integer
 from bloxdb.averages import Averages
-from bloxdb.db.arrays import plainly
 from bloxdb.db.database import Database, asked
 from bloxdb.db.references import Seeds, average_of
 from bloxdb.db.schema import Run
@@ -31,7 +30,6 @@ class Rows(list[Row]):
         return table(self)
 
 
-_BELOW_ALL = -1e308
 _AT_ONCE = 500  # runs that one statement names
 
 
@@ -94,14 +92,14 @@ def top(
     column, higher = chosen.column(by), chosen.measure(by).higher_is_better
 
     def best(query: Select[Any], ranked: ColumnElement[Any]) -> Select[Any]:
-        # IS NOT NULL is a look at each row that is passed; where the order begins or ends costs nothing
-        order = ranked.desc().nulls_last() if higher else ranked.asc()
-        known = query if higher else query.where(ranked > _BELOW_ALL)
-        return known.order_by(order, Run.arch_id, Run.recipe_id, Run.seed).limit(most)
+        known, order = chosen.db.engines.best_first(ranked, higher=higher)
+        query = query if known is None else query.where(known)
+        return query.order_by(order, Run.arch_id, Run.recipe_id, Run.seed).limit(most)
 
     few = chosen.leaves_few()
-    # names and vectors are looked up of those that are best, not of all that are passed on the way to them
-    ids = best(chosen.select(Run.id, first=few), column if few is None else plainly(column))
+    # names and vectors are looked up of those that are best, not of all that are passed on the way to them;
+    # no index has the order of a sum, so that an engine begins with the few
+    ids = best(chosen.select(Run.id, first=few), column if few is None else column + 0)
     rows = chosen.db.rows_of(best(chosen.rows(by).where(Run.id.in_(ids)), column))
     return Rows(row for row in rows if row[by] is not None)
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import ColumnElement, Select, and_, func, select
+from sqlalchemy import ColumnElement, Integer, Select, and_, func, select
 
 from bloxdb.arguments import number
-from bloxdb.db.arrays import plainly, read_numbers
+from bloxdb.db.arrays import read_numbers
 from bloxdb.db.database import Database
+from bloxdb.db.dialects import plainly
 from bloxdb.db.leaderboard import LEADERBOARD_COLUMNS
 from bloxdb.db.recipes import ALL_RECIPES
 from bloxdb.db.references import Seeds, average_of, find_device, find_recipe, find_seeds
@@ -22,6 +24,7 @@ from bloxdb.measures import LATENCY, Measure
 from bloxdb.space.keys import Ids
 
 _ARCHS_AT_ONCE = 500  # that one statement names
+_TOO_MUCH = 2.0**63  # for an integer of a database
 
 # where a limit leaves no more than these, they are looked at one by one faster than an index of all is walked
 _FEW_RUNS = 4_000
@@ -119,7 +122,9 @@ class Selection:
         most
             The most that there may be, inclusive, in the measure's unit.
         """
-        self.column(name)
+        column = self.column(name)
+        if isinstance(column.type, Integer) and abs(most) < _TOO_MUCH:
+            most = math.floor(most)  # a server takes no index for what it has to make a fraction of
         self._limits[name] = most
 
     def select(self, *columns: Any, first: str | None = None) -> Select[Any]:

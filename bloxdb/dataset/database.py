@@ -13,9 +13,10 @@ import numpy.typing as npt
 from sqlalchemy import ColumnElement, Select, and_, func, select
 
 from bloxdb.dataset.source import COLUMNS, RESULTS
-from bloxdb.db.arrays import plainly, read_numbers
+from bloxdb.db.arrays import read_numbers
 from bloxdb.db.damage import kinds_told
 from bloxdb.db.database import Database, opened
+from bloxdb.db.dialects import plainly
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
 from bloxdb.db.schema import EPOCH_MEASURES, Device, Epoch, Latency, Run
 from bloxdb.db.statuses import FINISHED

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import ColumnElement, Select, func
+from sqlalchemy import Select, func
 from sqlalchemy import select as select_
 from sqlalchemy.orm import Session
 from sqlalchemy.types import Integer
@@ -70,19 +70,4 @@ def _unpacked(count: int, texts: list[str | None], is_whole: list[bool]) -> npt.
             return None
         column[:] = stored if whole else to_floats(stored, MICRO)
         column[stored == MISSING] = np.nan
-    return found
-
-
-def plainly(column: Any) -> ColumnElement[Any]:
-    """A column as a sum, so that an engine takes no index for it.
-
-    Where nearly all rows are wanted, that is slower than to read the table; and an engine may take one index
-    for a condition, and so not another that has the rows in the order that is asked for.
-
-    Parameters
-    ----------
-    column
-        A column of numbers.
-    """
-    found: ColumnElement[Any] = column + 0
     return found

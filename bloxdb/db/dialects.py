@@ -44,3 +44,28 @@ class utc_now(FunctionElement[Any]):  # noqa: N801 - it stands for a function of
 @compiles(utc_now)
 def _as_sql(element: utc_now, compiler: SQLCompiler, **options: Any) -> str:
     return engines_of(compiler.dialect).now(compiler.process(element.clauses, **options))
+
+
+class plainly(FunctionElement[Any]):  # noqa: N801 - it stands for an expression of SQL
+    """A column as a sum, so that an engine that has no statistics takes no index for it.
+
+    Where nearly all rows are wanted, that is slower than to read the table; and an engine may take one index
+    for a condition, and so not another that has the rows in the order that is asked for.
+
+    Parameters
+    ----------
+    column
+        A column of numbers.
+    """
+
+    name = "plainly"
+    inherit_cache = True
+
+    def __init__(self, column: Any) -> None:
+        super().__init__(column)
+        self.type = column.type
+
+
+@compiles(plainly)
+def _as_sum(element: plainly, compiler: SQLCompiler, **options: Any) -> str:
+    return engines_of(compiler.dialect).plainly(compiler.process(element.clauses, **options))

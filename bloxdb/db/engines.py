@@ -214,6 +214,25 @@ class Engines(ABC):
     def finish(self, connection: Connection) -> None:
         """Bring a database that was just filled into the state in which it is used."""
 
+    def plainly(self, column: str) -> str:
+        """The SQL of a column that no index is to be taken for; as it is where statistics say what is best."""
+        return column
+
+    @abstractmethod
+    def best_first(
+        self, column: ColumnElement[Any], *, higher: bool
+    ) -> tuple[ColumnElement[bool] | None, Any]:
+        """An order that an index gives, and the condition that it needs, if any; NULL comes last or not at
+        all.
+
+        Parameters
+        ----------
+        column
+            A measure.
+        higher
+            Whether the higher value is better.
+        """
+
     @abstractmethod
     def now(self, seconds: str) -> str:
         """The SQL of the time now by the database's clock, UTC, and so many seconds later."""

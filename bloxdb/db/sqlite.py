@@ -58,6 +58,7 @@ APPLICATION_ID = 0x424C4F58
 """What SQLite keeps in bytes 68 … 71 of the file: 'BLOX'."""
 
 _WRITE = "BEGIN IMMEDIATE"
+_BELOW_ALL = -1e308  # what any number is above, so that NULL is left out
 
 TABLES = ("archs", "blocks", "devices", "envs", "epochs", "latencies", "recipes", "runs", "static_info")
 """The tables that rows are added to."""
@@ -214,6 +215,16 @@ class SQLite(Engines):
     def finish(self, connection: Connection) -> None:
         """Statistics for the planner."""
         connection.exec_driver_sql("ANALYZE")
+
+    def plainly(self, column: str) -> str:
+        """Its planner begins with a condition whenever there is an index for it."""
+        return f"({column} + 0)"
+
+    def best_first(
+        self, column: ColumnElement[Any], *, higher: bool
+    ) -> tuple[ColumnElement[bool] | None, Any]:
+        """IS NOT NULL is a look at each row that is passed; where the order begins or ends costs nothing."""
+        return (None, column.desc().nulls_last()) if higher else (column > _BELOW_ALL, column.asc())
 
     def now(self, seconds: str) -> str:
         """https://www.sqlite.org/lang_datefunc.html"""

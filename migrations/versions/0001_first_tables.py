@@ -21,12 +21,27 @@ WHERE runs.status = 'finished'
 """
 
 
-def _shown(name: str, stored: str, scale: int) -> sa.Column[float]:
-    """A column that shows a stored integer in its natural unit."""
-    # PostgreSQL before 18 knows only stored ones; SQLite computes it on reading
-    persisted = True if op.get_bind().dialect.name == "postgresql" else None
-    expression = f"CAST({stored} AS DOUBLE PRECISION) / {scale}"
-    return sa.Column(name, sa.Double(), sa.Computed(expression, persisted=persisted))
+MILLI, MICRO = 1000, 1_000_000
+SHOWN = {
+    "train_top1": ("train_top1_milli", MILLI),
+    "train_top5": ("train_top5_milli", MILLI),
+    "train_loss": ("train_loss_micro", MICRO),
+    "val_top1": ("val_top1_milli", MILLI),
+    "val_top5": ("val_top5_milli", MILLI),
+    "val_loss": ("val_loss_micro", MICRO),
+}
+"""What shows a stored integer in its natural unit: the integer, and by what it is divided."""
+
+
+def _computes_on_reading() -> bool:
+    """Whether generated columns cost no room; before 18, PostgreSQL stores them, 48 bytes for each epoch."""
+    dialect = op.get_context().dialect
+    return dialect.name != "postgresql" or (dialect.server_version_info or (0,)) >= (18,)
+
+
+def _natural(name: str) -> str:
+    stored, scale = SHOWN[name]
+    return f"CAST({stored} AS DOUBLE PRECISION) / {scale}"
 
 
 def upgrade() -> None:
@@ -176,8 +191,10 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_static_info_flops"), "static_info", ["flops"], unique=False)
     op.create_index(op.f("ix_static_info_params"), "static_info", ["params"], unique=False)
+    shown = [sa.Column(name, sa.Double(), sa.Computed(_natural(name))) for name in SHOWN]
+    table = "epochs" if _computes_on_reading() else "stored_epochs"
     op.create_table(
-        "epochs",
+        table,
         sa.Column("run_id", sa.Integer(), nullable=False),
         sa.Column("epoch", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("train_top1_milli", sa.Integer(), nullable=True),
@@ -186,25 +203,30 @@ def upgrade() -> None:
         sa.Column("val_top1_milli", sa.Integer(), nullable=True),
         sa.Column("val_top5_milli", sa.Integer(), nullable=True),
         sa.Column("val_loss_micro", sa.BigInteger(), nullable=True),
-        _shown("train_top1", "train_top1_milli", 1000),
-        _shown("train_top5", "train_top5_milli", 1000),
-        _shown("train_loss", "train_loss_micro", 1000000),
-        _shown("val_top1", "val_top1_milli", 1000),
-        _shown("val_top5", "val_top5_milli", 1000),
-        _shown("val_loss", "val_loss_micro", 1000000),
+        *(shown if table == "epochs" else []),
         sa.ForeignKeyConstraint(
             ["run_id"], ["runs.id"], name=op.f("fk_epochs_run_id_runs"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("run_id", "epoch", name=op.f("pk_epochs")),
         sqlite_with_rowid=False,
     )
+    if table != "epochs":  # a view of one table, which is written like a table
+        op.execute(
+            f"CREATE VIEW epochs AS SELECT {table}.*, "
+            + ", ".join(f"{_natural(name)} AS {name}" for name in SHOWN)
+            + f" FROM {table}"
+        )
     op.execute(LEADERBOARD)
 
 
 def downgrade() -> None:
     """Remove all tables."""
     op.execute("DROP VIEW leaderboard")
-    op.drop_table("epochs")
+    if "epochs" in sa.inspect(op.get_bind()).get_view_names():
+        op.execute("DROP VIEW epochs")
+        op.drop_table("stored_epochs")
+    else:
+        op.drop_table("epochs")
     op.drop_table("static_info")
     op.drop_table("runs")
     op.drop_table("latencies")

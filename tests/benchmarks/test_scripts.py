@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from tests.benchmarks.conftest import BENCHMARKS
+from tests.conftest import POSTGRESQL
+from tests.servers import empty_on_server
 
 pytestmark = pytest.mark.slow
 
@@ -34,6 +36,27 @@ def test_a_small_run_shows_what_was_asked_for(tmp_path: Path) -> None:
         "| read ext .blox",
         "| bloxdb top, cold process",
     ]
+
+
+if POSTGRESQL:
+
+    def test_a_server_is_measured_beside_a_file(tmp_path: Path) -> None:
+        size = ["--archs", 60, "--epochs", 10, "--repeats", 1]
+        with empty_on_server("benchmarks") as url:
+            shown = [
+                ran("servers.py", tmp_path, url, *size, "--only", "Pareto", "--only", "status") for _ in "ab"
+            ]
+        for text in shown:  # the second time with the database that is there
+            lines = [line for line in text.splitlines() if line.startswith("| ")]
+            assert "\n60 architectures, 10 epochs; " in "\n" + text
+            assert "PostgreSQL" in text
+            assert [line.split(" | ")[0] for line in lines] == [
+                "| what",
+                "| ---",
+                "| Pareto front",
+                "| Pareto front, plain SQL",
+                "| status of all runs",
+            ]
 
 
 def test_training_is_measured_on_few_images(benchmarks: Path) -> None:

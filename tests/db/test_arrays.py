@@ -15,7 +15,8 @@ from sqlalchemy.exc import PendingRollbackError
 from sqlalchemy.orm import Session
 
 from bloxdb import Database, Run
-from bloxdb.db.arrays import plainly, read_numbers
+from bloxdb.db.arrays import read_numbers
+from bloxdb.db.dialects import plainly
 
 KEPT = st.integers(-(10**9), 10**9).map(lambda micro: micro / 1_000_000)
 ODD = st.floats(allow_nan=False)

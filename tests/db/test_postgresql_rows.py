@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
+from io import StringIO
 from typing import Any
 
 import numpy as np
 import pytest
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from sqlalchemy import insert, text
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -21,9 +26,10 @@ from tests.servers import empty_on_server
 RUNS, EPOCHS = 450, 50  # more rows than are added one by one
 IDS = np.arange(1, RUNS + 1)
 
-KEYS = (
-    "SELECT conname, pg_get_constraintdef(oid) AS what FROM pg_constraint WHERE conrelid = 'epochs'::regclass"
-)
+OF_EPOCHS = "(SELECT conrelid FROM pg_constraint WHERE conname = 'pk_epochs')"
+"""The table with the rows of epochs; before PostgreSQL 18, `epochs` is a view of it."""
+
+KEYS = f"SELECT conname, pg_get_constraintdef(oid) AS what FROM pg_constraint WHERE conrelid = {OF_EPOCHS}"
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +65,10 @@ def measures() -> dict[str, Array]:
     found["val_loss"][draw.random((RUNS, EPOCHS)) < 0.2] = MISSING
     found["train_top1"][draw.random((RUNS, EPOCHS)) < 0.2] = MISSING
     return found
+
+
+def table_of(db: Database) -> str:
+    return str(db.rows(f"SELECT {OF_EPOCHS}::regclass::text AS name")[0]["name"])
 
 
 def keys_of(session: Session) -> list[tuple[Any, ...]]:
@@ -103,11 +113,11 @@ def test_rows_that_are_there_keep_their_keys(db: Database) -> None:
     ("need", "end"),
     [
         (
-            "CREATE VIEW mine AS SELECT epochs.*, count(*) FROM epochs GROUP BY run_id, epoch",
+            "CREATE VIEW mine AS SELECT {table}.*, count(*) FROM {table} GROUP BY run_id, epoch",
             "DROP VIEW mine",
         ),
         (
-            "CREATE TABLE mine (a INT, b INT, FOREIGN KEY (a, b) REFERENCES epochs (run_id, epoch))",
+            "CREATE TABLE mine (a INT, b INT, FOREIGN KEY (a, b) REFERENCES {table} (run_id, epoch))",
             "DROP TABLE mine",
         ),
         ("UPDATE runs SET status = 'running' WHERE id = 1", "SELECT 1"),
@@ -115,8 +125,9 @@ def test_rows_that_are_there_keep_their_keys(db: Database) -> None:
     ids=["a view", "a table", "a worker"],
 )
 def test_keys_stay_where_somebody_needs_them(db: Database, need: str, end: str) -> None:
+    table = table_of(db)
     with db.transaction() as session:
-        session.execute(text(need))
+        session.execute(text(need.format(table=table)))
     try:
         with db.bulk_transaction() as session:
             before = keys_of(session)
@@ -165,3 +176,49 @@ def test_an_error_leaves_the_table_as_it_was(
     with db.transaction() as session:
         assert keys_of(session) == before
     assert db.rows("SELECT count(*) AS n FROM epochs") == [{"n": 0}]
+
+
+def test_an_epoch_takes_no_room_for_what_is_computed(db: Database) -> None:
+    with db.bulk_transaction() as session:
+        write(session, IDS, {**measures(), "train_top5": measures()["val_top1"]})
+    row = db.rows(f"SELECT max(pg_column_size(t)) AS n FROM {table_of(db)} AS t")[0]["n"]
+    assert row <= 24 + 2 * 4 + 4 * 4 + 2 * 8  # the server's own, keys, four accuracies, two losses
+    read = "SELECT train_loss, val_top1, val_top1_milli FROM epochs WHERE run_id = 7 AND epoch = 3"
+    assert db.rows(read) == [
+        {
+            "train_loss": None,
+            "val_top1": measures()["val_top1"][6, 2] / 1000,
+            "val_top1_milli": measures()["val_top1"][6, 2],
+        }
+    ]
+
+
+def test_epochs_are_written_by_sql_as_on_sqlite(db: Database) -> None:
+    with db.transaction() as session:
+        session.execute(
+            text("INSERT INTO epochs (run_id, epoch, val_top1_milli) VALUES (1, 1, 73140), (2, 1, 5)")
+        )
+        session.execute(text("UPDATE epochs SET val_top1_milli = 73150 WHERE val_top1 = 73.14"))
+        session.execute(text("DELETE FROM epochs WHERE val_top1 < 1"))
+    assert db.rows("SELECT run_id, val_top1, val_loss FROM epochs") == [
+        {"run_id": 1, "val_top1": 73.15, "val_loss": None}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [
+        ((15, 4), {"CREATE TABLE stored_epochs": 1, "CREATE VIEW epochs": 1, "GENERATED": 0}),
+        ((18, 0), {"CREATE TABLE epochs": 1, "GENERATED ALWAYS AS": 6, "STORED": 0, "CREATE VIEW": 1}),
+    ],
+)
+def test_servers_that_can_compute_epochs_on_reading_do(
+    version: tuple[int, int], said: dict[str, int]
+) -> None:
+    dialect = postgresql.dialect()
+    dialect.server_version_info, dialect.supports_virtual_generated_columns = version, version >= (18,)
+    written = StringIO()
+    options = {"as_sql": True, "output_buffer": written}
+    with Operations.context(MigrationContext.configure(dialect=dialect, opts=options)):
+        import_module("bloxdb._migrations.versions.0001_first_tables").upgrade()
+    assert {words: written.getvalue().count(words) for words in said} == said
