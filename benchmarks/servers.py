@@ -168,9 +168,9 @@ def main(
             click.echo(lines[-1], err=True)
         (told,) = server.rows(SIZE)
     shown = (
-        f"{archs:,} architectures, {epochs} epochs; epochs and their key take {told['gb']:.2f} GB on the server; "
-        f"median of {repeats}; bound {BOUND:g} x; {today()}; {machine()}, {told['version'].split(' (')[0]}.\n\n"
-        f"{markdown(COLUMNS, lines)}\n"
+        f"{archs:,} architectures, {epochs} epochs; epochs and their key take {told['gb']:.2f} GB on the "
+        f"server; median of {repeats}; bound {BOUND:g} x; {today()}; {machine()}, "
+        f"{told['version'].split(' (')[0]}.\n\n{markdown(COLUMNS, lines)}\n"
     )
     click.echo(shown)
     if write_results:

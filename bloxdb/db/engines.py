@@ -34,6 +34,10 @@ Streamed = tuple[Sequence[Any] | None, Iterator[tuple[Any, ...]]]
 """The columns of a query, as the driver describes them, None where it gives no rows; and its rows."""
 
 
+Order = tuple[ColumnElement[bool] | None, ColumnElement[Any]]
+"""A condition, if there is one, and an order."""
+
+
 class Engines(ABC):
     """The ways of one kind of engine.
 
@@ -215,15 +219,12 @@ class Engines(ABC):
         """Bring a database that was just filled into the state in which it is used."""
 
     def plainly(self, column: str) -> str:
-        """The SQL of a column that no index is to be taken for; as it is where statistics say what is best."""
+        """The SQL of a column that no index is to be taken for; as it is where the engine has statistics."""
         return column
 
     @abstractmethod
-    def best_first(
-        self, column: ColumnElement[Any], *, higher: bool
-    ) -> tuple[ColumnElement[bool] | None, Any]:
-        """An order that an index gives, and the condition that it needs, if any; NULL comes last or not at
-        all.
+    def best_first(self, column: ColumnElement[Any], *, higher: bool) -> Order:
+        """An order that an index gives, and the condition that it needs; NULL comes last, or not at all.
 
         Parameters
         ----------

@@ -26,7 +26,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from bloxdb.db import binary_copy
-from bloxdb.db.engines import NO_ROWS, ONLY_READS, ROWS_AT_ONCE, Engines, Streamed, check_stored
+from bloxdb.db.engines import NO_ROWS, ONLY_READS, ROWS_AT_ONCE, Engines, Order, Streamed, check_stored
 from bloxdb.db.libpq import found_passwords
 from bloxdb.db.statuses import RUNNING
 from bloxdb.errors import DatabaseError
@@ -373,9 +373,7 @@ class PostgreSQL(Engines):
         """Statistics for the planner, which has had no time yet to make them itself."""
         connection.exec_driver_sql("ANALYZE")
 
-    def best_first(
-        self, column: ColumnElement[Any], *, higher: bool
-    ) -> tuple[ColumnElement[bool] | None, Any]:
+    def best_first(self, column: ColumnElement[Any], *, higher: bool) -> Order:
         """NULL comes last as its indices go, and first as they are gone backward."""
         return (column.is_not(None), column.desc()) if higher else (None, column.asc())
 

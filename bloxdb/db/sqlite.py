@@ -47,7 +47,7 @@ from sqlalchemy.schema import CreateColumn
 from bloxdb.counts import counted
 from bloxdb.db.codes import code_of
 from bloxdb.db.damage import damage_told
-from bloxdb.db.engines import ROWS_AT_ONCE, Engines, Streamed, check_stored
+from bloxdb.db.engines import ROWS_AT_ONCE, Engines, Order, Streamed, check_stored
 from bloxdb.db.waiting import at_once, patiently, revive
 from bloxdb.errors import DatabaseError
 
@@ -220,9 +220,7 @@ class SQLite(Engines):
         """Its planner begins with a condition whenever there is an index for it."""
         return f"({column} + 0)"
 
-    def best_first(
-        self, column: ColumnElement[Any], *, higher: bool
-    ) -> tuple[ColumnElement[bool] | None, Any]:
+    def best_first(self, column: ColumnElement[Any], *, higher: bool) -> Order:
         """IS NOT NULL is a look at each row that is passed; where the order begins or ends costs nothing."""
         return (None, column.desc().nulls_last()) if higher else (column > _BELOW_ALL, column.asc())
 
