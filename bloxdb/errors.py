@@ -25,6 +25,8 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from reprlib import Repr
+from typing import Any
 
 
 class BloxError(Exception):
@@ -191,11 +193,29 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
+class _Brief(Repr):
+    """As `repr`, but of containers within one another no more than anybody reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 4
+        self.maxtuple = self.maxlist = self.maxdict = self.maxset = self.maxfrozenset = self.maxdeque = 12
+
+    def repr_instance(self, x: Any, level: int) -> str:
+        return repr(x)
+
+    repr_str = repr_int = repr_instance
+
+
+_BRIEF = _Brief()
+
+
 def spelled(value: object, most: int = 100) -> str:
     """A value of whatever type as a message has it.
 
-    Python refuses to write thousands of digits, and lists within a thousand others; an array has lines, and a
-    class of somebody's may fail to show itself.
+    Python refuses to write thousands of digits, and lists within a thousand others; a list of a file may hold
+    another one ten times, which holds a third one ten times; an array has lines, and a class of somebody's
+    may fail to show itself.
 
     Parameters
     ----------
@@ -212,7 +232,7 @@ def spelled(value: object, most: int = 100) -> str:
     if isinstance(value, int | Fraction) and int(value).bit_length() >= 64:
         return f"a number of {int(value).bit_length()} bits"
     try:
-        return " ".join(line.strip() for line in repr(value).splitlines())[:most]
+        return " ".join(line.strip() for line in _BRIEF.repr(value).splitlines())[:most]
     except RecursionError:
         return f"a {type(value).__name__} with very many others within one another"
     except Exception as error:  # of whatever kind: a class of somebody's shows itself

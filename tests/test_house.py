@@ -130,3 +130,12 @@ def test_the_files_of_the_ten_changes_are_there() -> None:
 def test_no_file_of_code_is_longer_than_450_lines() -> None:
     long = {str(path): len((ROOT / path).read_text().splitlines()) for path in modules()}
     assert {path: length for path, length in long.items() if length > 450} == {}
+
+
+def test_no_module_of_tests_loses_its_marks_by_setting_them_twice() -> None:
+    set_in = {
+        str(path): len(re.findall(r"^pytestmark\b", path.read_text(), re.MULTILINE))
+        for path in (ROOT / "tests").rglob("*.py")
+    }
+    assert sum(set_in.values()) > 20
+    assert {path: times for path, times in set_in.items() if times > 1} == {}

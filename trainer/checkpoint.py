@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from bloxdb.care.checkpoints import SUFFIX, checkpoint_name
-from bloxdb.errors import BloxError, TrainingError
+from bloxdb.errors import BloxError, TrainingError, spelled
 from bloxdb.files import open_file
 from bloxdb.writing import make_folder, replacing, workspace
 
@@ -127,7 +127,7 @@ class Checkpoint:
         state: dict[str, Any] = loaded["state"]
         epoch = state.get("epoch")
         if type(epoch) is not int or epoch < 0:
-            raise self.foreign(f"its epoch is {epoch!r:.40}")
+            raise self.foreign(f"its epoch is {spelled(epoch, 40)}")
         return state
 
     def foreign(self, why: object) -> ForeignCheckpointError:
@@ -173,12 +173,12 @@ def misfit(state: dict[str, Any], fresh: dict[str, Any], parameters: Sequence[to
             return f"{name}: {problem}"
     numbers = (state["train_time"], state["threads"])
     if not all(type(number) in (int, float) and 0 <= number < math.inf for number in numbers):
-        return f"a time or a number of threads is {numbers!r:.40}"
+        return f"a time or a number of threads is {spelled(numbers, 40)}"
     if type(state["threads"]) is not int or not 1 <= state["threads"] <= _MOST_THREADS:
-        return f"it was trained by {state['threads']!r:.40} threads"
+        return f"it was trained by {spelled(state['threads'], 40)} threads"
     workers = state.get("device_workers")
     if workers is not None and (type(workers) is not int or workers < 1):
-        return f"it shared its device with {workers!r:.40} workers"
+        return f"it shared its device with {spelled(workers, 40)} workers"
     return _optimiser_misfit(state["optimiser"], fresh["optimiser"], parameters)
 
 

@@ -11,13 +11,15 @@ from contextlib import suppress
 from dataclasses import replace
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnContext
 from typing import Any
 
 import torch
 
 from bloxdb.care.checkpoints import checkpoints_folder, remove_ended
+from bloxdb.counts import counted
 from bloxdb.db.database import open
-from bloxdb.errors import BloxError, QueryError, TrainingError
+from bloxdb.errors import BloxError, QueryError, TrainingError, one_line
 from bloxdb.runs.queue import check_workers
 
 from .checkpoint import check_folder
@@ -66,7 +68,9 @@ def train(
     QueryError
         Graphs, or kernels of `torch.compile`, are wanted at a place that has none.
     DatabaseError
-        There would be several workers, and the file is on a disk that machines share.
+        The file is on a disk that machines share, and a worker of another machine trains into it.
+    TrainingError
+        A worker's process cannot be started, or all of them ended with errors.
     """
     check_places(job.recipe, where, job.graphs)
     data = data or data_of(job, download=download)
@@ -139,15 +143,29 @@ class _Fleet:
         self._workers: dict[Connection[Any, Any], Any] = {}
         self._orders: dict[Any, Connection[Any, Any]] = {}
         with held_back():
-            for place in where:
-                reader, writer = context.Pipe(duplex=False)
-                theirs, orders = context.Pipe(duplex=False)
-                process = context.Process(target=_child, args=(job, place, writer, theirs, os.getpid()))
-                process.start()
-                writer.close()
-                theirs.close()
-                self._workers[reader] = process
-                self._orders[process] = orders
+            try:
+                for place in where:
+                    self._start(context, job, place)
+            except BaseException as error:
+                self._order(AT_ONCE)
+                self._join()
+                if not isinstance(error, OSError):
+                    raise
+                raise TrainingError(
+                    f"only {len(self._workers)} of {counted(len(where), 'worker')} could be started "
+                    f"({one_line(error)}), and none trains now; ask for fewer (`--per-gpu`, `--gpus`), or "
+                    "see what limits the processes of this machine (`ulimit -u`, `ulimit -n`)"
+                ) from error
+
+    def _start(self, context: SpawnContext, job: Job, place: Place) -> None:
+        reader, writer = context.Pipe(duplex=False)
+        theirs, orders = context.Pipe(duplex=False)
+        process = context.Process(target=_child, args=(job, place, writer, theirs, os.getpid()))
+        process.start()
+        writer.close()
+        theirs.close()
+        self._workers[reader] = process
+        self._orders[process] = orders
 
     def run(self) -> int:
         """Pass on events and signals until all are gone; how many ended badly."""

@@ -9,8 +9,8 @@ from sqlalchemy import URL
 from sqlalchemy.orm import object_session
 
 from bloxdb.arguments import digits
-from bloxdb.db.access import beside
 from bloxdb.db.connection import path_of
+from bloxdb.db.names import beside
 from bloxdb.db.passwords import hidden
 from bloxdb.db.schema import Run
 from bloxdb.db.statuses import FINISHED

@@ -25,6 +25,7 @@ AFTER_EPOCH, AT_ONCE = 1, 2
 
 
 _TOGETHER = 0.1  # seconds in which signals of several kinds are one asking; nobody presses Ctrl-C as fast
+_AT_LEAST = 0.001  # seconds of a timer, which 0 would switch off
 
 
 class Stop:
@@ -37,7 +38,7 @@ class Stop:
     orders
         Where the parent says what it wants; signals alone never stop such a process at once.
     grace
-        Seconds after which the first asking becomes a second one; None for never.
+        Seconds after which the first asking becomes a second one, 0 for at once; None for never.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Stop:
         if is_second or number == signal.SIGALRM or AT_ONCE in self._heard():
             raise KeyboardInterrupt
         if self._grace is not None:
-            signal.setitimer(signal.ITIMER_REAL, self._grace)
+            signal.setitimer(signal.ITIMER_REAL, max(self._grace, _AT_LEAST))
 
     def _heard(self) -> bytes:
         """What the parent has said since; nothing waits, since another signal may come within this one."""

@@ -13,8 +13,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from bloxdb.db.access import beside, descriptor_of, has_content
+from bloxdb.db.access import descriptor_of, has_content
 from bloxdb.db.fileformat import HEADER, LOCK_BYTE, page_size_of
+from bloxdb.db.names import beside
 
 TABLE_LEAF, TABLE_INNER = 0x0D, 0x05
 INDEX_LEAF, INDEX_INNER = 0x0A, 0x02

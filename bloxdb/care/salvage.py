@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from bloxdb.care.pages import blank
 from bloxdb.care.trees import Forest, Key, in_order
 from bloxdb.counts import counted
-from bloxdb.db.access import beside, in_one_state, pages_of, refusal
+from bloxdb.db.access import in_one_state, pages_of, refusal
+from bloxdb.db.names import beside
 from bloxdb.db.waiting import is_busy
 from bloxdb.errors import DatabaseError
 from bloxdb.writing import workspace

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -22,9 +21,10 @@ from bloxdb.db.disks import disk_of, warning_for
 from bloxdb.db.fileformat import HEADER, page_size_of
 from bloxdb.db.forking import AT_ONCE, PATIENCE, Connection, take_locks
 from bloxdb.db.holders import by_whom
+from bloxdb.db.names import JOURNALS, PARTS, beside, other_names
 from bloxdb.db.waiting import is_busy
 from bloxdb.errors import DatabaseError, DatabaseExistsError
-from bloxdb.writing import appearing, is_workspace, made
+from bloxdb.writing import appearing, made
 
 WRITING = "mode=rw"
 """How a file is opened by those who may write it, and readers among them: it has to be there."""
@@ -39,9 +39,6 @@ SQLITE_NEEDED = (3, 35, 5)
 """The oldest SQLite that has all we use: generated columns, VACUUM INTO, NULLS LAST, RETURNING, and a DROP
 COLUMN that damages no file (https://www.sqlite.org/releaselog/3_35_5.html)."""
 
-_JOURNALS = ("-journal", "-wal")  # what SQLite looks for beside a file
-_LOOKS, _LOOK_AGAIN = 5, 0.1  # seconds, while another process gives a new file its name
-_PARTS = (*_JOURNALS, "-shm")
 _NO_INDEX = (sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMOPEN, sqlite3.SQLITE_IOERR_SHMMAP)
 
 
@@ -49,35 +46,6 @@ def is_writable(path: Path) -> bool:
     """Whether SQLite can write a file, for which it needs to make others beside it, and one name of it."""
     real = path.resolve()
     return os.access(real, os.W_OK) and os.access(real.parent, os.W_OK) and not other_names(path)
-
-
-def other_names(path: Path) -> int:
-    """How many more names a file has, by hard links; SQLite keeps a journal for each, and rows are lost.
-
-    That by which a new file of ours gets its name is none: it is in a workspace, and gone in a moment.
-    """
-    real, more = path.resolve(), 0
-    for _ in range(_LOOKS):
-        try:
-            found = real.stat()
-            more = found.st_nlink - 1
-            if more <= 0:
-                return 0
-            places = [place / real.name for place in real.parent.iterdir() if is_workspace(place)]
-            more -= sum(os.path.samestat(place.stat(), found) for place in places if place.exists())
-        except OSError:  # it is not there, or what was beside it is going just now
-            more = 0
-        if more <= 0:
-            return 0
-        time.sleep(_LOOK_AGAIN)
-    return more
-
-
-def _of_names(path: Path, more: int) -> str:
-    return (
-        f"{path} has {counted(more, 'other name')} (hard links), and SQLite keeps a journal for each name, "
-        "so that rows which are written under one are lost under the other"
-    )
 
 
 def uri_of(path: Path, how: str) -> str:
@@ -88,12 +56,6 @@ def uri_of(path: Path, how: str) -> str:
 def is_on_read_only_medium(path: Path | None) -> bool:
     """Whether a file is where nobody writes through this system, as on a DVD."""
     return path is not None and path.exists() and bool(os.statvfs(path).f_flag & os.ST_RDONLY)
-
-
-def beside(path: Path, suffix: str) -> Path:
-    """What is beside a database, as weights are, and what SQLite makes; of a link beside the true file."""
-    real = path.resolve()  # SQLite follows links, too
-    return real.with_name(real.name + suffix)
 
 
 def has_content(path: Path) -> bool:
@@ -241,7 +203,7 @@ def new_file(path: Path) -> Iterator[Path]:
     """
     real = path.resolve()  # a link to a file that is not there leads to the place of the new one
     _check_is_no_part(path, real)
-    taken = next((name for name in (real, *(beside(real, end) for end in _JOURNALS)) if name.exists()), None)
+    taken = next((name for name in (real, *(beside(real, end) for end in JOURNALS)) if name.exists()), None)
     if taken == real:
         raise DatabaseExistsError(f"{path} exists already; remove it, or choose another place")
     if taken is not None:
@@ -270,7 +232,7 @@ def _check_is_no_part(path: Path, real: Path) -> None:
 
     Whether a disk folds upper and lower case nobody asks: no case of such a name is taken.
     """
-    for part in _PARTS:
+    for part in PARTS:
         if real.name.lower().endswith(part):
             whole = real.name[: -len(part)] or "blox.db"
             raise DatabaseError(
@@ -356,15 +318,13 @@ def check_access(path: Path | None, *, read_only: bool) -> None:
     """
     if path is not None and not read_only and (said := warning_for(path, disk_of(path))):
         warn.caller(said)
-    if path is not None and not is_on_read_only_medium(path) and (more := other_names(path)):
-        said = _of_names(path, more)
+    if path is not None and not is_on_read_only_medium(path) and (others := other_names(path)):
         if not read_only:
             raise DatabaseError(
-                f"{said}: nothing is written to it. Remove the others (`find FOLDER -samefile {path}` finds "
-                "them), or copy the file while nobody has it open, and write the copy; to read it, open it "
-                "with read_only=True"
+                f"{others.told}: nothing is written to it. {others.advice}, or copy the file while nobody "
+                "has it open, and write the copy; to read it, open it with read_only=True"
             )
-        warn.caller(f"{said}: what is in a journal of another name is not seen")
+        warn.caller(f"{others.told}: what is in a journal of another name is not seen")
     if path is None or is_writable(path):
         return
     if not read_only:
@@ -431,9 +391,9 @@ def lacks_room(error: sqlite3.Error) -> bool:
 
 def left_on(path: Path) -> str:
     """What to do about a WAL that was left switched on, for those who may not write."""
-    if more := other_names(path):
+    if others := other_names(path):
         return (
-            f"{_of_names(path, more)}: it was left with its WAL switched on, or is being written under "
+            f"{others.told}: it was left with its WAL switched on, or is being written under "
             "another name; read it by that one"
         )
     return (

@@ -21,6 +21,7 @@ from bloxdb.db.codes import kind_of, with_code
 from bloxdb.db.damage import damage, damage_told, of_the_disk
 from bloxdb.db.dialects import ENGINES, engines_of
 from bloxdb.db.disks import disk_of
+from bloxdb.db.names import beside, check_beside
 from bloxdb.db.passwords import hidden_in
 from bloxdb.db.sqlite import APPLICATION_ID, SQLite, StoredDate, begin, stored_json
 from bloxdb.db.waiting import at_once, patiently
@@ -303,6 +304,7 @@ def _bring_in(path: Path) -> bool:
 
 
 def _opened(path: Path, mode: str) -> forking.Connection:
+    check_beside(path)
     forking.take_locks(path.resolve())
     connection = sqlite3.connect(
         access.uri_of(path, mode),
@@ -321,7 +323,7 @@ def _opened(path: Path, mode: str) -> forking.Connection:
 
 def _opened_for_reading(path: Path) -> forking.Connection:
     """A connection of somebody who may not write; it makes no file, which would be in the owner's way."""
-    wal, index = access.beside(path, "-wal"), access.beside(path, "-shm")
+    wal, index = beside(path, "-wal"), beside(path, "-shm")
     for _ in range(_TRIES):
         if index.exists() or not access.has_wal(path):
             return _opened(path, access.READ_ONLY)
@@ -352,7 +354,7 @@ def share(known: access.KnownFile) -> None:
     """
     known.check()
     path = known.path
-    if access.beside(path, "-wal").exists() or not disk_of(path).takes_wal:
+    if beside(path, "-wal").exists() or not disk_of(path).takes_wal:
         return
     if access.is_writable(path) and path.stat().st_uid == os.geteuid():
         with (

@@ -2,8 +2,8 @@
 
 SQLite's WAL needs memory that all who have the file open share, which machines do not have, and its locks are
 no better than those of the disk. So on a disk that machines share no WAL is ever switched on, whoever writes
-is told what to do instead, and no second worker starts; where a program of somebody's is the file system,
-there is a warning.
+is told what to do instead, and no worker starts beside one of another machine; where a program of somebody's
+is the file system, there is a warning.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _ENOUGH = 10  # fields of a line
 _TOLD = 3  # workers that are named
 
 
-_ONE = "where SQLite's locks cannot be relied on: only one process may write it"
+_ONE = "where SQLite's locks cannot be relied on: only one machine may write it"
 _INSTEAD = (
     "For several workers use PostgreSQL (--db postgresql://HOST/NAME), or a file on each machine's own disk, "
     "and bring them together with `bloxdb merge`"
@@ -128,6 +128,15 @@ def disk_of(path: Path) -> Disk:
     """The disk that a file is on; one of no kind where the system does not tell."""
     real = path.resolve()
     return _disk_at(real if real.is_file() and real.is_mount() else real.parent)
+
+
+@cache
+def is_mounted(real: Path) -> bool:
+    """Whether a file, whose folders are no links, is mounted itself, and not only a folder that it is in."""
+    try:
+        return real in mounted(MOUNTS.read_bytes())
+    except OSError:  # no Linux
+        return False
 
 
 @cache

@@ -52,7 +52,7 @@ AT_ONCE = 0.2
 
 _TRIES, _PAUSE = 40, 0.05  # seconds, for one who may only read
 _SOON = 1.0  # seconds in which a statement ends that is interrupted
-_SHORT_PAUSE = 0.005  # seconds, where SQLite itself sees no use in waiting
+SHORT_PAUSE = 0.005  # seconds, where SQLite itself sees no use in waiting
 
 _INHERITED = "the transaction was begun before this process was forked, and only its parent can go on with it"
 
@@ -126,7 +126,7 @@ def _patiently(connection: Connection, ask: Callable[..., _T], *arguments: Any) 
             elif not _helps_to_wait(error) or time.monotonic() - start >= connection.patience:
                 raise connection.stopped_by(error) from None
             else:
-                time.sleep(_SHORT_PAUSE)
+                time.sleep(SHORT_PAUSE)
 
 
 def _is_between_writers(error: sqlite3.OperationalError) -> bool:

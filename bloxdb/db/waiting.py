@@ -19,7 +19,7 @@ from sqlalchemy import Connection as Transaction
 
 from bloxdb.arguments import number
 from bloxdb.db.codes import kind_of
-from bloxdb.db.forking import AT_ONCE, Connection, has_begun
+from bloxdb.db.forking import AT_ONCE, SHORT_PAUSE, Connection, has_begun
 from bloxdb.db.holders import by_whom
 from bloxdb.db.statuses import RUNNING
 
@@ -86,6 +86,7 @@ def patiently(driver: Connection, sql: str, seconds: float | None = None) -> Non
                 if now >= tell_at:
                     _log.warning(_told(driver, now - start))
                     tell_at = now + _TELL_AGAIN
+                time.sleep(SHORT_PAUSE)
     finally:
         driver.patience = patience
 

@@ -8,10 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
-from bloxdb.db.access import KnownFile, beside
+from bloxdb.db.access import KnownFile
 from bloxdb.db.connection import application_id
 from bloxdb.db.database import Database
 from bloxdb.db.database import open as open_database
+from bloxdb.db.names import beside
 from bloxdb.db.sqlite import APPLICATION_ID
 from bloxdb.errors import DatabaseError
 from bloxdb.web import answers

@@ -191,7 +191,9 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_static_info_flops"), "static_info", ["flops"], unique=False)
     op.create_index(op.f("ix_static_info_params"), "static_info", ["params"], unique=False)
-    shown = [sa.Column(name, sa.Double(), sa.Computed(_natural(name))) for name in SHOWN]
+    shown: list[sa.Column[float]] = [
+        sa.Column(name, sa.Double(), sa.Computed(_natural(name))) for name in SHOWN
+    ]
     table = "epochs" if _computes_on_reading() else "stored_epochs"
     op.create_table(
         table,

@@ -18,7 +18,7 @@ from sqlalchemy import text, update
 
 import bloxdb
 from bloxdb import Database, Run
-from bloxdb.db.access import beside
+from bloxdb.db.names import beside
 from tests.db.programs import whole
 
 BOTH = pytest.mark.parametrize("compact", [False, True])

@@ -15,8 +15,9 @@ from sqlalchemy import text
 
 import bloxdb
 from bloxdb.db import access, disks
-from bloxdb.db.access import beside, check_version
+from bloxdb.db.access import check_version
 from bloxdb.db.disks import SHARED, Disk, disk_in, disk_of, mounted, warning_for
+from bloxdb.db.names import beside
 
 LINES = rb"""22 27 0:21 / /proc rw,relatime - proc proc rw
 1 0 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw

@@ -14,8 +14,9 @@ import pytest
 
 import bloxdb
 from bloxdb.db import holders
-from bloxdb.db.access import beside, refusal
+from bloxdb.db.access import refusal
 from bloxdb.db.holders import by_whom, holder, writers
+from bloxdb.db.names import beside
 
 LINES = """1: POSIX  ADVISORY  WRITE 4711 08:01:99 1073741824 1073742335
 1: -> POSIX  ADVISORY  READ 4713 08:01:99 0 EOF

@@ -277,3 +277,18 @@ def test_whatever_needs_a_lock_waits_for_it(
         query = "SELECT name FROM devices WHERE length(name) = 1 ORDER BY name"
         assert [row[0] for row in driver.execute(query)] == list(stored)
         assert driver.execute("PRAGMA busy_timeout").fetchone() == (100 if name == "executemany" else 200,)
+
+
+def test_a_lock_that_sqlite_itself_does_not_wait_for_is_asked_for_now_and_then(path: Path) -> None:
+    asked: list[str] = []
+    with (
+        closing(sqlite3.connect(path, isolation_level=None)) as other,
+        bloxdb.open(path, current=False) as db,
+        db.engine.connect() as connection,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        driver: Any = connection.connection.driver_connection
+        driver.set_trace_callback(asked.append)
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            waiting.patiently(driver, "PRAGMA journal_mode = wal", 0.5)
+    assert 1 < len(asked) <= 0.5 / forking.SHORT_PAUSE + 2

@@ -18,7 +18,10 @@ import pytest
 from bloxdb.writing import is_workspace
 from tests.faults.cases import CASES, COMMAND, Case, Seeds
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("strace") is None, reason="strace shows what a command does"),
+]
 
 ROOT = Path(__file__).parents[2]
 _CALLS = (
@@ -28,7 +31,6 @@ _STRACE = ("strace", "-f", "-qq", "-y", "-s", "4096", "-e", f"trace={_CALLS}", "
 _PATH = re.compile(r'<(/[^>]*)>|"((?:[^"\\]|\\.)*)"')
 _RESUMED = re.compile(r"<\.\.\. \w+ resumed>")
 
-pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace shows what a command does")
 
 WEIGHTS = Case(
     [*COMMAND, "train", "--db", "new/blox.db", "--dataset", "digits", "--arch", "405", "--epochs", "2",

@@ -22,7 +22,10 @@ from safetensors.torch import load_file
 from tests.faults.cases import COMMAND, Case, leftovers
 from tests.faults.test_kills import MOMENTS, STRACE, Instant, instants_in, run
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("strace") is None, reason="strace kills between file operations"),
+]
 
 EPOCHS = 3
 OPERATIONS = "pwrite64,write,rename,link,unlink,unlinkat,rmdir,mkdir,fsync,fdatasync,ftruncate"
@@ -39,8 +42,6 @@ TRAIN = Case(
         ),  # none comes meanwhile, so that all operations are known
     ]
 )
-
-pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace kills between file operations")
 
 
 def prepare(folder: Path, empty_file: Path) -> Path:

@@ -69,6 +69,14 @@ def saved(value: object) -> bytes:
     return whole(stream.getvalue())
 
 
+def laughing(levels: int) -> list[object]:
+    """Ten lists that are one, of ten lists that are one: a few hundred bytes of a pickle."""
+    found: list[object] = [1]
+    for _ in range(levels):
+        found = [found] * 10
+    return found
+
+
 KEY = f"{DIGEST[:16]}-405-3"
 STATE = {"epoch": 1}
 FOREIGN = {
@@ -82,6 +90,7 @@ FOREIGN = {
     "another state": saved({"key": KEY, "state": [1]}),
     "an epoch in words": saved({"key": KEY, "state": {"epoch": "one"}}),
     "an epoch before the first": saved({"key": KEY, "state": {"epoch": -1}}),
+    "an epoch of lists within lists": saved({"key": KEY, "state": {"epoch": laughing(12)}}),
     "no epoch": saved({"key": KEY, "state": {}}),
     "half of a zip": whole(saved({"key": KEY, "state": STATE})[32:200]),
 }

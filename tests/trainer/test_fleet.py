@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.context import SpawnProcess
 
 import pytest
 
 from bloxdb import Database
+from bloxdb.errors import TrainingError
 from bloxdb.runs.processes import shown
 from tests.trainer.helpers import (
     QUICK,
@@ -66,3 +70,24 @@ def test_several_workers_share_runs_and_survive_each_other(empty_db: Database) -
     assert "not all runs have ended" not in output
     assert "Traceback" not in output
     assert "locked" not in output
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)), KeyboardInterrupt()])
+def test_a_worker_that_cannot_be_started_leaves_none_behind(
+    error: BaseException, empty_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, begun = SpawnProcess.start, list[SpawnProcess]()
+
+    def start_one(process: SpawnProcess) -> None:
+        if begun:
+            raise error
+        begun.append(process)
+        whole(process)
+
+    monkeypatch.setattr(SpawnProcess, "start", start_one)
+    told = "only 1 of 3 workers could be started .*Resource temporarily unavailable.*--per-gpu"
+    with pytest.raises(TrainingError if isinstance(error, OSError) else KeyboardInterrupt) as info:
+        train(job(empty_db, [QUICK], digits_recipe(50)), 3)
+    assert isinstance(error, KeyboardInterrupt) or re.search(told, str(info.value))
+    assert [process.exitcode for process in begun] == [130]
+    assert empty_db.rows("SELECT DISTINCT status FROM runs") == [{"status": "pending"}]

@@ -152,3 +152,13 @@ def test_signals_that_come_together_ask_once(numbers: tuple[signal.Signals, ...]
         time.sleep(0.2)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(numbers[0])
+
+
+@pytest.mark.parametrize("grace", [0, 1e-9, 0.05])
+def test_a_grace_that_is_over_ends_what_is_in_work(grace: float) -> None:
+    def be_asked_and_go_on() -> None:
+        signal.raise_signal(signal.SIGTERM)
+        time.sleep(5)
+
+    with Stop(grace=grace).on_signals(), pytest.raises(KeyboardInterrupt):
+        be_asked_and_go_on()

@@ -13,8 +13,6 @@ from bloxdb import Database, space
 from tests.web.browser import FOUND, chosen, drag, finished, saved, scatter, see, table, until
 from tests.web.conftest import DEVICE
 
-pytestmark = pytest.mark.slow
-
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(FOUND is None, reason="there is no chromium; name one in BLOXDB_TEST_BROWSER"),

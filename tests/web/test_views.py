@@ -17,8 +17,6 @@ from tests.web.browser import FOUND, opened, see, table, until
 from tests.web.conftest import DEVICE, FAILED, HOSTILE, RUNNING
 from tests.web.helpers import Served
 
-pytestmark = pytest.mark.slow
-
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(FOUND is None, reason="there is no chromium; name one in BLOXDB_TEST_BROWSER"),

@@ -1,19 +1,23 @@
-"""A file with two names: SQLite keeps a journal for each, so that it is read at most."""
+"""The names of a file: SQLite keeps a journal for each, so that it is read at most; and what has a part's name."""
 
 from __future__ import annotations
 
+import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 import bloxdb
 from bloxdb.db import access, creation
+from bloxdb.db.names import PARTS, beside, other_names
 from bloxdb.writing import appearing, workspace
 
 OPENERS: dict[str, Callable[[Path], object]] = {
@@ -78,10 +82,12 @@ def test_a_file_that_is_just_getting_its_name_has_one(tmp_path: Path) -> None:
         (place / path.name).write_bytes(b"x")
         path.hardlink_to(place / path.name)
         assert path.stat().st_nlink == 2
-        assert access.other_names(path) == 0
+        assert other_names(path) is None
         assert access.is_writable(path)
     (tmp_path / "more.db").hardlink_to(path)
-    assert access.other_names(path) == 1
+    found = other_names(path)
+    assert found is not None
+    assert "1 other name (hard links)" in found.told
 
 
 def test_a_name_that_goes_in_a_moment_is_waited_for(tmp_path: Path) -> None:
@@ -96,5 +102,68 @@ def test_a_name_that_goes_in_a_moment_is_waited_for(tmp_path: Path) -> None:
 
     thread = threading.Thread(target=remove)
     thread.start()
-    assert access.other_names(path) == 0
+    assert other_names(path) is None
     thread.join()
+
+
+def can_mount() -> bool:
+    """Whether this user may mount, as root in no container."""
+    with TemporaryDirectory() as place:
+        done = subprocess.run(["mount", "--bind", place, place], capture_output=True, check=False)
+        if done.returncode == 0:
+            subprocess.run(["umount", place], check=True)
+    return done.returncode == 0
+
+
+if shutil.which("mount") and can_mount():
+
+    @pytest.fixture
+    def mounted(tmp_path: Path, tiny_file: Path) -> Iterator[tuple[Path, Path]]:
+        """A file, and where it is mounted by itself, as into a container."""
+        first, second = tmp_path / "x.db", tmp_path / "inside" / "x.db"
+        second.parent.mkdir()
+        shutil.copy(tiny_file, first)
+        second.touch()
+        subprocess.run(["mount", "--bind", str(first), str(second)], check=True)
+        yield first, second
+        subprocess.run(["umount", str(second)], check=True)
+
+    @pytest.mark.parametrize("opener", OPENERS)
+    def test_a_file_that_is_mounted_itself_is_not_written_there(
+        opener: str, mounted: tuple[Path, Path]
+    ) -> None:
+        with pytest.raises(bloxdb.DatabaseError, match=r"is mounted by itself.* Mount its folder instead"):
+            OPENERS[opener](mounted[1])
+
+    def test_a_file_that_is_mounted_itself_is_read_with_a_warning(mounted: tuple[Path, Path]) -> None:
+        with (
+            pytest.warns(UserWarning, match="what is in a journal of another name is not seen"),
+            bloxdb.open(mounted[1], read_only=True, current=False) as db,
+        ):
+            assert db.rows("SELECT count(*) AS n FROM runs") == [{"n": 40}]
+
+
+def plug(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(path))
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (Path.mkdir, "a folder"),
+        (os.mkfifo, "a pipe"),
+        (plug, "a socket"),
+        (lambda path: path.symlink_to("/dev/zero"), "a device"),
+    ],
+)
+@pytest.mark.parametrize("read_only", [True, False])
+def test_what_is_no_file_where_sqlite_has_one_is_told_and_never_waited_for(
+    part: str, make: Callable[[Path], object], what: str, read_only: bool, tiny_file: Path
+) -> None:
+    with TemporaryDirectory() as folder:  # a socket's path has a hundred bytes
+        path = Path(shutil.copy(tiny_file, folder))
+        make(beside(path, part))
+        with pytest.raises(bloxdb.DatabaseError, match=f"{part} is {what}, where SQLite keeps"):
+            bloxdb.open(path, read_only=read_only, current=False)
