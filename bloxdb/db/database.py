@@ -41,7 +41,8 @@ class Database:
     url, read_only
         As given.
     engine
-        The SQLAlchemy engine, for your own queries.
+        The SQLAlchemy engine, for your own statements. On SQLite each of its transactions has the lock of
+        who writes from its first statement on, so for reading take `rows`, `reader` or `snapshot`.
     engines
         What its kind of engine does in its own way.
     """
