@@ -121,10 +121,11 @@ def workspace(beside: Path, *, target: Path | None = None) -> Iterator[Path]:
         _name_as_asked(error, place, beside, target)
         raise
     finally:
-        if place != beside and (hold is None or hold.is_ours):  # else it is a parent's
-            shutil.rmtree(place, ignore_errors=True)
+        is_ours = place != beside and (hold is None or hold.is_ours)  # else it is a parent's
         if hold is not None:
-            hold.close()
+            hold.close()  # first, since to remove it takes a descriptor, too
+        if is_ours:
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def _name_as_asked(error: OSError, place: Path, beside: Path, target: Path | None) -> None:
