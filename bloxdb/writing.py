@@ -15,6 +15,9 @@ from hashlib import blake2b
 from pathlib import Path
 
 _NO_LOCKS = (errno.ENOLCK, errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.ENOTSUP)
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
+"""What is said where a file has no second name, as on FAT, or none in another folder, as on AFS."""
+
 _WORKSPACE = ".bloxdb-"
 _lock = threading.RLock()
 _SOON = 1.0  # seconds; who has the lock may wait for one that the forking thread has
@@ -258,11 +261,23 @@ def appearing(target: Path) -> Iterator[Path]:
         with _lasting(target.parent, temporary):
             try:
                 target.hardlink_to(temporary)
-            except FileExistsError:
-                raise
-            except OSError:  # a file system without links
-                os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-                temporary.replace(target)
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                _take_place(temporary, target)
+
+
+def _take_place(temporary: Path, target: Path) -> None:
+    """Rename a file to a name that an empty file has taken first; only a kill between the two leaves that."""
+    try:
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        temporary.replace(target)
+    except FileExistsError:
+        raise
+    except BaseException:
+        if temporary.exists() and target.exists() and target.stat().st_size == 0:
+            target.unlink()
+        raise
 
 
 @contextmanager

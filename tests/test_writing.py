@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -140,6 +141,64 @@ def test_a_file_that_appeared_meanwhile_is_never_replaced(tmp_path: Path) -> Non
         make("second")
     assert target.read_text() == "first"
     assert list(tmp_path.iterdir()) == [target]
+
+
+NO_LINKS = [errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV]
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, name: str, error: BaseException) -> None:
+    """Let a call of the system fail, as on a disk that this machine has not."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(os, name, refused)
+
+
+def make(target: Path) -> None:
+    with appearing(target) as temporary:
+        temporary.write_text("all")
+
+
+@pytest.mark.parametrize("number", NO_LINKS, ids=errno.errorcode.get)
+def test_a_disk_without_links_has_the_file_as_well(
+    tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(monkeypatch, "link", OSError(number, os.strerror(number)))
+    make(tmp_path / "new.txt")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("new.txt", "all")]
+    with pytest.raises(FileExistsError):
+        make(tmp_path / "new.txt")
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES])
+def test_what_else_is_wrong_with_a_link_is_told(
+    tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(monkeypatch, "link", OSError(number, os.strerror(number)))
+    with pytest.raises(OSError, match=os.strerror(number)) as told:
+        make(tmp_path / "new.txt")
+    assert told.value.errno == number
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt(), SystemExit(143), OSError(errno.EIO, "no disk")])
+@pytest.mark.parametrize("is_behind", [False, True])
+def test_an_interruption_on_a_disk_without_links_leaves_no_empty_file(
+    tmp_path: Path, is_behind: bool, ending: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = os.rename
+
+    def interrupted(source: Path, target: Path) -> None:
+        if is_behind:
+            rename(source, target)
+        raise ending
+
+    refuse(monkeypatch, "link", OSError(errno.EPERM, os.strerror(errno.EPERM)))
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(type(ending)):
+        make(tmp_path / "new.txt")
+    assert [path.read_text() for path in tmp_path.iterdir()] == (["all"] if is_behind else [])
 
 
 @pytest.mark.parametrize("umask", [0o002, 0o022, 0o077])
