@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Integer, Numeric
 
 from bloxdb import Database
 from bloxdb.db.schema import Base
-from tests.faults.cases import CLOCKS, NUMBERED, Numbers, content, rows, tables
+from tests.faults.cases import CLOCKS, NUMBERED, Numbers, check, content, rows, state, tables
 
 
 @pytest.mark.parametrize("table", Base.metadata.tables)
@@ -60,3 +63,54 @@ def test_numbers_of_ours_and_clocks_are_not_seen(tiny_db: Database) -> None:
         ):
             connection.exec_driver_sql(change)
     assert content(tiny_db.path) == before
+
+
+def _spoil(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT INTO devices (name) VALUES ('half')")
+
+
+WRONG: dict[str, Callable[[Path], object]] = {
+    "half of a release's files": lambda folder: (folder / "out" / "a.blox").unlink(),
+    "a file that is half-written": lambda folder: (folder / "out" / "a.blox").write_bytes(b"fir"),
+    "a database that is lost": lambda folder: (folder / "blox.db").unlink(),
+    "a database that is half-filled": lambda folder: _spoil(folder / "blox.db"),
+    "a file of before that is lost": lambda folder: (folder / "mine.txt").unlink(),
+    "a file that nobody knows": lambda folder: (folder / "other.txt").write_bytes(b""),
+    "a copy that is not the database as it was": lambda folder: _spoil(_copy(folder)),
+}
+
+
+def _copy(folder: Path) -> Path:
+    return Path(shutil.copy(folder / "blox.db", folder / "blox.0005.20260101T000000000000Z.db"))
+
+
+@pytest.fixture
+def exported(tmp_path: Path, tiny_file: Path) -> Path:
+    """A folder with what an export has made."""
+    shutil.copy(tiny_file, tmp_path / "blox.db")
+    (tmp_path / "mine.txt").write_bytes(b"mine")
+    (tmp_path / "out").mkdir()
+    for name in ("a.blox", "b.blox"):
+        (tmp_path / "out" / name).write_bytes(b"first")
+    return tmp_path
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_a_folder_that_is_neither_as_before_nor_as_after_is_seen(kind: str, exported: Path) -> None:
+    after = state(exported)
+    before = {name: of for name, of in after.items() if not name.startswith("out")}
+    check(exported, before, after)
+    WRONG[kind](exported)
+    with pytest.raises(
+        AssertionError, match="not as before in .* and not as after in|is not the database as"
+    ):
+        check(exported, before, after)
+
+
+def test_a_folder_as_before_is_taken_and_one_with_a_copy(exported: Path) -> None:
+    after = state(exported)
+    shutil.rmtree(exported / "out")
+    before = state(exported)
+    _copy(exported)
+    check(exported, before, after)
