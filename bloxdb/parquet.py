@@ -24,13 +24,13 @@ from sqlalchemy.orm import Session
 
 from bloxdb.arrow_checks import EpochChecks, Tables, integers_of, rows_of, stored_of
 from bloxdb.counts import Counts
+from bloxdb.db.broken import broken_references
 from bloxdb.db.creation import create
 from bloxdb.db.database import Database, asked
 from bloxdb.db.engines import insert_rows
 from bloxdb.db.epochs import EpochBlock, EpochWriter, read_epochs, whole_runs
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
 from bloxdb.db.schema import EPOCH_MEASURES, Base, Device, Env, Latency, Recipe, Run
-from bloxdb.db.sqlite import broken_references
 from bloxdb.db.statuses import ENDED
 from bloxdb.db.values import MEASURED
 from bloxdb.errors import BloxFormatError, ReleaseError, one_line

@@ -35,7 +35,7 @@ settings.load_profile("bloxdb")
 POSTGRESQL = os.environ.get("BLOXDB_TEST_POSTGRESQL")
 _ON_SERVER = [
     *("test_postgresql.py", "test_postgresql_guide.py", "runs/test_outages.py"),
-    *("db/test_lost_connections.py", "db/test_postgresql_rows.py"),
+    *("db/test_lost_connections.py", "db/test_postgresql_creation.py", "db/test_postgresql_rows.py"),
 ]
 collect_ignore = [] if POSTGRESQL else _ON_SERVER
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,15 +23,16 @@ from bloxdb.db.backups import write_compact
 from bloxdb.db.connection import check_file, file_url, locate, make_engine, path_of, rest
 from bloxdb.db.database import Database, open_url, revision_of
 from bloxdb.db.engines import Engines
+from bloxdb.db.revisions import current_revision, is_unfilled
 from bloxdb.db.schema import Arch, Base, Block, StaticInfo
-from bloxdb.errors import DatabaseExistsError, NotADatabaseError
+from bloxdb.errors import DatabaseError, DatabaseExistsError, NotADatabaseError
 from bloxdb.writing import appearing
 
 
 def create(path_or_url: str | os.PathLike[str] | None = None, *, current: bool = True) -> Database:
     """Create a database, fill in blocks, architectures and their costs, and open it.
 
-    A file appears whole or not at all.
+    It appears whole or not at all. On a server, one that an earlier bloxdb left half-made is completed.
 
     Parameters
     ----------
@@ -55,8 +56,6 @@ def create(path_or_url: str | os.PathLike[str] | None = None, *, current: bool =
     path = path_of(url)
     if path is None:
         with Database(url) as db:
-            if revision_of(db) is not None:
-                raise DatabaseExistsError(f"{db.name} is a bloxdb database already; open it instead")
             _build(db)
     else:
         with _new_file(path):
@@ -176,7 +175,7 @@ def upgrade(path_or_url: str | os.PathLike[str] | None = None) -> UpgradeReport:
     RevisionError
         A newer bloxdb wrote it.
     DatabaseError
-        A migration failed; the database is as it was.
+        A migration failed; the database is as it was, and no copy is left.
     """
     return upgrade_url(locate(path_or_url))
 
@@ -194,8 +193,18 @@ def upgrade_url(url: URL, scripts: Path | None = None) -> UpgradeReport:
             return UpgradeReport(revision, newest)
         revisions.check_known(db.name, revision, scripts)
         copy = _keep_copy(db, revision)
-        _migrate(db, scripts)
-        return UpgradeReport(revision, newest, copy)
+        is_done = False
+        try:
+            is_done = _migrate(db, revision, scripts)
+        except BaseException:
+            is_done = not _still_has(revision, db)  # it may come just behind the commit
+            raise
+        finally:
+            if copy is not None and not is_done:
+                copy.unlink(missing_ok=True)
+        if is_done:
+            return UpgradeReport(revision, newest, copy)
+    return upgrade_url(url, scripts)
 
 
 @contextmanager
@@ -213,21 +222,43 @@ def _build(db: Database) -> None:
     """The schema and what the search space alone determines, in a database that has nothing."""
     with db.autocommit() as connection:
         db.engines.mark(connection)
-    _migrate(db, None)
-    with db.transaction() as session:
-        _fill(session, db.engines)
+        with db.engines.migration(connection, db.name):
+            _check_has_nothing(connection, db.name)
+            revisions.run(connection)
+            with Session(connection) as session:
+                _fill(session, db.engines)
     with db.autocommit() as connection:
         db.engines.finish(connection)
 
 
-def _migrate(db: Database, scripts: Path | None) -> None:
-    """All migrations in one transaction."""
-    with db.autocommit() as connection, db.engines.migration(connection):
+def _check_has_nothing(connection: Connection, name: str) -> None:
+    """`DatabaseExistsError` for a database that is made, but not for one without architectures."""
+    revision = current_revision(connection, name)
+    if revision is None:
+        return
+    if not is_unfilled(connection):
+        raise DatabaseExistsError(f"{name} is a bloxdb database already; open it instead")
+    revisions.check_known(name, revision)
+
+
+def _migrate(db: Database, revision: str, scripts: Path | None) -> bool:
+    """All migrations in one transaction; False where another process has changed the revision meanwhile."""
+    with db.autocommit() as connection, db.engines.migration(connection, db.name):
+        if current_revision(connection, db.name) != revision:
+            return False
         revisions.run(connection, scripts)
+        return True
+
+
+def _still_has(revision: str, db: Database) -> bool:
+    """Whether a database has a revision, for sure."""
+    with suppress(DatabaseError):
+        return revision_of(db) == revision
+    return False
 
 
 def _keep_copy(db: Database, revision: str) -> Path | None:
-    """A whole copy beside the file, under a name that is not taken."""
+    """A whole copy beside the file, under a name that is not taken; None for a server."""
     if db.path is None:
         return None
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")

@@ -445,6 +445,6 @@ def revision_of(db: Database) -> str | None:
 
 
 def _check_revision(db: Database, scripts: Path | None) -> None:
-    revisions.check(db.name, revision_of(db), scripts)
     with db.autocommit() as connection:
+        revisions.check(connection, db.name, scripts)
         db.engines.check(connection, db.name)

@@ -58,6 +58,9 @@ class Engines(ABC):
     BACKUP, REPAIR
         What is said to who wants a copy of what is no file, but for ``{name}``, the database, and
         ``{target}``, the copy.
+    UNFILLED
+        What is said of a database that has its tables and no architectures, but for ``{name}``; empty where
+        none has ever been left so.
     INTEGRITY
         A query that looks through the whole file, and gives ``ok`` or a row for each thing that is wrong;
         empty where that is a server's own business.
@@ -75,6 +78,7 @@ class Engines(ABC):
     NEEDS: ClassVar[tuple[str, str]] = ("", "")
     BACKUP: ClassVar[str] = ""
     REPAIR: ClassVar[str] = ""
+    UNFILLED: ClassVar[str] = ""
     INTEGRITY: ClassVar[str] = ""
     PASSWORDS: ClassVar[str] = ""
     OF_A_KEY: ClassVar[str] = ""
@@ -203,8 +207,17 @@ class Engines(ABC):
         """A transaction for very many rows, committed at the end, undone after an error."""
 
     @abstractmethod
-    def migration(self, connection: Connection) -> AbstractContextManager[None]:
-        """A transaction for migrations, on a connection in autocommit; undone after an error."""
+    def migration(self, connection: Connection, name: str = "the database") -> AbstractContextManager[None]:
+        """A transaction that makes or migrates a database, on a connection in autocommit; undone after an
+        error. Of two processes the second waits for the first, from the beginning on.
+
+        Parameters
+        ----------
+        connection
+            The connection.
+        name
+            The database, for errors.
+        """
 
     @abstractmethod
     def mark(self, connection: Connection) -> None:

@@ -143,6 +143,9 @@ def for_psycopg(sql: str) -> str:
     )
 
 
+_MAKING = int.from_bytes(b"bloxdb", "big")
+"""The number of the advisory lock of who makes or migrates a database; any that nobody else takes."""
+
 _FOR_GOOD = re.compile("does not exist|authentication|password|pg_hba|permission denied")
 _CANCEL = 5.0  # seconds for which a server may take to hear that a query is to end
 _KEYS_STAY = ("55P03", "40P01", "2BP01", "42501")
@@ -172,6 +175,10 @@ class PostgreSQL(Engines):
     REPAIR: ClassVar = (
         "a database on a server is repaired there: `bloxdb check` says which rows are wrong, which SQL can "
         "correct or delete (`psql`); where the server itself finds damage, restore a backup (`pg_restore`)"
+    )
+    UNFILLED: ClassVar = (
+        "{name} is half-made, with tables and no architectures: an earlier bloxdb was killed as it made it; "
+        "`bloxdb init --db {name}` makes the rest"
     )
     PASSWORDS: ClassVar = "$PGPASSWORD or a password file such as ~/.pgpass"
     OF_A_KEY: ClassVar = "sslpassword"
@@ -357,10 +364,15 @@ class PostgreSQL(Engines):
             yield session
 
     @contextmanager
-    def migration(self, connection: Connection) -> Iterator[None]:
-        """Tables are changed in place, with their references checked all along."""
+    def migration(self, connection: Connection, name: str = "the database") -> Iterator[None]:
+        """Tables are changed in place, with their references checked all along.
+
+        The lock is the database's, and ends with the transaction:
+        https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADVISORY-LOCKS
+        """
         plain = connection.execution_options(isolation_level="READ COMMITTED")
         with plain.begin():
+            plain.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (_MAKING,))
             yield
 
     def mark(self, connection: Connection) -> None:

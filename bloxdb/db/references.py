@@ -14,7 +14,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from bloxdb.arguments import MOST, integer, is_several, text
+from bloxdb.counts import agreed
 from bloxdb.db.database import Database, asked
+from bloxdb.db.dialects import engines_of
 from bloxdb.db.recipes import DATASETS, LONGEST_NAME, RecipeFacts, new_name
 from bloxdb.db.schema import Device, Env, Recipe, Run, StaticInfo
 from bloxdb.db.statuses import FINISHED
@@ -35,11 +37,32 @@ _FEW = 5_000  # architectures that are named in a query; of more, the whole tabl
 
 
 def costs_of(session: Session, indices: Ids) -> dict[int, tuple[int, int]]:
-    """FLOPs and parameters of architectures, as the database has them; perhaps of others, too."""
+    """FLOPs and parameters of architectures, as the database has them; perhaps of others, too.
+
+    Parameters
+    ----------
+    session
+        The session that reads.
+    indices
+        The architectures.
+
+    Raises
+    ------
+    DatabaseError
+        The database has lost those of one.
+    """
     query = select(StaticInfo.arch_id, StaticInfo.flops, StaticInfo.params)
     if len(indices) <= _FEW:
         query = query.where(StaticInfo.arch_id.in_(indices.tolist()))
-    return {index: (flops, params) for index, flops, params in session.execute(query)}
+    found = {index: (flops, params) for index, flops, params in session.execute(query)}
+    lost = [index for index in indices.tolist() if index not in found]
+    if lost:
+        of = agreed(len(lost), "[architecture|architectures, the first of them]")
+        advice = (
+            engines_of(session.get_bind().dialect).REPAIR or "`bloxdb check --repair` makes a copy with them"
+        )
+        raise DatabaseError(f"the database has lost FLOPs and parameters of {of} {min(lost)}; {advice}")
+    return found
 
 
 def recipe_for(session: Session, facts: RecipeFacts, advice: str) -> Recipe:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, inspect, literal_column, select, text
 
 from bloxdb.db.dialects import engines_of
-from bloxdb.errors import NotADatabaseError, RevisionError
+from bloxdb.errors import DatabaseError, NotADatabaseError, RevisionError
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -99,7 +99,7 @@ def is_known(revision: str, scripts: Path | None = None) -> bool:
         return False
 
 
-def check(name: str, revision: str | None, scripts: Path | None = None) -> None:
+def check(connection: Connection, name: str, scripts: Path | None = None) -> None:
     """Whether a database can be used as it is.
 
     Raises
@@ -108,7 +108,10 @@ def check(name: str, revision: str | None, scripts: Path | None = None) -> None:
         It has no revision.
     RevisionError
         It is older, or a newer bloxdb wrote it.
+    DatabaseError
+        An earlier bloxdb left it half-made.
     """
+    revision = current_revision(connection, name)
     if revision is None:
         raise NotADatabaseError(f"{name} is not a bloxdb database; create one with `bloxdb init --db …`")
     if revision != head(scripts):
@@ -117,6 +120,21 @@ def check(name: str, revision: str | None, scripts: Path | None = None) -> None:
             f"{name} has the older revision {revision}; bring it up to date with "
             f"`bloxdb upgrade --db {name}` (it keeps a copy)"
         )
+    said = engines_of(connection.dialect).UNFILLED
+    if said and is_unfilled(connection):
+        raise DatabaseError(said.format(name=name))
+
+
+def is_unfilled(connection: Connection) -> bool:
+    """Whether a database has its tables, and not one architecture in them.
+
+    Parameters
+    ----------
+    connection
+        A connection to a database.
+    """
+    archs = text("SELECT EXISTS (SELECT 1 FROM archs)")
+    return inspect(connection).has_table("archs") and not connection.scalar(archs)
 
 
 def check_known(name: str, revision: str, scripts: Path | None = None) -> None:

@@ -44,7 +44,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.schema import CreateColumn
 
-from bloxdb.counts import counted
+from bloxdb.db.broken import no_more_broken
 from bloxdb.db.codes import code_of
 from bloxdb.db.damage import damage_told
 from bloxdb.db.engines import ROWS_AT_ONCE, Engines, Order, Streamed, check_stored
@@ -189,15 +189,10 @@ class SQLite(Engines):
             revive(connection, time.monotonic() - start)
 
     @contextmanager
-    def migration(self, connection: Connection) -> Iterator[None]:
+    def migration(self, connection: Connection, name: str = "the database") -> Iterator[None]:
         """A batch operation makes tables anew, and with foreign keys on that deletes their children."""
-        with foreign_keys_off(connection):
+        with foreign_keys_off(connection), no_more_broken(connection, name):
             yield
-            broken = broken_references(connection)
-            if broken:
-                raise DatabaseError(
-                    f"the migration broke {counted(broken, 'reference')}; nothing was changed"
-                )
 
     def mark(self, connection: Connection) -> None:
         """https://www.sqlite.org/pragma.html#pragma_application_id"""
@@ -299,11 +294,6 @@ def foreign_keys_off(connection: Connection) -> Iterator[None]:
             for _, name, _ in connection.exec_driver_sql("PRAGMA database_list").fetchall():
                 if name not in ("main", "temp"):
                     connection.exec_driver_sql(f"DETACH {name}")
-
-
-def broken_references(connection: Connection) -> int:
-    """How many rows of an SQLite file refer to a row that is not there."""
-    return len(connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall())
 
 
 def _is_in_transaction(connection: Connection) -> bool:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from alembic import command
+
+from bloxdb import Database
 from bloxdb.db import revisions
 
 NEXT_REVISION = f"{int(revisions.REVISION) + 1:04}"
@@ -26,3 +29,11 @@ def next_scripts(folder: Path, more: str = "") -> Path:
     revision = NEXT.format(next=NEXT_REVISION, now=revisions.REVISION, more=more)
     (folder / "versions" / f"{NEXT_REVISION}_remark.py").write_text(revision)
     return folder
+
+
+def downgrade(db: Database, revision: str) -> None:
+    """Bring a database to an earlier revision, as alembic does."""
+    config = revisions.alembic_config()
+    with db.autocommit() as connection, db.engines.migration(connection):
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)

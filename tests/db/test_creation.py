@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,7 @@ from bloxdb.db.database import current
 from bloxdb.db.revisions import REVISION
 from bloxdb.db.sqlite import APPLICATION_ID
 from tests.db.helpers import NEXT_REVISION, next_scripts
+from tests.db.programs import start
 
 
 def test_a_new_database_holds_the_search_space(empty_db: Database) -> None:
@@ -85,6 +89,7 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path: Path, ti
     scripts = next_scripts(tmp_path / "scripts", "op.execute('SELECT * FROM nowhere')")
     with pytest.raises(bloxdb.DatabaseError, match="no such table: nowhere"):
         creation.upgrade_url(locate(path), scripts)
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["old.db", "scripts"], "no copy is left"
     with bloxdb.open(path) as db:
         assert "remark" not in [row["name"] for row in db.rows("PRAGMA table_info(runs)")]
         assert db.rows("SELECT count(*) AS n FROM epochs") == [{"n": 400}]
@@ -97,6 +102,36 @@ def test_a_migration_that_breaks_references_is_undone(tmp_path: Path, tiny_file:
         creation.upgrade_url(locate(path), scripts)
     with bloxdb.open(path) as db:
         assert len(db.rows("SELECT * FROM recipes")) == 1
+
+
+UPGRADE = """
+import sys
+from pathlib import Path
+from bloxdb.db import creation
+from bloxdb.db.connection import locate
+print(repr(creation.upgrade_url(locate(sys.argv[1]), Path(sys.argv[2]))))
+"""
+
+
+@pytest.mark.slow
+def test_of_upgrades_at_once_one_does_it_and_keeps_a_copy(tmp_path: Path, tiny_file: Path) -> None:
+    path = Path(shutil.copy(tiny_file, tmp_path / "old.db"))
+    scripts = next_scripts(tmp_path / "scripts")
+    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")  # both have made their copies when one may begin
+        both = [start(UPGRADE, path, scripts) for _ in range(2)]
+        while len(list(tmp_path.glob("old.0*.db"))) < 2:
+            time.sleep(0.05)
+        holder.execute("ROLLBACK")
+    told = sorted(process.communicate(timeout=100) for process in both)
+    assert [process.returncode for process in both] == [0, 0], told
+    (copy,) = tmp_path.glob("old.0*.db")
+    assert [said for said, _ in told] == [
+        f"<UpgradeReport: {REVISION} to {NEXT_REVISION}, the database before it is {copy.name}>\n",
+        f"<UpgradeReport: {NEXT_REVISION} already>\n",
+    ]
+    with bloxdb.open(copy) as kept:
+        assert kept.rows("SELECT count(*) AS n FROM epochs") == [{"n": 400}]
 
 
 def test_an_upgrade_says_what_it_did(tmp_path: Path, tiny_file: Path) -> None:

@@ -18,15 +18,7 @@ from bloxdb import Database
 from bloxdb.db import creation, revisions
 from bloxdb.db.connection import locate
 from bloxdb.db.leaderboard import LEADERBOARD_COLUMNS
-from tests.db.helpers import NEXT_REVISION, next_scripts
-
-
-def downgrade(db: Database, revision: str) -> None:
-    """Bring a database to an earlier revision, as alembic does."""
-    config = revisions.alembic_config()
-    with db.autocommit() as connection, db.engines.migration(connection):
-        config.attributes["connection"] = connection
-        command.downgrade(config, revision)
+from tests.db.helpers import NEXT_REVISION, downgrade, next_scripts
 
 
 def test_models_and_migrations_agree(empty_db: Database) -> None:

@@ -124,7 +124,9 @@ def test_a_migration_that_breaks_a_reference_is_refused(empty_db: Database) -> N
         with empty_db.autocommit() as connection, SQLITE.migration(connection):
             connection.execute(latency)
 
-    with pytest.raises(bloxdb.DatabaseError, match="broke 2 references; nothing was changed"):
+    with pytest.raises(
+        bloxdb.DatabaseError, match="the migration of the database broke 2 references; nothing was changed"
+    ):
         migrate()
     assert empty_db.rows("SELECT * FROM latencies") == []
 
