@@ -61,8 +61,8 @@ NEVER_ONE = {
     ("bloxdb/plot/searching.py", "len(repetitions)"): "asked for before",
     ("bloxdb/progress.py", "self._rows / seconds:,.0f"): "a measurement",
     ("bloxdb/space/cells.py", "len(FIELDS)"): "the numbers of a cell",
-    ("trainer/checkpoint.py", "state['threads']!r:.40"): "whatever a checkpoint says",
-    ("trainer/checkpoint.py", "workers!r:.40"): "whatever a checkpoint says",
+    ("trainer/checkpoint.py", "spelled(state['threads'], 40)"): "whatever a checkpoint says",
+    ("trainer/checkpoint.py", "spelled(workers, 40)"): "whatever a checkpoint says",
     ("trainer/own_data.py", "count"): "images of a data set with three parts",
 }
 NO_COUNTS = {
