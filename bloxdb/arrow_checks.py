@@ -6,8 +6,8 @@ is an error that names file, row and column.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
@@ -19,23 +19,18 @@ from sqlalchemy import JSON, Boolean, Column, DateTime, Double, Integer, String
 from sqlalchemy.types import TypeEngine
 
 from bloxdb.arguments import LARGEST
-from bloxdb.counts import Counts
-from bloxdb.db.recipes import new_name
-from bloxdb.db.schema import Base, Device, Env, Latency, Recipe, Run
-from bloxdb.db.statuses import ENDED, FINISHED
-from bloxdb.db.values import MEASURED, RANGES
-from bloxdb.errors import BloxFormatError, QueryError
+from bloxdb.db.schema import Base, Device, Recipe, Run
+from bloxdb.db.sqlite import json_of
+from bloxdb.db.statuses import ENDED
+from bloxdb.db.values import MEASURED, RANGES, bounds_of
+from bloxdb.errors import BloxFormatError, one_line
 from bloxdb.measures import (
-    COSTS,
     EXACT,
-    MISSING,
-    RUN,
     Measure,
     check,
     to_stored,
 )
 from bloxdb.settings import TOO_DEEP, is_deep
-from bloxdb.space.costs import check_costs
 
 Row = dict[str, Any]
 
@@ -67,15 +62,15 @@ class FileColumn(NamedTuple):
         return BloxFormatError(problem, source=str(self.path), row=row, column=self.column)
 
 
-def rows_of(model: type[Base], table: Any, path: Path) -> list[Row]:
+def rows_of(model: type[Base], batches: Iterable[tuple[int, Any]], path: Path) -> list[Row]:
     """The rows of a table, whose types and values are those of its columns.
 
     Parameters
     ----------
     model
         The table of the database.
-    table
-        What Arrow read.
+    batches
+        What Arrow read, some rows at a time, and the number of the first of them.
     path
         The file, for errors.
 
@@ -89,14 +84,41 @@ def rows_of(model: type[Base], table: Any, path: Path) -> list[Row]:
     BloxFormatError
         A value is of another type, or none that its column may have; the error names row and column.
     """
+    seen: dict[tuple[str, ...], dict[tuple[Any, ...], int]] = {keys: {} for keys in _unique(model)}
+    rows: list[Row] = []
+    for first, table in batches:
+        with rows_from(first, path):
+            rows += _rows(model, table, path)
+        for keys, known in seen.items():  # before more of the same are read
+            _no_two(rows, first, keys, known, path)
+    return rows
+
+
+def _rows(model: type[Base], table: Any, path: Path) -> list[Row]:
     known: list[Any] = list(model.__table__.columns)
     columns = [column for column in known if column.name in table.column_names]
     lists = [_values(table[column.name], column, FileColumn(path, column.name)) for column in columns]
     names = [column.name for column in columns]
-    rows = [dict(zip(names, values, strict=True)) for values in zip(*lists, strict=True)]
-    for keys in _unique(model):
-        _no_two(rows, keys, path)
-    return rows
+    return [dict(zip(names, values, strict=True)) for values in zip(*lists, strict=True)]
+
+
+@contextmanager
+def rows_from(first: int, path: Path) -> Iterator[None]:
+    """Let an error in some rows of a file tell the row as one of the whole file.
+
+    Parameters
+    ----------
+    first
+        The number of the first of the rows.
+    path
+        The file.
+    """
+    try:
+        yield
+    except BloxFormatError as error:
+        if error.source == str(path) and error.row is not None:
+            error.row += first
+        raise
 
 
 def _unique(model: type[Base]) -> list[tuple[str, ...]]:
@@ -109,9 +131,10 @@ def _unique(model: type[Base]) -> list[tuple[str, ...]]:
     return found
 
 
-def _no_two(rows: list[Row], keys: tuple[str, ...], path: Path) -> None:
-    seen: dict[tuple[Any, ...], int] = {}
-    for i, row in enumerate(rows):
+def _no_two(
+    rows: list[Row], first: int, keys: tuple[str, ...], seen: dict[tuple[Any, ...], int], path: Path
+) -> None:
+    for i, row in enumerate(rows[first:], first):
         key = tuple(row[name] for name in keys)
         if seen.setdefault(key, i) != i:
             told = ", ".join(f"{name} {value}" for name, value in zip(keys, key, strict=True))
@@ -168,11 +191,27 @@ def stored_of(table: Any, measure: Measure, path: Path) -> npt.NDArray[np.int64]
 
 def _typed(found: Any, kind: TypeEngine[Any], place: FileColumn) -> Any:
     """A column whose type is that of a column of the database."""
+    if import_module("pyarrow").types.is_dictionary(found.type):
+        found = found.cast(found.type.value_type)
+    problem = type_problem(found.type, kind)
+    if problem and len(found):
+        raise place.error(problem)
+    return found
+
+
+def type_problem(given: Any, kind: TypeEngine[Any]) -> str:
+    """What is wrong with the type of a column of a file; empty where it is that of the database's.
+
+    Parameters
+    ----------
+    given
+        The type as Arrow has it; of a dictionary, that of its values counts.
+    kind
+        That of the database's column.
+    """
     types = import_module("pyarrow").types
-    given = found.type
     if types.is_dictionary(given):
-        found = found.cast(given.value_type)
-        given = found.type
+        given = given.value_type
     if isinstance(kind, DateTime):
         fits, what = types.is_timestamp(given) and given.tz is None, "dates without a time zone"
     elif isinstance(kind, Double):
@@ -183,9 +222,8 @@ def _typed(found: Any, kind: TypeEngine[Any], place: FileColumn) -> Any:
         fits, what = types.is_integer(given), "whole numbers"
     else:
         fits, what = types.is_string(given) or types.is_large_string(given), "texts"
-    if not fits and not (types.is_null(given) or len(found) == 0):
-        raise place.error(f"the column holds {given}, where {what} are due")
-    return found
+    is_right = fits or types.is_null(given)
+    return "" if is_right else f"the column holds {given}, where {what} are due"
 
 
 def _floats(found: Any, place: FileColumn) -> npt.NDArray[np.float64]:
@@ -239,7 +277,7 @@ def _values(found: Any, column: Column[Any], place: FileColumn) -> list[Any]:
     elif isinstance(kind, String):
         _check_texts(values, kind, place)
     elif isinstance(kind, DateTime):
-        _check_dates(values, place)
+        _check_dates(values, column, place)
     return values
 
 
@@ -254,173 +292,22 @@ def _check_texts(values: list[Any], kind: String, place: FileColumn) -> None:
             raise place.error(f"{value!r:.40} is none of {', '.join(ENDED)}", row)
 
 
-def _check_dates(values: list[Any], place: FileColumn) -> None:
+def _check_dates(values: list[Any], column: Column[Any], place: FileColumn) -> None:
+    bounds = bounds_of(column)
     for row, value in enumerate(values):
         if value is not None and type(value) is not datetime:
             raise place.error(f"{value} has more than microseconds", row)
+        if value is not None and bounds is not None and not bounds.low <= value <= bounds.high:
+            raise place.error(f"{value} is outside {bounds.low} … {bounds.high}", row)
 
 
 def _object(text: str, row: int, place: FileColumn) -> dict[str, Any]:
     try:
-        found = json.loads(text, parse_constant=_no_constant)
+        found = json_of(text)
     except (ValueError, RecursionError) as error:
-        raise place.error(f"it is not JSON: {error!s:.80}", row) from error
+        raise place.error(f"it is not JSON: {one_line(error, 80)}", row) from error
     if not isinstance(found, dict):
         raise place.error("it is no object of JSON", row)
     if is_deep(found):
         raise place.error(f"it has {TOO_DEEP}", row)
     return found
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"JSON has no {name}")
-
-
-class Tables(NamedTuple):
-    """The rows of all tables but epochs, and their files.
-
-    Attributes
-    ----------
-    rows
-        The rows of each table.
-    folder
-        The folder of the files.
-    """
-
-    rows: Mapping[type[Base], list[Row]]
-    folder: Path
-
-    def place(self, model: type[Base], column: str) -> FileColumn:
-        """A column of a table's file.
-
-        Parameters
-        ----------
-        model
-            The table.
-        column
-            The column.
-        """
-        return FileColumn(self.folder / f"{model.__tablename__}.parquet", column)
-
-    def check(self) -> None:
-        """References, names, and copies of what is said elsewhere.
-
-        Raises
-        ------
-        BloxFormatError
-            A row refers to none, or contradicts what it copies.
-        """
-        for model, column, other in (
-            (Run, "recipe_id", Recipe),
-            (Run, "env_id", Env),
-            (Latency, "device_id", Device),
-        ):
-            known = {row["id"] for row in self.rows[other]}
-            for i, row in enumerate(self.rows[model]):
-                if row[column] is not None and row[column] not in known:
-                    what = (
-                        f"it refers to one that is in none of the files: {other.__tablename__} {row[column]}"
-                    )
-                    raise self.place(model, column).error(what, i)
-        for i, row in enumerate(self.rows[Recipe]):
-            try:
-                new_name(row["name"])
-            except QueryError as error:
-                raise self.place(Recipe, "name").error(str(error), i) from error
-        runs = self.rows[Run]
-        costs = {name: np.array([row[name] for row in runs], dtype=np.int64) for name in COSTS}
-        ids = np.array([row["arch_id"] for row in runs], dtype=np.int64)
-        check_costs(ids, costs, str(self.place(Run, "arch_id").path))
-        for i, row in enumerate(runs):
-            if (row["best_epoch"] is None) and row["val_top1"] is not None:
-                raise self.place(Run, "val_top1").error("there is no best epoch that it is of", i)
-
-
-class EpochChecks:
-    """What epochs and runs say of each other.
-
-    Parameters
-    ----------
-    tables
-        The rows of the other tables.
-    """
-
-    def __init__(self, tables: Tables) -> None:
-        self._tables = tables
-        self._rows = tables.rows[Run]
-        self._index = {row["id"]: i for i, row in enumerate(self._rows)}
-        self._most = {row["id"]: row["epochs"] for row in tables.rows[Recipe]}
-        self._counts: dict[int, int] = {}
-
-    def look(
-        self, run_ids: Collection[int], arch_ids: Sequence[int], val_top1: npt.NDArray[np.int64], path: Path
-    ) -> None:
-        """Check runs that have so many epochs.
-
-        Parameters
-        ----------
-        run_ids, arch_ids
-            The runs, and the architectures that their epochs are of.
-        val_top1
-            Stored integers, shape (runs, epochs).
-        path
-            The file of epochs.
-
-        Raises
-        ------
-        BloxFormatError
-            A run is not there, is there twice, has too many epochs, or another best epoch than it says.
-        """
-        for k, (run_id, arch_id) in enumerate(zip(run_ids, arch_ids, strict=True)):
-            place = FileColumn(path, "run_id")
-            if run_id not in self._index:
-                raise place.error(f"run {run_id} refers to one that is in none of the files")
-            if run_id in self._counts:
-                raise place.error(f"the epochs of run {run_id} are there twice, or apart from each other")
-            row = self._rows[self._index[run_id]]
-            if row["arch_id"] != arch_id:
-                raise FileColumn(path, "arch_id").error(
-                    f"run {run_id} is of architecture {row['arch_id']}, not {arch_id}"
-                )
-            count = val_top1.shape[1]
-            most = self._most[row["recipe_id"]]
-            if count > most:
-                raise place.error(f"run {run_id} has {Counts(epochs=count)}, and its recipe {most}")
-            self._counts[run_id] = count
-            self._check_best(row, val_top1[k])
-
-    def _check_best(self, row: Row, val_top1: npt.NDArray[np.int64]) -> None:
-        best, i = row["best_epoch"], self._index[row["id"]]
-        if best is None:
-            return
-        if best > len(val_top1):
-            what = f"the run has {Counts(epochs=len(val_top1))}, and no {best}"
-            raise self._tables.place(Run, "best_epoch").error(what, i)
-        measure = RUN["val_top1"]
-        stored = int(val_top1[best - 1])
-        known = None if stored == MISSING else measure.natural(stored)
-        if row["val_top1"] != known:
-            what = f"it is {row['val_top1']}, but epoch {best}, the best one, has {known}"
-            raise self._tables.place(Run, "val_top1").error(what, i)
-        if stored < (highest := int(val_top1.max())):
-            better = measure.natural(highest)
-            what = f"epoch {best} is said to be the best and has {known}, but another has {better}"
-            raise self._tables.place(Run, "best_epoch").error(what, i)
-
-    def finish(self) -> None:
-        """Check the runs of which no epoch came.
-
-        Raises
-        ------
-        BloxFormatError
-            One has a best epoch, or is finished and lacks epochs.
-        """
-        for i, row in enumerate(self._rows):
-            count = self._counts.get(row["id"], 0)
-            if row["best_epoch"] is not None and not count:
-                raise self._tables.place(Run, "best_epoch").error("the run has no epochs", i)
-            most = self._most[row["recipe_id"]]
-            if row["status"] == FINISHED and count != most:
-                raise self._tables.place(Run, "status").error(
-                    f"a finished run has {Counts(epochs=most)}, and it has {count}", i
-                )

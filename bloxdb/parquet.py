@@ -8,9 +8,9 @@ has its unit in its metadata. Values are the natural ones: percent, losses, seco
 from __future__ import annotations
 
 import json
+import math
 import tempfile
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
 from os import PathLike
@@ -21,26 +21,31 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import JSON, Boolean, Column, DateTime, Double, Integer, Select, select
 from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeEngine
 
-from bloxdb.arrow_checks import EpochChecks, Tables, integers_of, rows_of, stored_of
+from bloxdb.arrow_checks import integers_of, rows_from, rows_of, stored_of
+from bloxdb.arrow_reading import ParquetTable, libraries
+from bloxdb.arrow_tables import EpochChecks, Tables
 from bloxdb.counts import Counts
 from bloxdb.db.broken import broken_references
 from bloxdb.db.creation import create
 from bloxdb.db.database import Database, asked
 from bloxdb.db.engines import insert_rows
 from bloxdb.db.epochs import EpochBlock, EpochWriter, read_epochs, whole_runs
+from bloxdb.db.needed import NEEDED_OF_RUNS, without_needed
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
 from bloxdb.db.schema import EPOCH_MEASURES, Base, Device, Env, Latency, Recipe, Run
-from bloxdb.db.statuses import ENDED
+from bloxdb.db.statuses import ENDED, FINISHED
 from bloxdb.db.values import MEASURED
-from bloxdb.errors import BloxFormatError, ReleaseError, one_line
-from bloxdb.extras import library
+from bloxdb.device_names import is_device_name, misnamed
+from bloxdb.errors import BloxError, BloxFormatError, ReleaseError
 from bloxdb.fields import UNITS
-from bloxdb.files import ExportReport, check_file, expanded
+from bloxdb.files import ExportReport, expanded
 from bloxdb.measures import MISSING, check, from_stored
 from bloxdb.merging import MergeReport, merge
 from bloxdb.progress import Meter, Progress
-from bloxdb.writing import replacing, replacing_all
+from bloxdb.space.cells import NUM_ARCHS
+from bloxdb.writing import replacing, replacing_all, workspace
 
 SUFFIX = ".parquet"
 
@@ -48,7 +53,10 @@ _ARCHS_A_GROUP = 500
 _PLAIN = (Recipe, Env, Device, Run, Latency)
 _TABLES = ("epochs", *(model.__tablename__ for model in _PLAIN))
 _WRITING: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
-_EPOCH_COLUMNS = ("arch_id", "run_id", "epoch", *EPOCH_MEASURES)
+_EPOCH_COLUMNS: tuple[tuple[str, TypeEngine[Any]], ...] = tuple(
+    (name, Double() if name in EPOCH_MEASURES else Integer())
+    for name in ("arch_id", "run_id", "epoch", *EPOCH_MEASURES)
+)
 
 
 _LATER = ("device_workers", "settings")
@@ -97,7 +105,7 @@ def export_parquet(
     BloxFormatError
         A value is none that its column may have; the error says which. SQL put it there.
     """
-    _, parquet = _libraries()
+    _, parquet = libraries()
     db = asked(db)
     target = expanded(folder)
     with replacing_all(target) as staging, db.snapshot() as session:
@@ -158,15 +166,17 @@ def import_parquet(
     """
     db = asked(db)
     place = expanded(folder)
-    _read(place / f"epochs{SUFFIX}", _EPOCH_COLUMNS)
+    epochs = ParquetTable(place / f"epochs{SUFFIX}", dict(_EPOCH_COLUMNS), dict(_EPOCH_COLUMNS))
     rows: dict[type[Base], list[dict[str, Any]]] = {}
     for model in _PLAIN:
         path = place / f"{model.__tablename__}{SUFFIX}"
-        names = [column.name for column in _columns(model)]
-        rows[model] = rows_of(model, _table(path, names, _needed(model)), path)
+        table = ParquetTable(path, {column.name: column.type for column in _columns(model)}, _needed(model))
+        most = NUM_ARCHS * len(rows[Device]) if model is Latency else math.inf
+        table.check_claims(most, "its devices and all architectures")
+        rows[model] = rows_of(model, table.batches(), path)
     tables = Tables(rows, place)
     tables.check()
-    blocks = _epochs(place / f"epochs{SUFFIX}", EpochChecks(tables))
+    blocks = _epochs(epochs, EpochChecks(tables))
     first = list(islice(blocks, 1))  # what is wrong there is told before anything is made
     with _scratch(db) as scratch:
         made_of = scratch / "parquet.db"
@@ -181,8 +191,11 @@ def import_parquet(
                 raise ReleaseError(f"{place}: a row refers to one that is in none of the files")
         try:
             return merge(made_of, db, prefer="last" if replace else None, progress=progress)
-        except ReleaseError as error:  # which names what the user has never seen
-            raise type(error)(str(error).replace(str(made_of), str(place))) from error
+        except BloxError as error:
+            if str(made_of) not in str(error):
+                raise
+            kind = type(error) if isinstance(error, ReleaseError) else ReleaseError
+            raise kind(str(error).replace(str(made_of), str(place))) from error  # what the user has seen
 
 
 @contextmanager
@@ -191,17 +204,13 @@ def _scratch(db: Database) -> Iterator[Path]:
         if beside is not None:
             yield beside
             return
-        with tempfile.TemporaryDirectory(prefix="bloxdb-") as folder:
-            yield Path(folder)
-
-
-def _libraries() -> tuple[Any, ...]:
-    return tuple(library(name, "frames", "a Parquet file") for name in ("pyarrow", "pyarrow.parquet"))
+        with workspace(Path(tempfile.gettempdir())) as folder:
+            yield folder
 
 
 def _schema(names: Sequence[tuple[str, Any]]) -> Any:
     """An Arrow schema of names and SQLAlchemy types."""
-    arrow, _ = _libraries()
+    arrow, _ = libraries()
     fields = []
     for name, kind in names:
         if isinstance(kind, DateTime):
@@ -223,18 +232,33 @@ def _columns(model: type[Base]) -> list[Any]:
 
 def _plain(session: Session, model: type[Base], chosen: list[Any]) -> Any:
     """A table of which all rows, or the chosen runs, are written."""
-    arrow, _ = _libraries()
+    arrow, _ = libraries()
     columns = _columns(model)
     query: Select[Any] = select(*columns)
     query = query.where(*chosen).order_by(Run.arch_id, Run.id) if model is Run else query.order_by(columns[0])
     rows = session.execute(query).all()
     values = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in columns]
     fields = _schema([(column.name, column.type) for column in columns])
+    _check_whole(model, dict(zip((column.name for column in columns), values, strict=True)))
     for c, column in enumerate(columns):
         _check_stored(column, values[c], values[0])
         if isinstance(column.type, JSON):
             values[c] = [None if value is None else json.dumps(value) for value in values[c]]
     return arrow.table(values, schema=fields)
+
+
+def _check_whole(model: type[Base], values: dict[str, list[Any]]) -> None:
+    """Refuse devices and finished runs that no import would take; SQL made them so."""
+    if model is Device:
+        for number, name in zip(values["id"], values["name"], strict=True):
+            if isinstance(name, str) and not is_device_name(name):
+                raise ReleaseError(misnamed(number, name, values["name"]))
+    for needed in NEEDED_OF_RUNS if model is Run else ():
+        ended = zip(values["status"], values[needed], strict=True)
+        lacking = [i for i, (status, value) in enumerate(ended) if status == FINISHED and value is None]
+        if lacking:
+            first = [values[name][lacking[0]] for name in ("id", "arch_id", "seed")]
+            raise without_needed(needed, *first, len(lacking) - 1)
 
 
 def _check_stored(column: Column[Any], values: Sequence[Any], numbers: Sequence[Any]) -> None:
@@ -266,10 +290,10 @@ def _write_epochs(
     session: Session, chosen: list[Any], path: Path, progress: Progress | None
 ) -> tuple[int, int]:
     """Write the epochs of the chosen runs; of how many architectures, and how many epochs."""
-    arrow, parquet = _libraries()
+    arrow, parquet = libraries()
     rows = session.execute(select(Run.arch_id, Run.id).where(*chosen).order_by(Run.arch_id, Run.id)).all()
     arch_ids, run_ids = (np.array([row[c] for row in rows], dtype=np.int64) for c in (0, 1))
-    schema = _schema([(name, Double() if name in EPOCH_MEASURES else Integer()) for name in _EPOCH_COLUMNS])
+    schema = _schema(_EPOCH_COLUMNS)
     meter = Meter(progress, len(rows))
     meter.begin("epochs", len(rows))
     written = 0
@@ -308,60 +332,20 @@ def _epoch_table(arrow: Any, schema: Any, block: EpochBlock, arch_of: dict[int, 
     return arrow.table(columns, schema=schema)
 
 
-def _read(path: Path, names: Iterable[str]) -> Any:
-    """A file of a table, with its columns checked."""
-    arrow, parquet = _libraries()
-    check_file(path, ReleaseError)
-    try:
-        opened = parquet.ParquetFile(path, page_checksum_verification=True)
-    except FileNotFoundError as error:
-        raise ReleaseError(f"there is no {path}") from error
-    except (arrow.ArrowException, OSError, ValueError) as error:
-        raise _damaged(path, error) from error
-    lacking = [name for name in names if name not in opened.schema_arrow.names]
-    if lacking:
-        raise ReleaseError(f"{path} lacks the column {lacking[0]}")
-    twice = [name for name, count in Counter(opened.schema_arrow.names).items() if count > 1]
-    if twice:
-        raise ReleaseError(f"{path} has the column {twice[0]!r:.100} more than once; which one counts?")
-    return opened
-
-
 def _needed(model: type[Base]) -> list[str]:
     """The columns that a file must have: those of later revisions have a default, or are not known."""
     columns = [column for column in _columns(model) if column.server_default is None]
     return [column.name for column in columns if column.name not in _LATER]
 
 
-def _table(path: Path, names: Iterable[str], needed: Iterable[str]) -> Any:
-    """All of a file, of which some columns are needed and others may be there."""
-    arrow, _ = _libraries()
-    opened = _read(path, needed)
-    try:
-        return opened.read(columns=[name for name in names if name in opened.schema_arrow.names])
-    except (arrow.ArrowException, OSError, ValueError) as error:
-        raise _damaged(path, error) from error
-
-
 def _epochs(
-    path: Path, checks: EpochChecks
+    file: ParquetTable, checks: EpochChecks
 ) -> Iterator[tuple[npt.NDArray[np.int64], dict[str, npt.NDArray[np.int64]]]]:
     """Stored integers of runs that have the same number of epochs, some at once."""
-    arrow, _ = _libraries()
-    opened = _read(path, _EPOCH_COLUMNS)
-    first = 0
-    for group in range(opened.num_row_groups):
-        try:
-            table = opened.read_row_group(group, columns=list(_EPOCH_COLUMNS))
-        except (arrow.ArrowException, OSError, ValueError) as error:
-            raise _damaged(path, error) from error
-        try:
-            yield from _groups(table, path, checks)
-        except BloxFormatError as error:
-            if error.source == str(path) and error.row is not None:
-                error.row += first
-            raise
-        first += len(table)
+    file.check_claims(checks.most, "the recipes of its runs", is_of_epochs=True)
+    for first, table in file.groups():
+        with rows_from(first, file.path):
+            yield from _groups(table, file.path, checks)
     checks.finish()
 
 
@@ -378,10 +362,5 @@ def _groups(
         of_archs = some.pop("arch_id")
         if np.any(of_archs != of_archs[:, :1]):
             raise ReleaseError(f"{path}: the epochs of a run are of several architectures")
-        checks.look(some_ids.tolist(), of_archs[:, 0].tolist(), some["val_top1"], path)
+        checks.look(some_ids.tolist(), of_archs[:, 0].tolist(), some, path)
         yield some_ids, some
-
-
-def _damaged(path: Path, error: Exception) -> ReleaseError:
-    """The error for a file that Arrow cannot read."""
-    return ReleaseError(f"{path} is damaged: {one_line(error, 200)}; export it again, or get it again")

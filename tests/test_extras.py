@@ -81,7 +81,7 @@ def test_every_extra_of_a_user_is_asked_for() -> None:
 
 
 WAYS = {
-    "pyarrow": ("from bloxdb.parquet import _libraries as ask", "a Parquet file needs pyarrow", "frames"),
+    "pyarrow": ("from bloxdb.arrow_reading import libraries as ask", "a Parquet file needs pyarrow", "frames"),
     "psycopg": (
         "from bloxdb.db import open; ask = lambda: open('postgresql://localhost/nothing')",
         "PostgreSQL needs psycopg",

@@ -52,6 +52,14 @@ def at(row: int, value: object) -> Change:
     return lambda values: [*values[:row], value, *values[row + 1 :]]
 
 
+def with_column(path: Path, column: str, change: Change) -> None:
+    """Write a file anew, with other values in a column."""
+    read = pq.read_table(path)
+    field = read.schema.field(column)
+    changed = pa.array(change(read[column].to_pylist()), type=field.type)
+    pq.write_table(read.set_column(read.schema.get_field_index(column), field, changed), path)
+
+
 VALUES: list[tuple[str, str, Change, str]] = [
     ("runs", "flops", at(1, 1), "it is 1, but architecture"),
     ("runs", "params", at(0, 7), "it is 7, but architecture"),
@@ -62,6 +70,12 @@ VALUES: list[tuple[str, str, Change, str]] = [
     ("runs", "best_epoch", at(1, 900), "the run has .* epochs, and no 900"),
     ("runs", "best_epoch", at(1, 0), "0 is outside 1"),
     ("runs", "best_epoch", at(1, None), "there is no best epoch"),
+    ("runs", "train_time_s", at(1, None), "the run is finished, and it cannot be left out; write what was"),
+    *(
+        ("runs", column, at(0, date), f"{date.year}-.* is outside 1970-01-01 00:00:00 … 9998-12-31")
+        for column in ("started_at", "finished_at", "heartbeat_at")
+        for date in (datetime(1900, 1, 1), datetime(9999, 12, 31, 23, 59, 59, 999_999))
+    ),
     ("runs", "val_top1", at(1, 99.98), "the best one, has"),
     ("runs", "val_top1", at(1, None), "the best one, has"),
     ("runs", "seed", at(0, -5), "-5 is outside 0"),
@@ -80,14 +94,19 @@ VALUES: list[tuple[str, str, Change, str]] = [
     ("epochs", "epoch", at(4, 0), "0 is outside 1"),
     ("epochs", "epoch", at(4, None), "it is null"),
     ("epochs", "run_id", at(4, 10**15), "outside 0"),
-    ("recipes", "epochs", at(0, 1), "epochs, and its recipe 1"),
     ("recipes", "epochs", at(0, -3), "-3 is outside"),
     ("recipes", "epochs", at(0, 60_000), "a finished run has 60,000 epochs"),
     ("recipes", "name", at(0, "*"), "stands for all recipes"),
     ("recipes", "name", at(0, "n" * 201), "longer than 200"),
     ("recipes", "config", at(0, "{"), "it is not JSON"),
     ("recipes", "config", at(0, "[1]"), "no object of JSON"),
-    ("recipes", "config", at(0, '{"lr": NaN}'), "JSON has no NaN"),
+    *(
+        (table, column, at(0, text), "it is not JSON")
+        for table, column in (("recipes", "config"), ("devices", "settings"))
+        for text in ('{"lr": NaN}', '{"lr": 1e999}', '{"lr": -Infinity}', '{"lr": "\\ud800"}', "[" * 5000)
+    ),
+    *(("devices", "name", at(0, name), "is no name for a device") for name in ("", " ", "a\nb", "a---b")),
+    ("devices", "name", at(0, "é/" * 60), "is no name for a device"),
     ("recipes", "train_images", at(0, -1), "-1 is outside"),
     ("devices", "name", at(0, "jetson-nano"), "row 0 has name jetson-nano too|row . has name"),
     ("latencies", "latency_ms", at(0, -0.5), "negative"),
@@ -107,10 +126,7 @@ def test_a_value_that_cannot_be_is_told_with_file_row_and_column(
 ) -> None:
     shutil.copytree(honest, tmp_path / "out")
     path = tmp_path / "out" / f"{table}.parquet"
-    read = pq.read_table(path)
-    field = read.schema.field(column)
-    changed = pa.array(change(read[column].to_pylist()), type=field.type)
-    pq.write_table(read.set_column(read.schema.get_field_index(column), field, changed), path)
+    with_column(path, column, change)
     with pytest.raises(BloxFormatError, match=told) as caught:
         bloxdb.import_parquet(tmp_path / "out", taking)
     assert caught.value.source.startswith(str(tmp_path / "out"))
@@ -176,6 +192,37 @@ def test_a_best_epoch_that_is_not_the_best_is_told(honest: Path, taking: Databas
         )
     pq.write_table(read, path)
     with pytest.raises(BloxFormatError, match="epoch 1 is said to be the best and has .*, but another has"):
+        bloxdb.import_parquet(tmp_path / "out", taking)
+
+
+def test_of_equal_accuracies_the_best_is_that_of_the_lowest_loss(
+    honest: Path, taking: Database, tmp_path: Path
+) -> None:
+    """The rule of `RunRecord.finish` and of `bloxdb check`; a loss that was not measured is the highest."""
+    shutil.copytree(honest, tmp_path / "out")
+    best = pq.read_table(honest / "runs.parquet")["best_epoch"].to_pylist()
+    runs = dict(zip(pq.read_table(honest / "runs.parquet")["id"].to_pylist(), best, strict=True))
+    rows = pq.read_table(honest / "epochs.parquet").to_pylist()
+    place = {(row["run_id"], row["epoch"]): i for i, row in enumerate(rows)}
+    run, epoch = next((run, epoch) for run, epoch in runs.items() if epoch > 1)
+    at_best, other = place[run, epoch], place[run, 1]
+    path = tmp_path / "out" / "epochs.parquet"
+    with_column(path, "val_top1", at(other, rows[at_best]["val_top1"]))
+    for loss, others_loss in ((0.5, 0.25), (None, 0.5)):
+        with_column(path, "val_loss", at(at_best, loss))
+        with_column(path, "val_loss", at(other, others_loss))
+        with pytest.raises(BloxFormatError, match="but 1 has the same top-1 and a lower loss") as caught:
+            bloxdb.import_parquet(tmp_path / "out", taking)
+        assert (caught.value.column, caught.value.row) == ("best_epoch", list(runs).index(run))
+
+
+def test_a_finished_run_says_its_best_epoch(honest: Path, taking: Database, tmp_path: Path) -> None:
+    shutil.copytree(honest, tmp_path / "out")
+    for column in ("best_epoch", "val_top1"):
+        with_column(tmp_path / "out" / "runs.parquet", column, at(2, None))
+    with pytest.raises(
+        BloxFormatError, match="row 2, column best_epoch: the run is finished, and no best epoch is given"
+    ):
         bloxdb.import_parquet(tmp_path / "out", taking)
 
 

@@ -18,6 +18,7 @@ from bloxdb.db.database import Database
 from bloxdb.db.recipes import RELEASED, differing
 from bloxdb.db.references import device_id
 from bloxdb.db.schema import Device, Latency
+from bloxdb.device_names import new_device_name
 from bloxdb.errors import QueryError
 from bloxdb.measures import LATENCY, SPREAD
 from bloxdb.space.costs import CLASSES, IMAGE_SIZE
@@ -192,8 +193,10 @@ def check_device(db: Database, device_name: str, setting: Setting) -> None:
     Raises
     ------
     QueryError
-        They were measured otherwise.
+        They were measured otherwise, or it is no name for a device.
     """
+    if db.reader.scalar(select(Device.id).where(Device.name == device_name)) is None:
+        new_device_name(device_name)
     _refuse_others(db.reader, device_name, setting)
 
 

@@ -13,8 +13,8 @@ from sqlalchemy.exc import DBAPIError, SAWarning
 from sqlalchemy.types import Double
 
 from bloxdb.care.checkpoints import checkpoints_folder, of_ended_runs
+from bloxdb.care.wrong_runs import lacking_needed, wrong_best, wrong_counts
 from bloxdb.counts import Report, agreed, counted, word_for
-from bloxdb.db import best
 from bloxdb.db.access import pages_of
 from bloxdb.db.base import Base
 from bloxdb.db.connection import locate, path_of
@@ -25,8 +25,9 @@ from bloxdb.db.passwords import hidden
 from bloxdb.db.revisions import damage_of, is_sound, stored_revisions
 from bloxdb.db.schema import Device, Env, Epoch, Recipe, Run, StaticInfo
 from bloxdb.db.sqlite import json_of
-from bloxdb.db.statuses import FINISHED, STATUSES
+from bloxdb.db.statuses import STATUSES
 from bloxdb.db.values import Bounds, bounds_of
+from bloxdb.device_names import is_device_name
 from bloxdb.errors import DatabaseError, DatabaseNotFoundError, NotADatabaseError, RevisionError
 from bloxdb.measures import COSTS
 from bloxdb.progress import Progress
@@ -263,73 +264,19 @@ def _of_costs(db: Database) -> Iterator[Finding]:
         yield from _of_runs(db, query.where(copy.is_distinct_from(original)), COPY, said)
 
 
-def _counts() -> Any:
-    of_run = select(
-        Epoch.run_id,
-        func.count().label("n"),
-        func.min(Epoch.epoch).label("low"),
-        func.max(Epoch.epoch).label("high"),
-    )
-    return of_run.group_by(Epoch.run_id).subquery()
-
-
-def gapped_runs() -> Any:
-    """A query of runs that lack an epoch before one that they have."""
-    counts = _counts()
-    return _with(counts).where(or_(counts.c.low != 1, counts.c.high != counts.c.n))
-
-
-def _with(counts: Any) -> Any:
-    return select(Run.id, Run.arch_id).join(counts, counts.c.run_id == Run.id).join(Recipe)
-
-
 def _of_epochs(db: Database) -> Iterator[Finding]:
-    counts = _counts()
-    fewer = and_(counts.c.n < Recipe.epochs, counts.c.low == 1, counts.c.high == counts.c.n)
-    cases = {
-        "gaps among [its|their] epochs": gapped_runs(),
-        "more epochs than [its recipe|their recipes]": _with(counts).where(counts.c.high > Recipe.epochs),
-        "fewer epochs than [its recipe, and is|their recipes, and are] finished": select(Run.id, Run.arch_id)
-        .outerjoin(counts, counts.c.run_id == Run.id)
-        .join(Recipe)
-        .where(Run.status == FINISHED, or_(fewer, and_(counts.c.n.is_(None), Run.best_epoch.is_not(None)))),
-    }
-    for said, query in cases.items():
+    for said, query in wrong_counts().items():
         yield from _of_runs(db, query, EPOCHS, said)
-
-
-def wrong_best() -> dict[str, Any]:
-    """Queries of runs whose best epoch, or its accuracy, is not that of their epochs, by what is wrong.
-
-    Of equal epochs any may be the best: training compares what it has measured before it is rounded.
-    """
-    said = select(Run.id, Run.arch_id).join(
-        Epoch, and_(Epoch.run_id == Run.id, Epoch.epoch == Run.best_epoch)
-    )
-    top = select(Epoch.run_id, func.max(best.TOP1).label("top1")).group_by(Epoch.run_id).subquery()
-    highest = and_(top.c.run_id == Epoch.run_id, top.c.top1 == best.TOP1)
-    losses = select(Epoch.run_id, func.min(best.LOSS).label("loss")).join(top, highest)
-    low = losses.group_by(Epoch.run_id).subquery()
-    with_top = select(Run.id, Run.arch_id).join(top, top.c.run_id == Run.id)
-    there = select(Epoch.epoch).where(Epoch.run_id == Run.id, Epoch.epoch == Run.best_epoch).exists()
-    ended = Run.status == FINISHED
-    return {
-        "a best epoch that is not there": with_top.where(Run.best_epoch.is_not(None), ~there),
-        "no best epoch, and [is|are] finished": with_top.where(
-            ended, Run.best_epoch.is_(None), top.c.top1.is_not(None)
-        ),
-        "a best epoch that is not the best of [its own|their own]": said.join(top, top.c.run_id == Run.id)
-        .outerjoin(low, low.c.run_id == Run.id)
-        .where(or_(best.TOP1.is_distinct_from(top.c.top1), low.c.loss < best.LOSS)),
-        "another val_top1 than [its best epoch|their best epochs]": said.where(
-            Run.val_top1.is_distinct_from(Epoch.val_top1)
-        ),
-    }
 
 
 def _of_best(db: Database) -> Iterator[Finding]:
     for said, query in wrong_best().items():
         yield from _of_runs(db, query, COPY, said)
+
+
+def _of_needed(db: Database) -> Iterator[Finding]:
+    for said, query in lacking_needed().items():
+        yield from _of_runs(db, query, VALUE, said)
 
 
 def _of_values(db: Database, tables: Sequence[Table] = ()) -> Iterator[Finding]:
@@ -355,6 +302,8 @@ def _of_values(db: Database, tables: Sequence[Table] = ()) -> Iterator[Finding]:
                 keys = list(table.primary_key)
                 first = select(*keys).where(wrong).order_by(*keys).limit(1)
                 yield _of_rows(count, table.name, said, keys, db.reader.execute(first).one())
+    yield from _of_needed(db)
+    yield from _of_devices(db)
     for model in (Env, Recipe, Device, Run):
         yield from _of_texts(db, model.__table__)
 
@@ -380,6 +329,21 @@ def _of_texts(db: Database, table: Any) -> Iterator[Finding]:
             rows = sorted((row[1:] for row in found if is_wrong(row[0])), key=repr)
             if rows:
                 yield _of_rows(len(rows), table.name, said, list(table.primary_key), rows[0])
+
+
+def _of_devices(db: Database) -> Iterator[Finding]:
+    """Devices that no file can be named after, so that nothing could be exported."""
+    table: Any = Device.__table__
+    name, key = table.c.name, table.c.id
+    texts = db.engines.stored_texts(name)
+    query = select(name) if texts is None else texts
+    wrong = []
+    for stored, number in db.reader.execute(query.add_columns(key).order_by(key)):
+        is_text = isinstance(stored, str) or _is_utf_8(stored)
+        if is_text and not is_device_name(stored if isinstance(stored, str) else stored.decode()):
+            wrong.append(number)
+    if wrong:
+        yield _of_rows(len(wrong), "devices", "a name that no file can be named after", [key], wrong[:1])
 
 
 def _is_no_object(text: bytes) -> bool:

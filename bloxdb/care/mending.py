@@ -12,14 +12,16 @@ from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from bloxdb import space
-from bloxdb.care.checking import gapped_runs, wrong_best
 from bloxdb.care.salvage import Gap
+from bloxdb.care.wrong_runs import gapped_runs, wrong_best
 from bloxdb.counts import Counts, agreed, word_for
 from bloxdb.db.best import BEST_FIRST
+from bloxdb.db.needed import NEEDED_OF_RUNS, is_without
 from bloxdb.db.recipes import new_name, said_by
-from bloxdb.db.schema import Epoch, Recipe, Run
+from bloxdb.db.schema import Device, Epoch, Recipe, Run
 from bloxdb.db.statuses import DIVERGED, FAILED, FINISHED, UNFINISHED
-from bloxdb.errors import QueryError
+from bloxdb.device_names import fitting_name, is_device_name
+from bloxdb.errors import QueryError, spelled
 
 _TOLD = 10  # architectures that are named of all that lost the same
 
@@ -60,7 +62,34 @@ def copy_anew(session: Session) -> list[str]:
         )
     if wrong:
         repaired.append(agreed(len(wrong), "[run has|runs have] the best of [its|their] epochs again"))
-    return repaired + _cut(session)
+    return repaired + _named_anew(session) + _given(session) + _cut(session)
+
+
+def _named_anew(session: Session) -> list[str]:
+    """Devices that no file can be named after have names that one can be."""
+    found = session.execute(select(Device.id, Device.name).order_by(Device.id))
+    names = {device.id: device.name for device in found}
+    told = []
+    for number, name in names.items():
+        if not is_device_name(name):
+            fits = fitting_name(number, name, names.values())
+            session.execute(update(Device).where(Device.id == number).values(name=fits))
+            names[number] = fits
+            told.append(
+                f"device {number}, {spelled(name)}, is called {fits} now, after which a file can be named"
+            )
+    return told
+
+
+def _given(session: Session) -> list[str]:
+    """Finished runs have 0 for what release files cannot leave out, as nobody knows what it was."""
+    told = []
+    for name in NEEDED_OF_RUNS:
+        count = session.scalar(select(func.count()).select_from(Run).where(is_without(name))) or 0
+        if count:
+            session.execute(update(Run).where(is_without(name)).values({name: 0}))
+            told.append(agreed(count, f"finished [run has|runs have] 0 for {name}, which was not known"))
+    return told
 
 
 def _cut(session: Session) -> list[str]:

@@ -10,10 +10,9 @@ from sqlalchemy import select
 from bloxdb.cli.archs import arch_options, chosen_archs, taken
 from bloxdb.cli.common import IntRange, db_option, progress_bar
 from bloxdb.cli.terminal import note, say
-from bloxdb.codecs import Header
-from bloxdb.codecs.columns import BENCH
-from bloxdb.codecs.header import PLAIN_DEVICE, dump
+from bloxdb.codecs.header import PLAIN_DEVICE
 from bloxdb.db import Device, Latency, open
+from bloxdb.device_names import new_device_name
 from bloxdb.errors import QueryError
 from bloxdb.trainer import part
 from bloxdb.trainer.recipe import PRECISIONS
@@ -59,7 +58,7 @@ def bench(db: str | None, device_name: str, seed: int, threads: int | None, **op
     chosen = taken(options)
     if not PLAIN_DEVICE.fullmatch(device_name):
         raise QueryError(f"a device's name has letters, digits, -, _, . and +, not {device_name!r}")
-    dump(Header("benchmarking", BENCH, device=device_name), "custom")  # it must fit into the header of a file
+    new_device_name(device_name)
     latency = part("latency")
     setting = latency.Setting(**options)
     latency.use_threads(threads)

@@ -15,6 +15,7 @@ import yaml
 
 from bloxdb.codecs.columns import COLUMNS, is_list
 from bloxdb.codecs.others import refuse_others
+from bloxdb.device_names import DEVICE_NAMES, is_device_name
 from bloxdb.errors import BloxFormatError, one_line
 from bloxdb.files import as_name
 from bloxdb.measures import EPOCHS, SEEDS
@@ -62,7 +63,7 @@ class Header:
     epochs, dataset, part
         What training files alone have; `part` is ``'base'`` or ``'ext'``. Every list has `epochs` values.
     device
-        The device of a benchmarking file; `is_device_name` says what it may be.
+        The device of a benchmarking file; `bloxdb.device_names` says what it may be.
     """
 
     dataset_type: str
@@ -135,29 +136,8 @@ class FileHeader:
     size: int
 
 
-_LONGEST_DEVICE = 200  # bytes; a file's name has 255, and three for each byte that it cannot have as it is
-DEVICE_NAMES = "it has printable characters, is not blank, and is not longer than a file's name can tell"
-"""What `is_device_name` asks for, in words."""
-
-
 PLAIN_DEVICE = re.compile(r"[\w.+-]+")
 """Names of devices that we give, and that are known for such in the name of a file, whatever is in it."""
-
-
-def is_device_name(name: str) -> bool:
-    """Whether a device can be called so: a file is named after it, and a header must hold it.
-
-    Parameters
-    ----------
-    name
-        The name.
-
-    Returns
-    -------
-    bool
-        Whether it is one.
-    """
-    return bool(name.strip()) and name.isprintable() and len(as_name(name).encode()) <= _LONGEST_DEVICE
 
 
 def search_space() -> dict[str, Any]:

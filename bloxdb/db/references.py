@@ -17,9 +17,10 @@ from bloxdb.arguments import MOST, integer, is_several, text
 from bloxdb.counts import agreed
 from bloxdb.db.database import Database, asked
 from bloxdb.db.dialects import engines_of
-from bloxdb.db.recipes import DATASETS, LONGEST_NAME, RecipeFacts, new_name
+from bloxdb.db.recipes import DATASETS, RecipeFacts, new_name
 from bloxdb.db.schema import Device, Env, Recipe, Run, StaticInfo
 from bloxdb.db.statuses import FINISHED
+from bloxdb.device_names import new_device_name
 from bloxdb.errors import DatabaseError, QueryError, ReleaseError, spelled
 from bloxdb.grouping import AVERAGES
 from bloxdb.measures import ENVIRONMENT
@@ -328,11 +329,17 @@ def device_id(session: Session, name: str, settings: Mapping[str, Any] | None = 
         What the device is called.
     settings
         How its latencies are measured, if it is new; of one that is there it would say too much.
+
+    Raises
+    ------
+    QueryError
+        It would be a new one, of a name that no file can be named after.
     """
-    device = session.scalar(select(Device).where(Device.name == name))
+    device = session.scalar(select(Device).where(Device.name == text(name, "a device's name")))
     if device is None:
+        name = new_device_name(name)
         kept = None if settings is None else json_settings(settings, f"the settings of device {name}")
-        device = Device(name=text(name, "a device's name", longest=LONGEST_NAME, filled=True), settings=kept)
+        device = Device(name=name, settings=kept)
         session.add(device)
         session.flush()
     return device.id

@@ -21,6 +21,7 @@ from bloxdb.codecs.columns import BASE, BENCH, COLUMNS, ENV, EXT, INFO, MEASURED
 from bloxdb.counts import counted
 from bloxdb.db.database import Database, asked
 from bloxdb.db.epochs import read_epochs, whole_runs
+from bloxdb.db.needed import without_needed
 from bloxdb.db.references import Seeds, find_recipe, find_seeds
 from bloxdb.db.schema import (
     EPOCH_MEASURES,
@@ -34,6 +35,7 @@ from bloxdb.db.schema import (
     StaticInfo,
 )
 from bloxdb.db.statuses import FINISHED, STATUSES
+from bloxdb.device_names import is_device_name, misnamed
 from bloxdb.errors import BloxFormatError, ReleaseError
 from bloxdb.files import ExportReport, expanded
 from bloxdb.measures import ENVIRONMENT, LATENCY, Array, from_stored
@@ -296,6 +298,9 @@ class _Source:
         if not rows:
             return None
         ids, latency = zip(*rows, strict=True)
+        if not is_device_name(device):
+            devices = {name: number for number, name in self.session.execute(select(Device.id, Device.name))}
+            raise ReleaseError(misnamed(devices[device], device, devices))
         header = Header("benchmarking", BENCH, device=device)
         return self._make(header, np.array(ids), {LATENCY.name: np.array(latency, dtype=np.float64)})
 
@@ -331,13 +336,7 @@ def _single(name: str, rows: Sequence[Any], place: int, seed: int) -> Array:
     lacking = [row for row in rows if row[place] is None]
     if lacking:
         arch_id, run_id = lacking[0][:2]
-        others = f" (and {counted(len(lacking) - 1, 'other')})" if lacking[1:] else ""
-        change = f"session.get(bloxdb.Run, {run_id}).{name} = 0"
-        raise ReleaseError(
-            f"run {run_id}, of architecture {arch_id} and seed {seed}{others}, is finished and lacks {name}, "
-            "which release files cannot leave out; write what it was, or 0 (`with db.transaction() as "
-            f"session: {change}`), name other seeds, or export Parquet files, which can leave it out"
-        )
+        raise without_needed(name, run_id, arch_id, seed, len(lacking) - 1)
     return np.array(values, dtype=np.int64)
 
 

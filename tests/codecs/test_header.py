@@ -9,7 +9,8 @@ import pytest
 from bloxdb import codecs
 from bloxdb.codecs import Header, Table
 from bloxdb.codecs.columns import BASE, BENCH, ENV
-from bloxdb.codecs.header import is_device_name, parse
+from bloxdb.codecs.header import dump, parse
+from bloxdb.device_names import is_device_name
 from bloxdb.errors import BloxFormatError
 from bloxdb.files import as_name
 from tests.codecs.strategies import peak_of
@@ -158,6 +159,7 @@ def test_a_device_is_no_longer_than_the_name_of_its_file(letter: str) -> None:
     assert is_device_name(longest)
     assert not is_device_name(longest + "a")
     assert not is_device_name(longest + letter)
+    assert dump(Header("benchmarking", BENCH, device=longest), "custom")
 
 
 def plain(length: int) -> bytes:

@@ -20,9 +20,10 @@ import bloxdb
 from bloxdb import Database, codecs
 from bloxdb.codecs import Header, Table
 from bloxdb.codecs.columns import BENCH
-from bloxdb.codecs.header import PLAIN_DEVICE, is_device_name
+from bloxdb.codecs.header import PLAIN_DEVICE
 from bloxdb.db.references import device_id
 from bloxdb.db.schema import Latency
+from bloxdb.device_names import is_device_name
 from bloxdb.errors import ReleaseError
 from bloxdb.files import as_name, from_name
 from bloxdb.release import left_out, release_files, verify_release
@@ -36,6 +37,7 @@ from bloxdb.release.names import (
 )
 from tests.cli.helpers import bloxdb as command
 from tests.release.helpers import SMALL, TINY
+from tests.test_device_names import NO_NAMES
 
 WRONG = [
     ("blox-ext-0", "blox-ext-1", "ext of seed 1", "ext of seed 0"),
@@ -275,7 +277,7 @@ def test_names_of_devices_come_back_from_names_of_files(device: str) -> None:
             assert parse_name(other) is None  # it is the second copy of another file
 
 
-@pytest.mark.parametrize("device", ["", " ", "a\nb", "a\x1b[31m", "\ud800", "x" * 201, "/" * 67])
+@pytest.mark.parametrize("device", NO_NAMES)
 def test_a_device_that_no_file_can_be_named_after_is_refused(device: str) -> None:
     with pytest.raises(bloxdb.BloxFormatError, match="device"):
         Header("benchmarking", BENCH, device=device)
