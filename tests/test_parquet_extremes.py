@@ -94,7 +94,7 @@ def written(place: tuple[Database, Path], table: str) -> pa.Table:
 @given(
     st.fixed_dictionaries(
         {
-            name: st.none() | values if name not in ("seed", "flops") else values
+            name: st.none() | values if name not in ("seed", "flops", "train_time_s") else values
             for name, values in RUNS.items()
         }
     ),

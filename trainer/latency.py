@@ -13,7 +13,7 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from bloxdb import space
-from bloxdb.arguments import integer
+from bloxdb.arguments import integer, text
 from bloxdb.db.database import Database
 from bloxdb.db.recipes import RELEASED, differing
 from bloxdb.db.references import device_id
@@ -195,7 +195,8 @@ def check_device(db: Database, device_name: str, setting: Setting) -> None:
     QueryError
         They were measured otherwise, or it is no name for a device.
     """
-    if db.reader.scalar(select(Device.id).where(Device.name == device_name)) is None:
+    known = select(Device.id).where(Device.name == text(device_name, "a device's name"))
+    if db.reader.scalar(known) is None:
         new_device_name(device_name)
     _refuse_others(db.reader, device_name, setting)
 

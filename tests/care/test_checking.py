@@ -117,8 +117,10 @@ CHANGED = [
     ("UPDATE runs SET test_top1 = 12345 WHERE id = 6", "value", "1 row of runs has a test_top1 that there cannot be; it is id 6"),
     ("UPDATE runs SET train_time_s = -1 WHERE id = 6", "value", "1 row of runs has a train_time_s that there cannot be; it is id 6"),
     ("UPDATE epochs SET val_top5_milli = 100001 WHERE epoch < 3 AND run_id = 6", "value", "2 rows of epochs have a val_top5_milli that there cannot be; the first is run_id 6, epoch 1"),
+    ("UPDATE runs SET train_time_s = NULL WHERE id = 7", "value", "1 run has no train_time_s, and is finished; it is of architecture "),
+    ("UPDATE devices SET name = name || char(10) WHERE id = 1", "value", "1 row of devices has a name that no file can be named after; it is id 1"),
 ]  # fmt: skip
-"""What a repair makes NULL."""
+"""What a repair makes NULL, or otherwise than it was."""
 
 LOST = [
     ("INSERT INTO epochs (run_id, epoch) VALUES (9999, 1), (9999, 2)", "reference", "2 rows of epochs refer to rows of runs that are not there, the first to 9999"),
@@ -221,6 +223,8 @@ def test_what_stands_elsewhere_is_found_and_repaired(path: Path, tiny_file: Path
 @pytest.mark.slow
 def test_what_is_known_no_more_is_found_and_null_in_the_copy(path: Path) -> None:
     damaged(path, CHANGED)
+    with closing(sqlite3.connect(path)) as connection:
+        ((device,),) = connection.execute("SELECT name FROM devices WHERE id = 1")
     report = bloxdb.repair(path)
     assert report.is_whole
     assert report.repaired == [
@@ -229,6 +233,8 @@ def test_what_is_known_no_more_is_found_and_null_in_the_copy(path: Path) -> None
         "1 row of runs had a train_time_s that there cannot be",
         "1 row of epochs had a val_loss_micro of another kind",
         "2 rows of epochs had a val_top5_milli that there cannot be",
+        f"device 1, {device!r}, is called {device[:-1]}%0A now, after which a file can be named",
+        "2 finished runs have 0 for train_time_s, which was not known",
     ]
     with bloxdb.open(report.copy, current=False) as db:
         assert db.rows("SELECT env_id FROM runs WHERE id = 1") == [{"env_id": None}]

@@ -174,7 +174,7 @@ def test_a_run_that_lacks_what_files_need_is_named_with_what_to_do(
     more = r" \(and 2 others\)" if others else ""
     with pytest.raises(
         bloxdb.ReleaseError,
-        match=f"^{which}{more}, is finished and lacks {measure}, which release files cannot leave out; write ",
+        match=f"^{which}{more}, is finished and lacks {measure}, which files cannot leave out; write ",
     ) as caught:
         bloxdb.export_release(tmp_path / "out", tiny_db, format=name)
     advice = re.search(r"`with db\.transaction\(\) as session: (.*?)`", str(caught.value))
