@@ -257,8 +257,8 @@ def _check_whole(model: type[Base], values: dict[str, list[Any]]) -> None:
         ended = zip(values["status"], values[needed], strict=True)
         lacking = [i for i, (status, value) in enumerate(ended) if status == FINISHED and value is None]
         if lacking:
-            first = [values[name][lacking[0]] for name in ("id", "arch_id", "seed")]
-            raise without_needed(needed, *first, len(lacking) - 1)
+            run_id, arch_id, seed = (values[name][lacking[0]] for name in ("id", "arch_id", "seed"))
+            raise without_needed(needed, run_id, arch_id, seed, len(lacking) - 1)
 
 
 def _check_stored(column: Column[Any], values: Sequence[Any], numbers: Sequence[Any]) -> None:
