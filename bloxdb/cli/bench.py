@@ -7,7 +7,7 @@ from typing import Any
 import click
 from sqlalchemy import select
 
-from bloxdb.cli.archs import arch_options, chosen_archs, taken
+from bloxdb.cli.archs import ArchCommand, arch_options, chosen_archs, taken
 from bloxdb.cli.common import IntRange, db_option, progress_bar
 from bloxdb.cli.terminal import note, say
 from bloxdb.codecs.header import PLAIN_DEVICE
@@ -18,7 +18,7 @@ from bloxdb.trainer import part
 from bloxdb.trainer.recipe import PRECISIONS
 
 
-@click.command()
+@click.command(cls=ArchCommand)
 @db_option
 @click.option(
     "--device-name",

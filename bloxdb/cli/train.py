@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bloxdb.care.checkpoints import checkpoints_beside, checkpoints_folder
-from bloxdb.cli.archs import arch_options, chosen_archs, taken
+from bloxdb.cli.archs import ArchCommand, arch_options, chosen_archs, taken
 from bloxdb.cli.common import PATH, FloatRange, IntRange, db_option, in_the_one_there
 from bloxdb.cli.live import Board, duration, shown
 from bloxdb.cli.terminal import note, say
@@ -72,7 +72,7 @@ def data_source(
     return text
 
 
-@click.command()
+@click.command(cls=ArchCommand)
 @db_option
 @click.option(
     "--dataset",
