@@ -26,6 +26,7 @@ from .checkpoint import check_folder
 from .devices import Place, kind_named, threads_for
 from .graphs import are_used
 from .images import DataSet
+from .limits import TimeLimit
 from .recipe import TrainingRecipe
 from .stopping import AFTER_EPOCH, AT_ONCE, Stop, held_back, order
 from .threads import wait_passively
@@ -41,6 +42,7 @@ def train(
     *,
     download: bool = False,
     data: DataSet | None = None,
+    stop: Stop | None = None,
 ) -> bool:
     """Train a job at some places, each with a worker.
 
@@ -57,6 +59,9 @@ def train(
         Get the data set first if it is not there.
     data
         The data set of the job, on the CPU, where it is there already.
+    stop
+        What is asked to stop, for who wants to know afterwards by what; one with the grace and the limit of
+        the job if None.
 
     Returns
     -------
@@ -70,8 +75,12 @@ def train(
     DatabaseError
         The file is on a disk that machines share, and a worker of another machine trains into it.
     TrainingError
-        A worker's process cannot be started, or all of them ended with errors.
+        A worker's process cannot be started, all of them ended with errors, or the time limit is shorter than
+        an epoch.
     """
+    if stop is None:  # one that nobody has asked yet is false
+        stop = Stop(grace=job.grace, limit=job.limit)
+    heard = _Heard(tell)
     check_places(job.recipe, where, job.graphs)
     data = data or data_of(job, download=download)
     threads = threads_for(data.train.images, len(where))
@@ -85,13 +94,18 @@ def train(
         check_folder(job.checkpoints)
         if db.path is not None and job.checkpoints == checkpoints_folder(db):  # it is nobody else's
             remove_ended(job.checkpoints, db.reader)
-        with Stop(grace=job.grace).on_signals() as stop:
-            if len(where) == 1:
-                _work_here(job, where[0], data, tell, stop)
-                died = 0
-            else:
-                died = _Fleet(job, where, tell, stop).run()
-            was_asked = bool(stop)
+        died = 0
+        try:
+            with stop.on_signals():
+                if len(where) == 1:
+                    _work_here(job, where[0], data, heard, stop)
+                else:
+                    died = _Fleet(job, where, heard, stop).run()
+                was_asked = bool(stop)
+        except KeyboardInterrupt:
+            heard.check(job.limit)
+            raise
+        heard.check(job.limit)
         left = queue.left()
     if died == len(where) and not was_asked:
         raise TrainingError("all workers ended with errors; the same command goes on when they are mended")
@@ -120,6 +134,28 @@ def check_places(recipe: TrainingRecipe, where: Sequence[Place], graphs: bool | 
         are_used(device, recipe, graphs)
         if recipe.compile and not kind_named(device).compiles:
             raise QueryError("compiling takes minutes on a CPU and gains nothing there; leave --compile out")
+
+
+class _Heard:
+    """Passes events on, and remembers whether anything came of the time that there was."""
+
+    def __init__(self, tell: Callable[[Event], None]) -> None:
+        self._tell = tell
+        self._idle = True
+
+    def __call__(self, event: Event) -> None:
+        if event.kind in ("epoch", "end", "wait"):
+            self._idle = False
+        self._tell(event)
+
+    def check(self, limit: TimeLimit | None) -> None:
+        """Refuse a limit that leaves no epoch time to end: the same command would never come further."""
+        if self._idle and limit is not None and limit.left() <= 0:
+            raise TrainingError(
+                f"no epoch ended within the time limit of {limit.end - limit.began:.0f} s, the last "
+                f"{limit.grace:.0f} of which are for stopping; the same command would come no further; give "
+                "it more time"
+            )
 
 
 def _work_here(job: Job, place: Place, data: DataSet, tell: Callable[[Event], None], stop: Stop) -> None:
@@ -175,7 +211,7 @@ class _Fleet:
             while self._workers:
                 for reader in wait(list(self._workers), timeout=_LOOK):
                     bad += self._hear(reader)  # type: ignore[arg-type]
-                if self._stop.asked and not asked:
+                if self._stop and not asked:
                     asked = True
                     self._order(AFTER_EPOCH)
         except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""How a training is asked to stop, after the epoch or at once, by people, batch systems and its parent.
+"""How a training is asked to stop, after the epoch or at once: by people, batch systems, parents, the time.
 
 Slurm, systemd and Kubernetes send SIGTERM to every process of a job. So a worker's own signals only ever ask
 for the end of the epoch, however many come. To stop at once is asked by a second Ctrl-C or SIGTERM of the
@@ -7,6 +7,7 @@ command itself, or when its grace is over, and comes to its workers through a pi
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
@@ -17,6 +18,8 @@ from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Any
 
+from .limits import TimeLimit
+
 ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What asks a process to stop."""
 
@@ -25,7 +28,6 @@ AFTER_EPOCH, AT_ONCE = 1, 2
 
 
 _TOGETHER = 0.1  # seconds in which signals of several kinds are one asking; nobody presses Ctrl-C as fast
-_AT_LEAST = 0.001  # seconds of a timer, which 0 would switch off
 
 
 class Stop:
@@ -39,6 +41,15 @@ class Stop:
         Where the parent says what it wants; signals alone never stop such a process at once.
     grace
         Seconds after which the first asking becomes a second one, 0 for at once; None for never.
+    limit
+        When the time asks, and when it asks once more, whatever the grace; None for never.
+
+    Attributes
+    ----------
+    asked
+        Whether it was asked.
+    by
+        The first signal that asked; `signal.SIGALRM` where only the time did, None where nothing did.
     """
 
     def __init__(
@@ -46,17 +57,25 @@ class Stop:
         parent: int | None = None,
         orders: Connection[Any, Any] | None = None,
         grace: float | None = None,
+        limit: TimeLimit | None = None,
     ) -> None:
         self.asked = False
-        self._asked_at = 0.0
+        self.by: int | None = None
+        self._signalled_at = math.inf
         self._parent = parent
         self._orders = orders
         self._grace = grace
+        self._limit = limit
         if orders is not None:
             os.set_blocking(orders.fileno(), False)
 
     def __bool__(self) -> bool:
-        return self.asked or self._parent not in (None, os.getppid())
+        return self.asked or self.is_late or self._parent not in (None, os.getppid())
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the time asks to stop."""
+        return self._limit is not None and self._limit.left() <= 0
 
     @contextmanager
     def on_signals(self) -> Iterator[Stop]:
@@ -72,6 +91,8 @@ class Stop:
         before = {number: signal.signal(number, self._ask) for number in (*handled, signal.SIGALRM)}
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKING)
         try:
+            if self._limit is not None:
+                _wake_in(self._limit.left())
             yield self
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -79,13 +100,22 @@ class Stop:
                 signal.signal(number, handler if self._parent is None else signal.SIG_IGN)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        is_second = self.asked and self._orders is None and time.monotonic() - self._asked_at > _TOGETHER
-        if not self.asked:
-            self.asked, self._asked_at = True, time.monotonic()
-        if is_second or number == signal.SIGALRM or AT_ONCE in self._heard():
+        now = time.monotonic()
+        if number == signal.SIGALRM:
+            is_second = self.asked
+        else:
+            is_second = self._orders is None and now - self._signalled_at > _TOGETHER
+            self._signalled_at = min(self._signalled_at, now)
+        self.asked = True
+        if self.by in (None, signal.SIGALRM):
+            self.by = number
+        if is_second or AT_ONCE in self._heard():
             raise KeyboardInterrupt
-        if self._grace is not None:
-            signal.setitimer(signal.ITIMER_REAL, max(self._grace, _AT_LEAST))
+        bounds = [] if self._grace is None else [self._grace]
+        if self._limit is not None:
+            bounds.append(self._limit.end - now)
+        if bounds:
+            _wake_in(min(bounds))
 
     def _heard(self) -> bytes:
         """What the parent has said since; nothing waits, since another signal may come within this one."""
@@ -98,6 +128,10 @@ class Stop:
         if not orders:  # the parent is gone, which asks for the end of the epoch
             self._orders = None
         return orders
+
+
+def _wake_in(seconds: float) -> None:
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))  # 0 would mean never
 
 
 def order(orders: Connection[Any, Any], what: int) -> None:

@@ -30,6 +30,7 @@ from .environment import environment
 from .graphs import recorder_for
 from .identity import KEPT, NO_FOLDER
 from .images import DataSet
+from .limits import Pace, TimeLimit
 from .loop import Training, kept_epoch
 from .naming import check_recipe
 from .recipe import TrainingRecipe
@@ -78,6 +79,8 @@ class Job:
         Seconds for which a server that is away is waited for.
     grace
         Seconds after which workers that were asked to stop after their epoch stop at once; None for never.
+    limit
+        Until when workers train; None for as long as there are runs.
 
     Raises
     ------
@@ -101,6 +104,7 @@ class Job:
     weights_dir: Path | None = None
     patience: float = PATIENCE
     grace: float | None = None
+    limit: TimeLimit | None = None
 
     def __post_init__(self) -> None:
         if self.keep_weights not in (None, *KEPT):
@@ -223,6 +227,11 @@ def work(
         env_id = environment_id(environment(device), db)
         worker = Worker(job, data, tell, stop, place.workers)
         while not stop:
+            if (short := worker.pace.too_little()) is not None:
+                if queue.left():
+                    told = "has {:.0f} s left, and begins no run, which takes about {:.0f} s".format(*short)
+                    tell(Event(shown(worker.name), "note", message=told))
+                return
             record = queue.claim(worker=worker.name, env_id=env_id, intervals=job.intervals)
             if record is not None:
                 worker.train(record)
@@ -261,6 +270,7 @@ class Worker:
         self.stop = stop
         self.name = worker_name()
         self.threads = torch.get_num_threads()
+        self.pace = Pace(job.limit, job.recipe.epochs)
 
     def train(self, record: RunRecord) -> None:
         """Train a run to its end, or give it back where `stop` says so."""
@@ -303,7 +313,7 @@ class Worker:
             self._say(record, "end", message=f"failed: {failure}")
 
     def _train(self, record: RunRecord, checkpoint: Checkpoint, heartbeat: Heartbeat) -> None:
-        recipe, seed = self.job.recipe, self.job.seed
+        recipe, seed, began = self.job.recipe, self.job.seed, time.monotonic()
         recorder = recorder_for(self.data.train.images.device, recipe, self.job.graphs)
         training = Training(space.arch_vec(record.arch_id), recipe, self.data, seed, recorder=recorder)
         training.device_workers = self.device_workers
@@ -312,7 +322,8 @@ class Worker:
         self._resume(record, training, checkpoint)
         keeper.begin(training.epoch)
         self._say(record, "start", epoch=training.epoch)
-        saved, saved_at = training.epoch, time.monotonic()
+        first = saved = training.epoch
+        saved_at = time.monotonic()
         failed = partial(self._say, record, "note")
         with Scalars(self.job.tensorboard, recipe.name, record.arch_id, seed, failed=failed) as scalars:
             while training.epoch < recipe.epochs:
@@ -344,6 +355,7 @@ class Worker:
             record.finish(final)
             checkpoint.remove()
             scalars.end(final)
+        self.pace.ended(time.monotonic() - began, recipe.epochs - first)
         top1 = None if final.test is None else final.test.top1
         self._say(record, "end", epoch=recipe.epochs, top1=top1, message="finished")
 

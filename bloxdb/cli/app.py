@@ -105,7 +105,7 @@ class _Group(click.Group):
             return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with begun(), ended_by_signals(), _told(), _warned():
+        with begun(), ended_by_signals(ctx.meta), _told(), _warned():
             return super().invoke(ctx)
 
 

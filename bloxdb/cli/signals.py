@@ -6,10 +6,13 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
+
+CODE = "bloxdb.cli.code"
+"""Where click's context has the exit code of a command that a signal ends, if it is to have one."""
 
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 _SOON = 0.05  # seconds
@@ -56,12 +59,13 @@ def _ignored(number: int, frame: FrameType | None) -> None:
 
 
 @contextmanager
-def ended_by_signals() -> Iterator[None]:
+def ended_by_signals(meta: Mapping[str, Any] | None = None) -> Iterator[None]:
     """Let signals end what goes on as Ctrl-C does, so that nothing is left half-made.
 
-    After that the process ends by the signal itself, so that whoever sent it sees that it did. A signal that
-    was ignored before, as under ``nohup``, stays so. One that comes while Python collects garbage, where no
-    exception leaves, Ctrl-C among them, comes once more.
+    After that the process ends by the signal itself, so that whoever sent it sees that it did. A command that
+    has left an exit code in `meta`, under `CODE`, ends with that, and nothing that comes while Python ends
+    makes another of it. A signal that was ignored before, as under ``nohup``, stays so. One that comes while
+    Python collects garbage, where no exception leaves, Ctrl-C among them, comes once more.
     """
     got: list[int] = []
 
@@ -98,7 +102,10 @@ def ended_by_signals() -> Iterator[None]:
 
                 close_all()  # what follows leaves Python no time for it
         finally:
+            code = (meta or {}).get(CODE)
             for one in before:  # not earlier: batch systems send a signal more than once
-                signal.signal(one, signal.SIG_DFL)
+                signal.signal(one, signal.SIG_DFL if code is None else _ignored)
+            if got and code is not None:
+                sys.exit(code)
             if got:
                 os.kill(os.getpid(), got[0])

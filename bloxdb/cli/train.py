@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
+import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,9 @@ import click
 from bloxdb.care.checkpoints import checkpoints_beside, checkpoints_folder
 from bloxdb.cli.archs import ArchCommand, arch_options, chosen_archs, taken
 from bloxdb.cli.common import PATH, FloatRange, IntRange, db_option, in_the_one_there
+from bloxdb.cli.durations import pause, time_left
 from bloxdb.cli.live import Board, duration, shown
+from bloxdb.cli.signals import CODE
 from bloxdb.cli.terminal import note, say
 from bloxdb.codecs.header import MAX_EPOCHS
 from bloxdb.counts import Counts
@@ -24,20 +27,23 @@ from bloxdb.runs.heartbeat import Intervals
 from bloxdb.runs.outages import PATIENCE
 from bloxdb.runs.status import finished_archs, unfinished_count
 from bloxdb.trainer import part
-from bloxdb.trainer.estimate import estimate
+from bloxdb.trainer.estimate import Estimate, estimate
 from bloxdb.trainer.identity import KEPT
+from bloxdb.trainer.limits import TimeLimit
 from bloxdb.trainer.naming import check_recipe
 from bloxdb.trainer.recipe import PRECISIONS, VARIANTS, TrainingRecipe, default_recipe, make_recipe
 from bloxdb.trainer.sources import is_own, name_of
+from bloxdb.trainer.stopping import Stop
 from bloxdb.trainer.threads import wait_passively
 
 if TYPE_CHECKING:
     from bloxdb.trainer.images import DataSet
 
-Pause = tuple[int | None, float | None]
-
 INTERRUPTED = 130
 """The exit code that a shell gives for Ctrl-C."""
+
+TRY_AGAIN = 75
+"""The exit code that says that runs are left: EX_TEMPFAIL of sysexits.h."""
 
 
 def _default(setting: str) -> str:
@@ -46,18 +52,6 @@ def _default(setting: str) -> str:
     usual = values[RELEASED]
     others = [f", of {dataset} {value}" for dataset, value in values.items() if value != usual]
     return f"{usual}{''.join(others)}"
-
-
-def pause(context: click.Context | None, option: click.Parameter | None, text: str) -> Pause:
-    """Epochs and None between two checkpoints, or None and seconds, from ``'5'`` or ``'60s'``."""
-    found = re.fullmatch(r"([0-9]+) *(s|min|h|)", text)
-    if found is None or not int(found[1]):
-        raise click.BadParameter(f"{text!r} is neither a number of epochs nor a time such as 60s or 10min")
-    count, unit = int(found[1]), found[2]
-    return (None, count * _SECONDS[unit]) if unit else (count, None)
-
-
-_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 
 def data_source(
@@ -159,6 +153,13 @@ def data_source(
     help="How long workers that are to stop may take for their epoch; if not given, as long as it takes.",
 )
 @click.option(
+    "--time-limit",
+    callback=time_left,
+    metavar="TIME|slurm",
+    help="Be gone after a time, as 90m, 4h or 3:59:00, or when the Slurm job ends: begin no run that takes "
+    "longer than what is left, and stop as by SIGTERM, --grace before the end, or 60s, or a tenth of it.",
+)
+@click.option(
     "--graphs/--no-graphs",
     default=None,
     help="Record a GPU's steps and replay them, which is the default, or not; the numbers are the same.",
@@ -180,10 +181,16 @@ def train(
     What is finished is passed over, so the same command goes on after an interruption. Ctrl-C or SIGTERM
     finishes the epoch and gives the runs back; once more, or after --grace, stops at once.
 
+    The exit code is 0 when nothing is left of what was asked, 75 when runs are left (after SIGTERM, or the
+    time limit) and the same command goes on with them, 130 after Ctrl-C.
+
     The database is created if there is none. Without other options, CIFAR-100 is trained as in the release.
     Options that change results make another recipe.
     """
+    click.get_current_context().meta[CODE] = TRY_AGAIN
     chosen = taken(options)
+    seconds = options.pop("time_limit")
+    options["limit"] = None if seconds is None else TimeLimit.of(seconds, options["grace"])
     if options["weights_dir"] and not options["keep_weights"]:
         raise click.UsageError("--weights-dir is where --keep-weights puts them; say which are kept")
     fields = ("epochs", "batch", "lr", "precision", "variant", "augment", "called")
@@ -217,11 +224,18 @@ def train(
     if not arch_ids:
         note("nothing is missing")
         return
+    stop = Stop(grace=options["grace"], limit=options["limit"])
     with open(db) as again:
         options |= {"download": download, "source": source, "data": data}
-        if not train_shown(again, arch_ids, recipe, seed, **options):
-            note("not all runs have ended; the same command goes on with them")
-            sys.exit(INTERRUPTED)
+        try:
+            have_ended = train_shown(again, arch_ids, recipe, seed, stop=stop, **options)
+        except KeyboardInterrupt:
+            if not stop:
+                raise
+            have_ended = False
+    if not have_ended:
+        note("not all runs have ended; the same command goes on with them")
+        sys.exit(INTERRUPTED if stop.by == signal.SIGINT else TRY_AGAIN)
 
 
 def train_shown(
@@ -238,12 +252,19 @@ def train_shown(
     checkpoint_dir: Path | None = None,
     heartbeat: float = Intervals.every,
     dead_after: float = Intervals.dead_after,
+    limit: TimeLimit | None = None,
+    stop: Stop | None = None,
     **options: Any,
 ) -> bool:
     """Train, shown as it goes on; whether all runs have ended."""
     wait_passively()
     devices, fleet, worker = (part(module) for module in ("devices", "fleet", "worker"))
     where = devices.places(gpus, per_gpu, threads)
+    name = _name_in(db, recipe)
+    board = Board(len(arch_ids), lambda: unfinished_count(arch_ids, name, seed, db))
+    places = [place.device for place in where]
+    if limit is not None and (found := estimated(db, recipe, len(places), places)) is not None:
+        limit = replace(limit, expected=found.seconds)
     job = worker.Job(
         db=str(db.path) if db.path else db.url.render_as_string(hide_password=False),
         arch_ids=tuple(arch_ids),
@@ -251,14 +272,13 @@ def train_shown(
         seed=seed,
         checkpoints=checkpoint_dir or checkpoints_folder(db),
         intervals=Intervals(heartbeat, dead_after),
+        limit=limit,
         **options,
     )
-    name = _name_in(db, recipe)
-    board = Board(len(arch_ids), lambda: unfinished_count(arch_ids, name, seed, db))
     data = data or worker.data_of(job, download=download)
-    say(expected(db, recipe, board.left, [place.device for place in where]))
+    say(expected(db, recipe, board.left, places))
     with shown(board) as tell:
-        finished: bool = fleet.train(job, where, tell, data=data)
+        finished: bool = fleet.train(job, where, tell, data=data, stop=stop)
     return finished
 
 
@@ -342,6 +362,24 @@ def _name_in(db: Database, recipe: TrainingRecipe) -> str:
     return recipe.name if found is None else found.name
 
 
+def estimated(db: Database, recipe: TrainingRecipe, runs: int, places: list[str]) -> Estimate | None:
+    """How long runs take, where that is known.
+
+    Parameters
+    ----------
+    db
+        The database.
+    recipe
+        How is trained.
+    runs
+        How many runs are left.
+    places
+        The device of each worker, as torch calls it.
+    """
+    gpu = part("devices").name_of(min(places))
+    return estimate(db, recipe, runs, gpu, workers=len(places), devices=len(set(places)))
+
+
 def expected(db: Database, recipe: TrainingRecipe, runs: int, places: list[str]) -> str:
     """What is trained, in which precision, where, and how long that takes.
 
@@ -361,7 +399,7 @@ def expected(db: Database, recipe: TrainingRecipe, runs: int, places: list[str])
     times = f"{len(used)} x " if len(used) > 1 else ""
     shared = f" with {len(places)} workers" if len(places) > 1 else ""
     text = f"{recipe.name} in {recipe.precision} on {times}{gpu}{shared}: {Counts(runs=runs)}"
-    found = estimate(db, recipe, runs, gpu, workers=len(places), devices=len(used))
+    found = estimated(db, recipe, runs, places)
     if found is None:
         return f"{text}; how fast is not known before one has finished"
     return (

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 import shlex
+import signal
+import subprocess
 from pathlib import Path
 
-import click
 import numpy as np
 import pytest
 from sqlalchemy import update
 
 import bloxdb
 from bloxdb import Database
-from bloxdb.cli.train import pause
+from bloxdb.cli.train import TRY_AGAIN
+from tests.cli.helpers import COMMAND, ENVIRONMENT
 from tests.cli.helpers import bloxdb as command
+from tests.trainer.helpers import wait_for
 
 
 @pytest.mark.slow
@@ -34,22 +37,6 @@ def test_the_networks_of_the_paper_are_trained_beside_the_public_ones_and_under_
     done = command(*train, "--missing")
     assert "nothing is missing" in done.stderr
     assert [row["name"] for row in empty_db.rows(names)] == ["as ever", "digits-1-paper"]
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("5", (5, None)), ("60s", (None, 60)), ("10min", (None, 600)), ("2 h", (None, 7200)), ("1s", (None, 1))],
-)
-def test_a_pause_between_checkpoints_is_of_epochs_or_of_time(
-    text: str, expected: tuple[int | None, float | None]
-) -> None:
-    assert pause(None, None, text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "0", "0s", "-1", "s", "5x", "1.5", "5 5", "five"])
-def test_what_is_no_pause_is_refused(text: str) -> None:
-    with pytest.raises(click.BadParameter, match="neither a number of epochs nor a time such as 60s"):
-        pause(None, None, text)
 
 
 ONE = ("--arch", 405, "--epochs", 1, "--dataset", "digits", "--batch", 256)
@@ -183,3 +170,32 @@ def test_a_data_set_is_loaded_once(is_new: bool, tmp_path: Path) -> None:
     words = ("train", "--db", "new.db", "--dataset", "counting:flowers", "--arch", 405, "--epochs", 1)
     command(*words, cwd=tmp_path, PYTHONPATH=f"{tmp_path}:{Path.cwd()}")
     assert (tmp_path / "calls").read_text() == "x"
+
+
+WAITING = """
+import time
+
+def flowers():
+    open("called", "w").close()
+    time.sleep(600)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, TRY_AGAIN), (signal.SIGHUP, TRY_AGAIN), (signal.SIGINT, 1)]
+)
+def test_a_signal_before_anything_trains_is_a_reason_to_try_again_but_for_ctrl_c(
+    number: signal.Signals, code: int, tmp_path: Path
+) -> None:
+    (tmp_path / "waiting.py").write_text(WAITING)
+    words = ("train", "--db", "new.db", "--dataset", "waiting:flowers", "--arch", "405")
+    with subprocess.Popen(
+        [*COMMAND, *words], cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
+    ) as process:
+        wait_for((tmp_path / "called").exists, process)
+        process.send_signal(number)
+        _, errors = process.communicate()
+    assert process.returncode == code, errors
+    assert "Traceback" not in errors
+    assert not (tmp_path / "new.db").exists()

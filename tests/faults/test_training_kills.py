@@ -14,13 +14,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from tests.faults.cases import COMMAND, Case, leftovers
 from tests.faults.test_kills import MOMENTS, STRACE, Instant, instants_in, run
+from tests.trainer.helpers import own_images
 
 pytestmark = [
     pytest.mark.slow,
@@ -48,10 +48,7 @@ def prepare(folder: Path, empty_file: Path) -> Path:
     """A database, and a data set so small that an epoch takes a fraction of a second."""
     folder.mkdir(exist_ok=True)
     shutil.copy(empty_file, folder / "blox.db")
-    draw = np.random.default_rng(0)
-    images = draw.integers(0, 256, (96, 8, 8, 1), dtype=np.uint8)
-    splits = np.repeat(["train", "val", "test"], 32)
-    np.savez(folder / "own.npz", images=images, labels=np.arange(96) % 4, splits=splits)
+    own_images(folder)
     return folder
 
 

@@ -15,6 +15,7 @@ import pytest
 from bloxdb.trainer.stopping import AFTER_EPOCH, AT_ONCE, Stop, order
 
 from bloxdb import Database
+from bloxdb.cli.train import INTERRUPTED, TRY_AGAIN
 from tests.trainer.helpers import ROOT, Started, ask, ended, path_of, start, wait_for
 
 pytestmark = pytest.mark.slow
@@ -48,7 +49,7 @@ def test_a_signal_to_all_processes_of_a_job_makes_each_worker_keep_its_epochs(em
     for pid, number in zip(family(process), cycle((signal.SIGTERM, signal.SIGHUP)), strict=False):
         os.kill(pid, number)
     code, output = ended(process)
-    assert code == 130
+    assert code == TRY_AGAIN
     assert output.count("stopped after epoch") == 2
     assert "the same command goes on" in output
     assert "Traceback" not in output
@@ -67,7 +68,8 @@ def test_a_grace_bounds_how_long_an_epoch_may_take(empty_db: Database, many: int
     wait_for(lambda: ask(path, "SELECT count(DISTINCT run_id) FROM epochs") == [(many,)], process)
     for pid in family(process):
         os.kill(pid, signal.SIGTERM)
-    _, output = ended(process)
+    code, output = ended(process)
+    assert code == TRY_AGAIN
     assert "stopped after epoch" not in output
     assert "Traceback" not in output
     assert ask(path, "SELECT DISTINCT status, worker FROM runs") == [("pending", None)]
@@ -86,7 +88,7 @@ def test_a_signal_while_workers_start_ends_them_without_a_word(
     for pid in family(process):
         os.kill(pid, number)
     code, output = ended(process)
-    assert code == 130
+    assert code == (INTERRUPTED if number == signal.SIGINT else TRY_AGAIN)
     assert "Traceback" not in output
     assert "was killed" not in output
     assert ask(path, "SELECT DISTINCT status, worker FROM runs") == [("pending", None)]
