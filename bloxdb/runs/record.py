@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any, TypeVar
@@ -12,15 +11,14 @@ from typing import Any, TypeVar
 from sqlalchemy import CursorResult, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from bloxdb.arguments import MOST, integer, number, of_type, text
-from bloxdb.counts import counted
-from bloxdb.db.best import BEST_FIRST, LOSS, TOP1
+from bloxdb.arguments import MOST, integer, of_type, text
 from bloxdb.db.database import Database, opened
 from bloxdb.db.dialects import utc_now
+from bloxdb.db.references import known_environment
 from bloxdb.db.schema import EPOCH_MEASURES, RUN_MEASURES, Epoch, Recipe, Run
-from bloxdb.db.statuses import FAILED, FINISHED, PENDING, RUNNING
-from bloxdb.errors import QueryError, RunLostError, spelled
-from bloxdb.measures import TOO_LONG, Measure
+from bloxdb.db.statuses import FAILED, PENDING, RUNNING
+from bloxdb.errors import QueryError, RunLostError
+from bloxdb.runs.ends import End, last_epoch, stored_values
 from bloxdb.runs.outages import PATIENCE, patient, through_outages
 from bloxdb.runs.results import EpochResult, RunResult
 
@@ -95,13 +93,16 @@ class RunRecord:
         self.__dict__.update(state)
         _held[self.worker] = self
 
-    def begin(self, done: int = 0) -> bool:
+    def begin(self, done: int = 0, *, env_id: int | None = None) -> bool:
         """Go on after so many epochs; what was written of later ones is removed.
 
         Parameters
         ----------
         done
             Epochs that a checkpoint has; 0 to begin anew.
+        env_id
+            The id of the environment that it is trained in, where that was not known when the run was
+            claimed; None for what the claim said.
 
         Returns
         -------
@@ -113,12 +114,16 @@ class RunRecord:
         RunLostError
             Another worker has the run, or it has ended.
         QueryError
-            `done` is no number of epochs.
+            `done` is no number of epochs, or there is no such environment.
         """
         done = integer(done, "the number of epochs that are done", low=0, high=self._epochs)
+        told: dict[str, Any] = {}
+        if env_id is not None:
+            known = partial(known_environment, self.db, env_id)
+            told["env_id"] = through_outages(lambda again: known(), self.patience)
 
         def keep(session: Session, again: bool) -> bool:
-            self._change(session, heartbeat_at=utc_now())
+            self._change(session, heartbeat_at=utc_now(), **told)
             count = select(func.count()).where(Epoch.run_id == self.run_id, Epoch.epoch <= done)
             whole = session.scalar(count) == done
             first = done if whole else 0
@@ -147,12 +152,12 @@ class RunRecord:
         of_type(result, EpochResult, "an epoch's result")
         epoch = integer(result.epoch, "an epoch", low=1, high=self._epochs)
         where = f"epoch {epoch} of architecture {self.arch_id}"
-        values = _stored(EPOCH_MEASURES, result.measures(), where)
+        values = stored_values(EPOCH_MEASURES, result.measures(), where)
         stored = {EPOCH_MEASURES[name].column: value for name, value in values.items()}
 
         def add(session: Session, again: bool) -> None:
             self._change(session, heartbeat_at=utc_now())
-            done = self._done(session)
+            done = last_epoch(session, self.run_id)
             if again and epoch == done and self._has(session, epoch, stored):
                 return
             if epoch != done + 1:
@@ -183,7 +188,7 @@ class RunRecord:
             measure of its name.
         """
         of_type(result, RunResult, "a run's result")
-        stored = _stored(RUN_MEASURES, result.measures(), f"the result of architecture {self.arch_id}")
+        stored = stored_values(RUN_MEASURES, result.measures(), f"the result of architecture {self.arch_id}")
         measured = {name: RUN_MEASURES[name].natural(value) for name, value in stored.items()}
         if result.best is not None:
             best_epoch = integer(result.best.epoch, "the best epoch", low=1)
@@ -204,7 +209,7 @@ class RunRecord:
                 message=None,
                 **measured,
             )
-            self._check_end(session, result, stored)
+            End(self.run_id, self.arch_id, self._epochs, result, stored).check(session)
 
         self._write(end)
         self._end(result.status)
@@ -258,8 +263,8 @@ class RunRecord:
         RunLostError
             Another worker has the run, or it has ended.
         """
-        with self.db.transaction(wait=wait) as session:
-            self._change(session, heartbeat_at=utc_now())
+        for error in show_life([self], wait=wait).values():
+            raise error
 
     def release(self, message: str | None = None, *, wait: float | None = None) -> None:
         """Give the run back as it is, for somebody to go on with: it is `pending` now.
@@ -317,75 +322,6 @@ class RunRecord:
             f"architecture {self.arch_id} has no such run any more: it was removed from the database"
         )
 
-    def _done(self, session: Session) -> int:
-        """The last epoch that is written."""
-        return session.scalar(select(func.max(Epoch.epoch)).where(Epoch.run_id == self.run_id)) or 0
-
-    def _check_end(self, session: Session, result: RunResult, stored: Mapping[str, int | None]) -> None:
-        """`QueryError` for an end that does not fit the epochs that are written."""
-        done, which = self._done(session), f"the run of architecture {self.arch_id}"
-        if result.status == FINISHED:
-            if done < self._epochs:
-                raise QueryError(
-                    f"{which} has {done} of {counted(self._epochs, 'epoch')}, so that it is not finished; "
-                    "write the others, or say that it failed or diverged"
-                )
-            if result.best is None and done:
-                raise QueryError(f"{which} is finished, and no best epoch is given; is_better_than finds it")
-            lacking = [
-                name for name, value in stored.items() if value is None and RUN_MEASURES[name].is_needed
-            ]
-            if lacking:
-                raise QueryError(
-                    f"{which} is finished, and its {lacking[0]} is nan, which release files cannot say; give "
-                    "what was measured, or 0"
-                )
-            if not self._epochs:
-                raise QueryError(
-                    f"{which} cannot be finished: its recipe has 0 epochs, which release files cannot say"
-                )
-            if result.test is None:
-                raise QueryError(
-                    f"{which} is finished, and no test is given; give Metrics, with nan for what was not "
-                    "measured"
-                )
-        if result.best is not None:
-            self._check_best(session, result.best, stored)
-            self._check_rank(session, result.best)
-
-    def _check_best(self, session: Session, best: EpochResult, stored: Mapping[str, int | None]) -> None:
-        """`QueryError` for a best epoch, or a run's accuracy of it, that was written with other values."""
-        where = f"epoch {best.epoch} of architecture {self.arch_id}"
-        given = _stored(EPOCH_MEASURES, best.measures(), f"{where}, its best,")
-        columns = [getattr(Epoch, EPOCH_MEASURES[name].column) for name in given]
-        of_best = (Epoch.run_id == self.run_id, Epoch.epoch == best.epoch)
-        written = session.execute(select(*columns).where(*of_best)).one_or_none()
-        if written is None:
-            raise QueryError(
-                f"the run of architecture {self.arch_id} has no epoch {best.epoch}, its best, but "
-                f"{self._done(session)}"
-            )
-        known = dict(zip(given, written, strict=True))
-        said = [*given.items(), *((name, stored[name]) for name in stored if name in known)]
-        for name, value in said:
-            if value != known[name]:
-                there, here = (_shown(EPOCH_MEASURES[name], n) for n in (known[name], value))
-                raise QueryError(
-                    f"{name} of {where}, its best, is {here} in the run's result, and was written as "
-                    f"{there}; give the epoch as it was written"
-                )
-
-    def _check_rank(self, session: Session, best: EpochResult) -> None:
-        """`QueryError` for a best epoch that is worse than another one."""
-        query = select(Epoch.epoch, TOP1, LOSS).where(Epoch.run_id == self.run_id).order_by(*BEST_FIRST)
-        first = session.execute(query.limit(1)).one()
-        given = session.execute(query.where(Epoch.epoch == best.epoch)).one()
-        if given[1:] != first[1:]:  # of equal ones, as they are kept, either will do
-            raise QueryError(
-                f"the best epoch of architecture {self.arch_id} is {first.epoch} by its validation, and not "
-                f"{best.epoch}; is_better_than finds it"
-            )
-
     def _write(self, write: Callable[[Session, bool], _T], *, wait: float | None = None) -> _T:
         """Write in one transaction, which may be tried again; who has no time to wait does not."""
 
@@ -429,22 +365,26 @@ def is_held(worker: str) -> bool:
     return worker in _held or worker in _away
 
 
-def _stored(known: Mapping[str, Measure], measured: Mapping[str, float], where: str) -> dict[str, int | None]:
-    """What was measured as stored integers; None for NaN, which is not measured."""
-    stored = {}
-    for name, given in measured.items():
-        if name not in known:
-            raise QueryError(
-                f"{where} has {spelled(name)}, which is no measure; choose of: {', '.join(known)}"
-            )
-        value = number(given, f"{name} of {where}", finite=False)
-        if problem := known[name].problem(value):
-            raise QueryError(f"{name} of {where}: the value {value} {problem}")
-        if not known[name].keeps(value):
-            raise QueryError(f"{name} of {where}: the value {value} {TOO_LONG}")
-        stored[name] = None if math.isnan(value) else known[name].rounded(value)
-    return stored
+def show_life(records: Sequence[RunRecord], *, wait: float | None = None) -> dict[RunRecord, RunLostError]:
+    """Give a sign of life for runs of one database, in one transaction.
 
+    Parameters
+    ----------
+    records
+        The runs that this process has claimed.
+    wait
+        As for `bloxdb.Database.transaction`.
 
-def _shown(measure: Measure, stored: int | None) -> str:
-    return "not measured" if stored is None else str(measure.natural(stored))
+    Returns
+    -------
+    dict
+        Those that somebody else has, or that have ended, with what says so.
+    """
+    lost = {}
+    with records[0].db.transaction(wait=wait) as session:
+        for record in records:
+            try:
+                record._change(session, heartbeat_at=utc_now())
+            except RunLostError as error:
+                lost[record] = error
+    return lost

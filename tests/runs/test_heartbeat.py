@@ -14,7 +14,7 @@ import bloxdb
 from bloxdb import Database, Run
 from bloxdb.db.dialects import utc_now
 from bloxdb.errors import RunLostError
-from bloxdb.runs.heartbeat import Heartbeat, Intervals
+from bloxdb.runs.heartbeat import Heartbeat, Heartbeats, Intervals
 from tests.runs.helpers import INTERVALS, claim, queue_of
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +49,28 @@ def test_a_heartbeat_goes_on_while_the_block_lasts_and_not_after(empty_db: Datab
     time.sleep(3 * INTERVALS.every)
     with empty_db.transaction() as session:
         assert session.scalar(fresh) is None
+
+
+@pytest.mark.slow
+def test_one_thread_keeps_many_runs_and_notices_which_are_lost(empty_db: Database) -> None:
+    queue = queue_of(empty_db, [1, 2, 3])
+    records = [record for record in (claim(queue), claim(queue), claim(queue)) if record is not None]
+    lost, kept, dropped = records
+    with Heartbeats(intervals=INTERVALS) as beats:
+        for record in records:
+            beats.add(record)
+        beats.drop(dropped)
+        with empty_db.transaction() as session:
+            session.execute(update(Run).where(Run.id == lost.run_id).values(worker="elsewhere:2"))
+            session.execute(update(Run).where(Run.id != lost.run_id).values(heartbeat_at=utc_now(3600)))
+        time.sleep(5 * INTERVALS.every)
+        assert [beats.has_lost(record) for record in records] == [True, False, False]
+        beats.check(kept)
+        with pytest.raises(RunLostError, match="architecture 1 was taken over by another worker"):
+            beats.check(lost)
+    with empty_db.transaction() as session:
+        fresh = session.scalars(select(Run.id).where(Run.heartbeat_at > utc_now(60), Run.id != lost.run_id))
+        assert list(fresh) == [kept.run_id]
 
 
 @pytest.mark.parametrize("seconds", [0, -1, -0.5])

@@ -18,6 +18,7 @@ import bloxdb
 from bloxdb import Database, Epoch, Run
 from bloxdb.db.dialects import utc_now
 from bloxdb.db.recipes import RecipeFacts
+from bloxdb.db.references import environment_id
 from bloxdb.errors import QueryError, RunLostError
 from bloxdb.measures import EPOCH
 from bloxdb.runs.processes import shown, worker_name
@@ -82,6 +83,18 @@ def test_a_gap_among_the_epochs_begins_a_run_anew(empty_db: Database) -> None:
         session.execute(delete(Epoch).where(Epoch.epoch == 2))
     assert not record.begin(3)
     assert epochs_of(empty_db) == []
+
+
+def test_a_run_says_as_it_begins_where_it_is_trained_if_the_claim_did_not(empty_db: Database) -> None:
+    there, elsewhere = (environment_id({"gpu": name}, empty_db) for name in ("abacus", "slide rule"))
+    record = begun(empty_db)
+    for env_id, expected in ((there, there), (None, there), (elsewhere, elsewhere)):
+        assert record.begin(1, env_id=env_id)
+        assert empty_db.rows("SELECT env_id FROM runs") == [{"env_id": expected}]
+    with pytest.raises(QueryError, match="has no environment 99"):
+        record.begin(1, env_id=99)
+    with pytest.raises(QueryError, match="the id of an environment is an integer"):
+        record.begin(1, env_id=1.5)  # type: ignore[arg-type]
 
 
 def test_an_epoch_is_kept_in_the_precision_of_the_release(empty_db: Database) -> None:
