@@ -92,12 +92,7 @@ class Checkpoint:
 
     def save(self, state: dict[str, Any]) -> None:
         """Write the state; the file before stays until the new one is whole."""
-        stream = io.BytesIO()
-        torch.save({"key": self.key, "state": state}, stream)
-        data = stream.getvalue()
-        make_folder(self.path.parent)
-        with replacing(self.path) as temporary:
-            temporary.write_bytes(hashlib.sha256(data).digest() + data)
+        self.write(self.packed(state))
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
         """The state, on a device; None if there is none.
@@ -109,11 +104,46 @@ class Checkpoint:
         ForeignCheckpointError
             It is no file, or whole, but not what this version writes.
         """
+        data = self.read()
+        return None if data is None else self.unpacked(data, device)
+
+    def write(self, data: bytes) -> None:
+        """Write what `packed` gave; the file before stays until the new one is whole."""
+        make_folder(self.path.parent)
+        with replacing(self.path) as temporary:
+            temporary.write_bytes(data)
+
+    def read(self) -> bytes | None:
+        """What is in the file, which `unpacked` takes; None if there is none.
+
+        Raises
+        ------
+        ForeignCheckpointError
+            It is no file.
+        """
         try:
             with open_file(self.path, ForeignCheckpointError) as stream:
-                data = stream.read()
+                return stream.read()
         except FileNotFoundError:
             return None
+
+    def packed(self, state: dict[str, Any]) -> bytes:
+        """A state as it stands in the file."""
+        stream = io.BytesIO()
+        torch.save({"key": self.key, "state": state}, stream)
+        data = stream.getvalue()
+        return hashlib.sha256(data).digest() + data
+
+    def unpacked(self, data: bytes, device: torch.device) -> dict[str, Any]:
+        """The state that a file has, on a device.
+
+        Raises
+        ------
+        DamagedCheckpointError
+            It is damaged or belongs to another run.
+        ForeignCheckpointError
+            It is whole, but not what this version writes.
+        """
         if hashlib.sha256(data[_DIGEST:]).digest() != data[:_DIGEST]:
             raise DamagedCheckpointError(f"{self.path} is damaged")
         try:

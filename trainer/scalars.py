@@ -79,7 +79,7 @@ class Scalars:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close()
+        self.close()
 
     def epoch(self, result: EpochResult) -> None:
         """Accuracies in percent and losses of an epoch."""
@@ -113,11 +113,12 @@ class Scalars:
             self._fail(error)
 
     def _fail(self, error: OSError) -> None:
-        self._close()
+        self.close()
         told = f"its scalars cannot be written to {error.filename or self._path}: {error.strerror or error}"
         self._failed(message=f"{told}; it is trained without them")
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Write nothing more; also what the end of a ``with`` block does."""
         stream, self._stream = self._stream, None
         if stream is not None:
             with suppress(OSError):  # what is left in memory was told before

@@ -40,6 +40,19 @@ State = dict[str, Tensor]
 _OUTPUTS = "head.2.bias"  # what has a number for each class in the state_dict of a network
 
 
+def is_kept(which: str | None, epoch: int, epochs: int) -> bool:
+    """Whether the weights of an epoch that has just ended are to be kept whatever follows.
+
+    Parameters
+    ----------
+    which
+        One of `identity.KEPT`; None to keep none.
+    epoch, epochs
+        The epoch, and how many the recipe has.
+    """
+    return which == "all" or (which == "last" and epoch == epochs)
+
+
 class Keeper:
     """Keeps the weights of one run.
 
@@ -93,10 +106,9 @@ class Keeper:
             except OSError as error:
                 raise WeightsError(f"{path} is in the way and cannot be removed: {error}") from error
 
-    def epoch(self, epoch: int, network: torch.nn.Module) -> None:
-        """Keep an epoch that has just ended, if it is to be kept whatever follows."""
-        if self._which == "all" or (self._which == "last" and epoch == self._epochs):
-            self._save(epoch, network.state_dict())
+    def epoch(self, epoch: int, weights: State) -> None:
+        """Keep an epoch that has just ended; `is_kept` says which are."""
+        self._save(epoch, weights)
 
     def end(self, result: RunResult, best: State) -> None:
         """Keep the best epoch, with what the test said.

@@ -4,41 +4,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import partial
+from contextlib import closing
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
 
 import torch
-from sqlalchemy.exc import SQLAlchemyError
 
-from bloxdb import space
 from bloxdb.arguments import integer, number
 from bloxdb.db.connection import locate, path_of
 from bloxdb.db.database import Database, open
-from bloxdb.errors import BloxError, QueryError, RunLostError, ServerAwayError, TrainingError, one_line
+from bloxdb.errors import QueryError
 from bloxdb.files import expanded
-from bloxdb.runs import EpochResult, Heartbeat, Intervals, RunQueue, RunRecord, environment_id, worker_name
+from bloxdb.runs import Heartbeat, Intervals, RunQueue, RunRecord, environment_id, worker_name
 from bloxdb.runs.outages import PATIENCE, patient
 from bloxdb.runs.processes import shown
 
-from .checkpoint import Checkpoint, DamagedCheckpointError, ForeignCheckpointError
+from .booking import Booking, Books, Event
+from .course import Begun, Ended, Plan, course
 from .data import load_data
-from .devices import Place, is_of_a_device, is_out_of_memory, kind_of
+from .devices import Place, kind_of
 from .environment import environment
-from .graphs import recorder_for
 from .identity import KEPT, NO_FOLDER
 from .images import DataSet
 from .limits import Pace, TimeLimit
-from .loop import Training, kept_epoch
 from .naming import check_recipe
 from .recipe import TrainingRecipe
-from .scalars import Scalars
 from .stopping import Stop
-from .weights import Keeper
-
-_AT_ONCE = 5.0  # seconds to give a run back where a worker is to stop at once; then that is left to others
 
 
 @dataclass(frozen=True)
@@ -106,6 +97,15 @@ class Job:
     grace: float | None = None
     limit: TimeLimit | None = None
 
+    @property
+    def plan(self) -> Plan:
+        """How its runs are computed."""
+        return Plan(**{one.name: getattr(self, one.name) for one in fields(Plan)})
+
+    def books(self, tell: Callable[[Event], None]) -> Books:
+        """How its runs are written."""
+        return Books(self.plan, tell, self.weights_dir, self.tensorboard)
+
     def __post_init__(self) -> None:
         if self.keep_weights not in (None, *KEPT):
             raise QueryError(
@@ -124,36 +124,6 @@ class Job:
         for name in ("checkpoints", "data_dir", "tensorboard", "weights_dir"):
             if (path := getattr(self, name)) is not None:
                 object.__setattr__(self, name, expanded(path))
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happened to a worker.
-
-    Attributes
-    ----------
-    worker
-        The name of the worker.
-    kind
-        ``'start'``, ``'epoch'``, ``'end'`` of a run; ``'wait'`` for runs of others; ``'note'``.
-    arch_id, epoch, epochs
-        The architecture, its epoch, and the epochs of the recipe.
-    top1
-        Validation top-1 of the epoch, test top-1 at the end.
-    images_per_second
-        Training images, of the epoch with its validation.
-    message
-        A sentence.
-    """
-
-    worker: str
-    kind: str
-    arch_id: int = -1
-    epoch: int = 0
-    epochs: int = 0
-    top1: float | None = None
-    images_per_second: float = 0.0
-    message: str = ""
 
 
 def data_of(job: Job, *, download: bool = False) -> DataSet:
@@ -274,135 +244,33 @@ class Worker:
 
     def train(self, record: RunRecord) -> None:
         """Train a run to its end, or give it back where `stop` says so."""
-        recipe = self.job.recipe
-        checkpoint = Checkpoint(self.job.checkpoints, recipe.digest, record.arch_id, self.job.seed)
-        failure = again = ""
+        booking = Booking(self.job.books(self.tell), record, shown(self.name))
         try:
-            with Heartbeat(record, intervals=self.job.intervals) as heartbeat:
-                self._train(record, checkpoint, heartbeat)
-        except RunLostError as error:
-            # whoever shows an event names the architecture
-            self._say(record, "note", message=str(error).removeprefix(f"architecture {record.arch_id} "))
-        except ServerAwayError:  # to whom nothing can be given back: others see that this one is gone
-            raise
-        except (BloxError, OSError, SQLAlchemyError):  # a disk, a closed pipe, a database
-            with suppress(BloxError, OSError):
-                record.release()
-            raise
-        except Exception as error:
-            failure, memory = one_line(error), is_out_of_memory(error)
-            with suppress(RunLostError):
-                if is_of_a_device(error) and not memory:
-                    record.release(failure)
-                    again = "will be trained once more"
-                elif not record.fail(failure, once_more=memory):
-                    again = "will be trained once more"
-            if not memory:
-                told = again or "cannot be trained"
-                raise TrainingError(f"architecture {record.arch_id} {told}: {failure}") from error
-        except BaseException:
-            with suppress(BloxError):
-                record.release(wait=_AT_ONCE)
-            raise
+            with booking.faults(), Heartbeat(record, intervals=self.job.intervals) as heartbeat:
+                while not self._through(booking, heartbeat):
+                    pass  # once more, without the checkpoint
         finally:
             torch.set_num_threads(self.threads)
         kind_of(self.data.train.images.device).free()  # only here nothing holds the network's memory any more
-        if again:
-            self._say(record, "note", message=f"{again}: {failure}")
-        elif failure:
-            self._say(record, "end", message=f"failed: {failure}")
 
-    def _train(self, record: RunRecord, checkpoint: Checkpoint, heartbeat: Heartbeat) -> None:
-        recipe, seed, began = self.job.recipe, self.job.seed, time.monotonic()
-        recorder = recorder_for(self.data.train.images.device, recipe, self.job.graphs)
-        training = Training(space.arch_vec(record.arch_id), recipe, self.data, seed, recorder=recorder)
-        training.device_workers = self.device_workers
-        training.check = heartbeat.check
-        keeper = Keeper(record.row(), self.job.keep_weights, self.job.weights_dir)
-        self._resume(record, training, checkpoint)
-        keeper.begin(training.epoch)
-        self._say(record, "start", epoch=training.epoch)
-        first = saved = training.epoch
-        saved_at = time.monotonic()
-        failed = partial(self._say, record, "note")
-        with Scalars(self.job.tensorboard, recipe.name, record.arch_id, seed, failed=failed) as scalars:
-            while training.epoch < recipe.epochs:
-                if self.stop:
-                    if training.epoch > saved:
-                        self._save(record, training, checkpoint)
-                    record.release()
-                    self._say(record, "note", message=f"stopped after epoch {training.epoch}")
-                    return
-                before = training.train_time
-                result = training.train_epoch()
-                if not result.is_finite:
-                    final = training.diverged()
-                    keeper.end(final, training.best_weights)
-                    record.finish(final)
-                    checkpoint.remove()
-                    message = f"diverged in epoch {result.epoch}"
-                    self._say(record, "end", epoch=result.epoch, message=message)
-                    return
-                record.epoch(kept_epoch(result))
-                scalars.epoch(result)
-                keeper.epoch(result.epoch, training.network)
-                if result.epoch < recipe.epochs and self._is_due(result.epoch, time.monotonic() - saved_at):
-                    saved = result.epoch if self._save(record, training, checkpoint) else saved
-                    saved_at = time.monotonic()
-                self._say_epoch(record, result, training.train_time - before)
-            final = training.finish()
-            keeper.end(final, training.best_weights)
-            record.finish(final)
-            checkpoint.remove()
-            scalars.end(final)
-        self.pace.ended(time.monotonic() - began, recipe.epochs - first)
-        top1 = None if final.test is None else final.test.top1
-        self._say(record, "end", epoch=recipe.epochs, top1=top1, message="finished")
-
-    def _save(self, record: RunRecord, training: Training, checkpoint: Checkpoint) -> bool:
-        """Write a checkpoint; where that cannot be, the run keeps the one before and goes on."""
-        try:
-            checkpoint.save(training.state())
-        except OSError as error:
-            problem = f"epoch {training.epoch} has no checkpoint, since nothing can be written to"
-            kept = "the one before is kept" if checkpoint.path.exists() else "there is none before it"
-            told = f"{problem} {checkpoint.path.parent}: {error.strerror}; {kept}"
-            self._say(record, "note", message=told)
-            return False
-        return True
-
-    def _is_due(self, epoch: int, seconds: float) -> bool:
-        """Whether a checkpoint is to be written after an epoch, so long after the last one."""
-        every, after = self.job.checkpoint_every, self.job.checkpoint_seconds
-        return (every is not None and epoch % every == 0) or (after is not None and seconds >= after)
-
-    def _resume(self, record: RunRecord, training: Training, checkpoint: Checkpoint) -> None:
-        """Go on from the checkpoint, if there is a good one whose epochs the database has."""
-        try:
-            state = checkpoint.load(self.data.train.images.device)
-            if state and (problem := training.misfit(state)):
-                raise checkpoint.foreign(problem)
-        except (DamagedCheckpointError, ForeignCheckpointError) as error:
-            self._say(record, "note", message=f"{error}; the run starts from its first epoch")
-            state = None
-        if not record.begin(state["epoch"] if state else 0):
-            self._say(
-                record, "note", message="the database lacks epochs of the checkpoint; the run starts anew"
-            )
-            state = None
-        if state:
-            training.restore(state)
-        else:
-            checkpoint.remove()
-
-    def _say_epoch(self, record: RunRecord, result: EpochResult, seconds: float) -> None:
-        self._say(
-            record,
-            "epoch",
-            epoch=result.epoch,
-            top1=result.val.top1,
-            images_per_second=len(self.data.train) / max(seconds, 1e-9),
+    def _through(self, booking: Booking, heartbeat: Heartbeat) -> bool:
+        """Compute a run and write it, step by step; False where it is to start anew after all."""
+        steps = course(
+            self.job.plan,
+            booking.record.arch_id,
+            self.data,
+            booking.saved(),
+            lambda: bool(self.stop),
+            check=heartbeat.check,
+            device_workers=self.device_workers,
         )
-
-    def _say(self, record: RunRecord, kind: str, **more: Any) -> None:
-        self.tell(Event(shown(self.name), kind, record.arch_id, epochs=self.job.recipe.epochs, **more))
+        began, first = time.monotonic(), 0
+        with closing(steps):
+            for step in steps:
+                if not booking.take(step):
+                    return False
+                if isinstance(step, Begun):
+                    first = step.epoch
+                elif isinstance(step, Ended) and not step.result.diverged:
+                    self.pace.ended(time.monotonic() - began, step.epoch - first)
+        return True
