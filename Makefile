@@ -1,14 +1,16 @@
 .DEFAULT_GOAL := help
-.PHONY: help install test slow check format hashes docs pictures fuzz faults soak ci
+.PHONY: help install test slow ray check format hashes docs pictures fuzz faults soak ci
 help:     ## this list
 	@sed -n 's/^\([a-z]*\): *## \(.*\)/\1 \2/p' $(MAKEFILE_LIST) | while read -r name does; do printf '%-8s %s\n' "$$name" "$$does"; done
 install:  ## an editable install with everything for development
 	pip install -c constraints.txt -e '.[dev]'
 TESTS = pytest -n auto --dist loadfile --no-loadscope-reorder
 test:     ## the quick tests, the files of them shared among the cores
-	$(TESTS) -m 'not slow'
+	$(TESTS) -m 'not slow and not ray'
 slow:     ## the slow tests: what trains, is killed, starts many processes, or is drawn in a browser
 	$(TESTS) -m slow
+ray:      ## training on a Ray cluster of three nodes, all on this machine; needs `pip install -e '.[ray]'`
+	pytest -m ray
 check:    ## style, spelling, types, the direction of imports, generated documents
 	.ci/check
 format:   ## write the code the way we write it

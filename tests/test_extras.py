@@ -77,7 +77,7 @@ def test_every_extra_of_a_user_is_asked_for() -> None:
     asked |= {
         engines.NEEDS[0] for engines in ENGINES.values() if engines.NEEDS[0]
     }  # the class says what it needs
-    assert asked == {"compat", "frames", "plot", "postgresql", "tensorboard", "train", "web"}
+    assert asked == {"compat", "frames", "plot", "postgresql", "ray", "tensorboard", "train", "web"}
 
 
 WAYS = {
@@ -93,6 +93,7 @@ WAYS = {
         "--tensorboard needs tensorboard",
         "tensorboard",
     ),
+    "ray": ("from bloxdb.trainer.cluster import joined; ask = joined('auto').__enter__", "--ray needs ray", "ray"),
     "sklearn": ("from bloxdb.trainer.data import load_digits as ask", "the data set of digits needs sklearn", "train"),
 }  # fmt: skip
 
@@ -166,6 +167,7 @@ def test_whatever_needs_torch_says_so_in_the_same_words(tmp_path: Path) -> None:
 COMMANDS = {
     "torch": ["train --db new.db --arch 5 --dataset digits", "quickstart new"],
     "tensorboard": ["train --db new.db --arch 5 --dataset digits --tensorboard scalars"],
+    "ray": ["train --db new.db --arch 5 --dataset digits --ray"],
     "sklearn": ["train --db new.db --arch 5 --dataset digits", "quickstart new"],
     "pyarrow": ["import --db new.db parquet"],
 }

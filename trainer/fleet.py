@@ -6,8 +6,8 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -20,8 +20,9 @@ from bloxdb.care.checkpoints import checkpoints_folder, remove_ended
 from bloxdb.counts import counted
 from bloxdb.db.database import open
 from bloxdb.errors import BloxError, QueryError, TrainingError, one_line
-from bloxdb.runs.queue import check_workers
+from bloxdb.runs.queue import RunQueue, check_workers
 
+from .booking import Event
 from .checkpoint import check_folder
 from .devices import Place, kind_named, threads_for
 from .graphs import are_used
@@ -30,7 +31,7 @@ from .limits import TimeLimit
 from .recipe import TrainingRecipe
 from .stopping import AFTER_EPOCH, AT_ONCE, Stop, held_back, order
 from .threads import wait_passively
-from .worker import Event, Job, data_of, prepare, work
+from .worker import Job, data_of, prepare, work
 
 _LOOK = 0.5  # seconds between two looks at signals
 
@@ -78,9 +79,7 @@ def train(
         A worker's process cannot be started, all of them ended with errors, or the time limit is shorter than
         an epoch.
     """
-    if stop is None:  # one that nobody has asked yet is false
-        stop = Stop(grace=job.grace, limit=job.limit)
-    heard = _Heard(tell)
+    stop, heard = job.new_stop() if stop is None else stop, Heard(tell)
     check_places(job.recipe, where, job.graphs)
     data = data or data_of(job, download=download)
     threads = threads_for(data.train.images, len(where))
@@ -88,28 +87,43 @@ def train(
     where = [
         replace(place, threads=place.threads or threads, workers=shared[place.device]) for place in where
     ]
+    with readied(job, data, heard, stop) as queue:
+        if len(where) == 1:
+            _work_here(job, where[0], data, heard, stop)
+            died = 0
+        else:
+            died = _Fleet(job, where, heard, stop).run()
+        was_asked = bool(stop)
+        left = queue.left()
+    if died == len(where) and not was_asked:
+        raise TrainingError("all workers ended with errors; the same command goes on when they are mended")
+    return not left
+
+
+@contextmanager
+def readied(job: Job, data: DataSet, heard: Heard, stop: Stop) -> Iterator[RunQueue]:
+    """The runs of a job, when all that cannot be is refused; signals ask to stop within the block.
+
+    Raises
+    ------
+    DatabaseError
+        There is another machine's worker, and the file is on a disk that machines share.
+    TrainingError
+        Checkpoints cannot be written, or the time limit is shorter than an epoch.
+    """
     with open(job.db, current=False) as db:
         check_workers(db, intervals=job.intervals)
         queue = prepare(db, job, data)
         check_folder(job.checkpoints)
         if db.path is not None and job.checkpoints == checkpoints_folder(db):  # it is nobody else's
             remove_ended(job.checkpoints, db.reader)
-        died = 0
         try:
             with stop.on_signals():
-                if len(where) == 1:
-                    _work_here(job, where[0], data, heard, stop)
-                else:
-                    died = _Fleet(job, where, heard, stop).run()
-                was_asked = bool(stop)
+                yield queue
         except KeyboardInterrupt:
             heard.check(job.limit)
             raise
         heard.check(job.limit)
-        left = queue.left()
-    if died == len(where) and not was_asked:
-        raise TrainingError("all workers ended with errors; the same command goes on when they are mended")
-    return not left
 
 
 def check_places(recipe: TrainingRecipe, where: Sequence[Place], graphs: bool | None) -> None:
@@ -136,7 +150,7 @@ def check_places(recipe: TrainingRecipe, where: Sequence[Place], graphs: bool | 
             raise QueryError("compiling takes minutes on a CPU and gains nothing there; leave --compile out")
 
 
-class _Heard:
+class Heard:
     """Passes events on, and remembers whether anything came of the time that there was."""
 
     def __init__(self, tell: Callable[[Event], None]) -> None:

@@ -97,14 +97,14 @@ class Job:
     grace: float | None = None
     limit: TimeLimit | None = None
 
+    def new_stop(self) -> Stop:
+        """One that nobody has asked yet, with the grace and the limit of the job."""
+        return Stop(grace=self.grace, limit=self.limit)
+
     @property
     def plan(self) -> Plan:
         """How its runs are computed."""
         return Plan(**{one.name: getattr(self, one.name) for one in fields(Plan)})
-
-    def books(self, tell: Callable[[Event], None]) -> Books:
-        """How its runs are written."""
-        return Books(self.plan, tell, self.weights_dir, self.tensorboard)
 
     def __post_init__(self) -> None:
         if self.keep_weights not in (None, *KEPT):
@@ -124,6 +124,11 @@ class Job:
         for name in ("checkpoints", "data_dir", "tensorboard", "weights_dir"):
             if (path := getattr(self, name)) is not None:
                 object.__setattr__(self, name, expanded(path))
+
+
+def books_of(job: Job, tell: Callable[[Event], None]) -> Books:
+    """How the runs of a job are written, and who is told of them."""
+    return Books(job.plan, tell, job.weights_dir, job.tensorboard)
 
 
 def data_of(job: Job, *, download: bool = False) -> DataSet:
@@ -244,7 +249,7 @@ class Worker:
 
     def train(self, record: RunRecord) -> None:
         """Train a run to its end, or give it back where `stop` says so."""
-        booking = Booking(self.job.books(self.tell), record, shown(self.name))
+        booking = Booking(books_of(self.job, self.tell), record, shown(self.name))
         try:
             with booking.faults(), Heartbeat(record, intervals=self.job.intervals) as heartbeat:
                 while not self._through(booking, heartbeat):

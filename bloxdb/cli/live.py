@@ -13,7 +13,7 @@ from bloxdb.counts import counted
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bloxdb.trainer.worker import Event
+    from bloxdb.trainer.booking import Event
 
 _EVERY = 10.0  # seconds between two log lines of one worker's epochs
 _LATEST = 8  # runs whose end is shown

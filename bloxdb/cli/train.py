@@ -12,6 +12,7 @@ import click
 
 from bloxdb.care.checkpoints import checkpoints_beside, checkpoints_folder
 from bloxdb.cli.archs import ArchCommand, arch_options, chosen_archs, taken
+from bloxdb.cli.clusters import joined, ray_option
 from bloxdb.cli.common import PATH, FloatRange, IntRange, db_option, in_the_one_there
 from bloxdb.cli.durations import pause, time_left
 from bloxdb.cli.live import Board, duration, shown
@@ -106,6 +107,7 @@ def data_source(
     show_default=True,
     help="Workers on each GPU; on the CPU, workers in all.",
 )
+@ray_option
 @click.option(
     "--threads",
     type=IntRange(1),
@@ -249,6 +251,7 @@ def train_shown(
     gpus: str | None = None,
     per_gpu: int = 1,
     threads: int | None = None,
+    ray: str | None = None,
     checkpoint_dir: Path | None = None,
     heartbeat: float = Intervals.every,
     dead_after: float = Intervals.dead_after,
@@ -259,11 +262,12 @@ def train_shown(
     """Train, shown as it goes on; whether all runs have ended."""
     wait_passively()
     devices, fleet, worker = (part(module) for module in ("devices", "fleet", "worker"))
-    where = devices.places(gpus, per_gpu, threads)
+    cluster = None if ray is None else joined(ray, gpus, per_gpu, threads)
+    where = devices.places(gpus, per_gpu, threads) if cluster is None else []
     name = _name_in(db, recipe)
     board = Board(len(arch_ids), lambda: unfinished_count(arch_ids, name, seed, db))
     places = [place.device for place in where]
-    if limit is not None and (found := estimated(db, recipe, len(places), places)) is not None:
+    if limit is not None and places and (found := estimated(db, recipe, len(places), places)) is not None:
         limit = replace(limit, expected=found.seconds)
     job = worker.Job(
         db=str(db.path) if db.path else db.url.render_as_string(hide_password=False),
@@ -276,6 +280,10 @@ def train_shown(
         **options,
     )
     data = data or worker.data_of(job, download=download)
+    if cluster is not None:
+        say(f"{recipe.name} in {recipe.precision} on {cluster}: {Counts(runs=board.left)}")
+        with shown(board) as tell:
+            return bool(part("driver").train(job, cluster, tell, data, stop=stop))
     say(expected(db, recipe, board.left, places))
     with shown(board) as tell:
         finished: bool = fleet.train(job, where, tell, data=data, stop=stop)
@@ -292,6 +300,7 @@ def check_means(
     gpus: str | None = None,
     per_gpu: int = 1,
     threads: int | None = None,
+    ray: str | None = None,
     data_dir: Path | None = None,
     checkpoint_dir: Path | None = None,
     graphs: bool | None = None,
@@ -316,6 +325,8 @@ def check_means(
         Get the data set first if it is not there.
     gpus, per_gpu, threads
         Where, as the command's options say it.
+    ray
+        The address of a Ray cluster that is to train; None for this machine.
     data_dir
         The folder of the data set.
     checkpoint_dir
@@ -343,12 +354,15 @@ def check_means(
     QueryError
         There is no such GPU, or it cannot train so; the data set is another one; signs of life are too rare.
     TrainingError
-        Checkpoints cannot be written.
+        Checkpoints cannot be written, or there is no such cluster.
     """
     Intervals(heartbeat, dead_after)
     wait_passively()
     devices, fleet, worker = (part(module) for module in ("devices", "fleet", "worker"))
-    fleet.check_places(recipe, devices.places(gpus, per_gpu, threads), graphs)
+    if ray is None:
+        fleet.check_places(recipe, devices.places(gpus, per_gpu, threads), graphs)
+    else:
+        joined(ray, gpus, per_gpu, threads).check(recipe, graphs)
     if tensorboard is not None:
         part("scalars").writer()
     part("checkpoint").probe_folder(checkpoint_dir or checkpoints_beside(place))

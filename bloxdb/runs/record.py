@@ -371,7 +371,7 @@ def show_life(records: Sequence[RunRecord], *, wait: float | None = None) -> dic
     Parameters
     ----------
     records
-        The runs that this process has claimed.
+        The runs that this process has claimed, some hundreds at most.
     wait
         As for `bloxdb.Database.transaction`.
 
@@ -380,8 +380,13 @@ def show_life(records: Sequence[RunRecord], *, wait: float | None = None) -> dic
     dict
         Those that somebody else has, or that have ended, with what says so.
     """
-    lost = {}
+    lost: dict[RunRecord, RunLostError] = {}
+    ids, workers = [one.run_id for one in records], [one.worker for one in records]
+    theirs = (Run.id.in_(ids), Run.worker.in_(workers), Run.status == RUNNING)
     with records[0].db.transaction(wait=wait) as session:
+        done: CursorResult[Any] = session.execute(update(Run).where(*theirs).values(heartbeat_at=utc_now()))  # type: ignore[assignment]
+        if done.rowcount == len(records):
+            return lost
         for record in records:
             try:
                 record._change(session, heartbeat_at=utc_now())

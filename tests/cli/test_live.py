@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from bloxdb.trainer.worker import Event
+from bloxdb.trainer.booking import Event
 
 from bloxdb.cli.live import Board, duration, sentence, shown
 

@@ -15,10 +15,11 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from bloxdb.trainer import fleet
+from bloxdb.trainer.booking import Event
 from bloxdb.trainer.data import DataSet, Split, load_digits
 from bloxdb.trainer.devices import Place
 from bloxdb.trainer.recipe import TrainingRecipe, default_recipe
-from bloxdb.trainer.worker import Event, Job
+from bloxdb.trainer.worker import Job
 
 from bloxdb import Database
 from bloxdb.runs.heartbeat import Intervals

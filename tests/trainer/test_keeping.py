@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from bloxdb.trainer.booking import Event
 from bloxdb.trainer.checkpoint import Checkpoint
 from bloxdb.trainer.stopping import Stop
-from bloxdb.trainer.worker import Event, Worker
+from bloxdb.trainer.worker import Worker
 
 import bloxdb
 from bloxdb import Database

@@ -11,10 +11,10 @@ import pytest
 import torch
 from bloxdb.trainer import Training, load_data, load_network
 from bloxdb.trainer.augment import plain_batches
+from bloxdb.trainer.booking import Event
 from bloxdb.trainer.identity import KEPT, weights_folder
 from bloxdb.trainer.model import Network
 from bloxdb.trainer.weights import metadata_of
-from bloxdb.trainer.worker import Event
 from safetensors.torch import load_file, save_file
 from sqlalchemy import update
 

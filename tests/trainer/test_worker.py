@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 import torch
+from bloxdb.trainer.booking import Event
 from bloxdb.trainer.checkpoint import Checkpoint, DamagedCheckpointError
 from bloxdb.trainer.data import DataSet, Split
 from bloxdb.trainer.devices import is_out_of_memory
 from bloxdb.trainer.environment import environment
 from bloxdb.trainer.loop import Training
-from bloxdb.trainer.worker import Event, Stop, Worker
+from bloxdb.trainer.stopping import Stop
+from bloxdb.trainer.worker import Worker
 from sqlalchemy import text, update
 
 import bloxdb
