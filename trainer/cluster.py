@@ -69,17 +69,18 @@ def joined(address: str) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
-    if "://" in address:
+    where = (os.environ.get("RAY_ADDRESS") or address) if address == "auto" else address
+    if "://" in where:
         raise QueryError(
-            f"{address} is the address of a client of Ray, to which no results stream: run this command on a "
+            f"{where} is the address of a client of Ray, to which no results stream: run this command on a "
             "machine of the cluster, with --ray auto"
         )
-    _check_answers(os.environ.get("RAY_ADDRESS", address) if address == "auto" else address)
+    _check_answers(where)
     try:
         with _own_signals():
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+            ray.init(address=where, log_to_driver=False, logging_level=logging.ERROR)
     except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError) as error:
-        raise _no_cluster(address, error) from error
+        raise _no_cluster(where, error) from error
     try:
         yield ray
     finally:

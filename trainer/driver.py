@@ -189,7 +189,7 @@ class Driver:
             return
         if self._cluster.avoided and not any(run.node for run in self._runs.values()):
             raise TrainingError("all nodes ended with errors; the same command goes on when they are mended")
-        if not self._is_waiting:
+        if not (self._is_waiting or self._cluster.avoided):
             self._is_waiting = True
             self._tell(Event(_NAME, "note", message="has no node for a run; waiting for one"))
 

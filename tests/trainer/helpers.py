@@ -115,9 +115,9 @@ class Process(Protocol):
         ...
 
 
-def wait_for(what: Callable[[], bool], process: Process | None = None) -> None:
+def wait_for(what: Callable[[], bool], process: Process | None = None, seconds: float = 120) -> None:
     """Wait until something holds, for two minutes at most, or until the process ends."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, "it does not happen"
         if process is not None and process.poll() is not None:

@@ -7,24 +7,26 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.cli.helpers import bloxdb as command
 from tests.faults.cases import COMMAND
 from tests.faults.test_training_kills import Trained, same_bits, trained
 from tests.trainer.helpers import ask, wait_for
 from tests.trainer.rays import NODES, Rays, started
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(1800)]
 
 ARCHS = (405, 406, 407, 408)  # one more than nodes
 EPOCHS = 5
+LONG = 600.0  # seconds, on a machine with much else to do
 OPTIONS = (
     *("train", "--db", "blox.db", "--dataset", "own.npz", "--gpus", "none", "--threads", "1"),
-    *("--epochs", str(EPOCHS), "--batch", "4", "--checkpoint-every", "2", "--keep-weights", "all"),
+    *("--epochs", str(EPOCHS), "--batch", "8", "--checkpoint-every", "2", "--keep-weights", "all"),
     *(word for arch in ARCHS for word in ("--arch", str(arch))),
 )
 
@@ -61,15 +63,39 @@ class Driver:
 
     def ended(self) -> tuple[int, str]:
         """Wait for it; its exit code and what it told."""
-        return self._process.wait(timeout=300), self.printed()
+        return self._process.wait(timeout=LONG), self.printed()
 
-    def wait_for_epochs(self, many: int) -> None:
-        """Until a run that goes on has so many."""
+    def wait_for_epochs(self, many: int) -> int:
+        """Until a run that goes on has so many; its architecture."""
         sql = (
-            "SELECT count(*) FROM epochs JOIN runs ON id = run_id WHERE status = 'running' "
-            "GROUP BY run_id ORDER BY 1 DESC LIMIT 1"
+            "SELECT arch_id FROM epochs JOIN runs ON id = run_id WHERE status = 'running' "
+            f"GROUP BY run_id HAVING count(*) >= {many} LIMIT 1"
         )
-        wait_for(lambda: [(n,) for (n,) in ask(self._db, sql) if n >= many] != [], self)
+        found: list[tuple[int]] = []
+        wait_for(lambda: found.extend(ask(self._db, sql)) or bool(found), self, LONG)
+        return found[0][0]
+
+    def kill(self) -> None:
+        """End it where a test has failed."""
+        self._process.kill()
+        self._process.wait()
+
+
+Start = Callable[..., Driver]
+
+
+@pytest.fixture
+def start(work: Path) -> Iterator[Start]:
+    """Starts drivers, none of which outlives the test."""
+    drivers: list[Driver] = []
+
+    def begin(rays: Rays | None, *more: str) -> Driver:
+        drivers.append(Driver(work, rays, *more))
+        return drivers[-1]
+
+    yield begin
+    for driver in drivers:
+        driver.kill()
 
 
 @pytest.fixture(scope="module")
@@ -105,8 +131,10 @@ def check(driver: Driver, folder: Path, alone: Trained) -> str:
     return told
 
 
-def test_runs_on_nodes_are_those_of_plain_training(work: Path, rays: Rays, alone: Trained) -> None:
-    told = check(Driver(work, rays), work, alone)
+def test_runs_on_nodes_are_those_of_plain_training(
+    start: Start, work: Path, rays: Rays, alone: Trained
+) -> None:
+    told = check(start(rays), work, alone)
     assert f"on the CPUs of {NODES} nodes of a Ray cluster, {NODES} runs at once: {len(ARCHS)} runs" in told
     assert len(set(re.findall(r": (\S+:\d+) begins", told))) >= NODES
     environments = (
@@ -116,29 +144,35 @@ def test_runs_on_nodes_are_those_of_plain_training(work: Path, rays: Rays, alone
     assert ask(work / "blox.db", "SELECT DISTINCT device_workers, train_time_s > 0 FROM runs") == [(1, 1)]
 
 
-def test_a_run_whose_worker_is_killed_goes_on_elsewhere(work: Path, rays: Rays, alone: Trained) -> None:
-    driver = Driver(work, rays)
-    driver.wait_for_epochs(3)
-    found = re.search(r":(\d+) begins", driver.printed())
+def test_a_run_whose_worker_is_killed_goes_on_elsewhere(
+    start: Start, work: Path, rays: Rays, alone: Trained
+) -> None:
+    driver = start(rays)
+    arch = driver.wait_for_epochs(3)
+    found = re.search(rf"architecture {arch}: \S+:(\d+) begins", driver.printed())
     assert found is not None
     os.kill(int(found[1]), signal.SIGKILL)
     assert "its worker died; it goes on from its last checkpoint" in check(driver, work, alone)
 
 
-def test_runs_of_a_node_that_is_gone_go_on_at_one_that_came(work: Path, rays: Rays, alone: Trained) -> None:
-    driver = Driver(work, rays)
-    wait_for(lambda: driver.printed().count(" begins") == NODES, driver)
+def test_runs_of_a_node_that_is_gone_go_on_at_one_that_came(
+    start: Start, work: Path, rays: Rays, alone: Trained
+) -> None:
+    driver = start(rays)
+    wait_for(lambda: driver.printed().count(" begins") == NODES, driver, LONG)
     rays.replace_node()
     assert "it goes on from its last checkpoint" in check(driver, work, alone)
 
 
-def test_a_driver_that_is_killed_is_gone_on_with(work: Path, rays: Rays, alone: Trained) -> None:
-    driver = Driver(work, rays)
+def test_a_driver_that_is_killed_is_gone_on_with(
+    start: Start, work: Path, rays: Rays, alone: Trained
+) -> None:
+    driver = start(rays)
     driver.wait_for_epochs(3)
     driver.send_signal(signal.SIGKILL)
     assert driver.ended()[0] == -signal.SIGKILL
     ended = driver.printed().count(": finished, ")
-    again = Driver(work, rays)
+    again = start(rays)
     code, told = again.ended()
     assert code == 0, told
     assert "goes on after epoch" in told
@@ -148,9 +182,9 @@ def test_a_driver_that_is_killed_is_gone_on_with(work: Path, rays: Rays, alone: 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_driver_that_is_asked_keeps_the_epochs_for_plain_training(
-    number: signal.Signals, work: Path, rays: Rays, alone: Trained
+    number: signal.Signals, start: Start, work: Path, rays: Rays, alone: Trained
 ) -> None:
-    driver = Driver(work, rays, "--checkpoint-every", "1000")
+    driver = start(rays, "--checkpoint-every", "1000")
     driver.wait_for_epochs(1)
     driver.send_signal(number)
     code, told = driver.ended()
@@ -161,15 +195,31 @@ def test_a_driver_that_is_asked_keeps_the_epochs_for_plain_training(
     db = work / "blox.db"
     assert ask(db, "SELECT count(*) FROM runs WHERE status NOT IN ('pending', 'finished')") == [(0,)]
     assert ask(db, "SELECT count(*) FROM runs WHERE status = 'pending' AND worker IS NOT NULL") == [(0,)]
-    plain = Driver(work, None)
+    plain = start(None)
     code, told = plain.ended()
     assert code == 0, told
     assert "goes on after epoch" in told
     assert same_bits(trained(work), alone)
 
 
-def test_a_node_with_another_version_gets_no_runs(work: Path, rays: Rays, alone: Trained) -> None:
+def test_a_node_with_another_version_gets_no_runs(
+    start: Start, work: Path, rays: Rays, alone: Trained
+) -> None:
     rays.add_old_node()
-    told = check(Driver(work, rays), work, alone)
+    told = check(start(rays), work, alone)
     assert "has bloxdb 0.0.1, not " in told
     assert told.count("; its node gets no runs") == 1
+
+
+REFUSED = {
+    "127.0.0.1:1": "no Ray cluster takes us at 127.0.0.1:1 ([Errno 111] Connection refused): is it there",
+    "ray://127.0.0.1:10001": "ray://127.0.0.1:10001 is the address of a client of Ray, to which no results stream",
+}
+
+
+@pytest.mark.parametrize("address", REFUSED)
+def test_a_cluster_that_cannot_be_is_refused_before_there_is_a_database(address: str, tmp_path: Path) -> None:
+    words = ["train", "--db", tmp_path / "new.db", "--dataset", "digits", "--arch", 405, "--ray", address]
+    told = command(*words, code=1).stderr
+    assert REFUSED[address] in told
+    assert list(tmp_path.iterdir()) == []
