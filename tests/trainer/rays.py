@@ -40,6 +40,7 @@ class Rays:
             "RAY_AUTH_TOKEN_PATH": str(token),
             "RAY_TMPDIR": str(folder),
             "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_worker_niceness": "0",  # 15 on a busy machine is never
         }
         with (folder / "errors").open("w") as errors:
             self._process = subprocess.Popen(
