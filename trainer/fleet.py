@@ -151,13 +151,20 @@ def check_places(recipe: TrainingRecipe, where: Sequence[Place], graphs: bool | 
 
 
 class Heard:
-    """Passes events on, and remembers whether anything came of the time that there was."""
+    """Passes events on, and remembers whether anything came of the time that there was.
+
+    Parameters
+    ----------
+    tell
+        Called with each event.
+    """
 
     def __init__(self, tell: Callable[[Event], None]) -> None:
         self._tell = tell
         self._idle = True
 
     def __call__(self, event: Event) -> None:
+        """Pass one on."""
         if event.kind in ("epoch", "end", "wait"):
             self._idle = False
         self._tell(event)
