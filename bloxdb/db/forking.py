@@ -102,6 +102,12 @@ class Cursor(sqlite3.Cursor):
         """As that of `sqlite3.Cursor`."""
         return _attentively(self.connection, super().__next__)
 
+    def close(self) -> None:
+        """As `sqlite3.Cursor.close`; nothing where the connection was ended, which has closed it."""
+        with self.connection.in_use:
+            if not self.connection.is_ended:
+                super().close()
+
 
 def _attentively(connection: Connection, ask: Callable[..., _T], *arguments: Any, **options: Any) -> _T:
     """Ask; what a signal raises while SQLite runs comes out itself."""
@@ -210,8 +216,9 @@ class Connection(sqlite3.Connection):
 
     def rollback(self) -> None:
         """Undo a transaction, but not the parent's."""
-        if not (self.is_inherited or self.is_ended):
-            super().rollback()
+        with self.in_use:
+            if not (self.is_inherited or self.is_ended):
+                super().rollback()
 
     def stopped_by(self, error: sqlite3.OperationalError) -> BaseException:
         """What a signal raised, where that stopped a statement; else the error itself."""
@@ -245,8 +252,8 @@ class Connection(sqlite3.Connection):
         try:
             with suppress(sqlite3.ProgrammingError):  # it is closed
                 if is_last or not self.in_transaction:
-                    self.is_ended = True
                     self.close()
+                    self.is_ended = True
         finally:
             self.in_use.release()
 

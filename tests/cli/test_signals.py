@@ -84,8 +84,8 @@ def test_a_signal_leaves_no_wal_of_what_threads_still_ask(
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(number)
-        process.communicate(timeout=100)
-    assert process.returncode == -number
+        _, errors = process.communicate(timeout=100)
+    assert process.returncode == -number, errors
     assert [found.name for found in tmp_path.iterdir()] == ["blox.db"]
     assert not has_wal(path)
 
