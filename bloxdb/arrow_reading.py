@@ -232,15 +232,15 @@ def _is_text(arrow: Any, kind: Any) -> bool:
 
 def _unfolded(column: Any) -> int:
     """How many bytes a column has where each row has its own text."""
-    compute = import_module("pyarrow.compute")
+    arrow, compute = (import_module(name) for name in ("pyarrow", "pyarrow.compute"))
     size = 0
     for chunk in column.chunks:
-        dictionary = getattr(chunk, "dictionary", None)
-        if dictionary is not None and _is_text(import_module("pyarrow"), dictionary.type):
-            lengths = compute.take(compute.binary_length(dictionary).cast("int64"), chunk.indices)
-            size += compute.sum(lengths).as_py() or 0
-        else:
-            size += len(chunk) * 8
+        texts = getattr(chunk, "dictionary", chunk)
+        lengths = None
+        if _is_text(arrow, texts.type):
+            lengths = compute.binary_length(texts).cast("int64")
+            lengths = lengths if texts is chunk else compute.take(lengths, chunk.indices)
+        size += len(chunk) * 8 if lengths is None else compute.sum(lengths).as_py() or 0
     return size
 
 

@@ -169,9 +169,13 @@ def test_a_run_with_more_epochs_than_its_recipe_is_told_where_another_has_fewer(
 ) -> None:
     path = lies / "epochs.parquet"
     rows = pq.read_table(path).to_pylist()
+    runs = pq.read_table(lies / "runs.parquet").to_pylist()
+    runs[1] |= {"status": "failed", "best_epoch": None, "val_top1": None}  # it may lack epochs
+    schema, spare = pq.read_schema(lies / "runs.parquet"), runs[1]["id"]
+    pq.write_table(pa.Table.from_pylist(runs, schema=schema), lies / "runs.parquet")
     more = {**rows[9], "epoch": 11}
-    changed = pa.Table.from_pylist([*rows[:10], more, *rows[10:-1]], schema=pq.read_schema(path))
-    pq.write_table(changed, path)
+    rows = [row for row in rows if (row["run_id"], row["epoch"]) != (spare, 10)]
+    pq.write_table(pa.Table.from_pylist([*rows[:10], more, *rows[10:]], schema=pq.read_schema(path)), path)
     with pytest.raises(BloxFormatError, match=rf"run {more['run_id']} has 11 epochs, and its recipe 10"):
         bloxdb.import_parquet(lies, empty_db)
 
