@@ -179,11 +179,13 @@ def test_a_run_that_lacks_what_files_need_is_named_with_what_to_do(
         bloxdb.export_release(tmp_path / "out", tiny_db, format=name)
     advice = re.search(r"`with db\.transaction\(\) as session: (.*?)`", str(caught.value))
     assert advice is not None
+    with pytest.raises(bloxdb.ReleaseError, match=f"^{which}{more}, is finished and lacks {measure}, "):
+        bloxdb.export_parquet(tmp_path / "parquet", tiny_db)
     if not others:  # what it advises does it
         with tiny_db.transaction() as session:
             exec(advice[1], {"session": session, "bloxdb": bloxdb})
         bloxdb.export_release(tmp_path / "out", tiny_db, format=name)
-    bloxdb.export_parquet(tmp_path / "parquet", tiny_db)
+        bloxdb.export_parquet(tmp_path / "parquet", tiny_db)
 
 
 def test_epochs_that_lie_in_another_order_are_exported_in_theirs(
