@@ -108,6 +108,8 @@ def test_damage_is_found(tiny_db: Database, empty_db: Database, tmp_path: Path) 
     bloxdb.export_parquet(good, tiny_db)
     epochs, runs = (pq.read_table(good / f"{name}.parquet") for name in ("epochs", "runs"))
     whole = (good / "epochs.parquet").read_bytes()
+    ids = runs["id"].to_pylist()
+    other = runs.set_column(runs.schema.get_field_index("id"), "id", pa.array([10**6, *ids[1:]]))
     cases = [
         (damaged("envs.parquet"), "there is no .*envs.parquet"),
         (damaged("epochs.parquet", whole[:-20]), "is damaged"),
@@ -117,7 +119,8 @@ def test_damage_is_found(tiny_db: Database, empty_db: Database, tmp_path: Path) 
         ),
         (damaged("epochs.parquet", table=epochs.drop(["val_loss"])), "lacks the column val_loss"),
         (damaged("epochs.parquet", table=epochs.slice(1)), "lacks some of its epochs"),
-        (damaged("runs.parquet", table=runs.slice(1)), "refers to one that is in none"),
+        (damaged("runs.parquet", table=runs.slice(1)), "by the recipes of its runs there can be 390 at the"),
+        (damaged("runs.parquet", table=other), "refers to one that is in none"),
     ]
     shifted = epochs.set_column(
         epochs.schema.get_field_index("val_top1"), "val_top1", pa.array([0.12345] * len(epochs))
