@@ -22,7 +22,11 @@ from bloxdb.db.connection import locate
 from bloxdb.db.revisions import REVISION
 from tests.db.helpers import NEXT_REVISION, downgrade, next_scripts
 
-KEYS = {str(key.parent): key for table in Base.metadata.sorted_tables for key in table.foreign_keys}
+KEYS = {
+    str(key.parent): key
+    for table in Base.metadata.sorted_tables
+    for key in sorted(table.foreign_keys, key=lambda key: str(key.parent))  # it is a set
+}
 NOWHERE = 999_999
 
 
