@@ -26,6 +26,7 @@ from bloxdb.runs.record import RunRecord
 from bloxdb.runs.results import EpochResult, RunResult
 from tests.runs.helpers import PATIENT, RECIPE, RESULT, write_epochs
 from tests.servers import Between, away, empty_on_server
+from tests.trainer.helpers import own_images
 
 
 @pytest.fixture(scope="module")
@@ -248,24 +249,11 @@ def test_patience_is_a_number_of_seconds(patience: Any, empty_db: Database) -> N
 
 
 @pytest.mark.slow
-def test_a_training_goes_on_when_its_server_is_back(db: Database) -> None:
-    words = (
-        "--arch",
-        "405",
-        "--arch",
-        "406",
-        "--epochs",
-        "30",
-        "--gpus",
-        "none",
-        "--per-gpu",
-        "2",
-        "--threads",
-        "1",
-    )
+def test_a_training_goes_on_when_its_server_is_back(db: Database, tmp_path: Path) -> None:
+    words = ("--arch", "405", "--arch", "406", "--epochs", "150", "--gpus", "none", "--per-gpu", "2")
     command = [sys.executable, "-m", "bloxdb", "train", "--db", db.url.render_as_string(hide_password=False)]
     with subprocess.Popen(
-        [*command, "--dataset", "digits", "--patience", "60", *words],
+        [*command, "--dataset", str(own_images(tmp_path)), "--threads", "1", "--patience", "60", *words],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     ) as process:  # fmt: skip
         try:
@@ -284,4 +272,4 @@ def test_a_training_goes_on_when_its_server_is_back(db: Database) -> None:
     assert "the server is back after" in output
     assert "Traceback" not in output
     counted = "SELECT status, count(epoch) AS epochs FROM runs JOIN epochs ON run_id = id GROUP BY id, status"
-    assert db.rows(counted) == [{"status": "finished", "epochs": 30}] * 2
+    assert db.rows(counted) == [{"status": "finished", "epochs": 150}] * 2
