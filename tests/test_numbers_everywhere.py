@@ -181,6 +181,7 @@ OF_COUNT: dict[str, Ask] = {
     "RunQueue(seed)": lambda seed, db, _: trained(db, seed=seed),
     "RunQueue.claim(env_id)": lambda env_id, db, _: trained(db, env_id=env_id),
     "RunResult(device_workers)": lambda count, db, _: trained(db, device_workers=count),
+    "RunRecord.begin(env_id)": lambda env_id, db, _: trained(db, env_id=env_id, at_begin=True),
     "RunRecord.begin(done)": lambda done, db, _: trained(db, done=done),
     "import_release(seed)": lambda seed, db, folder: imported(db, folder, seed),
 }
@@ -273,6 +274,7 @@ def trained(
     epoch: Any = 1,
     done: Any = 0,
     env_id: Any = None,
+    at_begin: bool = False,
     metrics: Metrics | None = None,
     train_time: Any = 1.0,
     device_workers: Any = 1,
@@ -284,9 +286,9 @@ def trained(
             environment_id({"gpu": f"{number}"}, new)
         queue = RunQueue(new, [7], RecipeFacts("mine-99", "digits", 99), seed)
         queue.fill()
-        record = queue.claim(worker="elsewhere:1", env_id=env_id)
+        record = queue.claim(worker="elsewhere:1", env_id=None if at_begin else env_id)
         assert record is not None
-        begun = record.begin(done)
+        begun = record.begin(done, env_id=env_id if at_begin else None)
         result = EpochResult(epoch, measured, measured)
         write_epochs(record, min(as_index(epoch) or 1, 99) - 1, is_measured=False)
         record.epoch(result)

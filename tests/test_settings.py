@@ -156,10 +156,15 @@ class Shy:
         raise self.error
 
 
+class Other(list[Any]):
+    """A list of somebody's."""
+
+
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        (within(1_000), "a list with very many others within one another"),
+        (within(1_000), "[[[[[...]]]]]"),
+        (Other(within(1_000)), "a Other with very many others within one another"),
         ([10**5_000], "a list with a number of thousands of digits"),
         (10**5_000, "a number of 16610 bits"),
         ("x" * 200, "'" + "x" * 99),
@@ -169,7 +174,7 @@ class Shy:
         ([Shy(TypeError("nor I"))], "a list that cannot be shown"),
         (Shy(KeyError()), "a Shy that cannot be shown"),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_any_value_can_be_shown(value: Any, told: str) -> None:
     assert spelled(value) == told

@@ -31,7 +31,7 @@ class Part:
     Examples
     --------
     >>> Part(1, 3).of([10, 11, 12, 13, 14, 15, 16]), Part(3, 3) == Part(0, 3)
-    ([11, 13, 16], True)
+    ([11, 13], True)
     """
 
     index: int
