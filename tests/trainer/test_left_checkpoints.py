@@ -35,7 +35,7 @@ def left(empty_db: Database) -> dict[str, Path]:
         session.add(kept)
         session.flush()
         for seed, status in [*enumerate(STATUSES), (LAST, "finished")]:
-            session.add(bloxdb.Run(arch_id=9, recipe_id=kept.id, seed=seed, status=status))
+            session.add(bloxdb.Run(arch_id=9, recipe_id=kept.id, seed=seed, status=status, train_time_s=1))
             checkpoint = Checkpoint(folder, recipe.digest, 9, seed)
             checkpoint.save({"epoch": 1})
             found[f"{status} {seed}"] = checkpoint.path
