@@ -16,13 +16,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 
 import bloxdb
 import bloxdb.measures
 from bloxdb import Arch, Database, codecs, runs
 from bloxdb.cli import main
-from bloxdb.db.connection import locate
 from bloxdb.db.revisions import REVISION
 from bloxdb.db.schema import RUN_MEASURES
 from bloxdb.errors import BloxError, RunLostError
@@ -32,23 +31,18 @@ from bloxdb.runs.queue import RunQueue
 from bloxdb.runs.results import EpochResult, Metrics, RunResult
 from bloxdb.web.answers import answer
 from bloxdb.web.numbers import SHELF
-from tests.conftest import POSTGRESQL
 from tests.db.test_reading import by_stream
 from tests.runs.helpers import RECIPE, finish, queue_of, write_epochs
 from tests.runs.wrong import WRONG
+from tests.servers import empty_on_server
 from tests.trainer.helpers import digits_recipe, some_digits
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """An empty schema on the server, removed at the end."""
-    assert POSTGRESQL is not None
-    engine = create_engine(locate(POSTGRESQL))
-    with engine.begin() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
-    yield POSTGRESQL
-    engine.dispose()
+    """An empty database of the server, removed at the end."""
+    with empty_on_server("whole") as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,10 @@ from bloxdb.db import revisions
 from bloxdb.db.connection import locate
 from bloxdb.db.database import Database
 from bloxdb.db.schema import Arch
-from tests.conftest import GOLDEN, POSTGRESQL
+from tests.conftest import GOLDEN
 from tests.db.helpers import downgrade
 from tests.db.programs import killed
+from tests.servers import empty_on_server
 
 COUNTS = {"blocks": 45, "archs": 91_125, "static_info": 91_125}
 
@@ -40,14 +41,9 @@ getattr(bloxdb, act)(url)
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    """The server's database, in which there is nothing."""
-    assert POSTGRESQL is not None
-    engine = create_engine(locate(POSTGRESQL))
-    with engine.begin() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
-    yield POSTGRESQL
-    engine.dispose()
+    """A database of the server, in which there is nothing."""
+    with empty_on_server("creation") as found:
+        yield found
 
 
 def counts(url: str) -> dict[str, int]:
